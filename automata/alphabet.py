@@ -1,0 +1,71 @@
+"""Alphabets, symbols, and words as people type them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .errors import AlphabetError, UnknownSymbolError
+
+Word = Sequence[str]
+"""A word is any sequence of symbols; a plain string is a word of one-character symbols."""
+
+BOS, EOS, PAD = "<bos>", "<eos>", "<pad>"
+SPECIAL_TOKENS = (PAD, BOS, EOS)
+
+
+def check_alphabet(symbols: Iterable[str]) -> tuple[str, ...]:
+    """Validate an alphabet and return it as a tuple, in the order given.
+
+    Raises:
+        AlphabetError: a symbol is not a string, is empty, contains whitespace, contains a special token,
+            or occurs twice.
+    """
+    alphabet = tuple(symbols)
+    for symbol in alphabet:
+        if not isinstance(symbol, str):
+            raise AlphabetError(f"symbol {symbol!r} is not a string; name symbols by strings")
+        if not symbol or any(ch.isspace() for ch in symbol):
+            raise AlphabetError(f"symbol {symbol!r} is empty or contains whitespace; rename it")
+        special = next((token for token in SPECIAL_TOKENS if token in symbol), None)
+        if special is not None:
+            raise AlphabetError(f"symbol {symbol!r} collides with the special token {special}; rename it")
+    if len(set(alphabet)) != len(alphabet):
+        twice = next(s for i, s in enumerate(alphabet) if s in alphabet[:i])
+        raise AlphabetError(f"symbol {twice!r} occurs twice in the alphabet")
+    return alphabet
+
+
+def is_spaced(alphabet: Iterable[str]) -> bool:
+    """Whether words over this alphabet are written with spaces between symbols."""
+    return any(len(symbol) > 1 for symbol in alphabet)
+
+
+def parse_word(text: str, alphabet: Sequence[str]) -> tuple[str, ...]:
+    """Read a word as typed: split at whitespace if any symbol is longer than one character, else characters.
+
+    >>> parse_word("abba", ("a", "b"))
+    ('a', 'b', 'b', 'a')
+    >>> parse_word("push pop", ("push", "pop"))
+    ('push', 'pop')
+
+    Raises:
+        UnknownSymbolError: the text holds something that is not a symbol.
+    """
+    word = tuple(text.split()) if is_spaced(alphabet) else tuple(ch for ch in text if not ch.isspace())
+    check_word(word, alphabet)
+    return word
+
+
+def format_word(word: Word, alphabet: Sequence[str]) -> str:
+    """The inverse of :func:`parse_word`; the empty word is written ``""``."""
+    return (" " if is_spaced(alphabet) else "").join(word)
+
+
+def check_word(word: Word, alphabet: Sequence[str]) -> None:
+    """Raise :class:`UnknownSymbolError` at the first symbol of ``word`` that is not in ``alphabet``."""
+    known = set(alphabet)
+    for position, symbol in enumerate(word):
+        if symbol not in known:
+            raise UnknownSymbolError(
+                f"symbol {symbol!r} at position {position} of the word is not in the alphabet {{{', '.join(alphabet)}}}"
+            )

@@ -1,0 +1,330 @@
+"""Deterministic automata as values: complete, minimal, canonical, with the operators of a textbook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ._minimise import minimise
+from .alphabet import Word, check_alphabet
+from .budget import DEFAULT_BUDGET, Budget
+from .errors import AlphabetError, EmptyLanguageError, LanguageFormatError
+from .semiautomaton import Semiautomaton
+
+
+@dataclass(frozen=True, eq=False)
+class Dfa:
+    """A regular language, as its complete minimal DFA.
+
+    Whatever automaton is given, the value holds the canonical one: unreachable states dropped, equivalent
+    states merged, states numbered breadth first from the initial state 0. Two values are equal iff they have the
+    same alphabet (in any order) and the same language.
+
+    Args:
+        semiautomaton: states and transitions (complete).
+        initial: number of the initial state.
+        accepting: numbers of the accepting states.
+        names: a name for each state, for people; a merged state keeps the name of its first member.
+
+    Raises:
+        LanguageFormatError: a state number out of range, or names that do not match the states.
+
+    >>> even = Dfa.from_table(("0", "1"), [[0, 1], [1, 0]], 0, [0])
+    >>> even.accepts("0110"), even.n_states, (~even).accepts("1")
+    (True, 2, True)
+    """
+
+    semiautomaton: Semiautomaton
+    initial: int
+    accepting: frozenset[int]
+    names: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        given = self.semiautomaton
+        names = self.names or tuple(str(q) for q in range(given.n_states))
+        accepting = frozenset(int(q) for q in self.accepting)
+        if len(names) != given.n_states:
+            raise LanguageFormatError(f"{len(names)} names for {given.n_states} states; give one per state")
+        for q in {self.initial, *accepting}:
+            if not 0 <= q < given.n_states:
+                raise LanguageFormatError(f"state {q} is outside 0..{given.n_states - 1}")
+        canonical = minimise(given.table, self.initial, accepting)
+        table = tuple(tuple(row) for row in canonical.table.tolist())
+        object.__setattr__(self, "semiautomaton", Semiautomaton(given.alphabet, table))
+        object.__setattr__(self, "initial", 0)
+        object.__setattr__(self, "accepting", frozenset(canonical.accepting.nonzero()[0].tolist()))
+        object.__setattr__(self, "names", tuple(names[q] for q in canonical.origin))
+
+    # -- constructors ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_table(
+        cls,
+        alphabet: Sequence[str],
+        table: Sequence[Sequence[int]],
+        initial: int,
+        accepting: Iterable[int],
+        names: Sequence[str] = (),
+    ) -> Dfa:
+        """From a complete table of state numbers: ``table[q][a]``."""
+        rows = tuple(tuple(row) for row in table)
+        return cls(Semiautomaton(tuple(alphabet), rows), initial, frozenset(accepting), tuple(names))
+
+    @classmethod
+    def empty(cls, alphabet: Sequence[str]) -> Dfa:
+        """The empty language."""
+        return cls.from_table(alphabet, [[0] * len(alphabet)], 0, [])
+
+    @classmethod
+    def universal(cls, alphabet: Sequence[str]) -> Dfa:
+        """All words over the alphabet."""
+        return cls.from_table(alphabet, [[0] * len(alphabet)], 0, [0])
+
+    @classmethod
+    def from_words(cls, alphabet: Sequence[str], words: Iterable[Word]) -> Dfa:
+        """A finite language, given by its words (a trie, minimised)."""
+        letters = Semiautomaton(tuple(alphabet), ((0,) * len(alphabet),))
+        trie: list[list[int]] = [[0] * len(alphabet), [0] * len(alphabet)]  # state 0 is dead, 1 the root
+        accepting = set()
+        for word in words:
+            state = 1
+            for symbol in word:
+                a = letters.index_of(symbol)
+                if trie[state][a] == 0:
+                    trie.append([0] * len(alphabet))
+                    trie[state][a] = len(trie) - 1
+                state = trie[state][a]
+            accepting.add(state)
+        return cls.from_table(alphabet, trie, 1, accepting)
+
+    # -- reading words -----------------------------------------------------------------------------------------
+
+    @property
+    def alphabet(self) -> tuple[str, ...]:
+        """The symbols, in order."""
+        return self.semiautomaton.alphabet
+
+    @property
+    def n_states(self) -> int:
+        """Number of states of the minimal complete DFA, the dead state included."""
+        return self.semiautomaton.n_states
+
+    def run(self, word: Word) -> int:
+        """The state after ``word``; :class:`UnknownSymbolError` for a foreign symbol."""
+        return self.semiautomaton.run(0, word)
+
+    def accepts(self, word: Word) -> bool:
+        """Whether ``word`` is in the language."""
+        return self.run(word) in self.accepting
+
+    def __contains__(self, word: Word) -> bool:
+        return self.accepts(word)
+
+    @cached_property
+    def live(self) -> frozenset[int]:
+        """States from which some accepting state can be reached. O(states * letters)."""
+        before: dict[int, list[int]] = {}
+        for q, row in enumerate(self.semiautomaton.table):
+            for target in row:
+                before.setdefault(target, []).append(q)
+        stack, seen = list(self.accepting), set(self.accepting)
+        while stack:
+            for q in before.get(stack.pop(), ()):
+                if q not in seen:
+                    seen.add(q)
+                    stack.append(q)
+        return frozenset(seen)
+
+    @property
+    def dead(self) -> int | None:
+        """The dead state (nothing accepted from it; at most one, since the DFA is minimal), or None."""
+        return next((q for q in range(self.n_states) if q not in self.live), None)
+
+    def next_symbols(self, state: int) -> frozenset[str]:
+        """The symbols after which the word can still be completed: the labels of predictive modelling."""
+        row = self.semiautomaton.table[state]
+        return frozenset(s for s, target in zip(self.alphabet, row, strict=True) if target in self.live)
+
+    # -- facts about the language ------------------------------------------------------------------------------
+
+    def is_empty(self) -> bool:
+        """Whether the language has no word."""
+        return not self.accepting
+
+    def is_universal(self) -> bool:
+        """Whether every word is in the language."""
+        return len(self.accepting) == self.n_states
+
+    @cached_property
+    def _longest_live_path(self) -> int | None:
+        """Length of the longest path through live states from 0; None if there is a live cycle; -1 if none."""
+        if 0 not in self.live:
+            return -1
+        colour: dict[int, int | None] = {}
+        stack: list[tuple[int, bool]] = [(0, False)]
+        while stack:
+            q, done = stack.pop()
+            targets = [t for t in self.semiautomaton.table[q] if t in self.live]
+            if done:
+                colour[q] = 1 + max((colour[t] or 0 for t in targets), default=-1)
+            elif q not in colour:
+                colour[q] = None
+                stack.append((q, True))
+                for t in targets:
+                    if t in colour and colour[t] is None:
+                        return None
+                    stack.append((t, False))
+        return colour[0]
+
+    def is_finite(self) -> bool:
+        """Whether the language has finitely many words. O(states * letters)."""
+        return self._longest_live_path is not None
+
+    def shortest_word(self) -> tuple[str, ...]:
+        """A shortest word, first in the order of the alphabet; :class:`EmptyLanguageError` if there is none."""
+        path = self.path(0, self.accepting.__contains__)
+        if path is None:
+            raise EmptyLanguageError("the empty language has no shortest word")
+        return path
+
+    def path(self, start: int, goal: Callable[[int], bool]) -> tuple[str, ...] | None:
+        """A shortest word from ``start`` to a state that satisfies ``goal``, or None. O(states * letters)."""
+        came: dict[int, tuple[int, str] | None] = {start: None}
+        queue = [start]
+        for q in queue:
+            if goal(q):
+                word: list[str] = []
+                step = came[q]
+                while step is not None:
+                    word.append(step[1])
+                    step = came[step[0]]
+                return tuple(reversed(word))
+            for symbol, target in zip(self.alphabet, self.semiautomaton.table[q], strict=True):
+                if target not in came:
+                    came[target] = (q, symbol)
+                    queue.append(target)
+        return None
+
+    def words(self, max_length: int) -> Iterator[tuple[str, ...]]:
+        """The words of the language up to ``max_length``, by length, then in the order of the alphabet."""
+        layer: list[tuple[tuple[str, ...], int]] = [((), 0)]
+        for length in range(max_length + 1):
+            layer = [(word, q) for word, q in layer if q in self.live]
+            yield from (word for word, q in layer if q in self.accepting)
+            if length < max_length:
+                table, symbols = self.semiautomaton.table, self.alphabet
+                layer = [(w + (s,), table[q][a]) for w, q in layer for a, s in enumerate(symbols)]
+
+    # -- equality and Boolean operations -----------------------------------------------------------------------
+
+    def over(self, alphabet: Sequence[str]) -> Dfa:
+        """The same words seen as a language over a larger (or reordered) alphabet.
+
+        Words that use a new symbol are not in it.
+
+        Raises:
+            AlphabetError: ``alphabet`` misses a symbol of this language.
+        """
+        alphabet = check_alphabet(alphabet)
+        missing = [s for s in self.alphabet if s not in alphabet]
+        if missing:
+            raise AlphabetError(f"the new alphabet misses the symbols {missing} of the language")
+        column = self.semiautomaton.letter_index
+        dead = self.n_states
+        table = [
+            [row[column[s]] if s in column else dead for s in alphabet] for row in self.semiautomaton.table
+        ]
+        table.append([dead] * len(alphabet))
+        return Dfa.from_table(alphabet, table, 0, self.accepting, (*self.names, "dead"))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Dfa):
+            return NotImplemented
+        if set(self.alphabet) != set(other.alphabet):
+            return False
+        if self.alphabet != other.alphabet:
+            other = other.over(self.alphabet)
+        return self.semiautomaton == other.semiautomaton and self.accepting == other.accepting
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self.alphabet), self.n_states, len(self.accepting)))
+
+    def product(
+        self, other: Dfa, accept: Callable[[bool, bool], bool], budget: Budget = DEFAULT_BUDGET
+    ) -> Dfa:
+        """The words on which ``accept(in self, in other)`` holds. O(n * m * k) for n and m states.
+
+        Raises:
+            AlphabetError: the alphabets differ (use :meth:`over` first).
+            BudgetExceededError: more reachable pairs than the budget allows.
+        """
+        if set(self.alphabet) != set(other.alphabet):
+            raise AlphabetError(
+                f"the alphabets {{{', '.join(self.alphabet)}}} and {{{', '.join(other.alphabet)}}} differ; "
+                "bring both languages over one alphabet with .over(...)"
+            )
+        if self.alphabet != other.alphabet:
+            other = other.over(self.alphabet)
+        mine, theirs = self.semiautomaton.table, other.semiautomaton.table
+        meter = budget.meter("product states")
+        number = {(0, 0): 0}
+        queue = [(0, 0)]
+        table = []
+        for p, q in queue:
+            row = []
+            for target in zip(mine[p], theirs[q], strict=True):
+                if target not in number:
+                    meter.tick()
+                    number[target] = len(queue)
+                    queue.append(target)
+                row.append(number[target])
+            table.append(row)
+        accepting = [i for i, (p, q) in enumerate(queue) if accept(p in self.accepting, q in other.accepting)]
+        return Dfa.from_table(self.alphabet, table, 0, accepting)
+
+    def __and__(self, other: Dfa) -> Dfa:
+        return self.product(other, lambda p, q: p and q)
+
+    def __or__(self, other: Dfa) -> Dfa:
+        return self.product(other, lambda p, q: p or q)
+
+    def __sub__(self, other: Dfa) -> Dfa:
+        return self.product(other, lambda p, q: p and not q)
+
+    def __xor__(self, other: Dfa) -> Dfa:
+        return self.product(other, lambda p, q: p != q)
+
+    def __invert__(self) -> Dfa:
+        everything = frozenset(range(self.n_states))
+        return Dfa(self.semiautomaton, 0, everything - self.accepting, self.names)
+
+    def __le__(self, other: Dfa) -> bool:
+        return (self - other).is_empty()
+
+    def __lt__(self, other: Dfa) -> bool:
+        return self <= other and self != other
+
+    # -- concatenation and iteration ---------------------------------------------------------------------------
+
+    def __add__(self, other: Dfa) -> Dfa:
+        from .nfa import concatenate
+
+        return concatenate(self, other)
+
+    def star(self) -> Dfa:
+        """The Kleene star of the language (exponential in the worst case, within the default budget)."""
+        from .nfa import iterate
+
+        return iterate(self)
+
+    def __str__(self) -> str:
+        head = f"Dfa over {{{', '.join(self.alphabet)}}}, {self.n_states} states, initial 0"
+        lines = [head]
+        for q, row in enumerate(self.semiautomaton.table):
+            mark = "*" if q in self.accepting else " "
+            moves = "  ".join(f"{s}->{t}" for s, t in zip(self.alphabet, row, strict=True))
+            label = "" if self.names[q] == str(q) else f"  [{self.names[q]}]"
+            dead = "  (dead)" if q not in self.live else ""
+            lines.append(f" {mark}{q:>4}: {moves}{label}{dead}")
+        return "\n".join(lines)
