@@ -57,9 +57,7 @@ def minimise(table: Sequence[Sequence[int]], initial: int, accepting: frozenset[
     quotient = [[int(block[t]) for t in delta[first[b]]] for b in range(n_blocks)]
     order = breadth_first(quotient, int(block[0]))
     number = {b: i for i, b in enumerate(order)}
-    new_table = np.array([[number[t] for t in quotient[b]] for b in order], dtype=np.intp).reshape(
-        len(order), k
-    )
+    new_table = np.array([[number[t] for t in quotient[b]] for b in order], dtype=np.intp).reshape(len(order), k)
     # The name of a merged state is that of its smallest original number, which is what a reader looks up.
     smallest = [min(reachable[i] for i in np.flatnonzero(block == b)) for b in order]
     is_accepting = np.array([reachable[first[b]] in accepting for b in order], dtype=np.bool_)

@@ -214,7 +214,7 @@ class Dfa:
             yield from (word for word, q in layer if q in self.accepting)
             if length < max_length:
                 table, symbols = self.semiautomaton.table, self.alphabet
-                layer = [(w + (s,), table[q][a]) for w, q in layer for a, s in enumerate(symbols)]
+                layer = [((*w, s), table[q][a]) for w, q in layer for a, s in enumerate(symbols)]
 
     # -- equality and Boolean operations -----------------------------------------------------------------------
 
@@ -232,9 +232,7 @@ class Dfa:
             raise AlphabetError(f"the new alphabet misses the symbols {missing} of the language")
         column = self.semiautomaton.letter_index
         dead = self.n_states
-        table = [
-            [row[column[s]] if s in column else dead for s in alphabet] for row in self.semiautomaton.table
-        ]
+        table = [[row[column[s]] if s in column else dead for s in alphabet] for row in self.semiautomaton.table]
         table.append([dead] * len(alphabet))
         return Dfa.from_table(alphabet, table, 0, self.accepting, (*self.names, "dead"))
 
@@ -250,9 +248,7 @@ class Dfa:
     def __hash__(self) -> int:
         return hash((frozenset(self.alphabet), self.n_states, len(self.accepting)))
 
-    def product(
-        self, other: Dfa, accept: Callable[[bool, bool], bool], budget: Budget = DEFAULT_BUDGET
-    ) -> Dfa:
+    def product(self, other: Dfa, accept: Callable[[bool, bool], bool], budget: Budget = DEFAULT_BUDGET) -> Dfa:
         """The words on which ``accept(in self, in other)`` holds. O(n * m * k) for n and m states.
 
         Raises:

@@ -40,9 +40,7 @@ class Semiautomaton:
                     f"state {q} has {len(row)} transitions for {len(self.alphabet)} symbols; give one per symbol"
                 )
             if row and not (0 <= min(row) and max(row) < len(self.table)):
-                raise LanguageFormatError(
-                    f"state {q} has a transition to a state outside 0..{len(self.table) - 1}"
-                )
+                raise LanguageFormatError(f"state {q} has a transition to a state outside 0..{len(self.table) - 1}")
 
     @property
     def n_states(self) -> int:
