@@ -1,0 +1,202 @@
+"""Merging reset rules into few cubes, using the don't-cares.
+
+A level sees, at each step, a *triple* (set before, letter, set after). Some triples demand a reset (to one of the
+admissible labels), some forbid it (the coordinate is kept), and the rest do not matter. A *cube* is a product
+(sets before) x (letters) x (sets after) of triples that all reset to one label. We cover the demanding triples with
+disjoint cubes, greedily: it is two-level logic minimisation, with the shapes restricted to those that one or two
+convolution channels can recognise (``compiler.thresholds``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+START = -1
+"""In place of a set: "before the word began" (the triple of ``<bos>``)."""
+
+Triple = tuple[int, int, int]
+"""(set before, letter, set after), by number; the letter after the alphabet's last is ``<bos>``."""
+
+
+@dataclass(frozen=True)
+class Cube:
+    """A reset rule: "if the set before is in ``before``, the letter in ``letters``, the set after in ``after``".
+
+    ``None`` for a literal that is always true.
+    """
+
+    before: frozenset[int] | None
+    letters: frozenset[int]
+    after: frozenset[int] | None
+    label: int
+
+    def fires(self, triple: Triple) -> bool:
+        """Whether the rule resets the level on this triple."""
+        before, letter, after = triple
+        return (
+            letter in self.letters
+            and (self.before is None or before in self.before)
+            and (self.after is None or after in self.after)
+        )
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What a level asks of its rules.
+
+    Attributes:
+        triples: every triple that can occur at the level.
+        resets: the admissible labels of the triples that must reset.
+        keeps: the triples on which nothing may fire.
+        bos: the number of the letter ``<bos>``.
+    """
+
+    triples: tuple[Triple, ...]
+    resets: dict[Triple, tuple[int, ...]]
+    keeps: frozenset[Triple]
+    bos: int
+
+
+Price = Callable[[Cube], int | None]
+"""How many channels recognise a cube; None if it cannot be done."""
+
+
+class _Table:
+    """Triples as positions of big integers, so that a set of triples is one mask."""
+
+    def __init__(self, demands: Demands) -> None:
+        self.demands = demands
+        triples = demands.triples
+        self.full = (1 << len(triples)) - 1
+        self.by_before = _masks(t[0] for t in triples)
+        self.by_letter = _masks(t[1] for t in triples)
+        self.by_after = _masks(t[2] for t in triples)
+        self.by_before.pop(START, None)
+        self.needed = self.mask(demands.resets)
+        self.kept = self.mask(demands.keeps)
+        labels = sorted({v for allowed in demands.resets.values() for v in allowed})
+        self.allowed = {v: self.mask(t for t, allowed in demands.resets.items() if v in allowed) for v in labels}
+
+    def mask(self, wanted: Iterable[Triple]) -> int:
+        chosen = set(wanted)
+        return sum(1 << i for i, t in enumerate(self.demands.triples) if t in chosen)
+
+
+def _masks(keys: Iterable[int]) -> dict[int, int]:
+    masks: dict[int, int] = {}
+    for i, key in enumerate(keys):
+        masks[key] = masks.get(key, 0) | 1 << i
+    return dict(sorted(masks.items()))
+
+
+def cover(demands: Demands, price: Price, seeds: int = 6) -> tuple[Cube, ...]:
+    """Disjoint cubes that cover every demanding triple and no kept one.
+
+    Greedy: of the cubes grown from up to ``seeds`` uncovered triples, take the one that covers most per channel.
+    O(cubes * seeds * orders * (sets + letters)) operations on masks of one bit per triple.
+    """
+    table = _Table(demands)
+    covered, chosen = 0, []
+    while remaining := table.needed & ~covered:
+        best: tuple[float, Cube, int] | None = None
+        seen: set[Cube] = set()
+        for seed in _spread(remaining, seeds):
+            for cube, mask in _candidates(table, seed, covered):
+                if cube in seen:
+                    continue
+                seen.add(cube)
+                gain = (mask & remaining).bit_count()
+                if best is not None and gain <= best[0]:
+                    continue  # even at one channel it would not be better
+                cost = price(cube)
+                if cost is not None and (best is None or gain / cost > best[0]):
+                    best = (gain / cost, cube, mask)
+        if best is None:
+            raise AssertionError("a single triple is always a recognisable cube")
+        chosen.append(best[1])
+        covered |= best[2]
+    return tuple(chosen)
+
+
+def _spread(mask: int, count: int) -> list[int]:
+    """Up to ``count`` positions of ones of ``mask``, spread evenly."""
+    positions = [i for i in range(mask.bit_length()) if mask >> i & 1]
+    stride = max(1, len(positions) // count)
+    return positions[::stride][:count]
+
+
+_ORDERS: Sequence[tuple[str, ...]] = tuple(permutations(("before", "letters", "after")))
+
+
+def _candidates(table: _Table, position: int, covered: int) -> Iterable[tuple[Cube, int]]:
+    """Maximal cubes around the triple at a position: per label, shape and order of growth."""
+    seed = table.demands.triples[position]
+    before, _, after = seed
+    for label, allowed in table.allowed.items():
+        forbidden = table.kept | covered | (table.needed & ~allowed)
+        if forbidden >> position & 1:
+            continue
+        shapes = ["free"]
+        if before != START:
+            shapes += ["nested"] if before == after else ["disjoint", "nested"]
+        for shape in shapes:
+            orders = _ORDERS if shape != "free" else (("letters", "after"), ("after", "letters"))
+            for order in orders:
+                grown = _grow(table, seed, forbidden, shape, order)
+                if grown is not None:
+                    yield Cube(*grown[0], label), grown[1]
+
+
+Sides = tuple[frozenset[int] | None, frozenset[int], frozenset[int] | None]
+
+
+def _grow(table: _Table, seed: Triple, forbidden: int, shape: str, order: Sequence[str]) -> tuple[Sides, int] | None:
+    """Grow one cube greedily in one order of its sides.
+
+    Shapes: "free" has no literal on the set before; "disjoint" keeps the two literals on sets disjoint; "nested" keeps
+    the sets after inside the sets before. Other shapes are no threshold of one convolution channel.
+    """
+    before, letter, after = {seed[0]}, {seed[1]}, {seed[2]}
+    b, l, a = table.by_before.get(seed[0], 0), table.by_letter[seed[1]], table.by_after[seed[2]]
+    if shape == "free":
+        b = table.full
+    elif shape == "nested" and seed[2] not in before:
+        if seed[2] not in table.by_before:
+            return None
+        before.add(seed[2])
+        b |= table.by_before[seed[2]]
+    if b & l & a & forbidden:
+        return None
+    for side in order:
+        if side == "letters":
+            for key, mask in table.by_letter.items():
+                if shape != "free" and key == table.demands.bos:
+                    continue  # at <bos> the set before is anything at all
+                if not (b & mask & a & forbidden):
+                    letter.add(key)
+                    l |= mask
+        elif side == "after":
+            for key, mask in table.by_after.items():
+                if shape == "disjoint" and key in before:
+                    continue
+                if shape == "nested" and key not in before:
+                    continue
+                if not (b & l & mask & forbidden):
+                    after.add(key)
+                    a |= mask
+        else:
+            for key, mask in table.by_before.items():
+                if shape == "disjoint" and key in after:
+                    continue
+                if not (mask & l & a & forbidden):
+                    before.add(key)
+                    b |= mask
+    everywhere = len(after) == len(table.by_after)
+    sides: Sides = (
+        None if shape == "free" else frozenset(before),
+        frozenset(letter),
+        None if shape == "free" and everywhere else frozenset(after),
+    )
+    return sides, b & l & a

@@ -1,0 +1,172 @@
+"""The shape of a Mamba language model and the names of its parameters.
+
+Per block, with r the residual stream and x̂ = RMSNorm(r) * w:
+
+    u   = conv1d(W_x x̂) + b_conv;  x = silu(u)                            d_inner channels
+    dt, B, C = split(x_proj x);  Delta = softplus(dt_proj dt + b_dt)
+    h_{c,n} <- exp(-Delta_c exp(A_log_{c,n})) h_{c,n} + Delta_c B_n x_c
+    y_c = sum_n C_n h_{c,n} + D_c x_c;  r <- r + W_out (y * silu(W_z x̂))
+
+(Gu and Dao 2023, arXiv 2312.00752.) Parameters carry the names of ``transformers``' ``MambaForCausalLM``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tensor = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class MambaShape:
+    """Sizes of a Mamba language model.
+
+    Args:
+        d_model: width of the residual stream (``hidden_size``).
+        n_layers: number of blocks (``num_hidden_layers``).
+        vocab_size: rows of the embedding and of ``lm_head``.
+        expand: d_inner = expand * d_model.
+        d_state: states per channel (``state_size``).
+        d_conv: taps of the convolution (``conv_kernel``).
+        dt_rank: width of the bottleneck before Delta (``time_step_rank``).
+    """
+
+    d_model: int
+    n_layers: int
+    vocab_size: int
+    expand: int = 1
+    d_state: int = 1
+    d_conv: int = 2
+    dt_rank: int = 1
+
+    @property
+    def d_inner(self) -> int:
+        """Channels per block."""
+        return self.expand * self.d_model
+
+    def block_tensors(self) -> dict[str, tuple[int, ...]]:
+        """Names (inside one block) and shapes of its parameters."""
+        d, c, n, r = self.d_model, self.d_inner, self.d_state, self.dt_rank
+        return {
+            "norm.weight": (d,),
+            "mixer.in_proj.weight": (2 * c, d),
+            "mixer.conv1d.weight": (c, 1, self.d_conv),
+            "mixer.conv1d.bias": (c,),
+            "mixer.x_proj.weight": (r + 2 * n, c),
+            "mixer.dt_proj.weight": (c, r),
+            "mixer.dt_proj.bias": (c,),
+            "mixer.A_log": (c, n),
+            "mixer.D": (c,),
+            "mixer.out_proj.weight": (d, c),
+        }
+
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of all parameters."""
+        shapes: dict[str, tuple[int, ...]] = {"backbone.embeddings.weight": (self.vocab_size, self.d_model)}
+        for layer in range(self.n_layers):
+            shapes |= {f"backbone.layers.{layer}.{name}": s for name, s in self.block_tensors().items()}
+        shapes["backbone.norm_f.weight"] = (self.d_model,)
+        shapes["lm_head.weight"] = (self.vocab_size, self.d_model)
+        return shapes
+
+    def transformers_config(self, *, pad: int, bos: int, eos: int) -> dict[str, Any]:
+        """The ``config.json`` of a ``MambaForCausalLM``, with the ids of the special tokens."""
+        return {
+            "architectures": ["MambaForCausalLM"],
+            "model_type": "mamba",
+            "dtype": "float32",
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.d_model,
+            "intermediate_size": self.d_inner,
+            "expand": self.expand,
+            "state_size": self.d_state,
+            "conv_kernel": self.d_conv,
+            "time_step_rank": self.dt_rank,
+            "num_hidden_layers": self.n_layers,
+            "hidden_act": "silu",
+            "layer_norm_epsilon": 1e-05,
+            "residual_in_fp32": True,
+            "use_bias": False,
+            "use_conv_bias": True,
+            "use_cache": True,
+            "tie_word_embeddings": False,
+            "pad_token_id": pad,
+            "bos_token_id": bos,
+            "eos_token_id": eos,
+        }
+
+    def mamba_ssm_config(self) -> dict[str, Any]:
+        """The ``config.json`` that ``mamba_ssm``'s ``MambaLMHeadModel.from_pretrained`` reads."""
+        return {
+            "d_model": self.d_model,
+            "d_intermediate": 0,
+            "n_layer": self.n_layers,
+            "vocab_size": self.vocab_size,
+            "ssm_cfg": {
+                "layer": "Mamba1",
+                "d_state": self.d_state,
+                "d_conv": self.d_conv,
+                "expand": self.expand,
+                "dt_rank": self.dt_rank,
+            },
+            "attn_layer_idx": [],
+            "attn_cfg": {},
+            "rms_norm": True,
+            "residual_in_fp32": True,
+            "fused_add_norm": True,
+            "pad_vocab_size_multiple": 8,
+            "tie_embeddings": False,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class MambaWeights:
+    """Parameters of a Mamba language model, float32, by name; the arrays are read-only.
+
+    Raises:
+        ValueError: names or shapes differ from what ``shape`` says.
+    """
+
+    shape: MambaShape
+    tensors: Mapping[str, Tensor]
+
+    def __post_init__(self) -> None:
+        expected = self.shape.tensors()
+        if set(expected) != set(self.tensors):
+            raise ValueError(f"parameters differ: {sorted(set(expected) ^ set(self.tensors))}")
+        for name, shape in expected.items():
+            if self.tensors[name].shape != shape:
+                raise ValueError(f"{name} has shape {self.tensors[name].shape}, expected {shape}")
+            self.tensors[name].setflags(write=False)
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers there are."""
+        return sum(t.size for t in self.tensors.values())
+
+    @property
+    def n_nonzero(self) -> int:
+        """How many of them are not zero."""
+        return sum(int(np.count_nonzero(t)) for t in self.tensors.values())
+
+    def block(self, layer: int) -> dict[str, Tensor]:
+        """The parameters of one block, by their names inside it."""
+        prefix = f"backbone.layers.{layer}."
+        return {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
+
+    def mamba_ssm_items(self) -> Iterator[tuple[str, Tensor]]:
+        """The same parameters under the names of ``mamba_ssm``'s ``MambaLMHeadModel``."""
+        for name, tensor in self.tensors.items():
+            yield name.replace("backbone.embeddings.", "backbone.embedding."), tensor
+
+    def __str__(self) -> str:
+        s = self.shape
+        return (
+            f"Mamba: {s.n_layers} blocks, d_model {s.d_model}, d_inner {s.d_inner}, d_state {s.d_state}, "
+            f"d_conv {s.d_conv}, dt_rank {s.dt_rank}, {self.n_parameters:,} parameters, {self.n_nonzero:,} not zero"
+        )
