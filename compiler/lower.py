@@ -108,7 +108,7 @@ def _embedding(program: Program, stream: Stream, shape: MambaShape) -> Tensor:
 
 
 def _head(program: Program, stream: Stream, shape: MambaShape) -> Tensor:
-    """Logit +16 if the token may come next, else -16: a constant -16, and +32 on the slots of the states that allow it."""
+    """Logit +16 if the token may come next, else -16: a constant -16, and +32 on the slots of states that allow it."""
     dfa, ids = program.dfa, token_ids(program.dfa.alphabet)
     weight = np.zeros((shape.vocab_size, shape.d_model), dtype=np.float32)
     weight[:, 0] = -LOGIT

@@ -117,7 +117,7 @@ def recognise(cube: Cube, contexts: Contexts) -> Threshold | None:
         if theta < 1 or (sums[~holds] >= theta).any():
             continue
         found = Threshold(
-            phi_of, {a: psi_weight for a in sorted(cube.letters)} if psi_weight else {}, taps, theta, theta == top
+            phi_of, dict.fromkeys(sorted(cube.letters), psi_weight) if psi_weight else {}, taps, theta, theta == top
         )
         if found.exact:
             return found

@@ -1,9 +1,77 @@
-"""scancraft: compile formal languages to the weights of real Mamba state-space models."""
+"""scancraft: compile formal languages to the weights of real Mamba state-space models, bit for bit.
 
+>>> import scancraft
+>>> model = scancraft.compile("(a(ab)*b)*", "out/d2")          # doctest: +SKIP
+>>> scancraft.check("out/d2").agrees                           # doctest: +SKIP
+True
+
+Names are loaded on first use, so that languages can be studied without importing torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 # In a checkout the folders automata/, compiler/ and models/ stand beside this one. Python started in the root of a
 # checkout finds this folder before the installed package; this line lets it find those three as well.
 _ROOT = Path(__file__).resolve().parent.parent
 if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "automata").is_dir():
     __path__.append(str(_ROOT))
+
+if TYPE_CHECKING:
+    from .automata.acceptor import Acceptor as Acceptor
+    from .automata.aperiodic import NotStarFreeError as NotStarFreeError
+    from .automata.aperiodic import star_free_witness as star_free_witness
+    from .automata.budget import Budget as Budget
+    from .automata.dfa import Dfa as Dfa
+    from .automata.errors import BudgetExceededError as BudgetExceededError
+    from .automata.errors import ScancraftError as ScancraftError
+    from .automata.formats import as_dfa as as_dfa
+    from .automata.regex import parse_regex as parse_regex
+    from .automata.semiautomaton import Semiautomaton as Semiautomaton
+    from .checking import CheckReport as CheckReport
+    from .checking import check as check
+    from .checkpoints import Checkpoint as Checkpoint
+    from .checkpoints import load as load
+    from .compiled import Compiled as Compiled
+    from .compiled import compile as compile
+    from .models.generation import LanguageLogitsProcessor as LanguageLogitsProcessor
+    from .models.readout import Readout as Readout
+
+_HOME = {
+    "Acceptor": "automata.acceptor",
+    "Budget": "automata.budget",
+    "BudgetExceededError": "automata.errors",
+    "CheckReport": "checking",
+    "Checkpoint": "checkpoints",
+    "Compiled": "compiled",
+    "Dfa": "automata.dfa",
+    "LanguageLogitsProcessor": "models.generation",
+    "NotStarFreeError": "automata.aperiodic",
+    "Readout": "models.readout",
+    "ScancraftError": "automata.errors",
+    "Semiautomaton": "automata.semiautomaton",
+    "as_dfa": "automata.formats",
+    "check": "checking",
+    "compile": "compiled",
+    "load": "checkpoints",
+    "parse_regex": "automata.regex",
+    "star_free_witness": "automata.aperiodic",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

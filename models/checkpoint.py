@@ -1,0 +1,107 @@
+"""Standard checkpoints: what ``transformers`` and ``mamba_ssm`` load, beside a manifest that says what it means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ._files import replace_directory, write_json
+from .errors import CheckpointError, WeightsError
+from .mamba import MambaWeights
+from .tokenizer import build_tokenizer, tokenizer_config
+
+MANIFEST = "scancraft.json"
+ORIGINAL = "mamba_ssm"
+
+
+def write_checkpoint(
+    directory: Path,
+    weights: MambaWeights,
+    manifest: Mapping[str, Any],
+    *,
+    bos: str,
+    eos: str,
+    pad: str,
+    spaced: bool,
+) -> None:
+    """Write a complete checkpoint; equal input gives equal bytes.
+
+    ``config.json``, ``generation_config.json``, ``model.safetensors``, the tokenizer, ``scancraft.json`` (the manifest),
+    and the same weights as ``mamba_ssm`` reads them under ``mamba_ssm/``.
+
+    Raises:
+        CheckpointError: the directory is in the way or cannot be written.
+    """
+    tokens = manifest["tokens"]
+    ids = {"pad": tokens[pad], "bos": tokens[bos], "eos": tokens[eos]}
+    with replace_directory(directory, MANIFEST) as place:
+        write_json(place / "config.json", weights.shape.transformers_config(**ids))
+        write_json(place / "generation_config.json", {f"{name}_token_id": i for name, i in sorted(ids.items())})
+        state = {name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}
+        save_file(state, place / "model.safetensors", metadata={"format": "pt"})
+        (place / "model.safetensors").chmod(0o644)  # safetensors makes it private to the user
+        tokenizer = build_tokenizer(tokens, bos=bos, eos=eos, pad=pad, spaced=spaced)
+        (place / "tokenizer.json").write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
+        write_json(place / "tokenizer_config.json", tokenizer_config(bos=bos, eos=eos, pad=pad))
+        write_json(place / MANIFEST, manifest)
+        original = place / ORIGINAL
+        original.mkdir()
+        write_json(original / "config.json", weights.shape.mamba_ssm_config())
+        # mamba_ssm reads only this pickled format; the tensors in it are plain.
+        torch.save(
+            {n: torch.from_numpy(np.array(t)) for n, t in weights.mamba_ssm_items()}, original / "pytorch_model.bin"
+        )
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint.
+
+    Raises:
+        CheckpointError: there is none, or it is not the JSON that we write.
+    """
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise CheckpointError(f"{directory} holds no {MANIFEST}; give a directory written by `scancraft compile`")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is not readable JSON ({error}); compile the language again") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("schema_version"), int):
+        raise CheckpointError(f"{path} is not a scancraft manifest (no schema_version); compile the language again")
+    return manifest
+
+
+def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
+    """The checkpoint as a ``transformers`` ``MambaForCausalLM``, in eval mode.
+
+    Raises:
+        CheckpointError: files are missing, truncated, or do not fit each other.
+        WeightsError: a weight is NaN or infinite.
+    """
+    from transformers import MambaConfig, MambaForCausalLM
+
+    weights = directory / "model.safetensors"
+    for path in (directory / "config.json", weights):
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing; give a directory written by `scancraft compile`")
+    try:
+        config = MambaConfig.from_pretrained(str(directory))
+        state = load_file(weights)
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise CheckpointError(f"{directory} cannot be loaded ({error}); compile the language again") from error
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{weights}: {name} holds a NaN or an infinity; compile the language again")
+    model = MambaForCausalLM(config)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{weights} does not fit config.json: {error}") from error
+    return model.to(dtype).eval()

@@ -1,0 +1,47 @@
+"""A tokenizer for the words of one language, as ``AutoTokenizer`` loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+
+
+def build_tokenizer(tokens: Mapping[str, int], *, bos: str, eos: str, pad: str, spaced: bool) -> Tokenizer:
+    """A word-level tokenizer that prepends ``bos``, adds no ``eos``, and refuses unknown symbols.
+
+    Args:
+        tokens: from token to id, special tokens included.
+        bos: the token that starts every sequence.
+        eos: the end-of-string token.
+        pad: the padding token.
+        spaced: whether words are written with spaces between symbols; else every character is a symbol.
+    """
+    tokenizer = Tokenizer(models.WordLevel(vocab=dict(tokens)))
+    if spaced:
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    else:
+        each_character = pre_tokenizers.Split(Regex(r"\S"), behavior="isolated")
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), each_character])
+        tokenizer.decoder = decoders.Fuse()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, tokens[bos])]
+    )
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (pad, bos, eos)])
+    return tokenizer
+
+
+def tokenizer_config(*, bos: str, eos: str, pad: str) -> dict[str, Any]:
+    """The ``tokenizer_config.json`` beside it."""
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": bos,
+        "eos_token": eos,
+        "pad_token": pad,
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "padding_side": "left",
+        # Words are at liberty to spell a special token with single-character symbols; it is then no special token.
+        "split_special_tokens": True,
+    }

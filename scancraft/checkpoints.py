@@ -1,0 +1,85 @@
+"""Checkpoints that scancraft wrote, read back: the manifest, the language, the readout, the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .automata.dfa import Dfa
+from .automata.formats import from_json
+from .models.checkpoint import MANIFEST, load_model, read_manifest
+from .models.errors import CheckpointError
+from .models.readout import CONTRACTS, Readout
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint directory.
+
+    Attributes:
+        directory: where it is.
+        manifest: the content of ``scancraft.json``.
+        dfa: the language that the manifest names.
+        readout: how the model is bound to it.
+    """
+
+    directory: Path
+    manifest: dict[str, Any]
+    dfa: Dfa
+    readout: Readout
+
+    def model(self, dtype: torch.dtype | None = None) -> Any:
+        """The model, as ``transformers`` loads it (float32 unless ``dtype`` says otherwise)."""
+        import torch
+
+        return load_model(self.directory, torch.float32 if dtype is None else dtype)
+
+
+def load(directory: str | PathLike[str]) -> Checkpoint:
+    """Open a checkpoint directory written by ``scancraft compile``; weights are read by :meth:`Checkpoint.model`.
+
+    Raises:
+        CheckpointError: no manifest, an unknown schema, or a manifest that contradicts itself.
+    """
+    place = Path(directory)
+    if not place.is_dir():
+        raise CheckpointError(f"{place} is not a directory; give one written by `scancraft compile`")
+    manifest = read_manifest(place)
+    if manifest["schema_version"] != SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{place / MANIFEST} has schema_version {manifest['schema_version']}, this scancraft reads {SCHEMA_VERSION}; "
+            "compile the language again"
+        )
+    missing = [key for key in ("contract", "language", "tokens", "labels") if key not in manifest]
+    if missing:
+        raise CheckpointError(f"{place / MANIFEST} misses the keys {missing}; compile the language again")
+    dfa = from_json(manifest["language"])
+    readout = readout_of(manifest)
+    readout.check_alphabet(dfa.alphabet)
+    return Checkpoint(place, manifest, dfa, readout)
+
+
+def readout_of(manifest: Mapping[str, Any]) -> Readout:
+    """The readout that a manifest describes.
+
+    Raises:
+        CheckpointError: the manifest lacks a special token or names an unknown contract.
+    """
+    special = manifest.get("special_tokens", {"bos": "<bos>", "eos": "<eos>", "pad": "<pad>"})
+    tokens = dict(manifest["tokens"])
+    try:
+        bos, eos, pad = (tokens.pop(special[name]) for name in ("bos", "eos", "pad"))
+    except KeyError as error:
+        raise CheckpointError(f"the manifest has no token {error.args[0]!r}; compile the language again") from None
+    contract = manifest["contract"]
+    if contract not in CONTRACTS:
+        raise CheckpointError(f"the manifest's contract {contract!r} is unknown; known are {', '.join(CONTRACTS)}")
+    return Readout(tokens=tokens, bos=bos, accept=eos, pad=pad, contract=contract)
