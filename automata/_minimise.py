@@ -39,7 +39,9 @@ def minimise(table: Sequence[Sequence[int]], initial: int, accepting: frozenset[
     n, k = len(reachable), len(table[initial])
     delta = np.array([[position[t] for t in table[q]] for q in reachable], dtype=np.intp).reshape(n, k)
     block = np.array([q in accepting for q in reachable], dtype=np.intp)
-    n_blocks = len(np.unique(block))
+    # Blocks are numbered from 0 without gaps, also where there are no letters to refine by.
+    kinds, block = np.unique(block, return_inverse=True)
+    n_blocks = len(kinds)
     while True:
         # A state's signature: its own block and the blocks of its successors, hashed column by column.
         refined = block

@@ -59,6 +59,9 @@ class BudgetExceededError(ScancraftError):
             "raise the budget or simplify the language"
         )
 
+    def __reduce__(self) -> tuple[type[BudgetExceededError], tuple[str, float, float]]:
+        return type(self), (self.what, self.reached, self.limit)
+
     def as_json(self) -> dict[str, object]:
         """See the base class."""
         facts = {"what": self.what, "reached": self.reached, "limit": self.limit}

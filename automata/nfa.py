@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from .alphabet import check_alphabet
 from .budget import DEFAULT_BUDGET, Budget
 from .dfa import Dfa
+from .images import members
 
 
 @dataclass
@@ -67,11 +68,11 @@ class NfaBuilder:
         queue = [closures[initial]]
         table = []
         for subset in queue:
-            members = _bits(subset)
+            states = members(subset)
             row = []
             for letter in step:
                 target = 0
-                for q in members:
+                for q in states:
                     target |= letter[q]
                 if target not in number:
                     meter.tick()
@@ -94,16 +95,6 @@ class NfaBuilder:
                         stack.append(t)
             closures.append(seen)
         return closures
-
-
-def _bits(mask: int) -> list[int]:
-    """The positions of the ones of ``mask``, ascending."""
-    out = []
-    while mask:
-        low = mask & -mask
-        out.append(low.bit_length() - 1)
-        mask ^= low
-    return out
 
 
 def concatenate(left: Dfa, right: Dfa, budget: Budget = DEFAULT_BUDGET) -> Dfa:

@@ -91,13 +91,26 @@ def _masks(keys: Iterable[int]) -> dict[int, int]:
     return dict(sorted(masks.items()))
 
 
-def cover(demands: Demands, price: Price, seeds: int = 6) -> tuple[Cube, ...]:
-    """Disjoint cubes that cover every demanding triple and no kept one.
+EFFORTS: Sequence[tuple[int, float]] = ((6, 1.0), (12, 1.0), (6, 0.5), (40, 1.0), (12, 0.0), (40, 0.5))
+"""(seeds, exponent of the price) of the greedy covers tried on a small level; a large one gets the first only."""
 
-    Greedy: of the cubes grown from up to ``seeds`` uncovered triples, take the one that covers most per channel.
+SMALL = 400
+"""Triples of a level that count as few."""
+
+
+def cover(demands: Demands, price: Price) -> tuple[Cube, ...]:
+    """Disjoint cubes that cover every demanding triple and no kept one; the cheapest of a few greedy covers.
+
     O(cubes * seeds * orders * (sets + letters)) operations on masks of one bit per triple.
     """
     table = _Table(demands)
+    efforts = EFFORTS if len(demands.triples) <= SMALL else EFFORTS[:1]
+    covers = [_greedy(table, price, seeds, exponent) for seeds, exponent in efforts]
+    return min(covers, key=lambda cubes: sum(price(cube) or 0 for cube in cubes))
+
+
+def _greedy(table: _Table, price: Price, seeds: int, exponent: float) -> tuple[Cube, ...]:
+    """Of the cubes grown from up to ``seeds`` uncovered triples, take the one that covers most for its price."""
     covered, chosen = 0, []
     while remaining := table.needed & ~covered:
         best: tuple[float, Cube, int] | None = None
@@ -111,8 +124,8 @@ def cover(demands: Demands, price: Price, seeds: int = 6) -> tuple[Cube, ...]:
                 if best is not None and gain <= best[0]:
                     continue  # even at one channel it would not be better
                 cost = price(cube)
-                if cost is not None and (best is None or gain / cost > best[0]):
-                    best = (gain / cost, cube, mask)
+                if cost is not None and (best is None or gain / cost**exponent > best[0]):
+                    best = (gain / cost**exponent, cube, mask)
         if best is None:
             raise AssertionError("a single triple is always a recognisable cube")
         chosen.append(best[1])
@@ -159,7 +172,7 @@ def _grow(table: _Table, seed: Triple, forbidden: int, shape: str, order: Sequen
     the sets after inside the sets before. Other shapes are no threshold of one convolution channel.
     """
     before, letter, after = {seed[0]}, {seed[1]}, {seed[2]}
-    b, l, a = table.by_before.get(seed[0], 0), table.by_letter[seed[1]], table.by_after[seed[2]]
+    b, m, a = table.by_before.get(seed[0], 0), table.by_letter[seed[1]], table.by_after[seed[2]]
     if shape == "free":
         b = table.full
     elif shape == "nested" and seed[2] not in before:
@@ -167,7 +180,7 @@ def _grow(table: _Table, seed: Triple, forbidden: int, shape: str, order: Sequen
             return None
         before.add(seed[2])
         b |= table.by_before[seed[2]]
-    if b & l & a & forbidden:
+    if b & m & a & forbidden:
         return None
     for side in order:
         if side == "letters":
@@ -176,21 +189,21 @@ def _grow(table: _Table, seed: Triple, forbidden: int, shape: str, order: Sequen
                     continue  # at <bos> the set before is anything at all
                 if not (b & mask & a & forbidden):
                     letter.add(key)
-                    l |= mask
+                    m |= mask
         elif side == "after":
             for key, mask in table.by_after.items():
                 if shape == "disjoint" and key in before:
                     continue
                 if shape == "nested" and key not in before:
                     continue
-                if not (b & l & mask & forbidden):
+                if not (b & m & mask & forbidden):
                     after.add(key)
                     a |= mask
         else:
             for key, mask in table.by_before.items():
                 if shape == "disjoint" and key in after:
                     continue
-                if not (mask & l & a & forbidden):
+                if not (mask & m & a & forbidden):
                     before.add(key)
                     b |= mask
     everywhere = len(after) == len(table.by_after)
@@ -199,4 +212,4 @@ def _grow(table: _Table, seed: Triple, forbidden: int, shape: str, order: Sequen
         frozenset(letter),
         None if shape == "free" and everywhere else frozenset(after),
     )
-    return sides, b & l & a
+    return sides, b & m & a

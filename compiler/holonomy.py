@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
 from ..automata.budget import DEFAULT_BUDGET, Budget
-from ..automata.images import image_sets
+from ..automata.images import image_sets, strong_components
+from ..automata.images import members as set_members
 from ..automata.semiautomaton import Semiautomaton
 
 
@@ -47,8 +47,7 @@ class Holonomy:
 
     def members(self, number: int) -> tuple[int, ...]:
         """The states in an image set."""
-        mask = self.sets[number]
-        return tuple(q for q in range(self.semiautomaton.n_states) if mask >> q & 1)
+        return set_members(self.sets[number])
 
     def orbits(self, height: int) -> dict[int, list[int]]:
         """The equivalence classes of one height: from class number to its sets."""
@@ -92,15 +91,11 @@ def holonomy(semiautomaton: Semiautomaton, budget: Budget = DEFAULT_BUDGET) -> H
 
 def _orbits(successor: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], list[list[int]]]:
     """The strongly connected components of the image graph, numbered so that successors come first."""
-    graph = nx.DiGraph()
-    graph.add_nodes_from(range(len(successor)))
-    graph.add_edges_from((p, t) for p, row in enumerate(successor) for t in row)
-    components = [sorted(c) for c in nx.strongly_connected_components(graph)]  # reverse topological order
-    orbit = [0] * len(successor)
-    for number, component in enumerate(components):
-        for p in component:
-            orbit[p] = number
-    return tuple(orbit), components
+    orbit = strong_components(successor)
+    order: list[list[int]] = [[] for _ in range(max(orbit) + 1)]
+    for p, number in enumerate(orbit):
+        order[number].append(p)
+    return tuple(orbit), order
 
 
 def _maximal_subsets(sets: tuple[int, ...], n_states: int) -> list[list[int]]:
@@ -126,7 +121,7 @@ def _maximal_subsets(sets: tuple[int, ...], n_states: int) -> list[list[int]]:
                 continue
             kept.append(candidate)
             uncovered &= ~sets[candidate]
-        result.append(sorted(kept, key=lambda t: _reversed_bits(sets[t], n_states)))
+        result.append(sorted(kept, key=lambda t: set_members(sets[t])))
     return result
 
 
@@ -135,11 +130,6 @@ def _as_words(sets: tuple[int, ...], n_states: int) -> NDArray[np.uint64]:
     n_bytes = -(-n_states // 64) * 8
     raw = b"".join(mask.to_bytes(n_bytes, "little") for mask in sets)
     return np.frombuffer(raw, dtype="<u8").reshape(len(sets), -1)
-
-
-def _reversed_bits(mask: int, n_states: int) -> tuple[int, ...]:
-    """A sort key: the states of a set, ascending."""
-    return tuple(q for q in range(n_states) if mask >> q & 1)
 
 
 def _heights(

@@ -2,18 +2,18 @@
 
 Constants (all powers of two or exact in bfloat16): T is the "off" magnitude, V the "on" value of Delta.
 
-- *Condition.* s = w0 u(t-1) + w1 u(t) is an integer. x = silu(T (s - theta + 1)) is T if s = theta and 0 if s < theta:
-  silu(0) = 0, and silu(-T k) = -0.0 because the sigmoid underflows. If s can exceed theta, a second channel with theta + 1
-  is subtracted: silu(T (s - theta + 1)) - silu(T (s - theta)) = T.
+- *Condition.* s = w0 u(t-1) + w1 u(t) is an integer. x = silu(T (s - theta + 1)) is T if s = theta and 0 if
+  s < theta: silu(0) = 0, and silu(-T k) = -0.0 because the sigmoid underflows. If s can exceed theta, a second channel
+  with theta + 1 is subtracted: silu(T (s - theta + 1)) - silu(T (s - theta)) = T.
 - *Hold.* No condition holds: Delta = softplus(-T) = 0, the gate exp(-0 exp(A_log)) is 1 and the write is 0.
 - *Overwrite.* One condition holds: the pre-activation of Delta is -T + (T + V) = V for the channels of other labels
-  and 2V for those of the label written; softplus is the identity there; the gate exp(-V e^3) underflows to 0. The write is
-  Delta B x with x = silu(V) = V and B = 2^-12: the state becomes 1 or 2.
+  and 2V for those of the label written; softplus is the identity there; the gate exp(-V e^3) underflows to 0. The
+  write is Delta B x with x = silu(V) = V and B = 2^-12: the state becomes 1 or 2.
 - *Read.* C = 1 and D x = -1: y = 1 if the memory holds the channel's label, else 0.
-- *Move.* The gate silu(T slot) is T if the set is active and 0 if not; out_proj adds 2^-10 T y to the target's slot and
-  subtracts it from the source's.
-- *RMSNorm is the identity.* F = 2^40 in n dimensions of d_model = n 4^j: the mean of squares is F^2 / 4^j exactly, since
-  the squares of the other features (at most a few) and epsilon are absorbed by rounding; its root is a power of
+- *Move.* The gate silu(T slot) is T if the set is active and 0 if not; out_proj adds 2^-10 T y to the target's slot
+  and subtracts it from the source's.
+- *RMSNorm is the identity.* F = 2^40 in n dimensions of d_model = n 4^j: the mean of squares is F^2 / 4^j exactly,
+  since the squares of the other features (at most a few) and epsilon are absorbed by rounding; its root is a power of
   two, and the weight 2^(40-j) returns each feature bit for bit.
 
 So the memory's gate is exactly 0 or 1, every activation is a small multiple of a power of two, and every sum is exact

@@ -20,9 +20,9 @@ CONTRACT = "all-words"
 def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights) -> dict[str, Any]:
     """Everything but the weights. Deterministic: equal input gives an equal manifest.
 
-    Keys: ``schema_version``; ``contract`` ("all-words": every prefix of every word, dead ones included); ``construction``;
-    ``language`` (its DFA, in the JSON format that scancraft reads); ``tokens`` (from symbol to id, with ``<bos>``,
-    ``<eos>``, ``<pad>``); ``blocks`` (what each block computes); ``levels`` (image sets and tiles of the cascade, top
+    Keys: ``schema_version``; ``contract`` ("all-words": every prefix of every word, dead ones included);
+    ``construction``; ``language`` (its DFA, in the JSON format that scancraft reads); ``tokens`` (from symbol to id,
+    with ``<bos>``, ``<eos>``, ``<pad>``); ``blocks`` (what each block computes); ``levels`` (image sets and tiles, top
     first); ``labels`` (the meaning of each dimension of the residual stream and of each channel of each block);
     ``constants`` (the dyadic numbers that the weights are made of).
     """

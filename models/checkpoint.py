@@ -33,8 +33,8 @@ def write_checkpoint(
 ) -> None:
     """Write a complete checkpoint; equal input gives equal bytes.
 
-    ``config.json``, ``generation_config.json``, ``model.safetensors``, the tokenizer, ``scancraft.json`` (the manifest),
-    and the same weights as ``mamba_ssm`` reads them under ``mamba_ssm/``.
+    ``config.json``, ``generation_config.json``, ``model.safetensors``, the tokenizer, ``scancraft.json`` (the
+    manifest), and the same weights as ``mamba_ssm`` reads them under ``mamba_ssm/``.
 
     Raises:
         CheckpointError: the directory is in the way or cannot be written.

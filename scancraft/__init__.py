@@ -61,7 +61,7 @@ _HOME = {
     "star_free_witness": "automata.aperiodic",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 __version__ = "0.1.0"
 
 

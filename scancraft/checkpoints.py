@@ -55,7 +55,8 @@ def load(directory: str | PathLike[str]) -> Checkpoint:
     manifest = read_manifest(place)
     if manifest["schema_version"] != SCHEMA_VERSION:
         raise CheckpointError(
-            f"{place / MANIFEST} has schema_version {manifest['schema_version']}, this scancraft reads {SCHEMA_VERSION}; "
+            f"{place / MANIFEST} has schema_version {manifest['schema_version']}, "
+            f"this scancraft reads {SCHEMA_VERSION}; "
             "compile the language again"
         )
     missing = [key for key in ("contract", "language", "tokens", "labels") if key not in manifest]

@@ -90,8 +90,8 @@ def compile(
     """Compile a star-free language to the weights of a Mamba language model.
 
     Args:
-        language: a :class:`Dfa`, a regular expression (str), a JSON file (Path) or mapping, a networkx graph, or a DFA of
-            automata-lib or pyformlang; see ``scancraft.as_dfa``.
+        language: a :class:`Dfa`, a regular expression (str), a JSON file (Path) or mapping, a networkx graph, or a DFA
+            of automata-lib or pyformlang; see ``scancraft.as_dfa``.
         out: a directory to write the checkpoint to; None to keep it in memory.
         budget: how far the searches may go.
         d_state: states per channel of the Mamba layers (one is enough).

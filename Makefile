@@ -1,0 +1,44 @@
+# The two commands of the README: `make run` and `make test`. Both build .venv if need be.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find automata compiler models scancraft -name '*.py' -o -name '*.lark') pyproject.toml
+
+.PHONY: run test lint types bench gpu clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
+	@# torch first and pinned: left to itself pip may pull gigabytes of CUDA packages.
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt ".[dev]"
+	touch $@
+
+# The tests look at the installed package, so it is reinstalled whenever a source has changed.
+$(VENV)/.fresh: $(VENV)/.installed $(SOURCES)
+	@rm -rf build
+	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall --no-build-isolation .
+	@rm -rf build *.egg-info
+	touch $@
+
+run: $(VENV)/.fresh
+	$(BIN)/scancraft compile --regex '(a(a(ab)*b)*b)*' -o out/d3
+	$(BIN)/scancraft check out/d3
+	$(BIN)/scancraft generate out/d3 -n 8
+
+test: $(VENV)/.fresh lint types
+	$(BIN)/pytest -n 2
+
+lint: $(VENV)/.fresh
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.fresh
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p scancraft
+
+bench: $(VENV)/.fresh
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) out build *.egg-info

@@ -1,0 +1,67 @@
+"""Words sampled from a model with ``generate()``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .models.errors import ReadoutError
+from .models.generation import LanguageLogitsProcessor
+from .models.readout import Readout
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One generated sequence.
+
+    Attributes:
+        word: its symbols.
+        complete: whether the model ended it with ``<eos>``; if not, ``word`` is a live prefix that was cut off at
+            the length limit.
+    """
+
+    word: tuple[str, ...]
+    complete: bool
+
+
+def generate(
+    model: Any, readout: Readout, count: int, *, prompt: tuple[str, ...] = (), max_length: int = 60, seed: int = 0
+) -> list[Sample]:
+    """Sample words: at each step one of the tokens that may come next, uniformly.
+
+    Args:
+        model: a compiled model (``transformers``' ``MambaForCausalLM``).
+        readout: how it is bound to the language.
+        count: how many.
+        prompt: symbols to begin with.
+        max_length: symbols in all, the prompt included; a longer word is cut off and marked as incomplete.
+        seed: of torch's random generator, which is left as it was.
+
+    Raises:
+        DeadPromptError: nothing can follow the prompt, or the language is empty.
+        ReadoutError: the readout lacks ``<bos>`` or ``<eos>``, which generation needs.
+    """
+    if readout.bos is None or readout.accept is None:
+        raise ReadoutError("generation needs a readout with a bos token and an accept index (<eos>)")
+    ids = torch.tensor([readout.encode(prompt)] * count, dtype=torch.long)
+    processor = LanguageLogitsProcessor(eos=readout.accept, pad=readout.pad)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        out = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=True,
+            max_new_tokens=max_length - len(prompt) + 1,  # one more for <eos>
+            logits_processor=[processor],
+            eos_token_id=readout.accept,
+            pad_token_id=readout.pad,
+        )
+    symbol = {token: s for s, token in readout.tokens.items()}
+    samples = []
+    for row in out[:, 1:].tolist():
+        complete = readout.accept in row
+        body = row[: row.index(readout.accept)] if complete else row
+        samples.append(Sample(tuple(symbol[t] for t in body)[:max_length], complete))
+    return samples

@@ -1,0 +1,194 @@
+"""The named languages, against predicates and closures written from their definitions."""
+
+import itertools
+import re
+from collections.abc import Callable
+
+import pytest
+from scancraft.automata.budget import Budget
+from scancraft.automata.dfa import Dfa
+from scancraft.automata.errors import BudgetExceededError
+from scancraft.automata.families import (
+    SUITE,
+    NamedLanguage,
+    d_n,
+    dyck,
+    mod_length,
+    order_preserving,
+    repetition,
+    tomita,
+)
+
+BY_NAME = {language.name: language for language in SUITE}
+
+
+def no_odd_ones_before_odd_zeros(word: str) -> bool:
+    runs = [(symbol, len(list(run))) for symbol, run in itertools.groupby(word)]
+    return not any(a == "1" and m % 2 and n % 2 for (a, m), (_, n) in itertools.pairwise(runs))
+
+
+def nested(most: int) -> Callable[[str], bool]:
+    """Balanced, with no prefix deeper than this."""
+
+    def member(word: str) -> bool:
+        depths = [word[:i].count("a") - word[:i].count("b") for i in range(len(word) + 1)]
+        return min(depths) >= 0 and max(depths) <= most and depths[-1] == 0
+
+    return member
+
+
+def flip_flop_by_definition(word: str) -> bool:
+    if len(word) % 2:
+        return False
+    instructions, bits = word[::2], word[1::2]
+    if not set(instructions) <= set("wri") or not set(bits) <= set("01"):
+        return False
+    if instructions and instructions[0] != "w":
+        return False
+    for i, instruction in enumerate(instructions):
+        if instruction == "r" and bits[i] != bits[instructions.rindex("w", 0, i)]:
+            return False
+    return True
+
+
+PREDICATES: dict[str, Callable[[str], bool]] = {
+    "Parity": lambda w: w.count("1") % 2 == 0,
+    "Tomita-1": lambda w: "0" not in w,
+    "Tomita-2": lambda w: w == "10" * (len(w) // 2),
+    "Tomita-3": no_odd_ones_before_odd_zeros,
+    "Tomita-4": lambda w: "000" not in w,
+    "Tomita-5": lambda w: w.count("0") % 2 == 0 and w.count("1") % 2 == 0,
+    "Tomita-6": lambda w: (w.count("0") - w.count("1")) % 3 == 0,
+    "Tomita-7": lambda w: re.fullmatch("0*1*0*1*", w) is not None,
+    "(aa)*": lambda w: len(w) % 2 == 0,
+    "(aaaa)*": lambda w: len(w) % 4 == 0,
+    "(abab)*": lambda w: re.fullmatch("(abab)*", w) is not None,
+    "D-2": nested(2),
+    "D-3": nested(3),
+    "D-4": nested(4),
+    "D-12": nested(12),
+    "aa*bb*cc*dd*ee*": lambda w: re.fullmatch("aa*bb*cc*dd*ee*", w) is not None,
+    "{a,b}*d{b,c}*": lambda w: re.fullmatch("[ab]*d[bc]*", w) is not None,
+    "{0,1,2}*02*": lambda w: re.fullmatch("[012]*02*", w) is not None,
+    "Flip-flop": flip_flop_by_definition,
+}
+DEEPEST = {1: 40, 2: 12, 3: 8, 4: 7, 5: 6}
+
+
+def transition_monoid(dfa: Dfa) -> set[tuple[int, ...]]:
+    letters = list(zip(*dfa.semiautomaton.table, strict=True))
+    identity = tuple(range(dfa.n_states))
+    found, queue = {identity}, [identity]
+    for element in queue:
+        for letter in letters:
+            product = tuple(letter[q] for q in element)
+            if product not in found:
+                found.add(product)
+                queue.append(product)
+    return found
+
+
+def has_a_cycle(element: tuple[int, ...]) -> bool:
+    power = element
+    for _ in element:
+        power = tuple(element[q] for q in power)
+    return tuple(element[q] for q in power) != power
+
+
+def test_the_suite_is_the_regular_part_of_the_table() -> None:
+    assert len(SUITE) == 19
+    assert set(PREDICATES) == set(BY_NAME)
+
+
+@pytest.mark.parametrize("language", SUITE, ids=lambda language: language.name)
+def test_published_numbers(language: NamedLanguage) -> None:
+    dfa = language.build()
+    assert dfa.n_states == language.states
+    assert dfa.accepts("") == language.empty_word
+    monoid = transition_monoid(dfa)
+    assert len(monoid) == language.monoid
+    assert (not any(map(has_a_cycle, monoid))) == language.star_free
+
+
+@pytest.mark.parametrize("language", SUITE, ids=lambda language: language.name)
+def test_membership_on_all_short_words(language: NamedLanguage) -> None:
+    dfa, member = language.build(), PREDICATES[language.name]
+    for length in range(DEEPEST[len(dfa.alphabet)] + 1):
+        for word in map("".join, itertools.product(dfa.alphabet, repeat=length)):
+            assert dfa.accepts(word) == member(word), word
+
+
+@pytest.mark.parametrize("depth", range(6))
+def test_d_n_follows_its_recursive_definition(depth: int) -> None:
+    expected = Dfa.from_words("ab", [""])
+    for _ in range(depth):
+        expected = (Dfa.from_words("ab", ["a"]) + expected + Dfa.from_words("ab", ["b"])).star()
+    assert d_n(depth) == expected
+    assert d_n(depth).n_states == depth + 2
+
+
+def test_deep_nesting_is_watched() -> None:
+    assert d_n(12).accepts("a" * 12 + "b" * 12)
+    assert not d_n(12).accepts("a" * 13 + "b" * 13)
+
+
+def erased(word: tuple[str, ...], pairs: dict[str, str]) -> bool:
+    """Whether a bracket word is balanced, by erasing adjacent pairs until none is left."""
+    for i in range(len(word) - 1):
+        if pairs.get(word[i]) == word[i + 1]:
+            return erased(word[:i] + word[i + 2 :], pairs)
+    return not word
+
+
+@pytest.mark.parametrize(
+    ("kinds", "depth", "length"), [(1, 0, 6), (1, 3, 10), (2, 2, 6), (3, 2, 4), (5, 1, 4), (5, 2, 4)]
+)
+def test_dyck(kinds: int, depth: int, length: int) -> None:
+    dfa = dyck(kinds, depth)
+    opening, closing = dfa.alphabet[::2], dfa.alphabet[1::2]
+    pairs = dict(zip(opening, closing, strict=True))
+    for n in range(length + 1):
+        for word in itertools.product(dfa.alphabet, repeat=n):
+            deepest = max(sum(1 if s in pairs else -1 for s in word[:i]) for i in range(n + 1))
+            assert dfa.accepts(word) == (erased(word, pairs) and deepest <= depth), word
+    assert dfa.n_states == sum(kinds**i for i in range(depth + 1)) + 1
+
+
+def test_dyck_symbols() -> None:
+    assert dyck(1, 1).alphabet == ("(", ")")
+    assert dyck(4, 1).alphabet == tuple("()[]{}<>")
+    assert dyck(5, 1).alphabet[:4] == ("(1", ")1", "(2", ")2")
+    assert dyck(8, 3).n_states == (8**4 - 1) // 7 + 1
+    assert dyck(2, 2).names[:2] == ("-", "(")
+
+
+def test_dyck_keeps_to_its_budget() -> None:
+    with pytest.raises(BudgetExceededError, match="states"):
+        dyck(8, 10, Budget(items=1000))
+
+
+@pytest.mark.parametrize("points", range(1, 7))
+def test_order_preserving(points: int) -> None:
+    o_n = order_preserving(points)
+    assert (o_n.n_states, o_n.n_letters) == (points, 2 * (points - 1))
+    for i in range(1, points):
+        for q in range(1, points + 1):
+            assert o_n.run(q - 1, [f"u{i}"]) + 1 == (i + 1 if q == i else q)
+            assert o_n.run(q - 1, [f"d{i}"]) + 1 == (i if q == i + 1 else q)
+    # It generates exactly the monotone maps of a chain.
+    letters = list(zip(*o_n.table, strict=True))
+    found = {tuple(range(points))}
+    queue = list(found)
+    for element in queue:
+        new = {tuple(letter[q] for q in element) for letter in letters} - found
+        found |= new
+        queue += sorted(new)
+    assert found == set(itertools.combinations_with_replacement(range(points), points))
+
+
+def test_impossible_members_of_a_family_are_refused() -> None:
+    for build in (lambda: tomita(8), lambda: repetition(""), lambda: mod_length(0), lambda: dyck(0, 1)):
+        with pytest.raises(ValueError, match=r"choose|give"):
+            build()
+    with pytest.raises(ValueError, match="O_0"):
+        order_preserving(0)
