@@ -61,6 +61,8 @@ def minimise(table: Sequence[Sequence[int]], initial: int, accepting: frozenset[
     number = {b: i for i, b in enumerate(order)}
     new_table = np.array([[number[t] for t in quotient[b]] for b in order], dtype=np.intp).reshape(len(order), k)
     # The name of a merged state is that of its smallest original number, which is what a reader looks up.
-    smallest = [min(reachable[i] for i in np.flatnonzero(block == b)) for b in order]
+    least = np.full(n_blocks, len(table), dtype=np.intp)
+    np.minimum.at(least, block, np.array(reachable, dtype=np.intp))
+    smallest = [int(least[b]) for b in order]
     is_accepting = np.array([reachable[first[b]] in accepting for b in order], dtype=np.bool_)
     return Canonical(new_table, is_accepting, tuple(smallest))

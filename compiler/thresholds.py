@@ -96,7 +96,8 @@ class Contexts:
     def sums(self, phi: NDArray[np.int64], psi: NDArray[np.int64], taps: tuple[int, int]) -> NDArray[np.int64]:
         """s per context."""
         before, previous, letter, after = self.rows
-        return taps[0] * (phi[before] + psi[previous]) + taps[1] * (phi[after] + psi[letter])
+        sums: NDArray[np.int64] = taps[0] * (phi[before] + psi[previous]) + taps[1] * (phi[after] + psi[letter])
+        return sums
 
 
 def recognise(cube: Cube, contexts: Contexts) -> Threshold | None:

@@ -17,6 +17,6 @@ def build_model(weights: MambaWeights, *, pad: int, bos: int, eos: int, dtype: t
     settings = weights.shape.transformers_config(pad=pad, bos=bos, eos=eos)
     for derived in ("architectures", "model_type", "dtype", "intermediate_size"):
         del settings[derived]
-    model = MambaForCausalLM(MambaConfig(**settings))
+    model: Any = MambaForCausalLM(MambaConfig(**settings))
     model.load_state_dict({name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}, strict=True)
-    return model.to(dtype).eval()
+    return model.to(dtype=dtype).eval()

@@ -99,9 +99,9 @@ def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"{weights}: {name} holds a NaN or an infinity; compile the language again")
-    model = MambaForCausalLM(config)
+    model: Any = MambaForCausalLM(config)
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise CheckpointError(f"{weights} does not fit config.json: {error}") from error
-    return model.to(dtype).eval()
+    return model.to(dtype=dtype).eval()

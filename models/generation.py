@@ -11,7 +11,7 @@ from transformers import LogitsProcessor
 from .errors import DeadPromptError
 
 
-class LanguageLogitsProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers has no types here
+class LanguageLogitsProcessor(LogitsProcessor):
     """Masks every token whose logit is not positive, so that sampling stays inside the language.
 
     A compiled model's logits are positive exactly where a token may come next. Rows that have ended (their last token

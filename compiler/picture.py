@@ -1,0 +1,307 @@
+"""A cascade as a picture: the DFA on the left, image sets and tiles, level by level, on the right."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..automata.dfa import Dfa
+from ..automata.errors import ScancraftError
+from ._picture_layout import RADIUS, Edge, Places, Point, free_direction, place_sets, place_states, route
+from .cascade import Cascade
+
+SUFFIXES = (".png", ".svg", ".pdf")
+MOST_SETS = 3000
+"""More image sets are refused: nobody could read them."""
+
+FEW_SETS = 250
+"""More image sets are drawn as dots."""
+
+INK, FAINT, PAPER = "#1b1f24", "#9aa3ad", "white"
+CLASS_COLOURS = ("#dcebfa", "#fdebd0", "#dff3e0", "#f8dede", "#ece2f5", "#efe6da", "#fbe3f0", "#e0f2f1")
+MARGIN, DROP = 0.5, 0.95
+
+
+class MissingExtraError(ScancraftError):
+    """An optional dependency is not installed."""
+
+
+class PictureError(ScancraftError):
+    """A picture cannot be drawn or written."""
+
+
+def draw_cascade(cascade: Cascade, path: str | PathLike[str]) -> Path:
+    """Draw a cascade into a file and return its path. Equal cascades give equal files.
+
+    On the left the DFA: accepting states have a double edge, the dead state is grey. On the right every image set in
+    the row of its height, with an edge to each of its tiles, labelled by the tile's number (the value of the level's
+    memory). Sets of one colour can reach each other; their tiles are numbered alike. More than a few hundred sets are
+    drawn as dots.
+
+    Args:
+        cascade: what to draw.
+        path: a file name ending in .png, .svg or .pdf.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        PictureError: another suffix, far too many image sets, or the file cannot be written.
+
+    Cost: O((transitions + tiles)^2) for the layout of small cascades, linear for large ones.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in SUFFIXES:
+        raise PictureError(f"{target}: a picture is written as {', '.join(SUFFIXES)}; choose one of these suffixes")
+    if len(cascade.parts.sets) > MOST_SETS:
+        raise PictureError(
+            f"{len(cascade.parts.sets):,} image sets are too many for a picture (at most {MOST_SETS:,}); "
+            "print the cascade instead"
+        )
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingExtraError("pictures need matplotlib; run: pip install 'scancraft[plot]'") from None
+    # The salt makes the identifiers in an SVG the same every time.
+    with matplotlib.rc_context({"svg.hashsalt": "scancraft", "font.family": ["DejaVu Sans"]}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        _write(_figure(cascade), target)
+    return target
+
+
+def _write(figure: Any, target: Path) -> None:
+    """Save under a temporary name beside the target, then rename."""
+    kind = target.suffix.lower()[1:]
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        figure.savefig(temporary, format=kind, dpi=150, metadata=undated[kind], facecolor=PAPER)
+        temporary.replace(target)
+    except OSError as error:
+        raise PictureError(f"{target} cannot be written ({error.strerror}); check the place") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _figure(cascade: Cascade) -> Any:
+    """Everything on one page whose coordinates are inches."""
+    from matplotlib.figure import Figure
+
+    dfa, parts = cascade.dfa, cascade.parts
+    state_names, legend = short_names(dfa)
+    dots = len(parts.sets) > FEW_SETS
+    set_names = [wrapped(set_name(parts.members(p), state_names)) for p in range(len(parts.sets))]
+    box_width = 0.18 + 0.072 * max(len(line) for name in set_names for line in name.split("\n"))
+    pitch = 0.16 if dots else box_width + 0.3
+    states = place_states(_letters(dfa), dfa.n_states)
+    sets = place_sets(parts.height, parts.tiles, pitch, DROP)
+    legend_height = 0.18 * len(legend)
+    left_width = max(x for x, _ in states.values()) + 2.2
+    left_height = -min(y for _, y in states.values()) + 1.8 + legend_height
+    right_width = max(2 * max(abs(x) for x, _ in sets.values()) + box_width, 2.4) + 1.0
+    right_height = DROP * cascade.height + 1.2
+    width = left_width + right_width + 2 * MARGIN
+    height = max(left_height, right_height) + 2 * MARGIN
+    figure = Figure(figsize=(width, height))
+    page = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    page.set_xlim(0, width)
+    page.set_ylim(0, height)
+    page.set_axis_off()
+    title = {"fontsize": 10, "fontweight": "bold", "color": INK, "va": "center"}
+    page.text(MARGIN, height - MARGIN, f"minimal DFA, {dfa.n_states} states", **title)
+    page.text(
+        MARGIN + left_width,
+        height - MARGIN,
+        f"{len(parts.sets)} image sets, {cascade.height} {'level' if cascade.height == 1 else 'levels'}",
+        **title,
+    )
+    _draw_dfa(page, dfa, state_names, {q: (x + MARGIN + 0.95, y + height - 1.6) for q, (x, y) in states.items()})
+    for i, line in enumerate(legend):
+        y = MARGIN + legend_height - 0.18 * (i + 0.5)
+        page.text(MARGIN, y, line, fontsize=7, color=INK, va="center", parse_math=False)
+    middle = MARGIN + left_width + right_width / 2 + 0.35
+    places = {p: (x + middle, y + height - 1.3) for p, (x, y) in sets.items()}
+    _draw_levels(page, cascade, set_names, places, box_width, dots)
+    for level in range(cascade.height + 1):
+        y = height - 1.3 - DROP * (cascade.height - level)
+        page.text(MARGIN + left_width, y, f"height {level}", fontsize=8, color=FAINT, va="center")
+    return figure
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+def short_names(dfa: Dfa) -> tuple[list[str], list[str]]:
+    """What to write into the states, and the lines of a legend: long names are replaced by numbers."""
+    if all(len(name) <= 3 for name in dfa.names):
+        return list(dfa.names), []
+    lines = [f"{q} = {name if len(name) <= 40 else name[:39] + '…'}" for q, name in enumerate(dfa.names)]
+    return [str(q) for q in range(dfa.n_states)], lines
+
+
+def set_name(members: Iterable[int], names: Sequence[str]) -> str:
+    """A set of states; where states are called by their numbers, runs are shortened to ``first-last``.
+
+    >>> set_name([0, 1, 2, 3, 6], list("0123456"))
+    '{0-3,6}'
+    """
+    members = sorted(members)
+    if any(names[q] != str(q) for q in members):
+        return "{" + ",".join(names[q] for q in members) + "}"
+    pieces = []
+    for _, group in groupby(enumerate(members), key=lambda pair: pair[1] - pair[0]):
+        run = [q for _, q in group]
+        pieces += [f"{run[0]}-{run[-1]}"] if len(run) > 2 else list(map(str, run))
+    return "{" + ",".join(pieces) + "}"
+
+
+def wrapped(name: str, width: int = 14) -> str:
+    """A set's name, broken after commas into lines of about ``width`` characters, at most three."""
+    lines = [""]
+    for piece in name.replace(",", ",\0").split("\0"):
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines if len(lines) <= 3 else [*lines[:2], f"… ({name.count(',') + 1} parts)"])
+
+
+def _letters(dfa: Dfa) -> dict[Edge, list[str]]:
+    """The symbols on each edge."""
+    found: dict[Edge, list[str]] = {}
+    for p, row in enumerate(dfa.semiautomaton.table):
+        for symbol, q in zip(dfa.alphabet, row, strict=True):
+            found.setdefault((p, q), []).append(symbol)
+    return found
+
+
+def edge_label(letters: Sequence[str], alphabet: Sequence[str]) -> str:
+    """The symbols of an edge, in short.
+
+    >>> edge_label(["a", "c", "d", "e", "f"], "abcdef")
+    'all but b'
+    """
+    others = [s for s in alphabet if s not in letters]
+    if len(letters) > 3 and len(others) <= 2:
+        return "all but " + ",".join(others) if others else "all"
+    shown = ",".join(letters[:6])
+    return shown if len(letters) <= 6 else f"{shown},… ({len(letters)})"
+
+
+# -- drawing ---------------------------------------------------------------------------------------------------------
+
+
+def _text(page: Any, at: Sequence[float], text: str, size: float, colour: str = INK, boxed: bool = True) -> None:
+    """Centred text; ``boxed`` hides what is behind it. Symbols may hold ``$``, which is no mathematics here."""
+    box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8} if boxed else None
+    page.text(
+        *at, text, fontsize=size, color=colour, ha="center", va="center", bbox=box, zorder=4 + boxed, parse_math=False
+    )
+
+
+def _draw_dfa(page: Any, dfa: Dfa, names: Sequence[str], places: Places) -> None:
+    from matplotlib.patches import Circle, FancyArrowPatch
+
+    edges = _letters(dfa)
+    arcs = route(places, edges)
+    arrow = {"arrowstyle": "-|>", "mutation_scale": 9, "linewidth": 0.9}
+    around: dict[int, list[float]] = {q: [] for q in places}
+    taken: list[Any] = []
+    for (p, q), arc in arcs.items():
+        for state, t in ((p, 0.15), (q, 0.85)):
+            dx, dy = arc.at(t) - np.array(places[state])
+            around[state].append(float(np.arctan2(dy, dx)))
+        colour = FAINT if q == dfa.dead else INK
+        page.add_patch(
+            FancyArrowPatch(
+                arc.start,
+                arc.end,
+                connectionstyle=f"arc3,rad={arc.bend}",
+                shrinkA=RADIUS * 72,
+                shrinkB=RADIUS * 72 + 1,
+                color=colour,
+                zorder=2,
+                **arrow,
+            )
+        )
+        spots = [arc.at(t) for t in (0.5, 0.42, 0.58, 0.34, 0.66, 0.28, 0.72)]
+        spot = next((s for s in spots if all(np.linalg.norm(s - other) > 0.25 for other in taken)), spots[0])
+        taken.append(spot)
+        _text(page, spot, edge_label(edges[p, q], dfa.alphabet), 8, colour)
+    for q, centre in sorted(places.items()):
+        colour = FAINT if q == dfa.dead else INK
+        page.add_patch(Circle(centre, RADIUS, facecolor=PAPER, edgecolor=colour, linewidth=1.1, zorder=3))
+        if q in dfa.accepting:
+            page.add_patch(Circle(centre, RADIUS - 0.045, fill=False, edgecolor=colour, linewidth=0.8, zorder=3))
+        _text(page, centre, names[q], 9 if len(names[q]) < 3 else 7, colour, boxed=False)
+        if q == dfa.initial:
+            angle = free_direction(centre, around[q])
+            around[q].append(angle)
+            tail = (centre[0] + (RADIUS + 0.35) * np.cos(angle), centre[1] + (RADIUS + 0.35) * np.sin(angle))
+            page.add_patch(FancyArrowPatch(tail, centre, shrinkA=0, shrinkB=RADIUS * 72 + 1, color=INK, **arrow))
+        if (q, q) in edges:
+            angle = free_direction(centre, around[q])
+            _draw_loop(page, centre, angle, edge_label(edges[q, q], dfa.alphabet), colour, arrow)
+
+
+def _draw_loop(page: Any, centre: Point, angle: float, label: str, colour: str, arrow: dict[str, Any]) -> None:
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.path import Path as Curve
+
+    def at(distance: float, turn: float) -> Point:
+        return (centre[0] + distance * np.cos(angle + turn), centre[1] + distance * np.sin(angle + turn))
+
+    points = [at(RADIUS, -0.5), at(RADIUS + 0.5, -0.6), at(RADIUS + 0.5, 0.6), at(RADIUS + 0.015, 0.5)]
+    curve = Curve(points, [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4])
+    page.add_patch(FancyArrowPatch(path=curve, color=colour, zorder=2, **arrow))
+    _text(page, at(RADIUS + 0.4, 0.0), label, 8, colour)
+
+
+def _draw_levels(
+    page: Any, cascade: Cascade, names: Sequence[str], places: Places, box_width: float, dots: bool
+) -> None:
+    from matplotlib.collections import LineCollection
+    from matplotlib.patches import FancyBboxPatch
+
+    parts = cascade.parts
+    segments = [(places[p], places[t]) for p, tiles in enumerate(parts.tiles) for t in tiles]
+    page.add_collection(LineCollection(segments, colors=FAINT, linewidths=0.3 if dots else 0.8, zorder=1))
+    colours = _class_colours(cascade)
+    if dots:
+        x, y = np.array([places[p] for p in range(len(names))]).T
+        page.scatter(x, y, s=9, color=INK, zorder=3)
+        return
+    for p, (x, y) in places.items():
+        half = 0.1 + 0.065 * (1 + names[p].count("\n"))
+        for label, tile in enumerate(parts.tiles[p]):
+            dx, dy = places[tile][0] - x, places[tile][1] - y
+            reach = (half + 0.13) / -dy
+            _text(page, (x + reach * dx, y + reach * dy), str(label), 6.5, INK)
+        page.add_patch(
+            FancyBboxPatch(
+                (x - box_width / 2, y - half),
+                box_width,
+                2 * half,
+                boxstyle="round,pad=0,rounding_size=0.06",
+                facecolor=colours[p],
+                edgecolor=INK,
+                linewidth=0.8,
+                zorder=3,
+            )
+        )
+        _text(page, (x, y), names[p], 8, boxed=False)
+
+
+def _class_colours(cascade: Cascade) -> list[str]:
+    """One colour per class of mutually reachable sets with more than one member, in turn; white for the others."""
+    orbit = cascade.parts.orbit
+    members: dict[int, int] = {}
+    for o in orbit:
+        members[o] = members.get(o, 0) + 1
+    large = [o for o in dict.fromkeys(orbit) if members[o] > 1]
+    colour = {o: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, o in enumerate(large)}
+    return [colour.get(o, PAPER) for o in orbit]
