@@ -29,10 +29,65 @@ def breadth_first(table: Sequence[Sequence[int]], initial: int) -> list[int]:
     return order
 
 
-def minimise(table: Sequence[Sequence[int]], initial: int, accepting: frozenset[int]) -> Canonical:
-    """Moore's partition refinement on the reachable part, vectorised, then breadth-first numbering.
+MOORE_ROUNDS = 64
 
-    O(rounds * k * n log n) for n states and k letters; the number of rounds is at most n.
+
+def _moore(delta: NDArray[np.intp], block: NDArray[np.intp], count: int, rounds: int) -> tuple[NDArray[np.intp], bool]:
+    """Up to so many rounds of refinement; whether nothing changed in the last. O(k n log n) per round."""
+    n, k = delta.shape
+    for _ in range(rounds):
+        # A state's signature: its own block and the blocks of its successors, hashed column by column.
+        refined = block
+        for a in range(k):
+            _, refined = np.unique(refined * n + block[delta[:, a]], return_inverse=True)
+        block = refined.reshape(n)
+        refined_count = int(block.max()) + 1
+        if refined_count == count:
+            return block, True
+        count = refined_count
+    return block, False
+
+
+def _hopcroft(delta: NDArray[np.intp], block: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Hopcroft's refinement ("process the smaller half"), from a partition that is already right but too coarse."""
+    n, k = delta.shape
+    before: list[list[list[int]]] = [[[] for _ in range(n)] for _ in range(k)]
+    for q, row in enumerate(delta.tolist()):
+        for a, target in enumerate(row):
+            before[a][target].append(q)
+    block_of = block.tolist()
+    members: list[set[int]] = [set() for _ in range(max(block_of) + 1)]
+    for q, b in enumerate(block_of):
+        members[b].add(q)
+    work = {(b, a) for b in range(len(members)) for a in range(k)}
+    while work:
+        splitter, a = work.pop()
+        hit: dict[int, list[int]] = {}
+        for target in members[splitter]:
+            for q in before[a][target]:
+                hit.setdefault(block_of[q], []).append(q)
+        for b, inside in hit.items():
+            if len(inside) == len(members[b]):
+                continue
+            # The new block takes the smaller half, so that relabelling costs O(n log n) in all.
+            smaller = set(inside)
+            if 2 * len(smaller) > len(members[b]):
+                smaller = members[b] - smaller
+            new = len(members)
+            members.append(smaller)
+            members[b] -= smaller
+            for q in smaller:
+                block_of[q] = new
+            # (b, letter) stays in the work list if it was there; else the smaller half is enough.
+            work |= {(new, letter) for letter in range(k)}
+    return np.array(block_of, dtype=np.intp)
+
+
+def minimise(table: Sequence[Sequence[int]], initial: int, accepting: frozenset[int]) -> Canonical:
+    """The coarsest partition of the reachable part that acceptance and the letters respect, numbered breadth first.
+
+    A few rounds of Moore's refinement, vectorised, settle most automata; long chains, which would take a round per
+    state, are finished by Hopcroft's algorithm. O(k n log n) for n states and k letters.
     """
     reachable = breadth_first(table, initial)
     position = {state: i for i, state in enumerate(reachable)}
@@ -41,18 +96,10 @@ def minimise(table: Sequence[Sequence[int]], initial: int, accepting: frozenset[
     block = np.array([q in accepting for q in reachable], dtype=np.intp)
     # Blocks are numbered from 0 without gaps, also where there are no letters to refine by.
     kinds, block = np.unique(block, return_inverse=True)
-    n_blocks = len(kinds)
-    while True:
-        # A state's signature: its own block and the blocks of its successors, hashed column by column.
-        refined = block
-        for a in range(k):
-            pair = refined * n + block[delta[:, a]]
-            _, refined = np.unique(pair, return_inverse=True)
-        block = refined.reshape(n)
-        count = int(block.max()) + 1
-        if count == n_blocks:
-            break
-        n_blocks = count
+    block, settled = _moore(delta, block, len(kinds), MOORE_ROUNDS)
+    if not settled:
+        block = _hopcroft(delta, block)
+    n_blocks = int(block.max()) + 1
 
     first = np.full(n_blocks, n, dtype=np.intp)
     np.minimum.at(first, block, np.arange(n))
