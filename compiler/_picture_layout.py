@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import networkx as nx
 import numpy as np
@@ -111,6 +112,11 @@ def _badness(places: Places, links: Sequence[Edge]) -> float:
 
 
 def _at_origin(places: Places) -> Places:
+    """Moved to the origin, and turned over so that the initial state is on the left and at the top."""
+    points = np.array(list(places.values()))
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    flip_x, flip_y = (-1 if places[0][0] > middle[0] + 0.01 else 1), (-1 if places[0][1] < middle[1] - 0.01 else 1)
+    places = {q: (x * flip_x, y * flip_y) for q, (x, y) in places.items()}
     left, top = min(x for x, _ in places.values()), max(y for _, y in places.values())
     return {q: (x - left, y - top) for q, (x, y) in places.items()}
 
@@ -157,19 +163,34 @@ def route(places: Places, edges: Iterable[Edge]) -> dict[Edge, Arc]:
     return arcs
 
 
-def free_direction(centre: Point, directions: Sequence[float]) -> float:
-    """The angle at which there is most room among ``directions``; straight up if there are none."""
-    if not directions:
-        return float(np.pi / 2)
+def free_direction(centre: Point, obstacles: NDArray[np.float64], reach: float) -> float:
+    """The angle at which a stretch of length ``reach`` outside a state keeps furthest from all obstacles."""
     angles = np.pi / 2 + 2 * np.pi * np.arange(24) / 24
-    gap = np.abs((angles[:, None] - np.array(directions)[None] + np.pi) % (2 * np.pi) - np.pi).min(axis=1)
+    if not len(obstacles):
+        return float(angles[0])
+    outward = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    probes = np.array(centre) + outward[:, None] * (RADIUS + reach * np.array([0.3, 0.65, 1.0]))[None, :, None]
+    gap = np.linalg.norm(probes[:, :, None] - obstacles[None, None], axis=-1).min(axis=(1, 2))
     return float(angles[int(np.argmax(np.round(gap, 6)))])
 
 
 # -- image sets ------------------------------------------------------------------------------------------------------
 
 
-def place_sets(heights: Sequence[int], tiles: Sequence[Sequence[int]], pitch: float, drop: float) -> Places:
+@dataclass(frozen=True)
+class Rows:
+    """Image sets in rows.
+
+    Attributes:
+        places: of the sets.
+        bends: where the edge from a set to a tile passes the rows between them; edges to one tile run together.
+    """
+
+    places: Places
+    bends: dict[Edge, tuple[Point, ...]]
+
+
+def place_sets(heights: Sequence[int], tiles: Sequence[Sequence[int]], pitch: float, drop: float) -> Rows:
     """Rows by height, the greatest on top, each centred on x = 0; neighbours near each other.
 
     Args:
@@ -180,32 +201,47 @@ def place_sets(heights: Sequence[int], tiles: Sequence[Sequence[int]], pitch: fl
 
     O(sweeps * edges), plus O(edges^2) per sweep where there are few.
     """
-    top = max(heights)
-    rows = [[s for s, h in enumerate(heights) if h == height] for height in range(top, -1, -1)]
-    above: list[list[int]] = [[] for _ in heights]
-    for s, below in enumerate(tiles):
-        for t in below:
-            above[t].append(s)
+    n = len(heights)
+    stops: dict[tuple[int, int], int] = {}  # (tile, height) to a place of its own in a row between
+    paths = {
+        (s, t): [stops.setdefault((t, h), n + len(stops)) for h in range(heights[s] - 1, heights[t], -1)]
+        for s, below in enumerate(tiles)
+        for t in below
+    }
+    level = dict(enumerate(heights)) | {node: h for (_, h), node in stops.items()}
+    rows = [[s for s in sorted(level) if level[s] == h] for h in range(max(heights), -1, -1)]
+    links = sorted({link for (s, t), path in paths.items() for link in pairwise((s, *path, t))})
+    above: dict[int, list[int]] = {s: [] for s in level}
+    below: dict[int, list[int]] = {s: [] for s in level}
+    for s, t in links:
+        below[s].append(t)
+        above[t].append(s)
 
-    def positions(rows: list[list[int]]) -> Places:
-        return {
-            s: (pitch * (i - (len(row) - 1) / 2), -drop * r) for r, row in enumerate(rows) for i, s in enumerate(row)
-        }
+    def positions() -> Places:
+        places = {}
+        for row in rows:
+            widths = [pitch if s < n else 0.35 * pitch for s in row]
+            ends = np.cumsum(widths) - sum(widths) / 2
+            places |= {s: (float(end - w / 2), drop * level[s]) for s, w, end in zip(row, widths, ends, strict=True)}
+        return places
 
     def badness(places: Places) -> float:
-        segments = [(places[s], places[t]) for s, below in enumerate(tiles) for t in below]
+        segments = [(places[s], places[t]) for s, t in links]
         length = sum(abs(a[0] - b[0]) for a, b in segments) / pitch
         return length if len(segments) > 1500 else 10 * crossings(segments) + length
 
-    best = places = positions(rows)
+    best = places = positions()
     best_badness = badness(best)
     for sweep in range(SWEEPS):
         downwards = sweep % 2 == 0
         for row in rows if downwards else reversed(rows):
-            neighbours = above if downwards else tiles
-            centre = {s: np.mean([places[t][0] for t in neighbours[s]] or [places[s][0]]) for s in row}
-            row.sort(key=lambda s: (round(float(centre[s]), 6), places[s][0]))
-            places = positions(rows)
+            neighbours = above if downwards else below
+            centre = {s: float(np.mean([places[t][0] for t in neighbours[s]] or [places[s][0]])) for s in row}
+            row.sort(key=lambda s: (round(centre[s], 6), places[s][0]))
+            places = positions()
         if (new := badness(places)) < best_badness:
             best, best_badness = places, new
-    return best
+    top = drop * max(heights)
+    best = {s: (x, y - top) for s, (x, y) in best.items()}
+    bends = {edge: tuple(best[node] for node in path) for edge, path in paths.items()}
+    return Rows({s: best[s] for s in range(n)}, bends)

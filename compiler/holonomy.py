@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..automata.budget import DEFAULT_BUDGET, Budget
+from ..automata.budget import DEFAULT_BUDGET, Budget, Meter
 from ..automata.images import image_sets, strong_components
 from ..automata.images import members as set_members
 from ..automata.semiautomaton import Semiautomaton
@@ -83,7 +83,7 @@ def holonomy(semiautomaton: Semiautomaton, budget: Budget = DEFAULT_BUDGET) -> H
     explored = image_sets(semiautomaton, budget)
     sets, successor = tuple(explored.sets), tuple(tuple(row) for row in explored.successor)
     orbit, order = _orbits(successor)
-    unlabelled = _maximal_subsets(sets, semiautomaton.n_states)
+    unlabelled = _maximal_subsets(sets, semiautomaton.n_states, budget.meter("image sets compared"))
     height = _heights(sets, successor, orbit, order, unlabelled)
     tiles = _label_tiles(sets, successor, orbit, unlabelled)
     return Holonomy(semiautomaton, sets, successor, height, orbit, tiles)
@@ -98,29 +98,25 @@ def _orbits(successor: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], li
     return tuple(orbit), order
 
 
-def _maximal_subsets(sets: tuple[int, ...], n_states: int) -> list[list[int]]:
+def _maximal_subsets(sets: tuple[int, ...], n_states: int, meter: Meter) -> list[list[int]]:
     """For each set, the maximal members of ``sets`` properly inside it, in the order of their smallest states."""
     words = _as_words(sets, n_states)
     size = np.array([mask.bit_count() for mask in sets])
     descending = np.lexsort((np.arange(len(sets)), -size))
     ordered, ordered_size = words[descending], size[descending]
     result: list[list[int]] = []
-    for number, mask in enumerate(sets):
+    for number in range(len(sets)):
+        meter.check_time()
         if size[number] == 1:
             result.append([])
             continue
         outside = (ordered & ~words[number]).any(axis=1)
         inside = descending[~outside & (ordered_size < size[number])]
         kept: list[int] = []
-        uncovered = mask
-        for candidate in inside.tolist():
-            # A candidate inside a kept tile is not maximal; most are caught by looking at covered states first.
-            if not (sets[candidate] & uncovered) and any(sets[candidate] & ~sets[t] == 0 for t in kept):
-                continue
+        for candidate in inside.tolist():  # largest first, so whatever contains it is already kept
             if any(sets[candidate] & ~sets[t] == 0 for t in kept):
                 continue
             kept.append(candidate)
-            uncovered &= ~sets[candidate]
         result.append(sorted(kept, key=lambda t: set_members(sets[t])))
     return result
 

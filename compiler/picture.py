@@ -14,7 +14,7 @@ import numpy as np
 
 from ..automata.dfa import Dfa
 from ..automata.errors import ScancraftError
-from ._picture_layout import RADIUS, Edge, Places, Point, free_direction, place_sets, place_states, route
+from ._picture_layout import RADIUS, Arc, Edge, Places, Point, Rows, free_direction, place_sets, place_states, route
 from .cascade import Cascade
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -68,7 +68,10 @@ def draw_cascade(cascade: Cascade, path: str | PathLike[str]) -> Path:
     except ImportError:
         raise MissingExtraError("pictures need matplotlib; run: pip install 'scancraft[plot]'") from None
     # The salt makes the identifiers in an SVG the same every time.
-    with matplotlib.rc_context({"svg.hashsalt": "scancraft", "font.family": ["DejaVu Sans"]}), warnings.catch_warnings():
+    with (
+        matplotlib.rc_context({"svg.hashsalt": "scancraft", "font.family": ["DejaVu Sans"]}),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         _write(_figure(cascade), target)
     return target
@@ -97,40 +100,41 @@ def _figure(cascade: Cascade) -> Any:
     dots = len(parts.sets) > FEW_SETS
     set_names = [wrapped(set_name(parts.members(p), state_names)) for p in range(len(parts.sets))]
     box_width = 0.18 + 0.072 * max(len(line) for name in set_names for line in name.split("\n"))
-    pitch = 0.16 if dots else box_width + 0.3
     states = place_states(_letters(dfa), dfa.n_states)
-    sets = place_sets(parts.height, parts.tiles, pitch, DROP)
+    rows = place_sets(parts.height, parts.tiles, 0.16 if dots else box_width + 0.25, DROP)
     legend_height = 0.18 * len(legend)
     left_width = max(x for x, _ in states.values()) + 2.2
-    left_height = -min(y for _, y in states.values()) + 1.8 + legend_height
-    right_width = max(2 * max(abs(x) for x, _ in sets.values()) + box_width, 2.4) + 1.0
-    right_height = DROP * cascade.height + 1.2
+    left_height = -min(y for _, y in states.values()) + 2.2 + legend_height
+    half_width = max(abs(x) for x, _ in [*rows.places.values(), *(b for bends in rows.bends.values() for b in bends)])
+    right_width = max(2 * half_width + box_width, 2.4) + 1.0
     width = left_width + right_width + 2 * MARGIN
-    height = max(left_height, right_height) + 2 * MARGIN
+    height = max(left_height, DROP * cascade.height + 1.3) + 2 * MARGIN
     figure = Figure(figsize=(width, height))
     page = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     page.set_xlim(0, width)
     page.set_ylim(0, height)
     page.set_axis_off()
-    title = {"fontsize": 10, "fontweight": "bold", "color": INK, "va": "center"}
-    page.text(MARGIN, height - MARGIN, f"minimal DFA, {dfa.n_states} states", **title)
-    page.text(
-        MARGIN + left_width,
-        height - MARGIN,
-        f"{len(parts.sets)} image sets, {cascade.height} {'level' if cascade.height == 1 else 'levels'}",
-        **title,
-    )
-    _draw_dfa(page, dfa, state_names, {q: (x + MARGIN + 0.95, y + height - 1.6) for q, (x, y) in states.items()})
+    right = MARGIN + left_width
+    notes = "edges: the tiles of a set, by number (the value of the memory); one colour: sets that reach each other"
+    for x, title, note in (
+        (MARGIN, f"minimal DFA, {_count(dfa.n_states, 'state')}", ""),
+        (right, f"{_count(len(parts.sets), 'image set')}, {_count(cascade.height, 'level')}", notes),
+    ):
+        page.text(x, height - MARGIN, title, fontsize=10, fontweight="bold", color=INK, va="center")
+        page.text(x, height - MARGIN - 0.22, note, fontsize=6, color=FAINT, va="center")
+    _draw_dfa(page, dfa, state_names, {q: (x + MARGIN + 0.95, y + height - 1.75) for q, (x, y) in states.items()})
     for i, line in enumerate(legend):
         y = MARGIN + legend_height - 0.18 * (i + 0.5)
         page.text(MARGIN, y, line, fontsize=7, color=INK, va="center", parse_math=False)
-    middle = MARGIN + left_width + right_width / 2 + 0.35
-    places = {p: (x + middle, y + height - 1.3) for p, (x, y) in sets.items()}
-    _draw_levels(page, cascade, set_names, places, box_width, dots)
+    _draw_levels(page, cascade, set_names, rows, (right + right_width / 2 + 0.35, height - 1.4), box_width, dots)
     for level in range(cascade.height + 1):
-        y = height - 1.3 - DROP * (cascade.height - level)
-        page.text(MARGIN + left_width, y, f"height {level}", fontsize=8, color=FAINT, va="center")
+        y = height - 1.4 - DROP * (cascade.height - level)
+        page.text(right, y, f"height {level}", fontsize=8, color=FAINT, va="center")
     return figure
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 # -- names -----------------------------------------------------------------------------------------------------------
@@ -138,26 +142,29 @@ def _figure(cascade: Cascade) -> Any:
 
 def short_names(dfa: Dfa) -> tuple[list[str], list[str]]:
     """What to write into the states, and the lines of a legend: long names are replaced by numbers."""
-    if all(len(name) <= 3 for name in dfa.names):
+    if all(len(name) <= 4 for name in dfa.names):
         return list(dfa.names), []
     lines = [f"{q} = {name if len(name) <= 40 else name[:39] + '…'}" for q, name in enumerate(dfa.names)]
     return [str(q) for q in range(dfa.n_states)], lines
 
 
 def set_name(members: Iterable[int], names: Sequence[str]) -> str:
-    """A set of states; where states are called by their numbers, runs are shortened to ``first-last``.
+    """A set of states, numbers first; runs of numbers are shortened to ``first..last``.
 
-    >>> set_name([0, 1, 2, 3, 6], list("0123456"))
-    '{0-3,6}'
+    >>> set_name([0, 1, 2, 3, 6], ["0", "1", "dead", "2", "3", "4", "5"])
+    '{0..2,5,dead}'
     """
-    members = sorted(members)
-    if any(names[q] != str(q) for q in members):
-        return "{" + ",".join(names[q] for q in members) + "}"
+    chosen = [names[q] for q in members]
+    numbers = sorted(int(name) for name in chosen if _is_number(name))
     pieces = []
-    for _, group in groupby(enumerate(members), key=lambda pair: pair[1] - pair[0]):
-        run = [q for _, q in group]
-        pieces += [f"{run[0]}-{run[-1]}"] if len(run) > 2 else list(map(str, run))
-    return "{" + ",".join(pieces) + "}"
+    for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        run = [str(number) for _, number in group]
+        pieces += [f"{run[0]}..{run[-1]}"] if len(run) > 2 else run
+    return "{" + ",".join([*pieces, *(name for name in chosen if not _is_number(name))]) + "}"
+
+
+def _is_number(name: str) -> bool:
+    return name.isdecimal() and name == str(int(name))
 
 
 def wrapped(name: str, width: int = 14) -> str:
@@ -209,12 +216,8 @@ def _draw_dfa(page: Any, dfa: Dfa, names: Sequence[str], places: Places) -> None
     edges = _letters(dfa)
     arcs = route(places, edges)
     arrow = {"arrowstyle": "-|>", "mutation_scale": 9, "linewidth": 0.9}
-    around: dict[int, list[float]] = {q: [] for q in places}
     taken: list[Any] = []
     for (p, q), arc in arcs.items():
-        for state, t in ((p, 0.15), (q, 0.85)):
-            dx, dy = arc.at(t) - np.array(places[state])
-            around[state].append(float(np.arctan2(dy, dx)))
         colour = FAINT if q == dfa.dead else INK
         page.add_patch(
             FancyArrowPatch(
@@ -237,15 +240,25 @@ def _draw_dfa(page: Any, dfa: Dfa, names: Sequence[str], places: Places) -> None
         page.add_patch(Circle(centre, RADIUS, facecolor=PAPER, edgecolor=colour, linewidth=1.1, zorder=3))
         if q in dfa.accepting:
             page.add_patch(Circle(centre, RADIUS - 0.045, fill=False, edgecolor=colour, linewidth=0.8, zorder=3))
-        _text(page, centre, names[q], 9 if len(names[q]) < 3 else 7, colour, boxed=False)
+        _text(page, centre, names[q], 9 if len(names[q]) < 3 else 6.5, colour, boxed=False)
+        obstacles = _obstacles(places, arcs, q)
         if q == dfa.initial:
-            angle = free_direction(centre, around[q])
-            around[q].append(angle)
+            angle = free_direction(centre, obstacles, 0.4)
             tail = (centre[0] + (RADIUS + 0.35) * np.cos(angle), centre[1] + (RADIUS + 0.35) * np.sin(angle))
             page.add_patch(FancyArrowPatch(tail, centre, shrinkA=0, shrinkB=RADIUS * 72 + 1, color=INK, **arrow))
+            obstacles = np.concatenate([obstacles, np.linspace(centre, tail, 6)[1:]])
         if (q, q) in edges:
-            angle = free_direction(centre, around[q])
+            angle = free_direction(centre, obstacles, 0.45)
             _draw_loop(page, centre, angle, edge_label(edges[q, q], dfa.alphabet), colour, arrow)
+
+
+def _obstacles(places: Places, arcs: dict[Edge, Arc], state: int) -> Any:
+    """Points that a loop at ``state`` should keep away from: the other states and all edges outside it."""
+    here = np.array(places[state])
+    points = [np.array([point for q, point in places.items() if q != state]).reshape(-1, 2)]
+    points += [arc.at(np.linspace(0, 1, 30)) for arc in arcs.values()]
+    everything = np.concatenate(points)
+    return everything[np.linalg.norm(everything - here, axis=-1) > 0.8 * RADIUS]
 
 
 def _draw_loop(page: Any, centre: Point, angle: float, label: str, colour: str, arrow: dict[str, Any]) -> None:
@@ -262,30 +275,40 @@ def _draw_loop(page: Any, centre: Point, angle: float, label: str, colour: str, 
 
 
 def _draw_levels(
-    page: Any, cascade: Cascade, names: Sequence[str], places: Places, box_width: float, dots: bool
+    page: Any, cascade: Cascade, names: Sequence[str], rows: Rows, origin: Point, box_width: float, dots: bool
 ) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.patches import FancyBboxPatch
 
-    parts = cascade.parts
-    segments = [(places[p], places[t]) for p, tiles in enumerate(parts.tiles) for t in tiles]
-    page.add_collection(LineCollection(segments, colors=FAINT, linewidths=0.3 if dots else 0.8, zorder=1))
-    colours = _class_colours(cascade)
+    parts, places = cascade.parts, {p: _moved(point, origin) for p, point in rows.places.items()}
+    half = {p: 0.0 if dots else 0.1 + 0.065 * (1 + names[p].count("\n")) for p in places}
+    lines, labels = [], []
+    for p, tiles in enumerate(parts.tiles):
+        routes = {
+            t: [*(_moved(b, origin) for b in rows.bends[p, t]), (places[t][0], places[t][1] + half[t])] for t in tiles
+        }
+        # Edges leave from the lower side of the box, in the order of where they go, so that they do not cross there.
+        order = sorted(tiles, key=lambda t: (routes[t][0][0], t))
+        gap = 0.0 if dots else min(0.26, box_width / len(order)) if order else 0.0
+        for i, t in enumerate(order):
+            port = (places[p][0] + gap * (i - (len(order) - 1) / 2), places[p][1] - half[p])
+            lines.append([port, *routes[t]])
+            dx, dy = routes[t][0][0] - port[0], port[1] - routes[t][0][1]
+            labels.append(((port[0] + 0.11 * max(-1.0, min(1.0, dx / dy)), port[1] - 0.11), tiles.index(t)))
+    page.add_collection(LineCollection(lines, colors=FAINT, linewidths=0.3 if dots else 0.8, zorder=1))
     if dots:
         x, y = np.array([places[p] for p in range(len(names))]).T
         page.scatter(x, y, s=9, color=INK, zorder=3)
         return
+    for at, label in labels:
+        _text(page, at, str(label), 6.5)
+    colours = _class_colours(cascade)
     for p, (x, y) in places.items():
-        half = 0.1 + 0.065 * (1 + names[p].count("\n"))
-        for label, tile in enumerate(parts.tiles[p]):
-            dx, dy = places[tile][0] - x, places[tile][1] - y
-            reach = (half + 0.13) / -dy
-            _text(page, (x + reach * dx, y + reach * dy), str(label), 6.5, INK)
         page.add_patch(
             FancyBboxPatch(
-                (x - box_width / 2, y - half),
+                (x - box_width / 2, y - half[p]),
                 box_width,
-                2 * half,
+                2 * half[p],
                 boxstyle="round,pad=0,rounding_size=0.06",
                 facecolor=colours[p],
                 edgecolor=INK,
@@ -294,6 +317,10 @@ def _draw_levels(
             )
         )
         _text(page, (x, y), names[p], 8, boxed=False)
+
+
+def _moved(point: Point, origin: Point) -> Point:
+    return (point[0] + origin[0], point[1] + origin[1])
 
 
 def _class_colours(cascade: Cascade) -> list[str]:

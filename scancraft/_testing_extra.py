@@ -1,0 +1,17 @@
+"""Stops the import of :mod:`scancraft.testing` with a clear error where hypothesis is not installed."""
+
+from __future__ import annotations
+
+from .automata.errors import ScancraftError
+
+
+class MissingExtraError(ScancraftError, ImportError):
+    """A part of scancraft needs a package that is not installed."""
+
+
+try:
+    import hypothesis  # noqa: F401
+except ImportError:
+    raise MissingExtraError(
+        "scancraft.testing needs the package hypothesis; install it with: pip install 'scancraft[testing]'"
+    ) from None
