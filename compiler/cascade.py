@@ -127,11 +127,10 @@ class Cascade:
 
     @property
     def flip_flops_unshared(self) -> int:
-        """The same for a plain holonomy, where each class of sets has a memory of its own, one-hot in its tiles."""
+        """The same for a plain holonomy, where each class of equivalent sets has a memory of its own."""
         parts = self.parts
-        return sum(
-            len(parts.tiles[group[0]]) for level in range(self.height, 0, -1) for group in parts.orbits(level).values()
-        )
+        groups = (group for level in range(self.height, 0, -1) for group in parts.orbits(level).values())
+        return sum(ceil(log2(len(parts.tiles[group[0]]))) for group in groups)
 
     def __str__(self) -> str:
         name = {p: "{" + ",".join(map(str, self.parts.members(p))) + "}" for p in range(len(self.parts.sets))}

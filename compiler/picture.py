@@ -24,6 +24,9 @@ MOST_SETS = 3000
 FEW_SETS = 250
 """More image sets are drawn as dots."""
 
+LARGEST_SIDE = 6000
+"""Pixels of a PNG; 150 to the inch as long as that fits."""
+
 INK, FAINT, PAPER = "#1b1f24", "#9aa3ad", "white"
 CLASS_COLOURS = ("#dcebfa", "#fdebd0", "#dff3e0", "#f8dede", "#ece2f5", "#efe6da", "#fbe3f0", "#e0f2f1")
 MARGIN, DROP = 0.5, 0.95
@@ -83,7 +86,8 @@ def _write(figure: Any, target: Path) -> None:
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        figure.savefig(temporary, format=kind, dpi=150, metadata=undated[kind], facecolor=PAPER)
+        dpi = min(150.0, LARGEST_SIDE / max(figure.get_size_inches()))
+        figure.savefig(temporary, format=kind, dpi=dpi, metadata=undated[kind], facecolor=PAPER)
         temporary.replace(target)
     except OSError as error:
         raise PictureError(f"{target} cannot be written ({error.strerror}); check the place") from None
@@ -202,12 +206,12 @@ def edge_label(letters: Sequence[str], alphabet: Sequence[str]) -> str:
 # -- drawing ---------------------------------------------------------------------------------------------------------
 
 
-def _text(page: Any, at: Sequence[float], text: str, size: float, colour: str = INK, boxed: bool = True) -> None:
-    """Centred text; ``boxed`` hides what is behind it. Symbols may hold ``$``, which is no mathematics here."""
+def _text(
+    page: Any, at: Sequence[float], text: str, size: float, colour: str = INK, boxed: bool = True, ha: str = "center"
+) -> None:
+    """Text around a point; ``boxed`` hides what is behind it. Symbols may hold ``$``, which is no mathematics here."""
     box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8} if boxed else None
-    page.text(
-        *at, text, fontsize=size, color=colour, ha="center", va="center", bbox=box, zorder=4 + boxed, parse_math=False
-    )
+    page.text(*at, text, fontsize=size, color=colour, ha=ha, va="center", bbox=box, zorder=4 + boxed, parse_math=False)
 
 
 def _draw_dfa(page: Any, dfa: Dfa, names: Sequence[str], places: Places) -> None:
@@ -271,7 +275,9 @@ def _draw_loop(page: Any, centre: Point, angle: float, label: str, colour: str, 
     points = [at(RADIUS, -0.5), at(RADIUS + 0.5, -0.6), at(RADIUS + 0.5, 0.6), at(RADIUS + 0.015, 0.5)]
     curve = Curve(points, [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4])
     page.add_patch(FancyArrowPatch(path=curve, color=colour, zorder=2, **arrow))
-    _text(page, at(RADIUS + 0.4, 0.0), label, 8, colour)
+    # A long label grows away from the loop.
+    side = "center" if abs(np.cos(angle)) < 0.7 else "left" if np.cos(angle) > 0 else "right"
+    _text(page, at(RADIUS + (0.42 if side != "center" else 0.45), 0.0), label, 8, colour, ha=side)
 
 
 def _draw_levels(

@@ -246,7 +246,7 @@ def test_a_cover_meets_every_demand_and_its_thresholds_are_right(wanted: Demands
 
 def test_a_cube_that_is_no_threshold_is_refused() -> None:
     # "set before is 0, whatever comes after" is not recognisable by one channel beside a letter (see thresholds.py).
-    triples = tuple((p, a, q) for p in (0, 1) for a in (0, 1) for q in (0, 1)) + ((START, 2, 0),)
+    triples = (*itertools.product((0, 1), repeat=3), (START, 2, 0))
     contexts = Contexts(triples, 2, 2)
     assert recognise(Cube(frozenset([0]), frozenset([0]), frozenset([0, 1]), 0), contexts) is None
 
