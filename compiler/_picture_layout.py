@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import sqrt
 
 import networkx as nx
 import numpy as np
@@ -80,7 +81,7 @@ def _layers(links: Sequence[Edge], n: int, *, float_last: bool = False) -> Place
     rows: dict[float, list[int]] = {}
     for q in sorted(set(range(n)) - set(sinks)):
         rows.setdefault(depth[q], []).append(q)
-    places = {}
+    places: Places = {}
     for row, states in sorted(rows.items()):
         x_of = {q: np.mean([places[p][0] for p in graph.predecessors(q) if p in places] or [0.0]) for q in states}
         for i, q in enumerate(sorted(states, key=lambda q: (x_of[q], q))):
@@ -108,7 +109,8 @@ def _badness(places: Places, links: Sequence[Edge]) -> float:
     through = sum(1 for p, q in links if _clearance(Arc(places[p], places[q], 0.0), places, {p, q}) < RADIUS + 0.05)
     gaps = np.linalg.norm(points[:, None] - points[None], axis=-1) + 9 * np.eye(len(points))
     close = float(np.maximum(0, 0.95 - gaps).sum())
-    return crossings([(places[p], places[q]) for p, q in links]) + 2.0 * through + 20 * close + (width * height) ** 0.5
+    size = sqrt(width * height)
+    return crossings([(places[p], places[q]) for p, q in links]) + 2.0 * through + 20 * close + size
 
 
 def _at_origin(places: Places) -> Places:
@@ -218,7 +220,7 @@ def place_sets(heights: Sequence[int], tiles: Sequence[Sequence[int]], pitch: fl
         above[t].append(s)
 
     def positions() -> Places:
-        places = {}
+        places: Places = {}
         for row in rows:
             widths = [pitch if s < n else 0.35 * pitch for s in row]
             ends = np.cumsum(widths) - sum(widths) / 2

@@ -21,9 +21,9 @@ def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights) ->
     """Everything but the weights. Deterministic: equal input gives an equal manifest.
 
     Keys: ``schema_version``; ``contract`` ("all-words": every prefix of every word, dead ones included);
-    ``construction``; ``language`` (its DFA, in the JSON format that scancraft reads); ``tokens`` (from symbol to id,
-    with ``<bos>``, ``<eos>``, ``<pad>``); ``blocks`` (what each block computes); ``levels`` (image sets and tiles, top
-    first); ``labels`` (the meaning of each dimension of the residual stream and of each channel of each block);
+    ``construction``; ``language`` (its ``dfa``, in the JSON format that scancraft reads); ``tokens`` (from symbol to
+    id, with ``<bos>``, ``<eos>``, ``<pad>``); ``blocks`` (what each block computes); ``levels`` (image sets and tiles,
+    top first); ``labels`` (the meaning of each dimension of the residual stream and of each channel of each block);
     ``constants`` (the dyadic numbers that the weights are made of).
     """
     stream = stream_for(program)
@@ -32,7 +32,7 @@ def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights) ->
         "schema_version": SCHEMA_VERSION,
         "contract": CONTRACT,
         "construction": "holonomy cascade, one block per level (Sarrof, Veitsman, Hahn 2024, theorem 4)",
-        "language": to_json_dict(program.dfa),
+        "language": {"dfa": to_json_dict(program.dfa), "states": program.dfa.n_states, "class": "star-free"},
         "tokens": token_ids(program.dfa.alphabet),
         "special_tokens": {"bos": BOS, "eos": EOS, "pad": PAD},
         "shape": {

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from ..automata.dfa import Dfa
 from ..automata.errors import ScancraftError
 from ._picture_layout import RADIUS, Arc, Edge, Places, Point, Rows, free_direction, place_sets, place_states, route
+from ._picture_names import edge_label, set_name, short_names, wrapped
 from .cascade import Cascade
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -107,7 +107,9 @@ def _figure(cascade: Cascade) -> Any:
     states = place_states(_letters(dfa), dfa.n_states)
     rows = place_sets(parts.height, parts.tiles, 0.16 if dots else box_width + 0.25, DROP)
     legend_height = 0.18 * len(legend)
-    left_width = max(x for x, _ in states.values()) + 2.2
+    loops = [edge_label(symbols, dfa.alphabet) for (p, q), symbols in _letters(dfa).items() if p == q]
+    side = 0.95 + 0.075 * max((len(label) - 3 for label in loops if len(label) > 3), default=0)
+    left_width = max(x for x, _ in states.values()) + 2 * side + 0.3
     left_height = -min(y for _, y in states.values()) + 2.2 + legend_height
     half_width = max(abs(x) for x, _ in [*rows.places.values(), *(b for bends in rows.bends.values() for b in bends)])
     right_width = max(2 * half_width + box_width, 2.4) + 1.0
@@ -120,13 +122,14 @@ def _figure(cascade: Cascade) -> Any:
     page.set_axis_off()
     right = MARGIN + left_width
     notes = "edges: the tiles of a set, by number (the value of the memory); one colour: sets that reach each other"
+    notes = "a dot for each set; edges lead to its tiles" if dots else notes
     for x, title, note in (
         (MARGIN, f"minimal DFA, {_count(dfa.n_states, 'state')}", ""),
         (right, f"{_count(len(parts.sets), 'image set')}, {_count(cascade.height, 'level')}", notes),
     ):
         page.text(x, height - MARGIN, title, fontsize=10, fontweight="bold", color=INK, va="center")
         page.text(x, height - MARGIN - 0.22, note, fontsize=6, color=FAINT, va="center")
-    _draw_dfa(page, dfa, state_names, {q: (x + MARGIN + 0.95, y + height - 1.75) for q, (x, y) in states.items()})
+    _draw_dfa(page, dfa, state_names, {q: (x + MARGIN + side, y + height - 1.75) for q, (x, y) in states.items()})
     for i, line in enumerate(legend):
         y = MARGIN + legend_height - 0.18 * (i + 0.5)
         page.text(MARGIN, y, line, fontsize=7, color=INK, va="center", parse_math=False)
@@ -141,46 +144,6 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-# -- names -----------------------------------------------------------------------------------------------------------
-
-
-def short_names(dfa: Dfa) -> tuple[list[str], list[str]]:
-    """What to write into the states, and the lines of a legend: long names are replaced by numbers."""
-    if all(len(name) <= 4 for name in dfa.names):
-        return list(dfa.names), []
-    lines = [f"{q} = {name if len(name) <= 40 else name[:39] + '…'}" for q, name in enumerate(dfa.names)]
-    return [str(q) for q in range(dfa.n_states)], lines
-
-
-def set_name(members: Iterable[int], names: Sequence[str]) -> str:
-    """A set of states, numbers first; runs of numbers are shortened to ``first..last``.
-
-    >>> set_name([0, 1, 2, 3, 6], ["0", "1", "dead", "2", "3", "4", "5"])
-    '{0..2,5,dead}'
-    """
-    chosen = [names[q] for q in members]
-    numbers = sorted(int(name) for name in chosen if _is_number(name))
-    pieces = []
-    for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
-        run = [str(number) for _, number in group]
-        pieces += [f"{run[0]}..{run[-1]}"] if len(run) > 2 else run
-    return "{" + ",".join([*pieces, *(name for name in chosen if not _is_number(name))]) + "}"
-
-
-def _is_number(name: str) -> bool:
-    return name.isdecimal() and name == str(int(name))
-
-
-def wrapped(name: str, width: int = 14) -> str:
-    """A set's name, broken after commas into lines of about ``width`` characters, at most three."""
-    lines = [""]
-    for piece in name.replace(",", ",\0").split("\0"):
-        if lines[-1] and len(lines[-1]) + len(piece) > width:
-            lines.append("")
-        lines[-1] += piece
-    return "\n".join(lines if len(lines) <= 3 else [*lines[:2], f"… ({name.count(',') + 1} parts)"])
-
-
 def _letters(dfa: Dfa) -> dict[Edge, list[str]]:
     """The symbols on each edge."""
     found: dict[Edge, list[str]] = {}
@@ -190,28 +153,26 @@ def _letters(dfa: Dfa) -> dict[Edge, list[str]]:
     return found
 
 
-def edge_label(letters: Sequence[str], alphabet: Sequence[str]) -> str:
-    """The symbols of an edge, in short.
-
-    >>> edge_label(["a", "c", "d", "e", "f"], "abcdef")
-    'all but b'
-    """
-    others = [s for s in alphabet if s not in letters]
-    if len(letters) > 3 and len(others) <= 2:
-        return "all but " + ",".join(others) if others else "all"
-    shown = ",".join(letters[:6])
-    return shown if len(letters) <= 6 else f"{shown},… ({len(letters)})"
-
-
 # -- drawing ---------------------------------------------------------------------------------------------------------
 
 
 def _text(
-    page: Any, at: Sequence[float], text: str, size: float, colour: str = INK, boxed: bool = True, ha: str = "center"
+    page: Any, at: Any, text: str, size: float, colour: str = INK, boxed: bool = True, ha: str = "center"
 ) -> None:
     """Text around a point; ``boxed`` hides what is behind it. Symbols may hold ``$``, which is no mathematics here."""
     box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8} if boxed else None
-    page.text(*at, text, fontsize=size, color=colour, ha=ha, va="center", bbox=box, zorder=4 + boxed, parse_math=False)
+    page.text(
+        at[0],
+        at[1],
+        text,
+        fontsize=size,
+        color=colour,
+        ha=ha,
+        va="center",
+        bbox=box,
+        zorder=4 + boxed,
+        parse_math=False,
+    )
 
 
 def _draw_dfa(page: Any, dfa: Dfa, names: Sequence[str], places: Places) -> None:
@@ -219,7 +180,7 @@ def _draw_dfa(page: Any, dfa: Dfa, names: Sequence[str], places: Places) -> None
 
     edges = _letters(dfa)
     arcs = route(places, edges)
-    arrow = {"arrowstyle": "-|>", "mutation_scale": 9, "linewidth": 0.9}
+    arrow: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "linewidth": 0.9}
     taken: list[Any] = []
     for (p, q), arc in arcs.items():
         colour = FAINT if q == dfa.dead else INK

@@ -92,14 +92,17 @@ def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
         if not path.is_file():
             raise CheckpointError(f"{path} is missing; give a directory written by `scancraft compile`")
     try:
-        config = MambaConfig.from_pretrained(str(directory))
         state = load_file(weights)
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
-        raise CheckpointError(f"{directory} cannot be loaded ({error}); compile the language again") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{weights} cannot be loaded ({error}); compile the language again") from error
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"{weights}: {name} holds a NaN or an infinity; compile the language again")
-    model: Any = MambaForCausalLM(config)
+    try:
+        model: Any = MambaForCausalLM(MambaConfig.from_pretrained(str(directory)))
+    except Exception as error:  # what transformers raises on a malformed configuration is not documented
+        path = directory / "config.json"
+        raise CheckpointError(f"{path} describes no model ({error}); compile the language again") from error
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:

@@ -37,10 +37,21 @@ class Checkpoint:
     readout: Readout
 
     def model(self, dtype: torch.dtype | None = None) -> Any:
-        """The model, as ``transformers`` loads it (float32 unless ``dtype`` says otherwise)."""
+        """The model, as ``transformers`` loads it (float32 unless ``dtype`` says otherwise).
+
+        Raises:
+            CheckpointError: files are missing or malformed, or do not fit each other.
+            WeightsError: a weight is NaN or infinite.
+        """
         import torch
 
-        return load_model(self.directory, torch.float32 if dtype is None else dtype)
+        model = load_model(self.directory, torch.float32 if dtype is None else dtype)
+        if (largest := max(self.manifest["tokens"].values())) >= model.config.vocab_size:
+            raise CheckpointError(
+                f"{self.directory / MANIFEST} names token {largest}, the model has {model.config.vocab_size}; "
+                "compile the language again"
+            )
+        return model
 
 
 def load(directory: str | PathLike[str]) -> Checkpoint:
@@ -62,7 +73,10 @@ def load(directory: str | PathLike[str]) -> Checkpoint:
     missing = [key for key in ("contract", "language", "tokens", "labels") if key not in manifest]
     if missing:
         raise CheckpointError(f"{place / MANIFEST} misses the keys {missing}; compile the language again")
-    dfa = from_json(manifest["language"])
+    language = manifest["language"]
+    if not isinstance(language, dict) or "dfa" not in language:
+        raise CheckpointError(f"{place / MANIFEST} has no DFA under language.dfa; compile the language again")
+    dfa = from_json(language["dfa"])
     readout = readout_of(manifest)
     readout.check_alphabet(dfa.alphabet)
     return Checkpoint(place, manifest, dfa, readout)
@@ -72,10 +86,15 @@ def readout_of(manifest: Mapping[str, Any]) -> Readout:
     """The readout that a manifest describes.
 
     Raises:
-        CheckpointError: the manifest lacks a special token or names an unknown contract.
+        CheckpointError: the manifest lacks a special token, names an unknown contract, or is malformed.
     """
     special = manifest.get("special_tokens", {"bos": "<bos>", "eos": "<eos>", "pad": "<pad>"})
-    tokens = dict(manifest["tokens"])
+    tokens = manifest["tokens"]
+    if not isinstance(tokens, Mapping) or not all(type(number) is int for number in tokens.values()):
+        raise CheckpointError("the manifest's tokens are no map from symbols to numbers; compile the language again")
+    if not isinstance(special, Mapping) or not all(isinstance(name, str) for name in special.values()):
+        raise CheckpointError("the manifest's special_tokens are no map of names; compile the language again")
+    tokens = dict(tokens)
     try:
         bos, eos, pad = (tokens.pop(special[name]) for name in ("bos", "eos", "pad"))
     except KeyError as error:
