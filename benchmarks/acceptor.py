@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,14 +78,17 @@ def _language(name: str, dfa: Dfa, size: Size) -> list[Rate]:
     rates = []
     for task, loop, vectorised in tasks:
         loop_seconds, expected = best_of(size.loop_repeats, loop)
-        first_seconds, _ = best_of(1, lambda run=vectorised: run(Acceptor.of(dfa)))
-        acceptor = Acceptor.of(dfa)
-        seconds, found = best_of(size.repeats, lambda run=vectorised, acceptor=acceptor: run(acceptor))
+        first_seconds, _ = best_of(1, partial(_first_call, dfa, vectorised))
+        seconds, found = best_of(size.repeats, partial(vectorised, Acceptor.of(dfa)))
         if found.tolist() != expected:
             raise RuntimeError(f"the acceptor and the loop disagree on {name} ({task})")
         times = (codes.size / t for t in (loop_seconds, first_seconds, seconds))
         rates.append(Rate(name, dfa.n_states, len(dfa.alphabet), task, *times))
     return rates
+
+
+def _first_call(dfa: Dfa, run: Callable[[Acceptor], Any]) -> Any:
+    return run(Acceptor.of(dfa))
 
 
 def loop_accepts(table: Sequence[Any], accepting: frozenset[int], words: Sequence[Sequence[Any]]) -> list[bool]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
-import scancraft
 from measure import Tick, best_of, o_n
 from random_dfas import STAR_FREE, random_dfa
 from scancraft.automata.budget import Budget
@@ -13,6 +13,8 @@ from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError
 from scancraft.automata.families import SUITE, d_n, dyck
 from scancraft.automata.monoid import monoid_size
+
+import scancraft
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class RandomLanguages:
     height: Spread
     blocks: Spread
     parameters: Spread
+    flip_flops: Spread
+    flip_flops_unshared: Spread
     seconds: Spread
 
 
@@ -148,11 +152,11 @@ def _random_languages(generator: str, states: int, size: Size) -> RandomLanguage
     for seed in range(size.seeds):
         dfa = random_dfa(generator, states, 2 + seed % 2, seed)
         try:
-            seconds, compiled = best_of(1, lambda dfa=dfa: scancraft.compile(dfa, budget=Budget(seconds=size.seconds)))
+            seconds, compiled = best_of(1, partial(scancraft.compile, dfa, budget=Budget(seconds=size.seconds)))
         except BudgetExceededError:
             continue
         cascade, weights = compiled.cascade, compiled.weights
-        facts = (len(cascade.parts.sets), cascade.height, weights.shape.n_layers, weights.n_parameters, seconds)
-        rows.append(facts)
+        sizes = (len(cascade.parts.sets), cascade.height, weights.shape.n_layers, weights.n_parameters)
+        rows.append((*sizes, cascade.flip_flops, cascade.flip_flops_unshared, seconds))
     spreads = (Spread(median(column), max(column)) for column in zip(*rows, strict=True))
     return RandomLanguages(generator, states, size.seeds, len(rows), *spreads)

@@ -38,7 +38,9 @@ class Environment:
 def environment() -> Environment:
     return Environment(
         platform.python_version(),
-        *(version(package) for package in ("torch", "transformers", "numpy")),
+        version("torch"),
+        version("transformers"),
+        version("numpy"),
         f"{platform.system()} {platform.machine()}",
         _cpu_model(),
         os.cpu_count() or 1,

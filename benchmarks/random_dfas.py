@@ -2,8 +2,8 @@
 
 - *order-preserving*: each letter is a uniformly random map of the points 0..n-1, sorted. Products of monotone maps are
   monotone, and a monotone map permutes nothing, so the language is star-free.
-- *reset cascade*: coordinates of 2 or 3 values; a coordinate's action depends on the letter and the coordinates above it,
-  and is the identity (half of the time) or a reset to a random value. Star-free by Krohn and Rhodes.
+- *reset cascade*: coordinates of 2 or 3 values; a coordinate's action depends on the letter and the coordinates above
+  it, and is the identity (half of the time) or a reset to a random value. Star-free by Krohn and Rhodes.
 - *turning cascade*: the same, but one action in twenty adds 1 to the coordinate, modulo its number of values. Not
   star-free as a rule, with witnesses that need the right context.
 - *uniform*: every entry of the table is uniformly random. Hardly ever star-free.

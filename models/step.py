@@ -1,7 +1,7 @@
 """A model's own step function, from any recurrent state: what a certificate speaks about.
 
-The step is that of ``transformers``' Mamba blocks with their cache, run on states that we put there. Batches have one fixed
-shape, padded by repeating the last row, because a matrix product may round differently at another shape.
+The step is that of ``transformers``' Mamba blocks with their cache, run on states that we put there. Batches have one
+fixed shape, padded by repeating the last row, because a matrix product may round differently at another shape.
 """
 
 from __future__ import annotations

@@ -110,12 +110,14 @@ def _tables(draw: DrawFn, letters: Symbols, max_states: int) -> Dfa:
     return Dfa.from_table(letters, table, 0, [q for q in range(met) if accepting[q]])
 
 
+@lru_cache(maxsize=256)
 def _bits(count: int) -> SearchStrategy[list[bool]]:
     """So many truth values. (Drawn eight at a time: hypothesis likes to copy draws, and would often make them equal.)"""
     parts = st.tuples(*(st.integers(0, 2 ** min(8, count - i) - 1) for i in range(0, count, 8)))
     return parts.map(lambda numbers: [bool(numbers[i // 8] >> i % 8 & 1) for i in range(count)])
 
 
+@lru_cache(maxsize=256)
 def _some(count: int) -> SearchStrategy[list[bool]]:
     """So many truth values, not all equal (but a single one may be either)."""
     if not 2 <= count <= 8:
@@ -164,9 +166,9 @@ def cascade_dfas(draw: DrawFn, letters: Symbols, max_states: int) -> Dfa:
     stages = [(table, coordinates)]
     for depth in range(draw(st.integers(0, max_states))):
         seen = draw(st.integers(0, 2**depth - 1))
-        width = draw(st.integers(2, max(2, max_states)))
+        width = draw(st.one_of(st.just(2), st.integers(2, max(2, max_states))))
         # 0 keeps the value, v + 1 resets to v.
-        row = st.lists(st.integers(0, width), min_size=len(letters), max_size=len(letters))
+        row = st.tuples(*[st.integers(0, width)] * len(letters))
         rows: dict[Coordinates, list[int | None]] = {}
         for state in coordinates:
             key = _project(state, seen)
@@ -229,10 +231,11 @@ def _joined(operator: Operator, operands: Sequence[Dfa], max_states: int) -> Dfa
     return result if result.n_states <= max_states else left
 
 
+@lru_cache(maxsize=256)
 def _atoms(letters: Symbols) -> SearchStrategy[Dfa]:
-    """The empty set, the empty word, letters, and shorthands for frequent expressions (S for the set of all words):
-    words, wS, Sw and SwS, the words over some letters, and the local languages."""
-    simple = [Dfa.empty(letters), Dfa.from_words(letters, [()])]
+    """The empty set and its complement S, the empty word, letters, and shorthands for frequent expressions: words,
+    wS, Sw and SwS, the words over some letters, and the local languages."""
+    simple = [Dfa.empty(letters), Dfa.universal(letters), Dfa.from_words(letters, [()])]
     simple += [Dfa.from_words(letters, [(a,)]) for a in letters]
     if not letters:
         return st.sampled_from(simple)
@@ -263,8 +266,7 @@ def _around(letters: Symbols, word: Symbols, more_before: bool, more_after: bool
 def _local(draw: DrawFn, letters: Symbols) -> Dfa:
     """Words with given first letters, last letters and pairs of neighbours; the empty word or not."""
     k = len(letters)
-    first, last = draw(_bits(k)), draw(_bits(k))
-    pairs = [draw(_bits(k)) for _ in letters]
+    first, last, *pairs = (draw(_bits(k)) for _ in range(k + 2))
     with_empty = draw(st.booleans())
     # States: 0 at the start, a + 1 after letter number a, k + 1 dead.
     table = [[b + 1 if ok else k + 1 for b, ok in enumerate(row)] for row in [first, *pairs]] + [[k + 1] * k]

@@ -1,0 +1,250 @@
+"""The obligations that carry a proof from one step function to every implementation.
+
+A certificate speaks of the step function that was run. If, for every input that can occur, the following hold, then
+any implementation that computes the same formulas in the same number format gets the same numbers: any length, batch
+shape, any bracketing of the scan, any order of summation.
+
+1. *Gates.* Every gate exp(Delta A) is exactly 0 or 1, and a gate of 1 comes with a write of 0. By the scan lemma
+   (docs/construction.md) no bracketing of the scan rounds anything.
+2. *Sums.* Every sum is exactly representable whatever its order: sum |t_i| <= 2^p q, where q is a power of two that
+   divides every term t_i, with p = 24 for a float32 accumulator, and the result fits the format it is stored in.
+3. *Functions.* silu, softplus and exp are only evaluated where every faithful implementation returns the same number:
+   silu at 0, at arguments >= 64 (the identity) and <= -1024 (it underflows to 0); softplus at >= 64 and <= -1024; exp
+   where its argument is 0 or <= -1024.
+4. *RMSNorm.* The mean of squares is a power of four exactly, and the other squares and epsilon vanish in it in any
+   order, so that the norm multiplies by a power of two.
+
+Everything is computed here in float64 from the weights and the inputs found by the search. A term is the product of two
+24-bit numbers, so float64 holds it exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[np.float64]
+
+ACCUMULATOR_BITS = 24
+STORED_BITS = {torch.float32: 24, torch.bfloat16: 8, torch.float16: 11, torch.float64: 53}
+IDENTITY_FROM = 64.0
+VANISHES_BELOW = -1024.0
+
+
+@dataclass(frozen=True)
+class Obligation:
+    """One obligation and what became of it.
+
+    Attributes:
+        name: which.
+        holds: whether it was found to hold everywhere.
+        checked: how many instances were looked at.
+        detail: the first instance that fails, or the tightest bound.
+    """
+
+    name: str
+    holds: bool
+    checked: int
+    detail: str
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return {"name": self.name, "holds": self.holds, "checked": self.checked, "detail": self.detail}
+
+
+class Ledger:
+    """Collects instances of the obligations over blocks."""
+
+    NAMES = ("gates", "sums", "functions", "rmsnorm")
+
+    def __init__(self) -> None:
+        self.checked = dict.fromkeys(self.NAMES, 0)
+        self.failure: dict[str, str] = {}
+        self.tightest = 0.0
+
+    def note(self, name: str, good: NDArray[np.bool_], where: str) -> None:
+        """Record instances; keep the first place where one fails."""
+        self.checked[name] += int(good.size)
+        if not good.all() and name not in self.failure:
+            self.failure[name] = f"{where}: {int((~good).sum())} of {good.size} fail"
+
+    def obligations(self) -> tuple[Obligation, ...]:
+        """All of them, in a fixed order."""
+        details = dict.fromkeys(self.NAMES, "")
+        details["sums"] = f"largest sum |t| / (2^{ACCUMULATOR_BITS} q) = {self.tightest:.3g}"
+        return tuple(
+            Obligation(n, n not in self.failure, self.checked[n], self.failure.get(n, details[n])) for n in self.NAMES
+        )
+
+
+def lowest_bit(values: Array) -> Array:
+    """The largest power of two that divides each number, 0 for 0 (float64, exact)."""
+    mantissa, exponent = np.frexp(values)
+    whole = np.ldexp(mantissa, 53).astype(np.int64)
+    result: Array = np.ldexp((whole & -whole).astype(np.float64), exponent - 53)
+    return result
+
+
+def check_sum(ledger: Ledger, weight: Array, inputs: Array, extra: Array | None, bits: int, where: str) -> Array:
+    """The sums inputs @ weight.T (+ extra), with the obligation that no order of summation rounds.
+
+    Args:
+        ledger: where to record.
+        weight: shape (outputs, n).
+        inputs: shape (rows, n).
+        extra: one more term per output (a bias, a residual), shape (rows, outputs) or (outputs,); None for none.
+        bits: significant bits of the format that the result is stored in.
+        where: for the message.
+    """
+    rows, outputs = len(inputs), len(weight)
+    total = np.zeros((rows, outputs))
+    size = np.zeros((rows, outputs))
+    quantum = np.full((rows, outputs), np.inf)
+    weight_bit, input_bit = lowest_bit(weight), lowest_bit(inputs)
+    # Compiled weights are mostly zero: go through the non-zero ones, not the matrix.
+    for o, i in zip(*np.nonzero(weight), strict=True):
+        term = weight[o, i] * inputs[:, i]
+        total[:, o] += term
+        size[:, o] += np.abs(term)
+        unit = weight_bit[o, i] * input_bit[:, i]
+        np.minimum(quantum[:, o], np.where(unit > 0, unit, np.inf), out=quantum[:, o])
+    if extra is not None:
+        term = np.broadcast_to(extra, total.shape)
+        total, size = total + term, size + np.abs(term)
+        unit = lowest_bit(np.ascontiguousarray(term))
+        quantum = np.minimum(quantum, np.where(unit > 0, unit, np.inf))
+    _settle(ledger, total, size, quantum, bits, where)
+    return total
+
+
+def check_terms(ledger: Ledger, terms: Array, bits: int, where: str) -> Array:
+    """The sums of ``terms`` over the last axis, with the obligation that no order of summation rounds."""
+    unit = lowest_bit(terms)
+    quantum = np.where(unit > 0, unit, np.inf).min(axis=-1)
+    size, total = np.abs(terms).sum(axis=-1), terms.sum(axis=-1)
+    _settle(ledger, total, size, quantum, bits, where)
+    return np.asarray(total)
+
+
+def _settle(ledger: Ledger, total: Array, size: Array, quantum: Array, bits: int, where: str) -> None:
+    limit = np.where(np.isfinite(quantum), quantum, 1.0) * 2.0**ACCUMULATOR_BITS
+    ledger.tightest = max(ledger.tightest, float((size / limit).max(initial=0.0)))
+    ledger.note("sums", (size <= limit) & fits(total, bits), where)
+
+
+def fits(values: Array, bits: int) -> NDArray[np.bool_]:
+    """Whether each number has at most so many significant bits."""
+    good: NDArray[np.bool_] = np.abs(values) <= lowest_bit(values) * (2.0**bits - 1)
+    return good
+
+
+def silu(ledger: Ledger, values: Array, where: str) -> Array:
+    """silu, with the obligation that it is evaluated only where it is exact."""
+    identity, vanishes = values >= IDENTITY_FROM, (values == 0) | (values <= VANISHES_BELOW)
+    ledger.note("functions", identity | vanishes, f"{where}: silu")
+    return np.where(identity, values, 0.0)
+
+
+def softplus(ledger: Ledger, values: Array, where: str) -> Array:
+    """softplus, likewise."""
+    identity, vanishes = values >= IDENTITY_FROM, values <= VANISHES_BELOW
+    ledger.note("functions", identity | vanishes, f"{where}: softplus")
+    return np.where(identity, values, 0.0)
+
+
+def rms_norm(ledger: Ledger, norm: Any, stream: Array, bits: int, where: str) -> Array:
+    """RMSNorm as multiplication by a power of two, with the obligation that it is one."""
+    squares = stream**2
+    largest = squares.max(axis=1, keepdims=True)
+    big = squares == largest
+    count = big.sum(axis=1)
+    mean = largest[:, 0] * count / stream.shape[1]
+    _, exponent = np.frexp(mean)
+    power_of_four = (mean > 0) & (lowest_bit(mean) == mean) & ((exponent - 1) % 2 == 0)
+    # In any order a partial sum is either one of small squares or holds a big square, and half a unit in the last place
+    # of one big square absorbs all small ones together.
+    small = np.where(big, 0.0, squares).sum(axis=1) + float(norm.variance_epsilon) * stream.shape[1]
+    absorbed = small <= largest[:, 0] * 2.0**-25
+    partial_sums = lowest_bit(count.astype(np.float64)) == count
+    width = stream.shape[1]
+    good = power_of_four & absorbed & partial_sums & (width & (width - 1) == 0)
+    ledger.note("rmsnorm", good, where)
+    root = np.ldexp(1.0, (exponent - 1) // 2)
+    normed = stream / root[:, None]
+    result = normed * as_array(norm.weight)
+    ledger.note("sums", fits(normed, bits) & fits(result, bits), f"{where}: rounding")
+    return result
+
+
+def as_array(tensor: Tensor) -> Array:
+    """A parameter in float64."""
+    array: Array = tensor.detach().double().cpu().numpy()
+    return array
+
+
+def check_block(
+    ledger: Ledger, block: Any, stream: Array, past: Array, states: Array, name: str
+) -> tuple[Array, Array, Array]:
+    """One step of one block in exact arithmetic, with all its obligations.
+
+    Args:
+        ledger: where to record.
+        block: a ``transformers`` ``MambaBlock``.
+        stream: residual vectors, shape (rows, d_model).
+        past: the convolution's past inputs, shape (rows, d_inner, taps).
+        states: SSM states, shape (rows, d_inner, d_state).
+        name: for messages.
+
+    Returns:
+        The residual vectors, convolution inputs and states afterwards; they are the step function's own wherever
+        every obligation holds.
+    """
+    mixer = block.mixer
+    bits = STORED_BITS[mixer.in_proj.weight.dtype]
+    normed = rms_norm(ledger, block.norm, stream, bits, f"{name} norm")
+    projected = check_sum(ledger, as_array(mixer.in_proj.weight), normed, None, bits, f"{name} in_proj")
+    u, z = np.split(projected, 2, axis=1)
+    window = np.concatenate([past[:, :, 1:], u[:, :, None]], axis=2)
+    bias = np.broadcast_to(as_array(mixer.conv1d.bias)[:, None], (*u.shape, 1))
+    terms = np.concatenate([window * as_array(mixer.conv1d.weight)[None, :, 0, :], bias], axis=2)
+    convolved = check_terms(ledger, terms, bits, f"{name} conv1d")
+    x = silu(ledger, convolved, f"{name} conv1d")
+    rank, n = mixer.time_step_rank, mixer.ssm_state_size
+    selected = check_sum(ledger, as_array(mixer.x_proj.weight), x, None, bits, f"{name} x_proj")
+    dt, b, c_read = selected[:, :rank], selected[:, rank : rank + n], selected[:, rank + n :]
+    dt_weight, dt_bias = as_array(mixer.dt_proj.weight), as_array(mixer.dt_proj.bias)
+    # The product is stored before the bias is added.
+    check_sum(ledger, dt_weight, dt, None, bits, f"{name} dt_proj")
+    delta = softplus(ledger, check_sum(ledger, dt_weight, dt, dt_bias, bits, f"{name} dt_proj bias"), f"{name} dt_proj")
+
+    decay = -delta[:, :, None] * np.exp(as_array(mixer.A_log))[None]
+    ledger.note("functions", (decay == 0) | (decay <= VANISHES_BELOW), f"{name} gate: exp")
+    held = decay == 0
+    write = delta[:, :, None] * b[:, None, :] * x[:, :, None]
+    written = fits(delta[:, :, None] * b[:, None, :], 24) & fits(write, 24)
+    ledger.note("sums", written, f"{name} write")
+    ledger.note("gates", ~held | (write == 0), f"{name}: a gate of 1 with a write")
+    new = np.where(held, states, 0.0) + write
+    ledger.note("sums", fits(new, bits), f"{name} state")
+    terms = new * c_read[:, None, :]
+    skip = x * as_array(mixer.D)[None]
+    read = check_terms(ledger, np.concatenate([terms, skip[:, :, None]], axis=2), bits, f"{name} read")
+    ledger.note("sums", fits(terms.sum(axis=2), bits) & fits(skip, bits), f"{name} read: rounding")
+    gated = read * silu(ledger, z, f"{name} gate branch")
+    ledger.note("sums", fits(gated, bits), f"{name} gating")
+    out_weight = as_array(mixer.out_proj.weight)
+    check_sum(ledger, out_weight, gated, None, bits, f"{name} out_proj")
+    out = check_sum(ledger, out_weight, gated, stream, 24, f"{name} residual")
+    return out, window, new
+
+
+def check_head(ledger: Ledger, model: Any, stream: Array) -> Array:
+    """The logits in exact arithmetic, with their obligations."""
+    bits = STORED_BITS[model.lm_head.weight.dtype]
+    normed = rms_norm(ledger, model.backbone.norm_f, stream, bits, "norm_f")
+    return check_sum(ledger, as_array(model.lm_head.weight), normed, None, bits, "lm_head")

@@ -1,0 +1,189 @@
+"""``scancraft explain``: what the parts of a checkpoint stand for, from its manifest alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ._cli_io import ArgumentError, facts_table, note
+from .checkpoints import Checkpoint
+from .models.checkpoint import MANIFEST
+from .models.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
+
+
+def explanation(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The facts that :func:`tables` shows.
+
+    Raises:
+        CheckpointError: the manifest's labels are not what scancraft writes.
+    """
+    manifest = checkpoint.manifest
+    try:
+        levels = {int(level["height"]): level["sets"] for level in manifest["levels"]}
+        labels = manifest["labels"]
+        return {
+            "directory": str(checkpoint.directory),
+            "contract": checkpoint.readout.contract,
+            "construction": str(manifest["construction"]),
+            "states": checkpoint.dfa.n_states,
+            "alphabet": list(checkpoint.dfa.alphabet),
+            "tokens": dict(manifest["tokens"]),
+            "shape": dict(manifest["shape"]),
+            "residual": [str(name) for name in labels["residual"]],
+            "blocks": [
+                _block(block, channels, levels)
+                for block, channels in zip(manifest["blocks"], labels["blocks"], strict=True)
+            ],
+            "readout": {str(slot): str(state) for slot, state in labels["readout"].items()},
+        }
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{checkpoint.directory / MANIFEST} is not the manifest that scancraft writes "
+            f"({type(error).__name__}: {error}); compile the language again"
+        ) from None
+
+
+def _block(block: Mapping[str, Any], labels: Mapping[str, Any], levels: Mapping[int, Any]) -> dict[str, Any]:
+    level = int(block["level"])
+    values = sorted({int(condition["label"]) for condition in block["conditions"]})
+    sets = [
+        {
+            "set": _braces(entry["states"]),
+            "tiles": {str(v): _braces(tile) for v, tile in enumerate(entry["tiles"]) if v in values},
+        }
+        for entry in levels[level]
+    ]
+    return {
+        "index": int(block["index"]),
+        "level": level,
+        "memory": {"values": values, "sets": sets if values else []},
+        "channels": [
+            {"index": int(c["index"]), "role": str(c["role"]), "meaning": str(c["meaning"])} for c in labels["channels"]
+        ],
+        "slots_before": {str(slot): str(name) for slot, name in labels["slots_before"].items()},
+        "slots_after": {str(slot): str(name) for slot, name in labels["slots_after"].items()},
+    }
+
+
+def _braces(states: Sequence[str]) -> str:
+    return "{" + ",".join(map(str, states)) + "}"
+
+
+def only_block(facts: dict[str, Any], number: int) -> dict[str, Any]:
+    """The facts with one block; :class:`ArgumentError` if there is no such block."""
+    if number >= len(facts["blocks"]):
+        raise ArgumentError(f"there is no block {number}; the checkpoint's blocks are numbered {_range(facts)}")
+    return facts | {"blocks": [facts["blocks"][number]]}
+
+
+def _range(facts: Mapping[str, Any]) -> str:
+    count = len(facts["blocks"])
+    return f"from 0 to {count - 1}" if count else "not at all: its one Mamba block is empty"
+
+
+# -- tables ----------------------------------------------------------------------------------------------------------
+
+
+def tables(facts: Mapping[str, Any], *, blocks_only: bool = False) -> Iterator[RenderableType]:
+    """The facts for people."""
+    if not blocks_only:
+        yield facts_table(
+            {
+                "language": f"{facts['states']} states over {{{', '.join(facts['alphabet'])}}}",
+                "contract": facts["contract"],
+                "construction": facts["construction"],
+                **facts["shape"],
+            }
+        )
+        yield _titled("residual stream", _stream_table(facts))
+    for block in facts["blocks"]:
+        yield _block_tables(block)
+    if not blocks_only:
+        if not facts["blocks"]:
+            yield Text("\nno levels: the one Mamba block adds nothing to the residual stream")
+        yield _titled("read-out", _pairs("slot", "DFA state", facts["readout"].items()))
+
+
+def _titled(title: str, table: RenderableType) -> Group:
+    return Group(Text(f"\n{title}", style="bold"), table)
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
+def _pairs(left: str, right: str, pairs: Any) -> Table:
+    table = _table(left, right)
+    for name, value in pairs:
+        table.add_row(Text(str(name)), Text(str(value)))
+    return table
+
+
+def _stream_table(facts: Mapping[str, Any]) -> Table:
+    """Equal neighbours share a row."""
+    token_of = {f"letter {symbol}": f"token {number}" for symbol, number in facts["tokens"].items()}
+    table = _table("dimensions", "meaning", "")
+    for name, group in groupby(enumerate(facts["residual"]), key=lambda pair: pair[1]):
+        numbers = [i for i, _ in group]
+        span = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}"
+        table.add_row(span, Text(name), token_of.get(name, ""))
+    return table
+
+
+def _block_tables(block: Mapping[str, Any]) -> Group:
+    values = block["memory"]["values"]
+    holds = f"a memory of the values {', '.join(map(str, values))}" if values else "no memory"
+    parts: list[RenderableType] = [
+        Text(f"\nblock {block['index']}: level {block['level']} of the cascade, {holds}", style="bold")
+    ]
+    if values:
+        memory = _table("the memory's value, in the set", *(str(v) for v in values))
+        for entry in block["memory"]["sets"]:
+            memory.add_row(Text(entry["set"]), *(Text(entry["tiles"].get(str(v), "-")) for v in values))
+        parts.append(memory)
+    channels = _table("channel", "role", "meaning")
+    for channel in block["channels"]:
+        channels.add_row(str(channel["index"]), channel["role"], Text(channel["meaning"]))
+    slots = _table("slot", "before the block", "after it")
+    before, after = block["slots_before"], block["slots_after"]
+    for slot in sorted({*before, *after}, key=int):
+        slots.add_row(slot, Text(before.get(slot, "-")), Text(after.get(slot, "-")))
+    return Group(*parts, Text(), channels, Text(), slots)
+
+
+# -- stages ----------------------------------------------------------------------------------------------------------
+
+
+def recompiled(checkpoint: Checkpoint) -> Compiled:
+    """The checkpoint's language compiled again, for the stages that a checkpoint does not keep.
+
+    Says so on standard error if the result differs from the checkpoint (another version wrote it).
+
+    Raises:
+        CheckpointError: ``config.json`` cannot be read.
+        ScancraftError: the language cannot be compiled.
+    """
+    from .compiled import compile
+
+    path = checkpoint.directory / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        d_state, d_conv = int(config["state_size"]), int(config["conv_kernel"])
+        compiled = compile(checkpoint.dfa, d_state=d_state, d_conv=d_conv)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not the configuration that scancraft writes ({error})") from None
+    if compiled.manifest != checkpoint.manifest:
+        note("scancraft: this version compiles the language otherwise than the checkpoint was; its own stages follow")
+    return compiled

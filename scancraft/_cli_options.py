@@ -1,0 +1,45 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JSON = "scancraft.json"
+"""Under this key of the click context's ``meta`` stands whether ``--json`` was given."""
+
+
+def _remember_json(ctx: typer.Context, value: bool) -> bool:
+    """Errors are then printed as JSON too."""
+    ctx.meta[JSON] = value
+    return value
+
+
+class Stage(StrEnum):
+    """A stage of the compiler, as ``explain --stage`` names it: an attribute of ``Compiled``."""
+
+    dfa = "dfa"
+    cascade = "cascade"
+    rules = "rules"
+    program = "program"
+    weights = "weights"
+
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint written by scancraft compile.")]
+LanguageFile = Annotated[Path | None, typer.Argument(metavar="FILE.json", help="The language's DFA as JSON.")]
+Regex = Annotated[str | None, typer.Option("--regex", metavar="R", help="The language as a regular expression.")]
+Alphabet = Annotated[
+    str | None,
+    typer.Option("--alphabet", metavar="SYMBOLS", help="Its symbols, separated by spaces; default: those named."),
+]
+Items = Annotated[
+    int | None, typer.Option("--budget", metavar="N", min=1, help="Give up after N image sets or the like.")
+]
+Seconds = Annotated[float | None, typer.Option("--seconds", metavar="S", min=0, help="Give up after S seconds.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Of the random numbers.")]
+Json = Annotated[
+    bool, typer.Option("--json", callback=_remember_json, is_eager=True, help="Print JSON, errors included.")
+]

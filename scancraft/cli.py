@@ -1,0 +1,332 @@
+"""The command line: ``scancraft compile``, ``check``, ``run``, ``generate``, ``explain``, ``decide``.
+
+Exit codes: 0 the claim holds, 1 a disagreement was found (``decide``: not star-free), 2 bad input or a language that
+cannot be compiled, 3 undecided within the budget. torch and transformers are imported by the commands that need them,
+so that ``--help`` and ``decide`` are quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from . import __version__
+from ._cli_io import (
+    ArgumentError,
+    FileAccessError,
+    budget_of,
+    busy,
+    console,
+    facts_table,
+    fail,
+    note,
+    progress_bar,
+    quiet_transformers,
+    read_language,
+    read_words,
+    show_json,
+)
+from ._cli_options import JSON, Alphabet, Directory, Items, Json, LanguageFile, Regex, Seconds, Seed, Stage
+from .automata.errors import ScancraftError
+
+BROKEN_PIPE = 141
+INTERRUPTED = 130
+
+
+class _Commands(TyperGroup):
+    """Turns what commands raise into one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except ScancraftError as error:
+            fail(error, as_json=bool(ctx.meta.get(JSON)))
+        except KeyboardInterrupt:
+            note("scancraft: interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # Whoever read our output has gone; Python must not try to flush the rest at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(BROKEN_PIPE) from None
+        except OSError as error:
+            fail(FileAccessError(f"{error}; check the place and the space there"), as_json=bool(ctx.meta.get(JSON)))
+
+
+app = typer.Typer(
+    name="scancraft",
+    cls=_Commands,
+    help="Compile star-free languages to the exact weights of Mamba language models.",
+    epilog="Exit codes: 0 the claim holds, 1 a disagreement was found, 2 bad input or not compilable, 3 undecided.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"scancraft {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of scancraft itself."""
+
+
+@app.command(epilog="Example: scancraft compile --regex '(a(ab)*b)*' -o out/d2")
+def compile(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write the checkpoint.")],
+    file: LanguageFile = None,
+    regex: Regex = None,
+    alphabet: Alphabet = None,
+    budget: Items = None,
+    seconds: Seconds = None,
+    d_state: Annotated[int, typer.Option(metavar="N", min=1, help="States per channel; one is enough.")] = 1,
+    d_conv: Annotated[int, typer.Option(metavar="N", min=2, max=4, help="Convolution taps; two are enough.")] = 2,
+    json: Json = False,
+) -> None:
+    """Compile a star-free language to a Mamba checkpoint that transformers and mamba_ssm load."""
+    limits = budget_of(budget, seconds)
+    with busy("compiling"):
+        dfa = read_language(file, regex, alphabet, limits)
+        from .compiled import compile as compile_language
+
+        started = time.perf_counter()
+        compiled = compile_language(dfa, budget=limits, d_state=d_state, d_conv=d_conv)
+        elapsed = time.perf_counter() - started  # without writing, which imports torch
+        compiled.save(out)
+    weights, shape = compiled.weights, compiled.weights.shape
+    facts: dict[str, object] = {
+        "directory": str(out),
+        "states": dfa.n_states,
+        "image_sets": len(compiled.cascade.parts.sets),
+        "height": compiled.cascade.height,
+        "blocks": shape.n_layers,
+        "d_model": shape.d_model,
+        "d_inner": shape.d_inner,
+        "d_state": shape.d_state,
+        "d_conv": shape.d_conv,
+        "parameters": weights.n_parameters,
+        "nonzero": weights.n_nonzero,
+        "seconds": round(elapsed, 3),
+    }
+    if json:
+        show_json(facts)
+        return
+    del facts["directory"]
+    console().print(facts_table(facts))
+    typer.echo(f"written to {out}")
+
+
+@app.command(epilog="Example: scancraft check out/d2 --words 1000 --max-length 500")
+def check(
+    directory: Directory,
+    language: Annotated[
+        Path | None, typer.Option("--language", metavar="FILE.json", help="Compare with this language instead.")
+    ] = None,
+    regex: Annotated[
+        str | None, typer.Option("--regex", metavar="R", help="Compare with this one, over the checkpoint's alphabet.")
+    ] = None,
+    words: Annotated[int, typer.Option(metavar="N", min=0, help="Words to sample.")] = 400,
+    max_length: Annotated[int, typer.Option(metavar="L", min=0, help="Their greatest length.")] = 200,
+    short: Annotated[int, typer.Option(metavar="N", min=0, help="Try all short words, if at most N.")] = 20_000,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Compare a checkpoint with its language, at every prefix of sampled and of all short words.
+
+    Exit code 1 if they disagree. Agreement is evidence on the words tried, not a proof.
+    """
+    if words == 0 and short == 0:
+        raise ArgumentError("--words 0 and --short 0 leave nothing to try; raise one of them")
+    if language is not None and regex is not None:
+        raise ArgumentError("give at most one of --language and --regex")
+    from .checking import check as check_model
+    from .checking import describe
+    from .checkpoints import load
+
+    checkpoint = load(directory)
+    dfa = checkpoint.dfa
+    if language is not None or regex is not None:
+        symbols = None if regex is None else " ".join(dfa.alphabet)
+        dfa = read_language(language, regex, symbols, budget_of(None, None))
+    quiet_transformers()
+    with progress_bar("checking") as progress:
+        report = check_model(
+            directory, dfa, words=words, max_length=max_length, short=short, seed=seed, progress=progress
+        )
+    if json:
+        show_json(report.as_json())
+    else:
+        typer.echo(describe(report, dfa))
+    if not report.agrees:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: scancraft run out/d2 abab aabb ''     (or one word a line: ... < words.txt)")
+def run(
+    directory: Directory,
+    words: Annotated[list[str] | None, typer.Argument(help="Words; default: from standard input.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", metavar="F", help="A file of words, one a line.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Show every row of long words.")] = False,
+    json: Json = False,
+) -> None:
+    """Run the model over words: after each prefix, is it accepted, and which tokens may come next?
+
+    A word is symbols separated by spaces if any symbol is longer than one character, else characters. An empty line
+    (or '' as an argument) is the empty word.
+    """
+    from .checkpoints import load
+
+    checkpoint = load(directory)
+    wanted = read_words(words, file, checkpoint.dfa.alphabet)
+    from ._cli_run import verdicts
+
+    quiet_transformers()
+    with busy("running"):
+        found = verdicts(checkpoint, wanted)
+    if json:
+        show_json([verdict.as_json() for verdict in found])
+        return
+    out = console()
+    for verdict in found:
+        out.print(verdict.table(full=full))
+        typer.echo(f"{verdict.verdict}\n")
+
+
+@app.command(epilog="Example: scancraft generate out/d2 -n 20 --max-length 30")
+def generate(
+    directory: Directory,
+    count: Annotated[int, typer.Option("--count", "-n", metavar="N", min=1, help="How many words.")] = 10,
+    prompt: Annotated[str, typer.Option("--prompt", metavar="WORD", help="What they begin with.")] = "",
+    max_length: Annotated[int, typer.Option(metavar="L", min=0, help="Cut words off at this length.")] = 60,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Sample words with transformers' generate(); a word that was cut off ends in an ellipsis."""
+    from .automata.alphabet import format_word, parse_word
+    from .checkpoints import load
+
+    checkpoint = load(directory)
+    alphabet = checkpoint.dfa.alphabet
+    start = parse_word(prompt, alphabet)
+    if len(start) > max_length:
+        raise ArgumentError(f"the prompt has {len(start)} symbols, more than --max-length {max_length}; raise that")
+    from .generating import generate as sample
+
+    quiet_transformers()
+    with busy("generating"):
+        samples = sample(checkpoint.model(), checkpoint.readout, count, prompt=start, max_length=max_length, seed=seed)
+    if json:
+        show_json([{"word": list(s.word), "complete": s.complete} for s in samples])
+        return
+    for s in samples:
+        typer.echo((format_word(s.word, alphabet) or "(the empty word)") + ("" if s.complete else " …"))
+
+
+@app.command(epilog="Example: scancraft explain out/d2 --block 1; scancraft explain out/d2 --picture d2.png")
+def explain(
+    directory: Directory,
+    block: Annotated[int | None, typer.Option(metavar="N", min=0, help="Only this block.")] = None,
+    stage: Annotated[Stage | None, typer.Option(help="Print a stage of the compiler instead.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a picture of the cascade (.png, .svg, .pdf) instead.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show what each block, memory, channel and dimension of a checkpoint stands for."""
+    if block is not None and (stage is not None or picture is not None):
+        raise ArgumentError("--block goes with the table only, not with --stage or --picture")
+    from ._cli_explain import explanation, only_block, recompiled, tables
+    from .checkpoints import load
+
+    checkpoint = load(directory)
+    if stage is None and picture is None:
+        facts = explanation(checkpoint)
+        if block is not None:
+            facts = only_block(facts, block)
+        if json:
+            show_json(facts)
+        else:
+            console().print(*tables(facts, blocks_only=block is not None), sep="\n")
+        return
+    with busy("compiling again"):
+        compiled = recompiled(checkpoint)
+    shown: dict[str, object] = {}
+    if stage is not None:
+        shown |= {"stage": stage.value, "text": str(getattr(compiled, stage.value))}
+    if picture is not None:
+        from .compiler.picture import draw_cascade
+
+        with busy("drawing"):
+            shown["picture"] = str(draw_cascade(compiled.cascade, picture))
+    if json:
+        show_json(shown)
+        return
+    if stage is not None:
+        typer.echo(shown["text"])
+    if picture is not None:
+        note(f"picture written to {picture}")
+
+
+@app.command(epilog="Example: scancraft decide --regex '(aa)*'")
+def decide(
+    file: LanguageFile = None,
+    regex: Regex = None,
+    alphabet: Alphabet = None,
+    budget: Items = None,
+    seconds: Seconds = None,
+    json: Json = False,
+) -> None:
+    """Decide whether a language is star-free, that is, whether a Mamba can model it at every length.
+
+    Exit code 1 if it is not, with a witness: a word that permutes states of the minimal DFA.
+    """
+    from .automata.aperiodic import NotStarFreeError, require_star_free
+
+    limits = budget_of(budget, seconds)
+    with busy("deciding"):
+        dfa = read_language(file, regex, alphabet, limits)
+        witness: NotStarFreeError | None = None
+        try:
+            require_star_free(dfa, limits)
+        except NotStarFreeError as error:
+            witness = error
+    if json:
+        show_json(
+            {"star_free": True, "states": dfa.n_states} if witness is None else witness.as_json() | {"star_free": False}
+        )
+    elif witness is None:
+        typer.echo(f"star-free: no word permutes the {dfa.n_states} states of the minimal DFA")
+    else:
+        typer.echo(str(witness))
+    if witness is not None:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A symbol that the terminal's encoding lacks is shown as an escape.
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="scancraft")
+
+
+if __name__ == "__main__":
+    main()
