@@ -4,8 +4,8 @@ A *stage* is a run of blocks that is explored as one machine. Its input is a **w
 DFA state that is true after it, and a residual vector; every word is a path from the start. The stage's own step
 function is run on every pair (node, own state) that a path can reach, which is finite or the budget ends it. The pairs,
 with the own states forgotten, are the word graph that the next stage reads. Forgetting only adds paths, so what holds
-on all paths holds of all words. With one stage per block the cost is a sum over blocks; with one stage for the whole model
-nothing is forgotten, and a path to a wrong node is a counterexample.
+on all paths holds of all words. With one stage per block the cost is a sum over blocks; with one stage for the whole
+model nothing is forgotten, and a path to a wrong node is a counterexample.
 """
 
 from __future__ import annotations

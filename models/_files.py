@@ -46,6 +46,17 @@ def replace_directory(target: Path, marker: str) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+@contextmanager
+def replace_file(target: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``target`` to write to; at the end it takes ``target``'s place, or is removed."""
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        yield fresh
+        os.replace(fresh, target)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with a fixed layout: equal content gives equal bytes."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -12,13 +12,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ._files import replace_directory, write_json
+from ._files import replace_directory, replace_file, write_json
 from .errors import CheckpointError, WeightsError
 from .mamba import MambaWeights
 from .tokenizer import build_tokenizer, tokenizer_config
 
 MANIFEST = "scancraft.json"
 ORIGINAL = "mamba_ssm"
+CERTIFICATE, CERTIFICATE_EVIDENCE = "certificate.json", "certificate.safetensors"
 
 
 def write_checkpoint(
@@ -58,6 +59,22 @@ def write_checkpoint(
         torch.save(
             {n: torch.from_numpy(np.array(t)) for n, t in weights.mamba_ssm_items()}, original / "pytorch_model.bin"
         )
+
+
+def write_certificate(directory: Path, content: Mapping[str, Any], evidence: Mapping[str, torch.Tensor]) -> None:
+    """Write ``certificate.json`` and ``certificate.safetensors`` into a checkpoint directory, the first one last.
+
+    Raises:
+        CheckpointError: the directory cannot be written.
+    """
+    try:
+        with replace_file(directory / CERTIFICATE_EVIDENCE) as place:
+            save_file(dict(evidence), place)
+            place.chmod(0o644)
+        with replace_file(directory / CERTIFICATE) as place:
+            write_json(place, content)
+    except OSError as error:
+        raise CheckpointError(f"cannot write the certificate into {directory}: {error.strerror}") from error
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Stepper:
         self.channels, self.taps, self.states = mixer.intermediate_size, mixer.conv_kernel_size, mixer.ssm_state_size
         self.dtype = mixer.in_proj.weight.dtype
         self.block_size = self.channels * (self.taps + self.states)
-        self._masks = [self._conv_mask(block) for block in self.blocks]
+        self.masks = [self._conv_mask(block) for block in self.blocks]
 
     def _conv_mask(self, block: Any) -> Tensor:
         """Which past inputs of each channel's convolution can still matter, shape (channels, taps).
@@ -132,6 +132,6 @@ class Stepper:
     def _take(self, cache: Any, block: int) -> Tensor:
         """Read a block's state from a cache, shape (batch, block_size)."""
         layer = cache.layers[block]
-        conv = torch.where(self._masks[block], layer.conv_states[0].float(), 0.0)
+        conv = torch.where(self.masks[block], layer.conv_states[0].float(), 0.0)
         ssm = layer.recurrent_states[0].float()
         return canonical(torch.cat([conv.flatten(1), ssm.flatten(1)], dim=1))

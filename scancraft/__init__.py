@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .automata.formats import as_dfa as as_dfa
     from .automata.regex import parse_regex as parse_regex
     from .automata.semiautomaton import Semiautomaton as Semiautomaton
+    from .certifying import Certificate as Certificate
+    from .certifying import certify as certify
     from .checking import CheckReport as CheckReport
     from .checking import check as check
     from .checkpoints import Checkpoint as Checkpoint
@@ -44,6 +46,7 @@ _HOME = {
     "Acceptor": "automata.acceptor",
     "Budget": "automata.budget",
     "BudgetExceededError": "automata.errors",
+    "Certificate": "certifying",
     "CheckReport": "checking",
     "Checkpoint": "checkpoints",
     "Compiled": "compiled",
@@ -54,6 +57,7 @@ _HOME = {
     "ScancraftError": "automata.errors",
     "Semiautomaton": "automata.semiautomaton",
     "as_dfa": "automata.formats",
+    "certify": "certifying",
     "check": "checking",
     "compile": "compiled",
     "load": "checkpoints",

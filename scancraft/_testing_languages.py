@@ -28,7 +28,7 @@ Table = Sequence[Sequence[int]]
 Actions = Sequence[Sequence[int | None]]
 """What a level does, per state of the levels above and per letter: the value that it is reset to, or None (keep)."""
 
-ROOM = 8
+ROOM = 16
 """An automaton may have so many times ``max_states`` states before it is minimised."""
 
 # -- alphabets -----------------------------------------------------------------------------------------------------
@@ -71,19 +71,14 @@ def dfas(max_states: int = 6, *, alphabet: Sequence[str] | None = None, max_lett
     return over_alphabet(alphabet, max_letters, lambda letters: _tables(letters, max_states))
 
 
-def star_free_expressions(
-    *, alphabet: Sequence[str] | None = None, max_letters: int = 3, max_leaves: int = 6
-) -> SearchStrategy[str]:
+def star_free_expressions(alphabet: Sequence[str], *, max_leaves: int = 6) -> SearchStrategy[str]:
     """Star-free expressions in the syntax of ``parse_regex``: no ``*``, no ``+``, no unbounded repetition.
 
-    What an expression means depends on the alphabet (``~``, ``.``): give the same one here and to ``parse_regex``.
-
     Args:
-        alphabet: the symbols; by default ``a``, ``b``, ..., as many as are drawn.
-        max_letters: how many, if ``alphabet`` is not given.
+        alphabet: the symbols. Give the same to ``parse_regex``: what ``~`` and ``.`` mean depends on them.
         max_leaves: about how many atoms an expression has at most.
     """
-    return over_alphabet(alphabet, max_letters, lambda letters: _expressions(letters, max_leaves).map(str))
+    return _expressions(check_alphabet(alphabet), max_leaves).map(str)
 
 
 def _check_states(max_states: int) -> None:

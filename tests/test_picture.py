@@ -64,8 +64,11 @@ def test_every_state_set_letter_and_tile_is_written(cascade: Cascade, tmp_path: 
 
 
 def test_symbols_are_no_mathematics(tmp_path: Path) -> None:
-    texts = written(draw_cascade(decompose(parse_regex("'$x_1$'* '{'")), tmp_path / "x.svg"))
-    assert any("$x_1$" in text for text in texts)
+    symbol = r"$\frac$"  # as mathematics it would be an error
+    dfa = Dfa.from_table([symbol, "b"], [[1, 0], [1, 1]], 0, [0], names=(f"{symbol} in the legend", "_"))
+    texts = written(draw_cascade(decompose(dfa), tmp_path / "x.svg"))
+    assert symbol in texts
+    assert f"0 = {symbol} in the legend" in texts
 
 
 def test_large_languages_are_drawn_or_refused(
@@ -210,6 +213,16 @@ def test_many_states_stand_on_a_circle() -> None:
     places = place_states({(q, (q + 1) % 60) for q in range(60)}, 60)
     for p, q in combinations(places, 2):
         assert np.hypot(*np.subtract(places[p], places[q])) > 2 * RADIUS + 0.2
+
+
+def test_an_edge_goes_round_a_state_in_its_way() -> None:
+    places = {0: (0.0, 0.0), 1: (1.2, 0.0), 2: (2.4, 0.0), 3: (1.2, -0.6)}
+    arcs = route(places, [(0, 1), (0, 2), (2, 2)])
+    assert set(arcs) == {(0, 1), (0, 2)}
+    assert arcs[0, 1].bend == 0
+    for other in (1, 3):
+        gap = np.linalg.norm(arcs[0, 2].at(np.linspace(0, 1, 99)) - np.array(places[other]), axis=1).min()
+        assert gap > RADIUS
 
 
 def test_an_arc_bends_to_its_right() -> None:

@@ -125,7 +125,6 @@ LOCAL, EXPRESSIONS, CASCADES = languages._local, languages.expression_dfas, lang
         (EXPRESSIONS(("0", "1"), 4), families.tomita(4)),
         (EXPRESSIONS(AB, 4), Dfa.from_words(AB, ["ab"])),
         (LOCAL(AB), families.d_n(1)),
-        (LOCAL(("a", "b", "c")), families.ascending_runs("abc")),
         (CASCADES(("0", "1"), 3), families.tomita(1)),
         (CASCADES(("0", "1", "2"), 3), families.zero_then_twos()),
         (CASCADES(("w", "r"), 2), Dfa.from_table("wr", [[1, 0], [1, 0]], 0, [1])),
@@ -142,7 +141,9 @@ def test_every_reset_cascade_is_among_the_drawn_ones(dfa: Dfa) -> None:
 
     def relabel(values: tuple[int, ...]) -> tuple[int, ...]:
         """Swap the initial value of each level with 0, where the strategy starts (and back)."""
-        return tuple({start: 0, 0: start}.get(value, value) for value, start in zip(values, cascade.initial))
+        return tuple(
+            {start: 0, 0: start}.get(value, value) for value, start in zip(values, cascade.initial, strict=True)
+        )
 
     moves = []
     queue = [cascade.initial]
@@ -173,21 +174,20 @@ def test_every_reset_cascade_is_among_the_drawn_ones(dfa: Dfa) -> None:
     assert len(table) <= languages.ROOM * dfa.n_states
 
 
-@pytest.mark.parametrize("alphabet", [None, (), ("a", "b", "push", "*")])
-def test_expressions_are_star_free(alphabet: tuple[str, ...] | None) -> None:
+@pytest.mark.parametrize("alphabet", [(), ("a",), ("a", "b", "push", "*")])
+def test_expressions_are_star_free(alphabet: tuple[str, ...]) -> None:
     seen = set()
 
     @quick
-    @given(star_free_expressions(alphabet=alphabet))
+    @given(star_free_expressions(alphabet))
     def check(text: str) -> None:
-        dfa = parse_regex(text, AB if alphabet is None else alphabet) if alphabet is not None else parse_regex(text)
-        assert is_aperiodic_by_monoid(dfa.semiautomaton)
-        bare = text.replace("\\*", "").replace("'push'", "")
+        assert is_aperiodic_by_monoid(parse_regex(text, alphabet).semiautomaton)
+        bare = re.sub(r"'push'|\\\*|\[[^]]*\]", "", text)  # without quoted symbols and classes
         assert not re.search(r"[*+]|,\}", bare)
-        seen.update(operator for operator in "|&~{∅." if operator in text)
+        seen.update(operator for operator in "|&~{∅.[" if operator in text)
 
     check()
-    assert seen == set("|&~{∅.") - (set() if alphabet is None or alphabet else {"."})
+    assert seen == set("|&~{∅.[" if alphabet else "|&~{∅")
 
 
 def test_unusable_sizes_are_refused() -> None:
@@ -222,13 +222,13 @@ def test_words_are_what_they_say(dfa: Dfa, longest: int, data: st.DataObject) ->
     assert len(data.draw(any_words(dfa, max_length=longest))) <= longest + 1
 
 
-@pytest.mark.parametrize("dfa", [families.d_n(2), families.one_divider(), Dfa.from_words(AB, ["", "b", "abba", "ab"])])
+@pytest.mark.parametrize("dfa", [families.d_n(2), families.tomita(4), Dfa.from_words(AB, ["", "b", "abba", "ab"])])
 def test_every_member_can_be_drawn(dfa: Dfa) -> None:
     inside = {word for word in all_words(dfa.alphabet, 4) if dfa.accepts(word)}
     for word in inside:
         assert drawn(members(dfa, max_length=4), lambda found, word=word: found == word) == word
     rest = {edited for word in inside for edited in one_symbol_edits(word, dfa.alphabet)} - inside
-    for word in sorted(rest)[:10]:
+    for word in sorted(rest)[:5]:
         assert drawn(edits(dfa, max_length=4), lambda found, word=word: found == word) == word
 
 
@@ -237,8 +237,9 @@ def test_any_words_mixes_and_words_shrink() -> None:
     mixed = any_words(dfa, max_length=8)
     assert drawn(mixed, dfa.accepts) == ("a", "b", "c", "d", "e")
     assert drawn(mixed, lambda word: not dfa.accepts(word)) == ()
-    near = drawn(mixed, lambda word: len(word) >= 5 and not dfa.accepts(word))
-    assert len(near) == 5
+    inside = [word for word in all_words("abcde", 6) if dfa.accepts(word)]
+    near = {edited for word in inside for edited in one_symbol_edits(word, "abcde")} - set(inside)
+    assert len(drawn(mixed, lambda word: len(word) >= 4 and word in near)) >= 4
     assert drawn(members(dfa, max_length=8)) == ("a", "b", "c", "d", "e")
     assert drawn(members(families.d_n(2))) == ()
     assert drawn(members(families.d_n(2)), lambda word: len(word) >= 6) == ("a", "b", "a", "b", "a", "b")
@@ -401,7 +402,7 @@ def test_given_words_only() -> None:
     says = [list(row) for row in SAYS]
     says[final("aab")] = [0.0, 0.0, 0.0]
     model = Simulator(MOVES, says, 9)
-    report = assert_models_language(model, LANGUAGE, binding(), words=["abab", ("b", "a")], short=0)
+    report = assert_models_language(model, LANGUAGE, binding(), words=["bbab", ("b", "a")], short=0)
     assert (report.words, report.prefixes, report.exhaustive_to) == (2, 6, -1)
     assert "'aab'" in expect_rejected(model, LANGUAGE, binding(), words=["aabb"], short=0)
     assert "1 wrong prefixes" in expect_rejected(model, LANGUAGE, binding(), words=["aabbaa"], short=0)
@@ -517,7 +518,7 @@ def test_inexact_weights_give_other_bits() -> None:
         return model.to(dtype)
 
     inexact = SimpleNamespace(dfa=compiled.dfa, readout=compiled.readout, model=trained)
-    with pytest.raises(AssertionError, match="float32 one word at a time and bfloat16 one word at a time"):
+    with pytest.raises(AssertionError, match="differ between float32 one word at a time and "):
         assert_same_bits(inexact, SOME)
 
 

@@ -1,0 +1,86 @@
+"""A certificate on disk: ``certificate.json`` for people, ``certificate.safetensors`` for the checker.
+
+The tensors list, per stage ``i`` of the proof, everything that a checker needs to recompute each transition once and to see
+that the list is closed:
+
+- ``stage{i}.blocks`` (2,): the first block of the stage, and the end of it (exclusive);
+- ``stage{i}.nodes`` (nodes, 3): the input word graph: letter (``<bos>`` is the number after the last letter), DFA state,
+  and vector, a row of ``inputs`` for stage 0 and of the previous stage's ``vectors`` else; node 0 begins every word;
+- ``stage{i}.events`` (events, 3): node, own state afterwards, output vector; event 0 is ``<bos>``;
+- ``stage{i}.transitions`` (transitions, 2): event, next event;
+- ``stage{i}.states`` (states, size), ``stage{i}.vectors`` (vectors, d_model): the rows that the numbers name, float32;
+- ``inputs`` (vectors, d_model): the embedding of each letter, then of ``<bos>``;
+- ``final.nodes`` (nodes, 3): like ``stage{i}.nodes``, for the read-out.
+
+A row of ``states`` is, for each block of the stage, the last inputs of its convolution (channels * taps; those that no tap
+will ever see are 0) and then its SSM state (channels * d_state).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..automata.dfa import Dfa
+from .certify import Proof
+from .explore import Stage, WordGraph
+
+SCHEMA_VERSION = 1
+
+
+def evidence(proof: Proof, inputs: WordGraph) -> dict[str, Tensor]:
+    """The tensors of ``certificate.safetensors``.
+
+    Args:
+        proof: what was found.
+        inputs: the word graph that the first stage read.
+    """
+    letters = max(inputs.letters) + 1
+    first = {letter: n for n, letter in reversed(list(enumerate(inputs.letters)))}
+    rows = [inputs.vectors[first[a]] if a in first else torch.zeros_like(inputs.vectors[0]) for a in range(letters)]
+    nodes = torch.tensor(list(zip(inputs.letters, inputs.truth, inputs.letters, strict=True)), dtype=torch.int64)
+    tensors = {"inputs": torch.stack(rows)}
+    for i, stage in enumerate(proof.stages):
+        tensors[f"stage{i}.blocks"] = torch.tensor([stage.first, stage.last])
+        tensors[f"stage{i}.nodes"] = nodes
+        tensors[f"stage{i}.events"] = torch.tensor(stage.events, dtype=torch.int64).reshape(-1, 3)
+        tensors[f"stage{i}.transitions"] = torch.tensor(stage.transitions, dtype=torch.int64).reshape(-1, 2)
+        tensors[f"stage{i}.states"] = stage.states
+        tensors[f"stage{i}.vectors"] = stage.vectors
+        nodes = _output_nodes(stage, nodes)
+    tensors["final.nodes"] = nodes
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def _output_nodes(stage: Stage, nodes: Tensor) -> Tensor:
+    """The nodes of a stage's output graph: (letter, DFA state, vector)."""
+    found: dict[int, list[int]] = {}
+    for (node, _, vector), output in zip(stage.events, stage.outputs, strict=True):
+        found[output] = [int(nodes[node, 0]), int(nodes[node, 1]), vector]
+    return torch.tensor([found[n] for n in range(len(found))], dtype=torch.int64)
+
+
+def language_digest(dfa: Dfa) -> str:
+    """sha256 of a language: of its alphabet, table and accepting states in canonical numbering."""
+    content = {
+        "alphabet": list(dfa.alphabet),
+        "table": [list(row) for row in dfa.semiautomaton.table],
+        "accepting": sorted(dfa.accepting),
+    }
+    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+
+
+def tensors_digest(tensors: Mapping[str, Any]) -> str:
+    """sha256 of named tensors: name, shape and numbers (float32 or int64, little-endian), in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu()
+        tensor = tensor.float() if tensor.is_floating_point() else tensor.to(torch.int64)
+        digest.update(f"{name}{list(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().astype("<f4" if tensor.is_floating_point() else "<i8").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,261 @@
+"""``scancraft.certify``: prove that a model is right on every word of every length, or refute it.
+
+What a certificate asserts, and under which assumptions, is told in docs/certificates.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from . import __version__
+from .automata.budget import Budget
+from .automata.dfa import Dfa
+from .automata.formats import as_dfa, to_json_dict
+from .automata.sampling import mixture
+from .checking import compare
+from .checkpoints import load
+from .compiled import Compiled
+from .compiler.certify import BATCH, Counterexample, Proof, Undecided, prove
+from .compiler.evidence import SCHEMA_VERSION, evidence, language_digest, tensors_digest
+from .compiler.explore import token_graph
+from .models.checkpoint import write_certificate
+from .models.errors import ReadoutError, WeightsError
+from .models.readout import Readout
+from .models.step import Stepper
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CERTIFY_BUDGET = Budget(items=100_000, seconds=60.0)
+"""Events per stage, seconds per stage."""
+
+SAMPLED = 400
+"""Words tried when the searches end undecided."""
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A proof, for every word of every length, with what it rests on.
+
+    Attributes:
+        content: what ``certificate.json`` says: ``verdict``, ``claim``, ``method``, ``scope``, ``contract``, ``margin``,
+            ``dtype``, ``batch``, ``implementation``, ``sha256``, ``readout``, ``language``, ``counts``, ``obligations``.
+        evidence: the tensors of ``certificate.safetensors`` (``compiler.evidence``).
+        seconds: how long it took.
+    """
+
+    content: dict[str, Any]
+    evidence: dict[str, Tensor] = field(repr=False)
+    seconds: float
+
+    verdict = "certified"
+
+    @property
+    def scope(self) -> str:
+        """ "every-implementation" or "step"."""
+        return str(self.content["scope"])
+
+    @property
+    def margin(self) -> float:
+        """The smallest |score - threshold| over all reachable read-outs."""
+        return float(self.content["margin"])
+
+    def save(self, directory: str | PathLike[str]) -> None:
+        """Write the certificate into a checkpoint directory."""
+        write_certificate(Path(directory), self.content, self.evidence)
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return {**self.content, "seconds": round(self.seconds, 3)}
+
+
+@dataclass(frozen=True)
+class Refuted:
+    """A word after which the model is wrong.
+
+    Attributes:
+        word: the symbols read.
+        model: the tokens that the model allows next (``<eos>``: it accepts).
+        right: the tokens that the language allows.
+        shortest: whether every shorter word is known to be right.
+        seconds: how long it took.
+    """
+
+    word: tuple[str, ...]
+    model: frozenset[str]
+    right: frozenset[str]
+    shortest: bool
+    seconds: float
+
+    verdict = "counterexample"
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "verdict": self.verdict,
+            "scope": None,
+            "margin": None,
+            "word": list(self.word),
+            "model": sorted(self.model),
+            "right": sorted(self.right),
+            "shortest": self.shortest,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class Open:
+    """Undecided: neither proved nor refuted within the budget.
+
+    Attributes:
+        reason: how far each attempt got.
+        seconds: how long it took.
+    """
+
+    reason: str
+    seconds: float
+
+    verdict = "undecided"
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "verdict": self.verdict,
+            "scope": None,
+            "margin": None,
+            "word": None,
+            "reason": self.reason,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def certify(
+    target: Any,
+    language: Any = None,
+    *,
+    readout: Readout | None = None,
+    budget: Budget = CERTIFY_BUDGET,
+    dtype: torch.dtype | None = None,
+    note: Note = lambda _: None,
+) -> Certificate | Refuted | Open:
+    """Prove or refute that a model predictively models a language, at every prefix of every word.
+
+    Args:
+        target: a checkpoint directory, a :class:`Compiled`, or a ``transformers`` ``MambaForCausalLM`` (then give
+            ``language`` and ``readout``).
+        language: anything that ``as_dfa`` reads; by default the checkpoint's own.
+        readout: how the model is bound to the language; by default the checkpoint's own. Its contract is honoured:
+            under "live-prefixes" the claim is about prefixes that can still be completed.
+        budget: events and seconds per stage of a search.
+        dtype: run a checkpoint in this dtype (float32 unless told otherwise); a model in memory is taken as it is.
+        note: told now and then what is going on.
+
+    Raises:
+        ReadoutError: no readout, one over other symbols than the language's, or one without ``bos``.
+        WeightsError: a weight is NaN or infinite.
+        CheckpointError: the directory cannot be loaded.
+    """
+    started = time.perf_counter()
+    compiled = isinstance(target, (str, PathLike, Compiled))
+    model, dfa, readout = _resolve(target, language, readout, dtype)
+    readout.check_alphabet(dfa.alphabet)
+    if readout.bos is None:
+        raise ReadoutError("a certificate needs a readout with a bos token: every word starts from the same state")
+    for name, tensor in model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{name} holds a NaN or an infinity; nothing can be certified about such weights")
+    verdict = prove(model, dfa, readout, budget, compiled=compiled, note=note)
+    if isinstance(verdict, Undecided):
+        note("sampled words")
+        verdict = _sampled(model, dfa, readout) or verdict
+    seconds = time.perf_counter() - started
+    if isinstance(verdict, Proof):
+        return _certificate(verdict, model, dfa, readout, seconds)
+    if isinstance(verdict, Counterexample):
+        return Refuted(verdict.word, verdict.model, verdict.right, verdict.shortest, seconds)
+    return Open(verdict.reason, seconds)
+
+
+def _resolve(
+    target: Any, language: Any, readout: Readout | None, dtype: torch.dtype | None
+) -> tuple[Any, Dfa, Readout]:
+    if isinstance(target, Compiled):
+        dfa = target.dfa if language is None else as_dfa(language)
+        return target.model(dtype), dfa, readout or target.readout
+    if isinstance(target, (str, PathLike)):
+        checkpoint = load(target)
+        dfa = checkpoint.dfa if language is None else as_dfa(language)
+        return checkpoint.model(dtype), dfa, readout or checkpoint.readout
+    if language is None or readout is None:
+        raise ReadoutError("give the language and a Readout with a model; only checkpoints bring their own")
+    return target, as_dfa(language), readout
+
+
+def _sampled(model: Any, dfa: Dfa, readout: Readout) -> Counterexample | None:
+    """A wrong prefix of a sampled word, if there is one."""
+    report = compare(model, dfa, readout, mixture(dfa, SAMPLED, 100, np.random.default_rng(0)))
+    found = report.shortest
+    return None if found is None else Counterexample(found.prefix, found.model, found.right, shortest=False)
+
+
+def _certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, seconds: float) -> Certificate:
+    import transformers
+
+    tokens = [*(readout.tokens[s] for s in dfa.alphabet), readout.bos]
+    vectors = Stepper(model, BATCH).embed(torch.tensor(tokens, dtype=torch.long))
+    graph = token_graph(dfa, vectors, live_only=readout.contract == "live-prefixes")
+    tensors = evidence(proof, graph)
+    dtype = str(model.lm_head.weight.dtype).removeprefix("torch.")
+    language = to_json_dict(dfa)
+    every = "prefix of every word" if readout.contract == "all-words" else "live prefix"
+    content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "verdict": "certified",
+        "claim": f"after every {every}, of any length, each token is allowed by the model iff the language allows it",
+        "method": proof.method,
+        "scope": proof.scope,
+        "contract": readout.contract,
+        "margin": proof.margin,
+        "word": None,
+        "dtype": dtype,
+        "batch": BATCH,
+        "implementation": {
+            "model": "transformers.MambaForCausalLM",
+            "transformers": transformers.__version__,
+            "torch": torch.__version__,
+            "scancraft": __version__,
+            "device": str(next(model.parameters()).device),
+        },
+        "readout": {
+            "tokens": dict(readout.tokens),
+            "bos": readout.bos,
+            "accept": readout.accept,
+            "next_symbol": dict(readout.next_index),
+            "threshold": readout.threshold,
+        },
+        "language": {**language, "states": list(language["transitions"])},
+        "counts": {
+            "stages": len(proof.stages),
+            "events": sum(len(s.events) for s in proof.stages),
+            "transitions": sum(len(s.transitions) for s in proof.stages),
+            "own_states": sum(len(s.states) for s in proof.stages),
+            "readouts": len(proof.graph),
+        },
+        "obligations": [o.as_json() for o in proof.obligations],
+        "sha256": {
+            "weights": tensors_digest(model.state_dict()),
+            "language": language_digest(dfa),
+            "evidence": tensors_digest(tensors),
+        },
+    }
+    return Certificate(content, tensors, seconds)
