@@ -110,8 +110,8 @@ class Acceptor:
         """
         lengths: Index = np.fromiter(map(len, words), dtype=np.intp, count=len(words))
         flat = self._encode_flat(words, int(lengths.sum()))
-        bad = np.flatnonzero(flat >= len(self.alphabet))
-        if bad.size:
+        if flat.size and flat.max() >= len(self.alphabet):
+            bad = np.flatnonzero(flat >= len(self.alphabet))
             ends = np.cumsum(lengths)
             number = int(np.searchsorted(ends, bad[0], side="right"))
             position = int(bad[0] - (ends[number] - lengths[number]))
@@ -126,16 +126,23 @@ class Acceptor:
     def _encode_flat(self, words: Sequence[Word], total: int) -> Codes:
         """All letters of all words in a row; a symbol outside the alphabet becomes the number k."""
         k = len(self.alphabet)
-        if not all(isinstance(word, str) for word in words) or any(len(symbol) > 1 for symbol in self.alphabet):
+        plain = all(issubclass(kind, str) for kind in set(map(type, words)))
+        if not plain or any(len(symbol) > 1 for symbol in self.alphabet):
             letters = (self._letter.get(symbol, k) for symbol in chain.from_iterable(words))
             return np.fromiter(letters, dtype=self._code_type, count=total)
         text = "".join(words)  # type: ignore[arg-type]
-        points: NDArray[Any]
-        if text.isascii():
-            points, top = np.frombuffer(text.encode("ascii"), dtype=np.uint8), 128
-        else:
-            points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-            top = int(points.max(initial=0)) + 1
+        if text.isascii() and self._code_type.itemsize == 1:
+            characters = text.encode("ascii")
+            first = ord(self.alphabet[0]) if k else 0
+            if first + k <= 128 and [ord(symbol) for symbol in self.alphabet] == list(range(first, first + k)):
+                # Neighbours in ASCII: what lies outside wraps round to at least k.
+                shifted: Codes = np.frombuffer(characters, dtype=np.uint8) - np.uint8(first)
+                return shifted
+            numbers = bytes(self._letter.get(chr(point), k) for point in range(256))
+            # From a bytearray, so that the array can be written to, like any other.
+            return np.frombuffer(bytearray(characters).translate(numbers), dtype=np.uint8)
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        top = int(points.max(initial=0)) + 1
         lookup: Codes = np.full(top, k, dtype=self._code_type)
         for a, symbol in enumerate(self.alphabet):
             if ord(symbol) < top:
@@ -200,9 +207,8 @@ class Acceptor:
         state: Index = np.full(len(ends), self.initial * size, dtype=np.intp)
         if shortest // r == steps:
             for row in _pack(codes[:, : steps * r], k, r):
-                np.add(row, state, out=row)
                 # A mode other than "raise" lets take write straight to ``state``; every index is in range.
-                flat.take(row, out=state, mode="wrap")
+                flat.take(np.add(row, state, row), None, state, "wrap")
             return self._finish(state // size, codes, ends, r)
         # The longest words first, so that those still running at a step are the first few of the batch.
         whole: Index = ends // r
@@ -210,8 +216,7 @@ class Acceptor:
         running = len(ends) - np.searchsorted(whole[order[::-1]], np.arange(steps), side="right")
         for row, active in zip(_pack(codes[:, : steps * r], k, r, order), running.tolist(), strict=True):
             index, now = row[:active], state[:active]
-            np.add(index, now, out=index)
-            flat.take(index, out=now, mode="wrap")
+            flat.take(np.add(index, now, index), None, now, "wrap")
         after: Index = np.empty(len(ends), dtype=np.intp)
         after[order] = state // size
         return self._finish(after, codes, ends, r)
@@ -256,8 +261,7 @@ class Acceptor:
         flat = self._step_table(r)
         state: Index = np.full(batch, self.initial * k**r, dtype=np.intp)
         for row in visited:
-            np.add(state, row, out=row)
-            flat.take(row, out=state, mode="wrap")
+            flat.take(np.add(row, state, row), None, state, "wrap")
         result: Codes = np.empty((batch, width + 1), dtype=self._state_type)
         result[:, 0] = self.initial
         if width:

@@ -25,7 +25,8 @@ class Dfa:
         semiautomaton: states and transitions (complete).
         initial: number of the initial state.
         accepting: numbers of the accepting states.
-        names: a name for each state, for people; a merged state keeps the name of its first member.
+        names: a name for each state, for people; a merged state keeps the name of its first member. By default states
+            are named by their numbers in the canonical automaton.
 
     Raises:
         LanguageFormatError: a state number out of range, or names that do not match the states.
@@ -42,9 +43,9 @@ class Dfa:
 
     def __post_init__(self) -> None:
         given = self.semiautomaton
-        names = self.names or tuple(str(q) for q in range(given.n_states))
+        names = self.names
         accepting = frozenset(int(q) for q in self.accepting)
-        if len(names) != given.n_states:
+        if names and len(names) != given.n_states:
             raise LanguageFormatError(f"{len(names)} names for {given.n_states} states; give one per state")
         for q in {self.initial, *accepting}:
             if not 0 <= q < given.n_states:
@@ -54,7 +55,8 @@ class Dfa:
         object.__setattr__(self, "semiautomaton", Semiautomaton(given.alphabet, table))
         object.__setattr__(self, "initial", 0)
         object.__setattr__(self, "accepting", frozenset(canonical.accepting.nonzero()[0].tolist()))
-        object.__setattr__(self, "names", tuple(names[q] for q in canonical.origin))
+        kept = (names[q] for q in canonical.origin) if names else (str(q) for q in range(len(table)))
+        object.__setattr__(self, "names", tuple(kept))
 
     # -- constructors ------------------------------------------------------------------------------------------
 

@@ -1,19 +1,19 @@
 """A certificate on disk: ``certificate.json`` for people, ``certificate.safetensors`` for the checker.
 
-The tensors list, per stage ``i`` of the proof, everything that a checker needs to recompute each transition once and to see
+The tensors list, per stage ``i`` of the proof, all that a checker needs to recompute each transition once and to see
 that the list is closed:
 
 - ``stage{i}.blocks`` (2,): the first block of the stage, and the end of it (exclusive);
-- ``stage{i}.nodes`` (nodes, 3): the input word graph: letter (``<bos>`` is the number after the last letter), DFA state,
-  and vector, a row of ``inputs`` for stage 0 and of the previous stage's ``vectors`` else; node 0 begins every word;
+- ``stage{i}.nodes`` (nodes, 3): the input word graph: letter (``<bos>`` is the number after the last letter), DFA
+  state, and vector: a row of ``inputs`` for stage 0, of the previous stage's ``vectors`` else; node 0 begins words;
 - ``stage{i}.events`` (events, 3): node, own state afterwards, output vector; event 0 is ``<bos>``;
 - ``stage{i}.transitions`` (transitions, 2): event, next event;
-- ``stage{i}.states`` (states, size), ``stage{i}.vectors`` (vectors, d_model): the rows that the numbers name, float32;
+- ``stage{i}.states`` (states, size), ``stage{i}.vectors`` (vectors, d_model): the rows that the numbers name;
 - ``inputs`` (vectors, d_model): the embedding of each letter, then of ``<bos>``;
 - ``final.nodes`` (nodes, 3): like ``stage{i}.nodes``, for the read-out.
 
-A row of ``states`` is, for each block of the stage, the last inputs of its convolution (channels * taps; those that no tap
-will ever see are 0) and then its SSM state (channels * d_state).
+A row of ``states`` is, for each block of the stage, the last inputs of its convolution (channels * taps; those that no
+tap will ever see are 0) and then its SSM state (channels * d_state).
 """
 
 from __future__ import annotations

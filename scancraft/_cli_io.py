@@ -139,6 +139,17 @@ def busy(what: str) -> AbstractContextManager[Any]:
 
 
 @contextmanager
+def status(what: str) -> Iterator[Callable[[str], None]]:
+    """Like :func:`busy`; call what it gives with a few words about where the work is."""
+    err = console(stderr=True)
+    if not err.is_terminal:
+        yield lambda _: None
+        return
+    with err.status(what) as spinner:
+        yield lambda where: spinner.update(f"{what}: {where}")
+
+
+@contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error while words are tried, where that is a terminal; call it with (done, in all)."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

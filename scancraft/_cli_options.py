@@ -28,6 +28,13 @@ class Stage(StrEnum):
     weights = "weights"
 
 
+class Dtype(StrEnum):
+    """Number formats that ``certify`` runs a checkpoint in."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint written by scancraft compile.")]
 LanguageFile = Annotated[Path | None, typer.Argument(metavar="FILE.json", help="The language's DFA as JSON.")]
 Regex = Annotated[str | None, typer.Option("--regex", metavar="R", help="The language as a regular expression.")]

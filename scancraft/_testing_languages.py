@@ -107,7 +107,7 @@ def _tables(draw: DrawFn, letters: Symbols, max_states: int) -> Dfa:
 
 @lru_cache(maxsize=256)
 def _bits(count: int) -> SearchStrategy[list[bool]]:
-    """So many truth values. (Drawn eight at a time: hypothesis likes to copy draws, and would often make them equal.)"""
+    """So many truth values, drawn eight at a time (hypothesis likes to copy draws, and would often make them equal)."""
     parts = st.tuples(*(st.integers(0, 2 ** min(8, count - i) - 1) for i in range(0, count, 8)))
     return parts.map(lambda numbers: [bool(numbers[i // 8] >> i % 8 & 1) for i in range(count)])
 

@@ -48,10 +48,11 @@ class Certificate:
     """A proof, for every word of every length, with what it rests on.
 
     Attributes:
-        content: what ``certificate.json`` says: ``verdict``, ``claim``, ``method``, ``scope``, ``contract``, ``margin``,
-            ``dtype``, ``batch``, ``implementation``, ``sha256``, ``readout``, ``language``, ``counts``, ``obligations``.
+        content: what ``certificate.json`` says: ``verdict``, ``claim``, ``method``, ``scope``, ``contract``,
+            ``margin``, ``dtype``, ``batch``, ``implementation``, ``sha256``, ``readout``, ``language``, ``counts``,
+            ``obligations``.
         evidence: the tensors of ``certificate.safetensors`` (``compiler.evidence``).
-        seconds: how long it took.
+        seconds: how long it took, loading not counted.
     """
 
     content: dict[str, Any]
@@ -165,9 +166,9 @@ def certify(
         WeightsError: a weight is NaN or infinite.
         CheckpointError: the directory cannot be loaded.
     """
-    started = time.perf_counter()
     compiled = isinstance(target, (str, PathLike, Compiled))
     model, dfa, readout = _resolve(target, language, readout, dtype)
+    started = time.perf_counter()
     readout.check_alphabet(dfa.alphabet)
     if readout.bos is None:
         raise ReadoutError("a certificate needs a readout with a bos token: every word starts from the same state")

@@ -1,4 +1,4 @@
-"""The command line: ``scancraft compile``, ``check``, ``run``, ``generate``, ``explain``, ``decide``.
+"""The command line: ``scancraft compile``, ``check``, ``certify``, ``run``, ``generate``, ``explain``, ``decide``.
 
 Exit codes: 0 the claim holds, 1 a disagreement was found (``decide``: not star-free), 2 bad input or a language that
 cannot be compiled, 3 undecided within the budget. torch and transformers are imported by the commands that need them,
@@ -32,7 +32,8 @@ from ._cli_io import (
     read_words,
     show_json,
 )
-from ._cli_options import JSON, Alphabet, Directory, Items, Json, LanguageFile, Regex, Seconds, Seed, Stage
+from ._cli_options import JSON, Alphabet, Directory, Dtype, Items, Json, LanguageFile, Regex, Seconds, Seed, Stage
+from .automata.budget import Budget
 from .automata.errors import ScancraftError
 
 BROKEN_PIPE = 141
@@ -98,6 +99,7 @@ def compile(
     seconds: Seconds = None,
     d_state: Annotated[int, typer.Option(metavar="N", min=1, help="States per channel; one is enough.")] = 1,
     d_conv: Annotated[int, typer.Option(metavar="N", min=2, max=4, help="Convolution taps; two are enough.")] = 2,
+    certify: Annotated[bool, typer.Option("--certify", help="Prove the result, and keep the certificate.")] = False,
     json: Json = False,
 ) -> None:
     """Compile a star-free language to a Mamba checkpoint that transformers and mamba_ssm load."""
@@ -125,12 +127,25 @@ def compile(
         "nonzero": weights.n_nonzero,
         "seconds": round(elapsed, 3),
     }
+    verdict = None
+    if certify:
+        from ._cli_certify import prove
+
+        verdict = prove(out, None, "float32")
+        facts["certificate"] = verdict.as_json()
     if json:
         show_json(facts)
-        return
-    del facts["directory"]
-    console().print(facts_table(facts))
-    typer.echo(f"written to {out}")
+    else:
+        for left_out in ("directory", "certificate"):
+            facts.pop(left_out, None)
+        console().print(facts_table(facts))
+        typer.echo(f"written to {out}")
+    if verdict is not None:
+        from ._cli_certify import EXIT_CODES, told
+
+        if not json:
+            typer.echo(told(verdict, compiled.dfa.alphabet))
+        raise typer.Exit(EXIT_CODES[verdict.verdict])
 
 
 @app.command(epilog="Example: scancraft check out/d2 --words 1000 --max-length 500")
@@ -176,6 +191,53 @@ def check(
         typer.echo(describe(report, dfa))
     if not report.agrees:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: scancraft certify out/d2; scancraft certify --check out/d2")
+def certify(
+    directory: Directory,
+    language: Annotated[
+        Path | None, typer.Option("--language", metavar="FILE.json", help="Judge it by this language instead.")
+    ] = None,
+    regex: Annotated[
+        str | None, typer.Option("--regex", metavar="R", help="Judge it by this one, over the checkpoint's alphabet.")
+    ] = None,
+    dtype: Annotated[Dtype, typer.Option(help="Run the checkpoint in this dtype.")] = Dtype.float32,
+    check: Annotated[bool, typer.Option("--check", help="Validate the saved certificate, without searching.")] = False,
+    budget: Items = None,
+    seconds: Seconds = None,
+    json: Json = False,
+) -> None:
+    """Prove that a checkpoint is right on every word of every length, or find a word on which it is wrong.
+
+    A proof for the checkpoint's own language is saved beside the weights. Exit code 0: certified; 1: a counterexample;
+    3: undecided. With --check: 0 if the saved certificate is valid, 1 if not.
+    """
+    from ._cli_certify import EXIT_CODES, prove, told, validate
+    from .checkpoints import load
+
+    quiet_transformers()
+    if check:
+        if language is not None or regex is not None:
+            raise ArgumentError(
+                "--check validates a saved certificate, which names its own language; drop the language"
+            )
+        raise typer.Exit(validate(directory, as_json=json))
+    if language is not None and regex is not None:
+        raise ArgumentError("give at most one of --language and --regex")
+    alphabet = load(directory).dfa.alphabet
+    dfa = None
+    if language is not None or regex is not None:
+        dfa = read_language(language, regex, None if regex is None else " ".join(alphabet), budget_of(None, None))
+    from .certifying import CERTIFY_BUDGET
+
+    limits = Budget(budget or CERTIFY_BUDGET.items, CERTIFY_BUDGET.seconds if seconds is None else seconds)
+    verdict = prove(directory, dfa, dtype.value, limits)
+    if json:
+        show_json(verdict.as_json())
+    else:
+        typer.echo(told(verdict, alphabet))
+    raise typer.Exit(EXIT_CODES[verdict.verdict])
 
 
 @app.command(epilog="Example: scancraft run out/d2 abab aabb ''     (or one word a line: ... < words.txt)")

@@ -201,3 +201,17 @@ def test_the_empty_alphabet() -> None:
     assert acceptor.next_symbol_mask([0]).tolist() == [[True]]
     with pytest.raises(UnknownSymbolError, match="'a' at position 0"):
         acceptor.accepts(["a"])
+
+
+@pytest.mark.parametrize("alphabet", ["ab", "ba", "~\x7f", "()[]", "wri01", "é", "aé", "", "\x00\x01"])
+def test_every_ascii_character(alphabet: str) -> None:
+    """Alphabets with and without gaps: each character is read as its letter, or refused."""
+    acceptor = Acceptor(alphabet, [[0] * len(alphabet)], 0, [0])
+    for point in range(256):
+        if chr(point) in alphabet:
+            codes, _ = acceptor.encode([alphabet, chr(point)])
+            assert codes[:, 0].tolist() == [0, alphabet.index(chr(point))]
+            codes[:] = 0  # the caller's own
+        else:
+            with pytest.raises(UnknownSymbolError, match=f"position {len(alphabet)} of word number 1"):
+                acceptor.encode(["", alphabet + chr(point)])

@@ -102,7 +102,21 @@ def test_decision_rows(sections: dict[str, Any]) -> None:
 def test_acceptor_rows(sections: dict[str, Any]) -> None:
     rows = sections["acceptor"]["result"]["rates"]
     assert len({(row["language"], row["task"]) for row in rows}) == len(rows) == 12
-    assert all(min(row["loop"], row["first"], row["acceptor"]) > 0 for row in rows)
+    ways = ("numbers_loop", "strings_loop", "dfa", "first", "acceptor")
+    assert all(row[way] > 0 for row in rows for way in ways)
+    assert sections["acceptor"]["result"]["dead"].keys() == {row["language"] for row in rows}
+
+
+def test_the_acceptor_is_compared_like_with_like(modules: dict[str, Any], sections: dict[str, Any]) -> None:
+    section = json.loads(json.dumps(sections["acceptor"]))
+    for row in section["result"]["rates"]:
+        row.update(numbers_loop=1.0, strings_loop=0.5, dfa=0.25, acceptor=20.0)
+    section["result"]["rates"][0]["acceptor"] = 60.0
+    targets = modules["render"].acceptor_targets(section)
+    lowest = [row[2].partition(" times")[0] for row in targets]
+    assert lowest == ["20.0", "40.0", "80.0", "20.0"]
+    assert [row[3] for row in targets] == ["**no**", "**no**", "yes", "**no**"]
+    assert "to 60.0 times" in targets[0][2]
 
 
 @pytest.mark.parametrize("letters", [2, 3])
