@@ -176,7 +176,7 @@ def rms_norm(ledger: Ledger, norm: Any, stream: Array, bits: int, where: str) ->
     ledger.note("rmsnorm", good, where)
     root = np.ldexp(1.0, (exponent - 1) // 2)
     normed = stream / root[:, None]
-    result = normed * as_array(norm.weight)
+    result: Array = normed * as_array(norm.weight)
     ledger.note("sums", fits(normed, bits) & fits(result, bits), f"{where}: rounding")
     return result
 

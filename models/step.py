@@ -94,7 +94,8 @@ class Stepper:
     def _chunks(self, rows: Tensor) -> list[tuple[Tensor, int]]:
         """Chunks of exactly ``batch`` rows, with the number of rows that are real."""
         chunks = []
-        for chunk in rows.split(self.batch):
+        for start in range(0, len(rows), self.batch):
+            chunk = rows[start : start + self.batch]
             size = len(chunk)
             chunks.append((torch.cat([chunk, chunk[-1:].expand(self.batch - size, -1)]), size))
         return chunks
