@@ -48,7 +48,7 @@ class Size:
         blocks: of them, how many leave a block out at most, and repeat one.
         length: a certified mutant must agree with the DFA on all words up to this length ...
         words: ... as long as they are at most so many (else up to a smaller length) ...
-        few_words: ... or at most so many, for all but every ``every``-th mutant.
+        few_words: ... or at most so many, for all but one in ``every`` mutants, drawn at random.
         every: see ``few_words``.
         items: events per stage of ``certify``.
         seconds: per stage of ``certify``.
@@ -61,10 +61,10 @@ class Size:
     blocks: int = 10
     length: int = 12
     words: int = 100_000
-    few_words: int = 5_000
+    few_words: int = 2_000
     every: int = 10
     items: int = 20_000
-    seconds: float = 2.0
+    seconds: float = 1.0
     seed: int = 0
 
 
@@ -150,9 +150,10 @@ def measure(size: Size, tick: Tick) -> Result:
     for number, (name, dfa) in enumerate(named):
         compiled = scancraft.compile(dfa)
         outcomes = []
+        thorough = np.random.default_rng([size.seed, number, 1]).integers(size.every, size=size.mutants) == 0
         for done, mutant in enumerate(mutants(compiled.model(), size, np.random.default_rng([size.seed, number]))):
             tick(number * size.mutants + done, len(named) * size.mutants, f"{name}: {mutant.kind}")
-            most = size.words if done % size.every == 0 else size.few_words
+            most = size.words if thorough[done] else size.few_words
             outcome, trouble = judge(mutant, dfa, compiled.readout, size, most)
             outcomes.append(outcome)
             if trouble:
