@@ -19,9 +19,11 @@ from typing import Any
 
 import acceptor
 import agreement
+import certificates
 import compile_table
 import decide
 import measure
+import mutation
 import render
 import torch
 from rich.console import Console
@@ -32,6 +34,8 @@ SECTIONS: dict[str, ModuleType] = {
     "agree": agreement,
     "decide": decide,
     "acceptor": acceptor,
+    "certify": certificates,
+    "mutation": mutation,
 }
 
 
