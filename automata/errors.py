@@ -68,5 +68,9 @@ class BudgetExceededError(ScancraftError):
         return {"error": "budget exceeded", "message": str(self), **facts}
 
 
+class MissingExtraError(ScancraftError, ImportError):
+    """A part of scancraft needs a package that is not installed."""
+
+
 class EmptyLanguageError(ScancraftError):
     """A word of the empty language (or of one length that has none) was asked for."""

@@ -20,489 +20,53 @@ Nothing here recurses on the depth of an expression: trees are walked with expli
 
 from __future__ import annotations
 
-import string
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, TypeVar
 
-from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken, v_args
-
+from ._regex_parser import parse_ast
+from ._regex_tree import (
+    Alternation,
+    AnySymbol,
+    CharClass,
+    Complement,
+    Concat,
+    Empty,
+    Epsilon,
+    Intersection,
+    Range,
+    Regex,
+    Repeat,
+    Shorthand,
+    Symbol,
+)
 from .alphabet import check_alphabet
 from .budget import DEFAULT_BUDGET, Budget, Meter
 from .dfa import Dfa
-from .errors import AlphabetError, RegexSyntaxError, ScancraftError, UnknownSymbolError
+from .errors import AlphabetError, UnknownSymbolError
 from .nfa import NfaBuilder
 
+__all__ = [
+    "Alternation",
+    "AnySymbol",
+    "CharClass",
+    "Complement",
+    "Concat",
+    "Empty",
+    "Epsilon",
+    "Intersection",
+    "Range",
+    "Regex",
+    "Repeat",
+    "Shorthand",
+    "Symbol",
+    "Task",
+    "parse_ast",
+    "parse_regex",
+    "to_dfa",
+]
+
 T = TypeVar("T")
-
-_OUTSIDE_META = frozenset("|&~*+?{}()[].\\'\"ε∅^$")
-_CLASS_META = frozenset("[]\\'\"ε∅-^")
-_DIGITS = frozenset(string.digits)
-_WORD = frozenset(string.ascii_letters + string.digits + "_")
-
-
-# -- the syntax tree ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Regex:
-    """A node of the syntax tree; ``str`` prints it as an expression that parses back to an equal tree.
-
-    Two trees are equal iff they print alike (the printed form says everything). O(size) to print or compare.
-    """
-
-    @property
-    def children(self) -> tuple[Regex, ...]:
-        """The direct subexpressions."""
-        return ()
-
-    @property
-    def binding(self) -> int:
-        """How tightly the outermost operator binds: 0 for ``|`` up to 5 for an atom."""
-        return 5
-
-    def pieces(self) -> list[str | Regex]:
-        """What to print, from left to right: text and subexpressions."""
-        raise NotImplementedError
-
-    def walk(self) -> Iterator[Regex]:
-        """This node and all below it, parents first."""
-        stack: list[Regex] = [self]
-        while stack:
-            node = stack.pop()
-            yield node
-            stack.extend(reversed(node.children))
-
-    def _child(self, child: Regex, least_binding: int) -> list[str | Regex]:
-        return [child] if child.binding >= least_binding else ["(", child, ")"]
-
-    def __str__(self) -> str:
-        out: list[str] = []
-        stack: list[str | Regex] = [self]
-        while stack:
-            piece = stack.pop()
-            if isinstance(piece, str):
-                out.append(piece)
-            else:
-                stack.extend(reversed(piece.pieces()))
-        return "".join(out)
-
-    def __repr__(self) -> str:
-        return f"parse_ast({str(self)!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return str(self) == str(other) if isinstance(other, Regex) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(str(self))
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Empty(Regex):
-    """The empty set, ``∅``."""
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return ["∅"]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Epsilon(Regex):
-    """The empty word, ``()``."""
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return ["()"]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class AnySymbol(Regex):
-    """Any one symbol of the alphabet, ``.``."""
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return ["."]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Symbol(Regex):
-    """One symbol; :class:`AlphabetError` if its name cannot be used."""
-
-    name: str
-
-    def __post_init__(self) -> None:
-        check_alphabet((self.name,))
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return [_quote(self.name, _OUTSIDE_META)]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Shorthand(Regex):
-    """One of the classes ``\\d``, ``\\w``, ``\\D``, ``\\W``; ``letter`` is the letter after the backslash."""
-
-    letter: str
-
-    def __post_init__(self) -> None:
-        if self.letter not in ("d", "w", "D", "W"):
-            raise RegexSyntaxError(f"there is no class \\{self.letter}; the classes are \\d, \\w, \\D and \\W")
-
-    @property
-    def members(self) -> frozenset[str]:
-        """The characters of ``\\d`` or ``\\w``, which ``\\D`` and ``\\W`` leave out."""
-        return _DIGITS if self.letter in "dD" else _WORD
-
-    @property
-    def negated(self) -> bool:
-        """Whether the members are left out."""
-        return self.letter in "DW"
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return ["\\" + self.letter]
-
-
-@dataclass(frozen=True)
-class Range:
-    """The characters from ``first`` to ``last`` in code point order, inside a class.
-
-    Raises:
-        RegexSyntaxError: an end is not a single character, or the range runs backwards.
-    """
-
-    first: str
-    last: str
-
-    def __post_init__(self) -> None:
-        Symbol(self.first), Symbol(self.last)
-        if len(self.first) != 1 or len(self.last) != 1:
-            raise RegexSyntaxError(
-                f"a range runs between single characters, not from {self.first!r} to {self.last!r}; "
-                "list longer symbols one by one, and escape a '-' that is a symbol"
-            )
-        if self.first > self.last:
-            raise RegexSyntaxError(f"the range from {self.first!r} to {self.last!r} runs backwards; swap its ends")
-
-    def __str__(self) -> str:
-        return f"{_quote(self.first, _CLASS_META)}-{_quote(self.last, _CLASS_META)}"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class CharClass(Regex):
-    """One symbol out of ``items``, or, if ``negated``, one symbol of the alphabet that is not among them.
-
-    Raises:
-        RegexSyntaxError: no items and not negated; that is :class:`Empty`.
-    """
-
-    items: tuple[Symbol | Range | Shorthand, ...]
-    negated: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.items and not self.negated:
-            raise RegexSyntaxError("a class without items is the empty set; write Empty()")
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        inside = [_quote(item.name, _CLASS_META) if isinstance(item, Symbol) else str(item) for item in self.items]
-        return ["[^" if self.negated else "[", *inside, "]"]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class _Nary(Regex):
-    """An operator with at least two operands, kept flat so that long expressions are not deep."""
-
-    parts: tuple[Regex, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.parts) < 2:
-            raise RegexSyntaxError(f"{type(self).__name__} needs at least two parts, not {len(self.parts)}")
-
-    @property
-    def children(self) -> tuple[Regex, ...]:
-        """See the base class."""
-        return self.parts
-
-    @property
-    def operator(self) -> str:
-        """What stands between two parts."""
-        raise NotImplementedError
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        out = self._child(self.parts[0], self.binding + 1)
-        for part in self.parts[1:]:
-            out.append(self.operator)
-            out.extend(self._child(part, self.binding + 1))
-        return out
-
-
-class Alternation(_Nary):
-    """The union of the parts, ``r|s``."""
-
-    binding = 0
-    operator = "|"
-
-
-class Intersection(_Nary):
-    """The words that are in all parts, ``r&s``."""
-
-    binding = 1
-    operator = "&"
-
-
-class Concat(_Nary):
-    """The parts one after the other, ``rs``."""
-
-    binding = 2
-    operator = ""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Complement(Regex):
-    """The words over the alphabet that are not in ``inner``, ``~r``."""
-
-    inner: Regex
-    binding = 3
-
-    @property
-    def children(self) -> tuple[Regex, ...]:
-        """See the base class."""
-        return (self.inner,)
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return ["~", *self._child(self.inner, self.binding)]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Repeat(Regex):
-    """From ``least`` to ``most`` copies of ``inner``; no upper bound if ``most`` is None.
-
-    Raises:
-        RegexSyntaxError: a negative bound, or ``least > most``.
-    """
-
-    inner: Regex
-    least: int
-    most: int | None
-    binding = 4
-
-    def __post_init__(self) -> None:
-        if self.least < 0 or (self.most is not None and self.most < self.least):
-            raise RegexSyntaxError(
-                f"the repetition {{{self.least},{self.most}}} has bounds out of order; write {{m,n}} with 0 <= m <= n"
-            )
-
-    @property
-    def children(self) -> tuple[Regex, ...]:
-        """See the base class."""
-        return (self.inner,)
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        least, most = self.least, self.most
-        short = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((least, most))
-        if short is None:
-            short = f"{{{least}}}" if least == most else f"{{{least},{'' if most is None else most}}}"
-        return [*self._child(self.inner, self.binding), short]
-
-
-def _quote(name: str, meta: frozenset[str]) -> str:
-    """A symbol as it is written where the characters of ``meta`` mean something."""
-    if len(name) == 1:
-        return "\\" + name if name in meta else name
-    return "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-# -- text to tree ------------------------------------------------------------------------------------------------
-
-
-def parse_ast(text: str) -> Regex:
-    """Parse an expression. O(length).
-
-    >>> parse_ast("a (b|'push')* & ~∅")
-    parse_ast("a(b|'push')*&~∅")
-
-    Raises:
-        RegexSyntaxError: the text is not an expression; the message has the position (counted from 0), a caret
-            under the place, and what could stand there.
-        AlphabetError: a quoted symbol has a name that cannot be used.
-    """
-    try:
-        ast = _parser().parse(text)
-    except _LocatedError as error:
-        raise type(error.cause)(_located(text, error.position, str(error.cause))) from error.cause
-    except UnexpectedInput as error:
-        position = _position(text, error)
-        raise RegexSyntaxError(_located(text, position, _complaint(text, position, error))) from None
-    assert isinstance(ast, Regex)
-    return ast
-
-
-class _LocatedError(Exception):
-    """An error of a node's constructor, with the place in the text."""
-
-    def __init__(self, cause: ScancraftError, token: Token) -> None:
-        self.cause, self.position = cause, token.start_pos or 0
-
-
-@v_args(inline=True)
-class _ToAst(Transformer[Token, Any]):
-    """Builds the tree while parsing, one method per rule of the grammar."""
-
-    def alternation(self, *parts: Regex) -> Regex:
-        return Alternation(parts)
-
-    def intersection(self, *parts: Regex) -> Regex:
-        return Intersection(parts)
-
-    def concat(self, *parts: Regex) -> Regex:
-        return Concat(parts)
-
-    def complement(self, inner: Regex) -> Regex:
-        return Complement(inner)
-
-    def star(self, inner: Regex) -> Regex:
-        return Repeat(inner, 0, None)
-
-    def plus(self, inner: Regex) -> Regex:
-        return Repeat(inner, 1, None)
-
-    def optional(self, inner: Regex) -> Regex:
-        return Repeat(inner, 0, 1)
-
-    def exactly(self, inner: Regex, count: Token) -> Regex:
-        return Repeat(inner, _bound(count), _bound(count))
-
-    def at_least(self, inner: Regex, least: Token) -> Regex:
-        return Repeat(inner, _bound(least), None)
-
-    def at_most(self, inner: Regex, most: Token) -> Regex:
-        return Repeat(inner, 0, _bound(most))
-
-    def between(self, inner: Regex, least: Token, most: Token) -> Regex:
-        try:
-            return Repeat(inner, _bound(least), _bound(most))
-        except RegexSyntaxError as error:
-            raise _LocatedError(error, least) from None
-
-    def epsilon(self) -> Regex:
-        return Epsilon()
-
-    def empty(self) -> Regex:
-        return Empty()
-
-    def any_symbol(self) -> Regex:
-        return AnySymbol()
-
-    def shorthand(self, token: Token) -> Regex:
-        return Shorthand(token[1])
-
-    def symbol(self, token: Token) -> Symbol:
-        try:
-            return Symbol(_name(token))
-        except AlphabetError as error:
-            raise _LocatedError(error, token) from None
-
-    def range(self, first: Token, last: Token) -> Range:
-        try:
-            return Range(_name(first), _name(last))
-        except ScancraftError as error:
-            raise _LocatedError(error, first) from None
-
-    def char_class(self, *items: Token | Symbol | Range | Shorthand) -> Regex:
-        negated = bool(items) and isinstance(items[0], Token) and items[0].type == "FIRST_CARET"
-        members = tuple(self.symbol(item) if isinstance(item, Token) else item for item in items[negated:])
-        return CharClass(members, negated) if members or negated else Empty()
-
-
-@cache
-def _parser() -> Lark:
-    return Lark.open("regex.lark", rel_to=__file__, parser="lalr", transformer=_ToAst())
-
-
-def _name(token: Token) -> str:
-    """The symbol that a token stands for."""
-    if token.type == "ESCAPE":
-        return token[1]
-    if token.type != "QUOTED":
-        return str(token)
-    out, inside = [], iter(token[1:-1])
-    for ch in inside:
-        if ch == "\\" and (ch := next(inside)) not in "\\'\"":
-            raise _LocatedError(
-                RegexSyntaxError(f"unknown escape \\{ch} in a quoted symbol; only \\\\, \\' and \\\" are used there"),
-                token,
-            )
-        out.append(ch)
-    if not out:
-        raise _LocatedError(RegexSyntaxError("a quoted symbol is empty; write () for the empty word"), token)
-    return "".join(out)
-
-
-def _bound(token: Token) -> int:
-    # Python refuses to read numbers of thousands of digits; nothing past 20 digits fits any budget anyway.
-    if len(token.lstrip("0")) > 20:
-        raise _LocatedError(RegexSyntaxError(f"the repetition bound has {len(token)} digits; use a smaller one"), token)
-    return int(token)
-
-
-# -- syntax errors -----------------------------------------------------------------------------------------------
-
-_STARTERS = {"CHAR", "ESCAPE", "QUOTED", "SHORTHAND", "LPAR", "LSQB", "DOT", "TILDE"}
-_PHRASES = {"INT": "a number", "COMMA": "','", "RBRACE": "'}'", "RPAR": "')'", "RSQB": "']'"}
-_PHRASES |= {"VBAR": "'|'", "STAR": "a repetition (* + ? {m,n})", "$END": "the end"}
-
-
-def _position(text: str, error: UnexpectedInput) -> int:
-    at_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
-    return len(text) if at_end else error.pos_in_stream or 0
-
-
-def _located(text: str, position: int, complaint: str) -> str:
-    """The message, the stretch of the expression around the position, and a caret under it."""
-    start = max(0, position - 40)
-    window = "".join(" " if ch.isspace() else ch for ch in text[start : position + 30])
-    return f"{complaint} (at position {position})\n    {window}\n    {' ' * (position - start)}^"
-
-
-def _complaint(text: str, position: int, error: UnexpectedInput) -> str:
-    """What is wrong at ``position`` and what could stand there."""
-    if not text.strip():
-        return "the expression is empty; write () for the empty word or [] for the empty set"
-    found = text[position : position + 1]
-    if isinstance(error, UnexpectedCharacters):
-        # The lexer falls back on all terminals at once, so only these two cannot be read anywhere.
-        if found == "\\":
-            escape = text[position : position + 2].rstrip()
-            return f"unknown escape {escape}; a backslash goes before d, w, D, W or before a character such as * or ("
-        return f"the quote {found} is not closed"
-    wanted = error.accepts if isinstance(error, UnexpectedToken) else set()
-    expected = [phrase for name, phrase in _PHRASES.items() if name in wanted]
-    in_class = "CLASS_CHAR" in wanted
-    if in_class:
-        expected.insert(0, "a symbol")
-    elif wanted >= _STARTERS:
-        expected.insert(0, "an expression")
-    what = f"unexpected {found!r}" if found else "unexpected end of the expression"
-    hint = ""
-    if in_class and found:
-        hint = f"; for the symbol itself write \\{found}"
-    elif found in ("^", "$"):
-        hint = f"; there are no anchors, the whole word has to match; for the symbol itself write \\{found}"
-    elif found == ")" and wanted == {"$END"}:
-        hint = "; no '(' is open here; for the symbol itself write \\)"
-    return f"{what}: expected {_either(expected)}{hint}"
-
-
-def _either(phrases: list[str]) -> str:
-    return " or ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)
-
-
-# -- tree to automaton -------------------------------------------------------------------------------------------
 
 
 def parse_regex(text: str, alphabet: Sequence[str] | None = None, budget: Budget = DEFAULT_BUDGET) -> Dfa:

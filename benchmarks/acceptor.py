@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from measure import Tick, best_of
+
 from scancraft.automata.acceptor import Acceptor
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import d_n, dyck, flip_flop, tomita

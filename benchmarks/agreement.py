@@ -13,17 +13,17 @@ import numpy as np
 import references
 import torch
 from measure import Tick, best_of, o_n
-from scancraft.automata.alphabet import Word
-from scancraft.automata.dfa import Dfa
-from scancraft.automata.families import SUITE
-from scancraft.automata.sampling import live_word, mixture
-from scancraft.models.readout import Readout
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 import scancraft
+from scancraft.automata.alphabet import Word
+from scancraft.automata.dfa import Dfa
+from scancraft.automata.families import SUITE
+from scancraft.automata.sampling import live_word, mixture
 from scancraft.checking import CheckReport, compare, exhaustive_depth
 from scancraft.compiled import Compiled
+from scancraft.models.readout import Readout
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -10,10 +12,10 @@ from typing import Any
 import torch
 from measure import Tick
 from random_dfas import STAR_FREE, random_dfa
-from scancraft.automata.dfa import Dfa
-from scancraft.automata.families import SUITE
 
 import scancraft
+from scancraft.automata.dfa import Dfa
+from scancraft.automata.families import SUITE
 from scancraft.compiled import Compiled
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -47,8 +49,9 @@ class Row:
         everywhere: whether its scope is "every-implementation".
         transitions: that the certificate lists, over all stages; 0 without one.
         seconds: of ``scancraft.certify``, with the model built beforehand.
-        mebibytes: by how much the resident memory rose above what the process held before; None where the system
-            does not tell.
+        mebibytes: the greatest resident memory of the whole process meanwhile (Python, torch, the model and all);
+            None where the system does not tell.
+        rise: by how much that is above what it held just before.
     """
 
     language: str
@@ -63,6 +66,7 @@ class Row:
     transitions: int
     seconds: float
     mebibytes: float | None
+    rise: float | None
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class Group:
     transitions: Spread
     seconds: Spread
     mebibytes: Spread | None
+    rise: Spread | None
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,7 @@ def _certify(name: str, dfa: Dfa) -> list[Row]:
                 content.get("method") == "block by block",
                 content["counts"]["transitions"] if certified else 0,
                 verdict.seconds,
+                None if after is None else after / 1024,
                 None if before is None or after is None else (after - before) / 1024,
             )
         )
@@ -168,7 +174,10 @@ def _group(states: str, dtype: str, rows: list[Row]) -> Group:
     def spread(values: list[float]) -> Spread:
         return Spread(median(values), max(values))
 
-    known = [row.mebibytes for row in rows if row.mebibytes is not None]
+    def known(values: list[float | None]) -> Spread | None:
+        told = [value for value in values if value is not None]
+        return spread(told) if told else None
+
     return Group(
         states,
         dtype,
@@ -179,7 +188,8 @@ def _group(states: str, dtype: str, rows: list[Row]) -> Group:
         spread([row.parameters for row in rows]),
         spread([row.transitions for row in rows]),
         spread([row.seconds for row in rows]),
-        spread(known) if known else None,
+        known([row.mebibytes for row in rows]),
+        known([row.rise for row in rows]),
     )
 
 
@@ -189,8 +199,13 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def reset_peak() -> int | None:
-    """Set the process's peak of resident memory to what it holds now, and return that, in KiB; None without Linux."""
+    """Give free memory back, set the process's peak of resident memory to what it holds now, and return that, in KiB.
+
+    None where the system (any but Linux) cannot do that.
+    """
+    gc.collect()
     try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
         CLEAR.write_text("5", encoding="ascii")
     except OSError:
         return None

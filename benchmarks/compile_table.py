@@ -8,13 +8,13 @@ from statistics import median
 
 from measure import Tick, best_of, o_n
 from random_dfas import STAR_FREE, random_dfa
+
+import scancraft
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError
 from scancraft.automata.families import SUITE, d_n, dyck
 from scancraft.automata.monoid import monoid_size
-
-import scancraft
 
 
 @dataclass(frozen=True)

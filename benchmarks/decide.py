@@ -7,6 +7,7 @@ from statistics import quantiles
 
 from measure import Tick, best_of, o_n
 from random_dfas import GENERATORS, STAR_FREE, random_dfa
+
 from scancraft.automata.aperiodic import star_free_witness
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import d_n, dyck

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import order_preserving
 

@@ -19,18 +19,18 @@ import torch
 from measure import Tick, o_n
 from numpy.typing import NDArray
 from random_dfas import STAR_FREE, random_dfa
+from torch import Tensor
+
+import scancraft
 from scancraft.automata.acceptor import Acceptor
 from scancraft.automata.alphabet import EOS
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE, d_n
-from scancraft.models.errors import WeightsError
-from scancraft.models.readout import Readout
-from torch import Tensor
-
-import scancraft
 from scancraft.certifying import Certificate, Refuted
 from scancraft.checking import compare, exhaustive_depth
+from scancraft.models.errors import WeightsError
+from scancraft.models.readout import Readout
 
 Weights = dict[str, Tensor]
 Row = NDArray[np.float32]

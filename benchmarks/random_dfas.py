@@ -19,6 +19,7 @@ from itertools import count
 from math import prod
 
 import numpy as np
+
 from scancraft.automata.dfa import Dfa
 
 Table = list[list[int]]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..automata.dfa import Dfa
-from ..automata.errors import ScancraftError
+from ..automata.errors import MissingExtraError, ScancraftError
 from ._picture_layout import RADIUS, Arc, Edge, Places, Point, Rows, free_direction, place_sets, place_states, route
 from ._picture_names import edge_label, set_name, short_names, wrapped
 from .cascade import Cascade
@@ -30,10 +30,6 @@ LARGEST_SIDE = 6000
 INK, FAINT, PAPER = "#1b1f24", "#9aa3ad", "white"
 CLASS_COLOURS = ("#dcebfa", "#fdebd0", "#dff3e0", "#f8dede", "#ece2f5", "#efe6da", "#fbe3f0", "#e0f2f1")
 MARGIN, DROP = 0.5, 0.95
-
-
-class MissingExtraError(ScancraftError):
-    """An optional dependency is not installed."""
 
 
 class PictureError(ScancraftError):

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from .automata.errors import ScancraftError
-
-
-class MissingExtraError(ScancraftError, ImportError):
-    """A part of scancraft needs a package that is not installed."""
-
+from .automata.errors import MissingExtraError
 
 try:
     import hypothesis  # noqa: F401

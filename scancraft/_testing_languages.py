@@ -196,7 +196,7 @@ def expression_dfas(draw: DrawFn, letters: Symbols, max_states: int) -> Dfa:
     """Random star-free expressions, evaluated as they are drawn.
 
     Atoms in a row, of which two neighbours at a time become one by an operator. Where the result is too big the
-    operator is left out, and its right operand with it.
+    operator is left out, and its right operand with it; and where it is the empty set or all words, which are atoms.
     """
     parts = draw(st.lists(_atoms(letters), min_size=1, max_size=6))
     parts = [part if part.n_states <= max_states else Dfa.empty(letters) for part in parts]
@@ -223,7 +223,7 @@ def _joined(operator: Operator, operands: Sequence[Dfa], max_states: int) -> Dfa
         result = operator(left, right, Budget(ROOM * max_states, None))
     except BudgetExceededError:
         return left
-    return result if result.n_states <= max_states else left
+    return result if 2 <= result.n_states <= max_states else left
 
 
 @lru_cache(maxsize=256)

@@ -250,6 +250,6 @@ def describe(report: CheckReport, dfa: Dfa) -> str:
     found = report.shortest
     word = format_word(found.prefix, dfa.alphabet)
     return (
-        f"{report.wrong:,} wrong prefixes ({extent}); a shortest one is {word!r}: "
+        f"{report.wrong:,} wrong prefix{'' if report.wrong == 1 else 'es'} ({extent}); a shortest one is {word!r}: "
         f"the model allows {sorted(found.model)}, the language {sorted(found.right)}"
     )

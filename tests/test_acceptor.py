@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from scancraft.automata import acceptor as module
 from scancraft.automata.acceptor import Acceptor
 from scancraft.automata.dfa import Dfa

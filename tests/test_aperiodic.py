@@ -12,14 +12,13 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from scancraft.automata import images
+from scancraft.automata._permutations import Loop, components, shorter
 from scancraft.automata.aperiodic import (
     NotStarFreeError,
     Permutation,
     Witness,
-    _Loop,
-    _parts,
-    _shorter,
     find_permutation,
     require_star_free,
     star_free_witness,
@@ -119,7 +118,7 @@ def agrees(semiautomaton: Semiautomaton, permutation: Permutation | None, aperio
 
 def every_step_agrees(semiautomaton: Semiautomaton, aperiodic: bool) -> bool:
     """Whether the steps of the search, each alone, decide what they claim to decide."""
-    parts = _parts(semiautomaton)
+    parts = components(semiautomaton)
     meter = Budget(10**6).meter("sets")
     pairs = [part.permuted_subset(2, meter) for part in parts]
     odd = [part.permuted_odd_subset(meter) for part in parts]
@@ -241,14 +240,14 @@ def test_large_yardsticks() -> None:
 
 def test_long_loops_are_shortened() -> None:
     turn = [[(q + 1) % 15 for q in range(15)]]
-    assert _shorter(turn, _Loop((0,) * 16, 4), [(1 << 15) - 1]).letters == (0, 0, 0)  # turns a cycle of five
-    assert _shorter(turn, _Loop((0, 0), 4), [(1 << 15) - 1]).letters == (0, 0)  # shorter than what period 3 or 5 needs
+    assert shorter(turn, Loop((0,) * 16, 4), [(1 << 15) - 1]).letters == (0, 0, 0)  # turns a cycle of five
+    assert shorter(turn, Loop((0, 0), 4), [(1 << 15) - 1]).letters == (0, 0)  # shorter than what period 3 or 5 needs
     # Of the pairs of a 6-point chain with a swap at its end, the pair at the end is the one with a short word.
     up, down = [1, 2, 3, 4, 5, 5], [0, 0, 1, 2, 3, 4]
     columns = [up, down, [0, 1, 2, 3, 5, 4]]
     far = (*[0] * 4, 2, *[1] * 4)  # not a loop of every pair, but of (0, 1)
-    assert _shorter(columns, _Loop(far, 0), [0b000011]).letters == far
-    assert _shorter(columns, _Loop(far, 0), [0b000011, 0b110000]).letters == (2,)
+    assert shorter(columns, Loop(far, 0), [0b000011]).letters == far
+    assert shorter(columns, Loop(far, 0), [0b000011, 0b110000]).letters == (2,)
 
 
 def test_trivial_semiautomata() -> None:
@@ -308,7 +307,7 @@ def test_subsets_of_three_states_show_a_period_of_three() -> None:
     meter = Budget(100).meter("image sets")
     with pytest.raises(BudgetExceededError):
         explore(letter_columns(semiautomaton), [(1 << 39) - 1], meter)
-    (part,) = _parts(semiautomaton)
+    (part,) = components(semiautomaton)
     complete, loop = part.permuted_odd_subset(Budget(9_200).meter("image sets"))
     assert complete
     assert loop is not None

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from scancraft.models.readout import Readout
 from typer.testing import CliRunner, Result
 
 import scancraft
 from scancraft._cli_io import one_line
 from scancraft._cli_run import HEAD, TAIL, verdicts
 from scancraft.cli import app
+from scancraft.models.readout import Readout
 
 REGEX = "(a(ab)*b)*"  # D-2: balanced, at most two deep
 NOT_STAR_FREE = "(aa)*"

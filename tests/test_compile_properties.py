@@ -17,19 +17,19 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+import scancraft
 from scancraft.automata import families
 from scancraft.automata.aperiodic import NotStarFreeError
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError
 from scancraft.automata.monoid import is_aperiodic_by_monoid, transition_monoid
+from scancraft.compiled import Compiled
 from scancraft.compiler.lower import lower
 from scancraft.compiler.program import Program, assemble
 from scancraft.compiler.rules import RuleTable
 from scancraft.models.build import build_model
-
-import scancraft
-from scancraft.compiled import Compiled
 from scancraft.testing import any_words, assert_models_language, assert_same_bits, dfas, star_free_dfas
 
 PAD, BOS, EOS = 0, 1, 2
@@ -125,7 +125,7 @@ def holonomy_height(dfa: Dfa) -> int | None:
 # -- the stages ----------------------------------------------------------------------------------------------------
 
 
-@examples(60)
+@examples(150)
 @given(star_free_dfas(8), st.data())
 def test_every_stage_runs_like_the_language(dfa: Dfa, data: st.DataObject) -> None:
     compiled = scancraft.compile(dfa)
@@ -141,7 +141,7 @@ def test_every_stage_runs_like_the_language(dfa: Dfa, data: st.DataObject) -> No
         assert list(compiled.program.run(word)) == [(q, frozenset(allowed(dfa, q))) for q in right]
 
 
-@examples(40)
+@examples(100)
 @given(star_free_dfas(6))
 def test_blocks_are_at_most_the_holonomy_height(dfa: Dfa) -> None:
     height = holonomy_height(dfa)
@@ -161,7 +161,7 @@ def test_known_heights(dfa: Dfa, height: int) -> None:
         assert holonomy_height(dfa) == height
 
 
-@examples(50)
+@examples(100)
 @given(star_free_dfas(7), st.data())
 def test_the_model_models_the_language(dfa: Dfa, data: st.DataObject) -> None:
     compiled = scancraft.compile(dfa)
@@ -170,7 +170,7 @@ def test_the_model_models_the_language(dfa: Dfa, data: st.DataObject) -> None:
     assert_models_language(compiled, words=data.draw(st.lists(any_words(dfa), min_size=1, max_size=5)), short=0)
 
 
-@examples(30)
+@examples(60)
 @given(star_free_dfas(7), st.data())
 def test_the_same_bits_in_every_way_of_running(dfa: Dfa, data: st.DataObject) -> None:
     compiled = scancraft.compile(dfa)
@@ -179,7 +179,7 @@ def test_the_same_bits_in_every_way_of_running(dfa: Dfa, data: st.DataObject) ->
     assert assert_same_bits(compiled, some, dtypes=dtypes) == 12 * sum(len(word) + 1 for word in some)
 
 
-@examples(15)
+@examples(30)
 @given(star_free_dfas(6), st.sampled_from([(16, 4), (2, 3), (4, 2)]), st.data())
 def test_other_shapes(dfa: Dfa, shape: tuple[int, int], data: st.DataObject) -> None:
     d_state, d_conv = shape
@@ -197,7 +197,7 @@ def test_other_shapes(dfa: Dfa, shape: tuple[int, int], data: st.DataObject) -> 
             assert torch.equal(plain(ids).logits, wide(ids).logits)
 
 
-@examples(40)
+@examples(100)
 @given(dfas(5, max_letters=3))
 def test_other_languages_are_refused_with_a_witness(dfa: Dfa) -> None:
     if is_aperiodic_by_monoid(dfa.semiautomaton):
@@ -239,7 +239,7 @@ def positive(logits: torch.Tensor) -> list[set[int]]:
 def test_logits_are_right_for_the_whole_vocabulary(dtype: torch.dtype) -> None:
     """Positive exactly where a token may come next; so never for <bos>, <pad> and rows that fill the vocabulary up."""
 
-    @examples(25)
+    @examples(50)
     @given(star_free_dfas(6), st.data())
     def check(dfa: Dfa, data: st.DataObject) -> None:
         compiled = scancraft.compile(dfa)
@@ -256,7 +256,7 @@ def test_logits_are_right_for_the_whole_vocabulary(dtype: torch.dtype) -> None:
     check()
 
 
-@examples(25)
+@examples(50)
 @given(star_free_dfas(6), st.data())
 def test_words_packed_into_one_sequence(dfa: Dfa, data: st.DataObject) -> None:
     """<bos> forgets everything: after it, each word gets the logits that it gets alone."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from scancraft.automata import _minimise
 from scancraft.automata.alphabet import check_alphabet, format_word, parse_word
 from scancraft.automata.budget import Budget

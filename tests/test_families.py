@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError

@@ -12,6 +12,7 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import AlphabetError, LanguageFormatError, RegexSyntaxError
 from scancraft.automata.families import SUITE, d_n, dyck, flip_flop

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from scancraft.automata.dfa import Dfa
+from scancraft.automata.errors import MissingExtraError
 from scancraft.automata.families import d_n, tomita
 from scancraft.automata.regex import parse_regex
 from scancraft.compiler import picture
 from scancraft.compiler._picture_layout import RADIUS, Arc, crossings, free_direction, place_sets, place_states, route
 from scancraft.compiler._picture_names import edge_label, set_name, short_names, wrapped
 from scancraft.compiler.cascade import Cascade, decompose
-from scancraft.compiler.picture import MissingExtraError, PictureError, draw_cascade
+from scancraft.compiler.picture import PictureError, draw_cascade
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ import shlex
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
 from scancraft.cli import app
 from scancraft.models.errors import DeadPromptError
-from typer.testing import CliRunner
 
 README = Path(__file__).parent.parent / "README.md"
 

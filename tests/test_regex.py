@@ -8,6 +8,7 @@ import string
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import (

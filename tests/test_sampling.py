@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from scancraft.automata import sampling
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import AlphabetError, EmptyLanguageError

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import d_n, order_preserving, tomita
 from scancraft.automata.semiautomaton import Semiautomaton

@@ -16,6 +16,9 @@ import pytest
 import torch
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
+
+import scancraft
+from scancraft import _testing_languages as languages
 from scancraft.automata import families
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import ScancraftError
@@ -24,9 +27,6 @@ from scancraft.automata.regex import parse_regex
 from scancraft.compiler.cascade import decompose
 from scancraft.models.errors import ReadoutError
 from scancraft.models.readout import Readout
-
-import scancraft
-from scancraft import _testing_languages as languages
 from scancraft.testing import (
     any_words,
     assert_models_language,
