@@ -30,8 +30,22 @@ from torch import Tensor
 
 Array = NDArray[np.float64]
 
-ACCUMULATOR_BITS = 24
-STORED_BITS = {torch.float32: 24, torch.bfloat16: 8, torch.float16: 11, torch.float64: 53}
+
+@dataclass(frozen=True)
+class Format:
+    """A floating-point format: significant bits, largest finite and smallest normal number."""
+
+    bits: int
+    largest: float
+    smallest: float
+
+
+ACCUMULATOR = Format(24, 2.0**128 - 2.0**104, 2.0**-126)
+FORMATS = {
+    torch.float32: ACCUMULATOR,
+    torch.bfloat16: Format(8, 2.0**128 - 2.0**120, 2.0**-126),
+    torch.float16: Format(11, 65504.0, 2.0**-14),
+}
 IDENTITY_FROM = 64.0
 VANISHES_BELOW = -1024.0
 
@@ -76,7 +90,7 @@ class Ledger:
     def obligations(self) -> tuple[Obligation, ...]:
         """All of them, in a fixed order."""
         details = dict.fromkeys(self.NAMES, "")
-        details["sums"] = f"largest sum |t| / (2^{ACCUMULATOR_BITS} q) = {self.tightest:.3g}"
+        details["sums"] = f"largest sum |t| / (2^{ACCUMULATOR.bits} q) = {self.tightest:.3g}"
         return tuple(
             Obligation(n, n not in self.failure, self.checked[n], self.failure.get(n, details[n])) for n in self.NAMES
         )
@@ -90,7 +104,7 @@ def lowest_bit(values: Array) -> Array:
     return result
 
 
-def check_sum(ledger: Ledger, weight: Array, inputs: Array, extra: Array | None, bits: int, where: str) -> Array:
+def check_sum(ledger: Ledger, weight: Array, inputs: Array, extra: Array | None, stored: Format, where: str) -> Array:
     """The sums inputs @ weight.T (+ extra), with the obligation that no order of summation rounds.
 
     Args:
@@ -98,7 +112,7 @@ def check_sum(ledger: Ledger, weight: Array, inputs: Array, extra: Array | None,
         weight: shape (outputs, n).
         inputs: shape (rows, n).
         extra: one more term per output (a bias, a residual), shape (rows, outputs) or (outputs,); None for none.
-        bits: significant bits of the format that the result is stored in.
+        stored: the format that the result is stored in.
         where: for the message.
     """
     rows, outputs = len(inputs), len(weight)
@@ -118,28 +132,32 @@ def check_sum(ledger: Ledger, weight: Array, inputs: Array, extra: Array | None,
         total, size = total + term, size + np.abs(term)
         unit = lowest_bit(np.ascontiguousarray(term))
         quantum = np.minimum(quantum, np.where(unit > 0, unit, np.inf))
-    _settle(ledger, total, size, quantum, bits, where)
+    _settle(ledger, total, size, quantum, stored, where)
     return total
 
 
-def check_terms(ledger: Ledger, terms: Array, bits: int, where: str) -> Array:
+def check_terms(ledger: Ledger, terms: Array, stored: Format, where: str) -> Array:
     """The sums of ``terms`` over the last axis, with the obligation that no order of summation rounds."""
     unit = lowest_bit(terms)
     quantum = np.where(unit > 0, unit, np.inf).min(axis=-1)
     size, total = np.abs(terms).sum(axis=-1), terms.sum(axis=-1)
-    _settle(ledger, total, size, quantum, bits, where)
+    _settle(ledger, total, size, quantum, stored, where)
     return np.asarray(total)
 
 
-def _settle(ledger: Ledger, total: Array, size: Array, quantum: Array, bits: int, where: str) -> None:
-    limit = np.where(np.isfinite(quantum), quantum, 1.0) * 2.0**ACCUMULATOR_BITS
+def _settle(ledger: Ledger, total: Array, size: Array, quantum: Array, stored: Format, where: str) -> None:
+    """Every partial sum is a multiple of the quantum, at most ``size``: no overflow, no subnormal, no rounding."""
+    limit = np.where(np.isfinite(quantum), quantum, 1.0) * 2.0**ACCUMULATOR.bits
     ledger.tightest = max(ledger.tightest, float((size / limit).max(initial=0.0)))
-    ledger.note("sums", (size <= limit) & fits(total, bits), where)
+    in_range = (size <= ACCUMULATOR.largest) & (quantum >= ACCUMULATOR.smallest)
+    ledger.note("sums", (size <= limit) & in_range & fits(total, stored), where)
 
 
-def fits(values: Array, bits: int) -> NDArray[np.bool_]:
-    """Whether each number has at most so many significant bits."""
-    good: NDArray[np.bool_] = np.abs(values) <= lowest_bit(values) * (2.0**bits - 1)
+def fits(values: Array, stored: Format) -> NDArray[np.bool_]:
+    """Whether a format holds each number exactly, as zero or a normal number."""
+    size = np.abs(values)
+    in_range = (size == 0) | ((size >= stored.smallest) & (size <= stored.largest))
+    good: NDArray[np.bool_] = in_range & (size <= lowest_bit(values) * (2.0**stored.bits - 1))
     return good
 
 
@@ -157,7 +175,7 @@ def softplus(ledger: Ledger, values: Array, where: str) -> Array:
     return np.where(identity, values, 0.0)
 
 
-def rms_norm(ledger: Ledger, norm: Any, stream: Array, bits: int, where: str) -> Array:
+def rms_norm(ledger: Ledger, norm: Any, stream: Array, stored: Format, where: str) -> Array:
     """RMSNorm as multiplication by a power of two, with the obligation that it is one."""
     squares = stream**2
     largest = squares.max(axis=1, keepdims=True)
@@ -172,12 +190,13 @@ def rms_norm(ledger: Ledger, norm: Any, stream: Array, bits: int, where: str) ->
     absorbed = small <= largest[:, 0] * 2.0**-25
     partial_sums = lowest_bit(count.astype(np.float64)) == count
     width = stream.shape[1]
-    good = power_of_four & absorbed & partial_sums & (width & (width - 1) == 0)
+    in_range = fits(largest[:, 0] * count, ACCUMULATOR) & fits(mean, ACCUMULATOR)
+    good = power_of_four & absorbed & partial_sums & in_range & (width & (width - 1) == 0)
     ledger.note("rmsnorm", good, where)
     root = np.ldexp(1.0, (exponent - 1) // 2)
     normed = stream / root[:, None]
     result: Array = normed * as_array(norm.weight)
-    ledger.note("sums", fits(normed, bits) & fits(result, bits), f"{where}: rounding")
+    ledger.note("sums", fits(normed, stored) & fits(result, stored), f"{where}: rounding")
     return result
 
 
@@ -205,46 +224,54 @@ def check_block(
         every obligation holds.
     """
     mixer = block.mixer
-    bits = STORED_BITS[mixer.in_proj.weight.dtype]
-    normed = rms_norm(ledger, block.norm, stream, bits, f"{name} norm")
-    projected = check_sum(ledger, as_array(mixer.in_proj.weight), normed, None, bits, f"{name} in_proj")
+    stored = FORMATS[mixer.in_proj.weight.dtype]
+    normed = rms_norm(ledger, block.norm, stream, stored, f"{name} norm")
+    projected = check_sum(ledger, as_array(mixer.in_proj.weight), normed, None, stored, f"{name} in_proj")
     u, z = np.split(projected, 2, axis=1)
     window = np.concatenate([past[:, :, 1:], u[:, :, None]], axis=2)
     bias = np.broadcast_to(as_array(mixer.conv1d.bias)[:, None], (*u.shape, 1))
     terms = np.concatenate([window * as_array(mixer.conv1d.weight)[None, :, 0, :], bias], axis=2)
-    convolved = check_terms(ledger, terms, bits, f"{name} conv1d")
+    convolved = check_terms(ledger, terms, stored, f"{name} conv1d")
     x = silu(ledger, convolved, f"{name} conv1d")
     rank, n = mixer.time_step_rank, mixer.ssm_state_size
-    selected = check_sum(ledger, as_array(mixer.x_proj.weight), x, None, bits, f"{name} x_proj")
+    selected = check_sum(ledger, as_array(mixer.x_proj.weight), x, None, stored, f"{name} x_proj")
     dt, b, c_read = selected[:, :rank], selected[:, rank : rank + n], selected[:, rank + n :]
     dt_weight, dt_bias = as_array(mixer.dt_proj.weight), as_array(mixer.dt_proj.bias)
     # The product is stored before the bias is added.
-    check_sum(ledger, dt_weight, dt, None, bits, f"{name} dt_proj")
-    delta = softplus(ledger, check_sum(ledger, dt_weight, dt, dt_bias, bits, f"{name} dt_proj bias"), f"{name} dt_proj")
+    check_sum(ledger, dt_weight, dt, None, stored, f"{name} dt_proj")
+    delta = softplus(
+        ledger, check_sum(ledger, dt_weight, dt, dt_bias, stored, f"{name} dt_proj bias"), f"{name} dt_proj"
+    )
 
-    decay = -delta[:, :, None] * np.exp(as_array(mixer.A_log))[None]
-    ledger.note("functions", (decay == 0) | (decay <= VANISHES_BELOW), f"{name} gate: exp")
+    rate = np.exp(as_array(mixer.A_log))[None]
+    # Well inside the range, since an implementation's exp may be off by a little.
+    ledger.note("functions", (rate <= 2.0**100) & (rate >= 0), f"{name} A_log: exp")
+    decay = -delta[:, :, None] * rate
+    in_range = (decay == 0) | ((decay <= VANISHES_BELOW) & (decay >= -(2.0**120)))
+    ledger.note("functions", in_range, f"{name} gate: exp")
     held = decay == 0
-    write = delta[:, :, None] * b[:, None, :] * x[:, :, None]
-    written = fits(delta[:, :, None] * b[:, None, :], 24) & fits(write, 24)
-    ledger.note("sums", written, f"{name} write")
+    # Implementations multiply Delta, B and x in any order.
+    pairs = (delta[:, :, None] * b[:, None, :], delta[:, :, None] * x[:, :, None], b[:, None, :] * x[:, :, None])
+    write = pairs[0] * x[:, :, None]
+    for product in (*pairs, write):
+        ledger.note("sums", fits(product, ACCUMULATOR), f"{name} write")
     ledger.note("gates", ~held | (write == 0), f"{name}: a gate of 1 with a write")
     new = np.where(held, states, 0.0) + write
-    ledger.note("sums", fits(new, bits), f"{name} state")
+    ledger.note("sums", fits(new, stored), f"{name} state")
     terms = new * c_read[:, None, :]
     skip = x * as_array(mixer.D)[None]
-    read = check_terms(ledger, np.concatenate([terms, skip[:, :, None]], axis=2), bits, f"{name} read")
-    ledger.note("sums", fits(terms.sum(axis=2), bits) & fits(skip, bits), f"{name} read: rounding")
+    read = check_terms(ledger, np.concatenate([terms, skip[:, :, None]], axis=2), stored, f"{name} read")
+    ledger.note("sums", fits(terms.sum(axis=2), stored) & fits(skip, stored), f"{name} read: rounding")
     gated = read * silu(ledger, z, f"{name} gate branch")
-    ledger.note("sums", fits(gated, bits), f"{name} gating")
+    ledger.note("sums", fits(gated, stored), f"{name} gating")
     out_weight = as_array(mixer.out_proj.weight)
-    check_sum(ledger, out_weight, gated, None, bits, f"{name} out_proj")
-    out = check_sum(ledger, out_weight, gated, stream, 24, f"{name} residual")
+    check_sum(ledger, out_weight, gated, None, stored, f"{name} out_proj")
+    out = check_sum(ledger, out_weight, gated, stream, ACCUMULATOR, f"{name} residual")
     return out, window, new
 
 
 def check_head(ledger: Ledger, model: Any, stream: Array) -> Array:
     """The logits in exact arithmetic, with their obligations."""
-    bits = STORED_BITS[model.lm_head.weight.dtype]
-    normed = rms_norm(ledger, model.backbone.norm_f, stream, bits, "norm_f")
-    return check_sum(ledger, as_array(model.lm_head.weight), normed, None, bits, "lm_head")
+    stored = FORMATS[model.lm_head.weight.dtype]
+    normed = rms_norm(ledger, model.backbone.norm_f, stream, stored, "norm_f")
+    return check_sum(ledger, as_array(model.lm_head.weight), normed, None, stored, "lm_head")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .automata.errors import MissingExtraError
 
 try:
-    import hypothesis  # noqa: F401
+    import hypothesis as hypothesis
 except ImportError:
     raise MissingExtraError(
         "scancraft.testing needs the package hypothesis; install it with: pip install 'scancraft[testing]'"

@@ -515,7 +515,7 @@ def _check_stage(
 # -- the obligations, in integers ---------------------------------------------------------------------------------
 
 NAMES = ["gates", "sums", "functions", "rmsnorm"]
-ROWS = 512
+ROWS = 2048
 NOTHING = 1 << 20
 """Stands for the exponent of 0."""
 
@@ -603,14 +603,20 @@ class _Obligations:
         weight = np.concatenate([_array(w) for w, _ in parts], axis=1)
         inputs = _join([x for _, x in parts], 1)
         o, i = np.nonzero(weight)
-        rows, starts = len(inputs.odd), np.flatnonzero(np.diff(o, prepend=-1))
-        total = _Dyadic(*(np.zeros((rows, len(weight)), dtype=np.int64) for _ in range(2)))
-        good = np.ones((rows, len(weight)), dtype=bool)
+        used = np.unique(i)
+        inputs = inputs.map(lambda a: np.ascontiguousarray(a[:, used]))
+        seen: dict[bytes, int] = {}  # rows that agree where the weights look are computed once
+        rows = zip(inputs.odd, inputs.exp, strict=True)
+        place = [seen.setdefault(odd.tobytes() + exp.tobytes(), len(seen)) for odd, exp in rows]
+        _, first = np.unique(place, return_index=True)
+        starts = np.flatnonzero(np.diff(o, prepend=-1))
+        total = _Dyadic(*(np.zeros((len(first), len(weight)), dtype=np.int64) for _ in range(2)))
+        good = np.ones((len(first), len(weight)), dtype=bool)
         if len(o):
-            found, good[:, o[starts]] = self.add(
-                inputs.map(lambda a: a[:, i]) * _exact(weight[o, i][None]), starts, bits
-            )
-            total.odd[:, o[starts]], total.exp[:, o[starts]] = found
+            gather = np.searchsorted(used, i)
+            terms = inputs.map(lambda a: a[first][:, gather]) * _exact(weight[o, i][None])
+            (total.odd[:, o[starts]], total.exp[:, o[starts]]), good[:, o[starts]] = self.add(terms, starts, bits)
+        total, good = total.map(lambda a: a[place]), good[place]
         self.need("sums", good, where)
         return total
 

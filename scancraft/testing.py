@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
-from . import _testing_extra  # noqa: F401  # first, because it complains if hypothesis is missing
 from ._testing_bits import assert_same_bits
+from ._testing_extra import hypothesis  # noqa: F401  # before the strategies: it complains if hypothesis is missing
 from ._testing_languages import dfas, star_free_dfas, star_free_expressions
 from ._testing_words import any_words, edits, members, words
 from .automata.alphabet import Word

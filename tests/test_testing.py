@@ -414,7 +414,7 @@ def test_given_words_only() -> None:
     report = assert_models_language(model, LANGUAGE, binding(), words=["bbab", ("b", "a")], short=0)
     assert (report.words, report.prefixes, report.exhaustive_to) == (2, 6, -1)
     assert "'aab'" in expect_rejected(model, LANGUAGE, binding(), words=["aabb"], short=0)
-    assert "1 wrong prefixes" in expect_rejected(model, LANGUAGE, binding(), words=["aabbaa"], short=0)
+    assert "1 wrong prefix (" in expect_rejected(model, LANGUAGE, binding(), words=["aabbaa"], short=0)
 
 
 def test_what_is_missing_is_said() -> None:
