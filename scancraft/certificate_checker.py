@@ -29,7 +29,9 @@ from torch import Tensor
 
 from .automata.errors import ScancraftError
 
-Ints, Floats, Bools = NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 KEYS = {
     *("schema_version", "verdict", "claim", "method", "scope", "contract", "margin", "word", "dtype", "batch"),
