@@ -42,7 +42,7 @@ class Stepper:
         self.model, self.batch = model.eval(), batch
         self.blocks = list(model.backbone.layers)
         if not self.blocks:
-            raise ReadoutError("the model has no blocks, hence no state to certify; give one with num_hidden_layers >= 1")
+            raise ReadoutError("the model has no blocks, hence no state to certify; give one that has some")
         mixer = self.blocks[0].mixer
         self.channels, self.taps, self.states = mixer.intermediate_size, mixer.conv_kernel_size, mixer.ssm_state_size
         self.dtype = mixer.in_proj.weight.dtype

@@ -37,8 +37,10 @@ KEYS = {
     *("schema_version", "verdict", "claim", "method", "scope", "contract", "margin", "word", "dtype", "batch"),
     *("implementation", "readout", "language", "counts", "obligations", "sha256"),
 }
-FORMATS = {"float32": (24, -126, 127), "bfloat16": (8, -126, 127), "float16": (11, -14, 15)}
+Format = tuple[int, int, int]
+FORMATS: dict[str, Format] = {"float32": (24, -126, 127), "bfloat16": (8, -126, 127), "float16": (11, -14, 15)}
 """Significant bits, and the least and greatest exponent of a normal number."""
+ACCUMULATOR = FORMATS["float32"]
 LARGEST_BATCH = 4096
 
 
@@ -190,7 +192,7 @@ def _check_words(content: dict[str, Any]) -> None:
     """Everything in ``certificate.json`` that can be judged by itself."""
     _need(content.get("schema_version") == 1, f"schema_version is {content.get('schema_version')!r}, known is 1")
     _need(set(content) == KEYS, f"certificate.json: missing or unknown keys {sorted(set(content) ^ KEYS)}")
-    choices = {
+    choices: dict[str, list[Any]] = {
         "verdict": ["certified"],
         "word": [None],
         "scope": ["step", "every-implementation"],
@@ -278,7 +280,7 @@ def _check_readout(readout: dict[str, Any], contract: str, language: _Language, 
     tokens = dict(manifest["tokens"])
     bos, eos, _ = (tokens.pop(special[name]) for name in ("bos", "eos", "pad"))
     says = {"tokens": tokens, "bos": bos, "accept": eos, "next_symbol": tokens, "threshold": 0.0}
-    for key in {*says, *readout}:
+    for key in [*says, *readout]:
         _need(key in says and readout.get(key) == says[key], f"readout: {key} is not what scancraft.json says")
     _need(set(tokens) == set(language.symbols), "readout: scancraft.json has tokens for other symbols")
     ids = [*tokens.values(), bos, eos]
@@ -569,7 +571,7 @@ class _Obligations:
     """Computes steps in integers and verifies the obligations on the way; the first that fails is a rejection."""
 
     def __init__(self, dtype: str, model: Any) -> None:
-        self.bits, self.low, self.high = FORMATS[dtype]
+        self.stored = FORMATS[dtype]
         self.model = model
         self.checked = dict.fromkeys(NAMES, 0)
         self.largest = 0
@@ -579,13 +581,15 @@ class _Obligations:
         self.checked[name] += good.size
         _need(good.all(), f"obligation {name}: {where}: {int((~good).sum())} of {good.size} instances fail")
 
-    def fits(self, numbers: _Dyadic, bits: int = 0) -> Bools:
-        """Whether each number is 0 or normal in a format with so many significant bits (0: the model's)."""
+    def fits(self, numbers: _Dyadic, stored: Format | None = None) -> Bools:
+        """Whether each number is 0 or a normal number of a format (the model's unless told otherwise)."""
+        bits, low, high = stored or self.stored
         _, length = np.frexp(np.abs(numbers.odd).astype(np.float64))
         top = numbers.exp + length - 1
-        return (numbers.odd == 0) | ((length <= (bits or self.bits)) & (self.low <= top) & (top <= self.high))
+        good: Bools = (numbers.odd == 0) | ((length <= bits) & (low <= top) & (top <= high))
+        return good
 
-    def add(self, terms: _Dyadic, starts: Ints, bits: int) -> tuple[_Dyadic, Bools]:
+    def add(self, terms: _Dyadic, starts: Ints, stored: Format | None = None) -> tuple[_Dyadic, Bools]:
         """Sums over runs of columns; whether no order of summation in float32 rounds and the result fits."""
         zero = terms.odd == 0
         quantum = np.minimum.reduceat(np.where(zero, NOTHING, terms.exp), starts, axis=1)
@@ -597,10 +601,11 @@ class _Obligations:
         size = np.add.reduceat(np.abs(scaled), starts, axis=1)
         self.largest = max(self.largest, int(size.max(initial=0)))
         total = _normal(np.add.reduceat(scaled, starts, axis=1), quantum)
-        good = np.logical_and.reduceat(tame, starts, axis=1) & (size <= 1 << 24) & (-126 <= quantum) & (quantum <= 103)
-        return total, good & self.fits(total, bits)
+        good = np.logical_and.reduceat(tame, starts, axis=1) & (size <= 1 << 24)
+        good &= (quantum >= -126) & (np.ldexp(size.astype(np.float64), quantum) <= torch.finfo(torch.float32).max)
+        return total, good & self.fits(total, stored)
 
-    def linear(self, parts: list[tuple[Any, _Dyadic]], where: str, bits: int = 0) -> _Dyadic:
+    def linear(self, parts: list[tuple[Any, _Dyadic]], where: str, stored: Format | None = None) -> _Dyadic:
         """The sum of weight @ inputs over the parts."""
         weight = np.concatenate([_array(w) for w, _ in parts], axis=1)
         inputs = _join([x for _, x in parts], 1)
@@ -617,7 +622,7 @@ class _Obligations:
         if len(o):
             gather = np.searchsorted(used, i)
             terms = inputs.map(lambda a: a[first][:, gather]) * _exact(weight[o, i][None])
-            (total.odd[:, o[starts]], total.exp[:, o[starts]]), good[:, o[starts]] = self.add(terms, starts, bits)
+            (total.odd[:, o[starts]], total.exp[:, o[starts]]), good[:, o[starts]] = self.add(terms, starts, stored)
         total, good = total.map(lambda a: a[place]), good[place]
         self.need("sums", good, where)
         return total
@@ -671,29 +676,32 @@ class _Obligations:
         before = self.linear([(mixer.dt_proj.weight, dt), *_bias(mixer.dt_proj, one)], f"{where} dt_proj bias")
         delta = self.function("softplus", before, f"{where} dt_proj").map(lambda a: a[:, :, None])
 
-        a_log = _array(mixer.A_log)
-        held = (delta.odd == 0) | (np.exp(a_log) == 0)[None]
-        small = delta.floats() * np.exp(np.minimum(a_log, 80.0))[None] >= 1024
-        self.need("functions", (held | small) & (a_log <= 80), f"{where} gate: exp")
-        drive = delta * b.map(lambda a: a[:, None, :])
-        short = self.fits(drive, 24)
-        write = _where(short, drive) * x.map(lambda a: a[:, :, None])
-        self.need("sums", short & self.fits(write, 24), f"{where} write")
+        with np.errstate(over="ignore"):
+            rate = np.exp(_array(mixer.A_log))[None]
+        held = (delta.odd == 0) | (rate == 0)
+        decay = delta.floats() * np.minimum(rate, 2.0**100)
+        self.need("functions", np.broadcast_to(rate <= 2.0**100, decay.shape), f"{where} A_log: exp")
+        self.need("functions", held | ((decay >= 1024) & (decay <= 2.0**120)), f"{where} gate: exp")
+        b, wide = b.map(lambda a: a[:, None, :]), x.map(lambda a: a[:, :, None])
+        for product in (delta * b, delta * wide, b * wide):  # implementations multiply in any order
+            self.need("sums", self.fits(product, ACCUMULATOR) & (decay >= 0), f"{where} write")
+        write = delta * b * wide
+        self.need("sums", self.fits(write, ACCUMULATOR), f"{where} write")
         self.need("gates", ~held | (write.odd == 0), f"{where}: a gate of 1 with a write")
         new = _Dyadic(np.where(held, ssm.odd, write.odd), np.where(held, ssm.exp, write.exp))
         self.need("sums", self.fits(new), f"{where} state")
         seen, skip = new * c.map(lambda a: a[:, None, :]), x * _exact(mixer.D)
         terms = _join([seen, skip.map(lambda a: a[:, :, None])], 2).map(lambda a: a.reshape(rows, -1))
-        read, good = self.add(terms, np.arange(d) * (n + 1), self.bits)
+        read, good = self.add(terms, np.arange(d) * (n + 1))
         self.need("sums", good, f"{where} read")
-        _, good = self.add(seen.map(lambda a: a.reshape(rows, -1)), np.arange(d) * n, self.bits)
+        _, good = self.add(seen.map(lambda a: a.reshape(rows, -1)), np.arange(d) * n)
         self.need("sums", good & self.fits(skip), f"{where} read: rounding")
         gated = read * self.function("silu", z, f"{where} gate branch")
         self.need("sums", self.fits(gated), f"{where} gating")
         out = [(mixer.out_proj.weight, gated), *_bias(mixer.out_proj, one)]
         self.linear(out, f"{where} out_proj")
-        residual_bits = 24 if self.model.config.residual_in_fp32 else self.bits
-        stream = self.linear([*out, (np.eye(stream.odd.shape[1]), stream)], f"{where} residual", residual_bits)
+        residual = ACCUMULATOR if self.model.config.residual_in_fp32 else None
+        stream = self.linear([*out, (np.eye(stream.odd.shape[1]), stream)], f"{where} residual", residual)
         return stream, window, new
 
     def check_stage(self, i: int, machine: _Machine, first: int, last: int, steps: _Steps) -> None:
