@@ -19,6 +19,7 @@ from ..automata.alphabet import EOS
 from ..automata.budget import Budget
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
+from ..models.errors import ReadoutError
 from ..models.readout import Readout
 from ..models.step import Stepper
 from .explore import START, Stage, WordGraph, explore, token_graph
@@ -148,8 +149,11 @@ class Judge:
         return token_graph(self.dfa, vectors, live_only=self.readout.contract == "live-prefixes")
 
     def scores(self, stepper: Stepper, vectors: Tensor) -> Tensor:
-        """The scores that matter, shape (rows, columns)."""
-        return stepper.logits(vectors)[:, self.columns]
+        """The scores that matter, shape (rows, columns); :class:`ReadoutError` if they hold a NaN."""
+        scores = stepper.logits(vectors)[:, self.columns]
+        if torch.isnan(scores).any():
+            raise ReadoutError("the model's scores contain NaN; nothing can be certified about it, look at its weights")
+        return scores
 
 
 def _by_blocks(stepper: Stepper, judge: Judge, budget: Budget, note: Note) -> Verdict:

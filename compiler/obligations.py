@@ -226,12 +226,15 @@ def check_block(
     mixer = block.mixer
     stored = FORMATS[mixer.in_proj.weight.dtype]
     normed = rms_norm(ledger, block.norm, stream, stored, f"{name} norm")
-    projected = check_sum(ledger, as_array(mixer.in_proj.weight), normed, None, stored, f"{name} in_proj")
+    in_bias = None if mixer.in_proj.bias is None else as_array(mixer.in_proj.bias)
+    projected = check_sum(ledger, as_array(mixer.in_proj.weight), normed, in_bias, stored, f"{name} in_proj")
     u, z = np.split(projected, 2, axis=1)
     window = np.concatenate([past[:, :, 1:], u[:, :, None]], axis=2)
-    bias = np.broadcast_to(as_array(mixer.conv1d.bias)[:, None], (*u.shape, 1))
+    conv_bias = np.zeros(u.shape[1]) if mixer.conv1d.bias is None else as_array(mixer.conv1d.bias)
+    bias = np.broadcast_to(conv_bias[:, None], (*u.shape, 1))
     terms = np.concatenate([window * as_array(mixer.conv1d.weight)[None, :, 0, :], bias], axis=2)
     convolved = check_terms(ledger, terms, stored, f"{name} conv1d")
+    ledger.note("functions", np.array([mixer.activation == "silu"]), f"{name}: activation {mixer.activation}")
     x = silu(ledger, convolved, f"{name} conv1d")
     rank, n = mixer.time_step_rank, mixer.ssm_state_size
     selected = check_sum(ledger, as_array(mixer.x_proj.weight), x, None, stored, f"{name} x_proj")
@@ -265,9 +268,10 @@ def check_block(
     gated = read * silu(ledger, z, f"{name} gate branch")
     ledger.note("sums", fits(gated, stored), f"{name} gating")
     out_weight = as_array(mixer.out_proj.weight)
-    check_sum(ledger, out_weight, gated, None, stored, f"{name} out_proj")
-    out = check_sum(ledger, out_weight, gated, stream, ACCUMULATOR, f"{name} residual")
-    return out, window, new
+    out_bias = None if mixer.out_proj.bias is None else as_array(mixer.out_proj.bias)
+    out = check_sum(ledger, out_weight, gated, out_bias, stored, f"{name} out_proj")
+    residual = ACCUMULATOR if block.residual_in_fp32 else stored
+    return check_terms(ledger, np.stack([stream, out], axis=2), residual, f"{name} residual"), window, new
 
 
 def check_head(ledger: Ledger, model: Any, stream: Array) -> Array:

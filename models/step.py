@@ -39,13 +39,18 @@ class Stepper:
                 f"certificates need a transformers MambaForCausalLM, not {type(model).__name__}; "
                 "use scancraft.check for other models"
             )
-        self.model, self.batch = model.eval(), batch
+        self.model, self.batch = model, batch
         self.blocks = list(model.backbone.layers)
         if not self.blocks:
             raise ReadoutError("the model has no blocks, hence no state to certify; give one that has some")
         mixer = self.blocks[0].mixer
         self.channels, self.taps, self.states = mixer.intermediate_size, mixer.conv_kernel_size, mixer.ssm_state_size
         self.dtype = mixer.in_proj.weight.dtype
+        if self.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+            raise ReadoutError(
+                f"the model is in {str(self.dtype).removeprefix('torch.')}; certificates are for float32, bfloat16 "
+                "and float16, so convert it with model.to(...)"
+            )
         self.block_size = self.channels * (self.taps + self.states)
         self.masks = [self._conv_mask(block) for block in self.blocks]
 
@@ -117,7 +122,7 @@ class Stepper:
                     self._put(cache, i, state_chunks[number][0], i - first)
                 hidden = self.blocks[i](hidden, cache_params=cache)
                 parts.append(self._take(cache, i))
-            streams.append(canonical(hidden[:size, 0, :]))
+            streams.append(canonical(hidden[:size, 0, :].float()))
             finals.append(torch.cat(parts, dim=1)[:size])
         return torch.cat(streams), torch.cat(finals)
 

@@ -684,7 +684,7 @@ class _Obligations:
         self.need("functions", held | ((decay >= 1024) & (decay <= 2.0**120)), f"{where} gate: exp")
         b, wide = b.map(lambda a: a[:, None, :]), x.map(lambda a: a[:, :, None])
         for product in (delta * b, delta * wide, b * wide):  # implementations multiply in any order
-            self.need("sums", self.fits(product, ACCUMULATOR) & (decay >= 0), f"{where} write")
+            self.need("sums", self.fits(product, ACCUMULATOR), f"{where} write")
         write = delta * b * wide
         self.need("sums", self.fits(write, ACCUMULATOR), f"{where} write")
         self.need("gates", ~held | (write.odd == 0), f"{where}: a gate of 1 with a write")

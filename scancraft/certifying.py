@@ -28,7 +28,7 @@ from .compiler.evidence import SCHEMA_VERSION, evidence, language_digest, tensor
 from .compiler.explore import token_graph
 from .models.checkpoint import write_certificate
 from .models.errors import ReadoutError, WeightsError
-from .models.readout import Readout
+from .models.readout import Readout, logits_of
 from .models.step import Stepper
 
 if TYPE_CHECKING:
@@ -169,22 +169,47 @@ def certify(
     compiled = isinstance(target, (str, PathLike, Compiled))
     model, dfa, readout = _resolve(target, language, readout, dtype)
     started = time.perf_counter()
-    readout.check_alphabet(dfa.alphabet)
-    if readout.bos is None:
-        raise ReadoutError("a certificate needs a readout with a bos token: every word starts from the same state")
+    _check_readout(model, dfa, readout)
     for name, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"{name} holds a NaN or an infinity; nothing can be certified about such weights")
-    verdict = prove(model, dfa, readout, budget, compiled=compiled, note=note)
-    if isinstance(verdict, Undecided):
-        note("sampled words")
-        verdict = _sampled(model, dfa, readout) or verdict
-    seconds = time.perf_counter() - started
-    if isinstance(verdict, Proof):
-        return _certificate(verdict, model, dfa, readout, seconds)
+    training = model.training
+    model.eval()
+    try:
+        verdict = prove(model, dfa, readout, budget, compiled=compiled, note=note)
+        if isinstance(verdict, Undecided):
+            note("sampled words")
+            verdict = _sampled(model, dfa, readout) or verdict
+        seconds = time.perf_counter() - started
+        if isinstance(verdict, Proof):
+            return _certificate(verdict, model, dfa, readout, seconds)
+    finally:
+        model.train(training)
     if isinstance(verdict, Counterexample):
         return Refuted(verdict.word, verdict.model, verdict.right, verdict.shortest, seconds)
     return Open(verdict.reason, seconds)
+
+
+def _check_readout(model: Any, dfa: Dfa, readout: Readout) -> None:
+    """Raise :class:`ReadoutError` unless the readout fits the model and the language, as a certificate needs it."""
+    readout.check_alphabet(dfa.alphabet)
+    if readout.bos is None:
+        raise ReadoutError("a certificate needs a readout with a bos token: every word starts from the same state")
+    if readout.head is not logits_of:
+        raise ReadoutError("a certificate is about the model's own logits; give a readout without a head of its own")
+    if readout.contract == "live-prefixes" and dfa.is_empty():
+        raise ReadoutError(
+            "the language is empty, so under live-prefixes nothing is promised and nothing can be certified"
+        )
+    if getattr(getattr(model, "config", None), "model_type", None) != "mamba":
+        return  # the stepper says what is wrong with it
+    rows, columns = model.get_input_embeddings().num_embeddings, model.lm_head.out_features
+    for token in (*readout.tokens.values(), readout.bos):
+        if token >= rows:
+            raise ReadoutError(f"the readout names token {token}, but the model has {rows} tokens; give ids below that")
+    for index in readout.columns(dfa.alphabet):
+        if index >= columns:
+            raise ReadoutError(f"the readout names score {index}, but the model has {columns}; give indices below that")
 
 
 def _resolve(
