@@ -29,7 +29,7 @@ from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE, d_n
 from scancraft.certifying import Certificate, Refuted
 from scancraft.checking import compare, exhaustive_depth
-from scancraft.models.errors import WeightsError
+from scancraft.models.errors import ReadoutError, WeightsError
 from scancraft.models.readout import Readout
 
 Weights = dict[str, Tensor]
@@ -201,7 +201,7 @@ def judge(mutant: Mutant, dfa: Dfa, readout: Readout, size: Size, most: int) -> 
 
     try:
         verdict = scancraft.certify(mutant.model, dfa, readout=readout, budget=Budget(size.items, size.seconds))
-    except WeightsError:
+    except (WeightsError, ReadoutError):  # a weight, or a score, that is no number
         seconds = time.perf_counter() - started
         return outcome("invalid"), ""
     seconds = time.perf_counter() - started

@@ -99,7 +99,7 @@ class Ledger:
 def lowest_bit(values: Array) -> Array:
     """The largest power of two that divides each number, 0 for 0 (float64, exact)."""
     mantissa, exponent = np.frexp(values)
-    whole = np.ldexp(mantissa, 53).astype(np.int64)
+    whole = (mantissa * 2.0**53).astype(np.int64)
     result: Array = np.ldexp((whole & -whole).astype(np.float64), exponent - 53)
     return result
 
@@ -111,29 +111,41 @@ def check_sum(ledger: Ledger, weight: Array, inputs: Array, extra: Array | None,
         ledger: where to record.
         weight: shape (outputs, n).
         inputs: shape (rows, n).
-        extra: one more term per output (a bias, a residual), shape (rows, outputs) or (outputs,); None for none.
+        extra: one more term per output (a bias), shape (outputs,); None for none.
         stored: the format that the result is stored in.
         where: for the message.
     """
-    rows, outputs = len(inputs), len(weight)
-    total = np.zeros((rows, outputs))
-    size = np.zeros((rows, outputs))
-    quantum = np.full((rows, outputs), np.inf)
-    weight_bit, input_bit = lowest_bit(weight), lowest_bit(inputs)
+    first, row = distinct_rows(inputs)
+    columns = np.ascontiguousarray(inputs[first].T)
+    total = np.zeros((len(weight), len(first)))
+    size = np.zeros_like(total)
+    quantum = np.full_like(total, np.inf)
+    weight_bit, input_bit = lowest_bit(weight), lowest_bit(columns)
+    unit_of = np.where(input_bit > 0, input_bit, np.inf)
     # Compiled weights are mostly zero: go through the non-zero ones, not the matrix.
     for o, i in zip(*np.nonzero(weight), strict=True):
-        term = weight[o, i] * inputs[:, i]
-        total[:, o] += term
-        size[:, o] += np.abs(term)
-        unit = weight_bit[o, i] * input_bit[:, i]
-        np.minimum(quantum[:, o], np.where(unit > 0, unit, np.inf), out=quantum[:, o])
+        term = weight[o, i] * columns[i]
+        total[o] += term
+        size[o] += np.abs(term)
+        np.minimum(quantum[o], weight_bit[o, i] * unit_of[i], out=quantum[o])
     if extra is not None:
-        term = np.broadcast_to(extra, total.shape)
+        term = np.broadcast_to(extra[:, None], total.shape)
         total, size = total + term, size + np.abs(term)
-        unit = lowest_bit(np.ascontiguousarray(term))
+        unit = lowest_bit(term)
         quantum = np.minimum(quantum, np.where(unit > 0, unit, np.inf))
     _settle(ledger, total, size, quantum, stored, where)
-    return total
+    result: Array = np.ascontiguousarray(total[:, row].T)
+    return result
+
+
+def distinct_rows(rows: Array) -> tuple[list[int], list[int]]:
+    """The first position of each distinct row, and for each row which of them it is."""
+    number: dict[bytes, int] = {}
+    which = [number.setdefault(row.tobytes(), len(number)) for row in rows]
+    first = [-1] * len(number)
+    for position, n in reversed(list(enumerate(which))):
+        first[n] = position
+    return first, which
 
 
 def check_terms(ledger: Ledger, terms: Array, stored: Format, where: str) -> Array:
@@ -155,9 +167,12 @@ def _settle(ledger: Ledger, total: Array, size: Array, quantum: Array, stored: F
 
 def fits(values: Array, stored: Format) -> NDArray[np.bool_]:
     """Whether a format holds each number exactly, as zero or a normal number."""
-    size = np.abs(values)
-    in_range = (size == 0) | ((size >= stored.smallest) & (size <= stored.largest))
-    good: NDArray[np.bool_] = in_range & (size <= lowest_bit(values) * (2.0**stored.bits - 1))
+    good: NDArray[np.bool_] = np.ones(values.shape, dtype=np.bool_)
+    some = values != 0
+    chosen = values[some]
+    size = np.abs(chosen)
+    in_range = (size >= stored.smallest) & (size <= stored.largest)
+    good[some] = in_range & (size <= lowest_bit(chosen) * (2.0**stored.bits - 1))
     return good
 
 

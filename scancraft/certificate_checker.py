@@ -575,7 +575,6 @@ class _Obligations:
         self.model = model
         self.checked = dict.fromkeys(NAMES, 0)
         self.largest = 0
-        _need(model.config.hidden_act == "silu", "obligation functions: the activation is not silu")
 
     def need(self, name: str, good: Bools, where: str) -> None:
         self.checked[name] += good.size
@@ -667,6 +666,7 @@ class _Obligations:
         spread = (np.eye(d)[:, :, None] * taps[None]).reshape(d, -1)
         flat = window.map(lambda a: a.reshape(rows, -1))
         convolved = self.linear([(spread, flat), *_bias(mixer.conv1d, one)], f"{where} conv1d")
+        self.need("functions", np.full(rows, mixer.activation == "silu"), f"{where}: activation {mixer.activation}")
         x = self.function("silu", convolved, f"{where} conv1d")
         selected = self.linear([(mixer.x_proj.weight, x)], f"{where} x_proj")
         dt, b, c = (
@@ -698,10 +698,10 @@ class _Obligations:
         self.need("sums", good & self.fits(skip), f"{where} read: rounding")
         gated = read * self.function("silu", z, f"{where} gate branch")
         self.need("sums", self.fits(gated), f"{where} gating")
-        out = [(mixer.out_proj.weight, gated), *_bias(mixer.out_proj, one)]
-        self.linear(out, f"{where} out_proj")
-        residual = ACCUMULATOR if self.model.config.residual_in_fp32 else None
-        stream = self.linear([*out, (np.eye(stream.odd.shape[1]), stream)], f"{where} residual", residual)
+        out = self.linear([(mixer.out_proj.weight, gated), *_bias(mixer.out_proj, one)], f"{where} out_proj")
+        residual = ACCUMULATOR if block.residual_in_fp32 else None
+        same = np.eye(stream.odd.shape[1])
+        stream = self.linear([(same, out), (same, stream)], f"{where} residual", residual)
         return stream, window, new
 
     def check_stage(self, i: int, machine: _Machine, first: int, last: int, steps: _Steps) -> None:
