@@ -61,7 +61,7 @@ class Size:
     blocks: int = 10
     length: int = 12
     words: int = 100_000
-    few_words: int = 2_000
+    few_words: int = 8_191  # all words up to length 12 over two letters
     every: int = 10
     items: int = 20_000
     seconds: float = 1.0
@@ -139,8 +139,9 @@ def languages(size: Size) -> list[tuple[str, Dfa]]:
     named += [("O_4", o_n(4)), ("D-1", d_n(1)), ("D-5", d_n(5))]
     for i in range(size.random):
         generator, states = STAR_FREE[i % 2], 5 + i % 4
-        dfa = random_dfa(generator, states, 2 + i % 2, size.seed)
-        named.append((f"{generator}, {states} states, {len(dfa.alphabet)} letters", dfa))
+        seed = size.seed + i
+        dfa = random_dfa(generator, states, 2 + i % 2, seed)
+        named.append((f"{generator}, {states} states, {len(dfa.alphabet)} letters, seed {seed}", dfa))
     return [entry for entry in named if entry[1].n_states <= size.most_states]
 
 
