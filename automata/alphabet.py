@@ -26,6 +26,8 @@ def check_alphabet(symbols: Iterable[str]) -> tuple[str, ...]:
             raise AlphabetError(f"symbol {symbol!r} is not a string; name symbols by strings")
         if not symbol or any(ch.isspace() for ch in symbol):
             raise AlphabetError(f"symbol {symbol!r} is empty or contains whitespace; rename it")
+        if any("\ud800" <= ch <= "\udfff" for ch in symbol):
+            raise AlphabetError(f"symbol {symbol!r} holds half of a surrogate pair, which no file can store; rename it")
         special = next((token for token in SPECIAL_TOKENS if token in symbol), None)
         if special is not None:
             raise AlphabetError(f"symbol {symbol!r} collides with the special token {special}; rename it")

@@ -65,6 +65,12 @@ def _output_nodes(stage: Stage, nodes: Tensor) -> Tensor:
     return torch.tensor([found[n] for n in range(len(found))], dtype=torch.int64)
 
 
+def content_digest(content: Mapping[str, Any]) -> str:
+    """sha256 of the text of a certificate: canonical JSON without the digest itself (``sha256.content``)."""
+    bare = {**content, "sha256": {k: v for k, v in content["sha256"].items() if k != "content"}}
+    return hashlib.sha256(json.dumps(bare, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def language_digest(dfa: Dfa) -> str:
     """sha256 of a language: of its alphabet, table and accepting states in canonical numbering."""
     content = {

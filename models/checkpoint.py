@@ -120,6 +120,13 @@ def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
     except Exception as error:  # what transformers raises on a malformed configuration is not documented
         path = directory / "config.json"
         raise CheckpointError(f"{path} describes no model ({error}); compile the language again") from error
+    config = model.config
+    stored = str(getattr(config, "dtype", None)).removeprefix("torch.")
+    if config.tie_word_embeddings or stored not in ("None", "float32", "bfloat16", "float64"):
+        raise CheckpointError(
+            f"{directory / 'config.json'} has tie_word_embeddings {config.tie_word_embeddings} and dtype {stored}; "
+            "these weights need untied embeddings and float32, bfloat16 or float64: compile the language again"
+        )
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:

@@ -42,6 +42,13 @@ class LanguageLogitsProcessor(LogitsProcessor):
         stuck = torch.isinf(masked).all(dim=1) & ~ended
         if stuck.any():
             row = int(stuck.nonzero()[0, 0])
+            if torch.logsumexp(scores[row], dim=0).abs() < 1e-3:  # beam search normalises before it asks
+                raise DeadPromptError(
+                    "these scores are log-probabilities, as beam search hands them over, and all are negative; "
+                    "use sampling or greedy search (num_beams=1)"
+                )
+            if last[row] == self.pad:
+                raise DeadPromptError(f"the prompt in row {row} ends in <pad>; pad prompts on the left")
             raise DeadPromptError(
                 f"nothing can follow the prompt in row {row} (token ids {input_ids[row].tolist()}): "
                 "it is no prefix of a word of the language, or the language is empty"

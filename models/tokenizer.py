@@ -18,7 +18,8 @@ def build_tokenizer(tokens: Mapping[str, int], *, bos: str, eos: str, pad: str, 
         pad: the padding token.
         spaced: whether words are written with spaces between symbols; else every character is a symbol.
     """
-    tokenizer = Tokenizer(models.WordLevel(vocab=dict(tokens)))
+    # The unknown token has a name that no symbol can have and no id: unknown symbols are refused, not replaced.
+    tokenizer = Tokenizer(models.WordLevel(vocab=dict(tokens), unk_token="unknown symbol "))
     if spaced:
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     else:

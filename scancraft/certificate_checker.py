@@ -73,7 +73,13 @@ class CheckedCertificate:
 
     def as_json(self) -> dict[str, object]:
         """For machines."""
-        return {**vars(self), "obligations": list(self.obligations), "seconds": round(self.seconds, 3)}
+        verdict = "certified" if self.accepted else "rejected"
+        return {
+            "verdict": verdict,
+            **vars(self),
+            "obligations": list(self.obligations),
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def check_certificate(directory: str | PathLike[str]) -> CheckedCertificate:
@@ -111,10 +117,16 @@ def _need(condition: object, reason: str) -> None:
         _reject(reason)
 
 
+def _first(bad: Any) -> int:
+    """The first position that is True, for a message; -1 if there is none."""
+    return next(iter(np.flatnonzero(bad).tolist()), -1)
+
+
 def _check(directory: Path, done: _Done) -> str:
     """The scope that was verified."""
     content, manifest = _read_json(directory / "certificate.json"), _read_json(directory / "scancraft.json")
     _check_words(content)
+    _need(content["sha256"].get("content") == _content_digest(content), "certificate.json: its own sha256 is another")
     language = _read_language(content["language"])
     digest = hashlib.sha256(json.dumps(language.value, separators=(",", ":")).encode()).hexdigest()
     _need(content["sha256"]["language"] == digest, "certificate.json: the sha256 of the language is another")
@@ -188,6 +200,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     return dict(value)
 
 
+def _content_digest(content: dict[str, Any]) -> str:
+    """sha256 of the certificate's text, without this digest itself."""
+    bare = {**content, "sha256": {k: v for k, v in content["sha256"].items() if k != "content"}}
+    return hashlib.sha256(json.dumps(bare, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def _check_words(content: dict[str, Any]) -> None:
     """Everything in ``certificate.json`` that can be judged by itself."""
     _need(content.get("schema_version") == 1, f"schema_version is {content.get('schema_version')!r}, known is 1")
@@ -245,7 +263,7 @@ def _read_language(given: dict[str, Any]) -> _Language:
     symbols, states, rows = given["alphabet"], given["states"], given["transitions"]
     number = {q: n for n, q in enumerate(states)}
     _need(len(number) == len(states) and set(rows) == set(states), "language: states and transitions differ")
-    _need(len(set(symbols)) == len(symbols) > 0, "language: no symbol, or one twice")
+    _need(len(set(symbols)) == len(symbols), "language: a symbol occurs twice")
     _need(all(set(row) == set(symbols) for row in rows.values()), "language: a state lacks transitions")
     table = np.array([[number[rows[q][s]] for s in symbols] for q in states], dtype=np.int64)
     found = list(dict.fromkeys([0]))
@@ -329,8 +347,14 @@ def _load_model(directory: Path, dtype: torch.dtype) -> Any:
     state = _read_tensors(directory / "model.safetensors")
     for name, tensor in state.items():
         _need(torch.isfinite(tensor.to(dtype)).all(), f"model.safetensors: {name} holds a NaN or an infinity")
+    config = _read_json(directory / "config.json")
+    _need(config.get("tie_word_embeddings") is False, "config.json: it ties the embeddings, so lm_head is not used")
+    _need(
+        config.get("dtype", "float32") in ("float32", "bfloat16", "float64"),
+        f"config.json: transformers would load the model in {config.get('dtype')}, which is not certified",
+    )
     with torch.device("meta"):  # no need to draw random weights first
-        model: Any = MambaForCausalLM(MambaConfig(**_read_json(directory / "config.json")))
+        model: Any = MambaForCausalLM(MambaConfig(**config))
     try:
         model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
@@ -476,18 +500,18 @@ def _check_stage(
     source, target = transitions.T
     node = events[target, 0]
     bad = ~np.isin(events[source, 0] * count + node, graph.pairs)
-    _need(not bad.any(), f"stage {i}: transition {bad.argmax()} reads a node that cannot come next")
+    _need(not bad.any(), f"stage {i}: transition {_first(bad)} reads a node that cannot come next")
     # Closed: the listed (event, next node) are allowed and distinct, so they are all of them iff there are enough.
     ways = np.bincount(graph.pairs // count, minlength=count)
     listed = np.bincount(np.unique(source * count + node) // count, minlength=len(events))
     bad = listed != ways[events[:, 0]]
-    _need(not bad.any(), f"stage {i}: the list is not closed: event {bad.argmax()} lacks a transition")
+    _need(not bad.any(), f"stage {i}: the list is not closed: event {_first(bad)} lacks a transition")
 
     _, which, step = np.unique(
         graph.nodes[node, 2] * len(states) + events[source, 1], return_index=True, return_inverse=True
     )
     bad = (events[target, 1:] != events[target[which], 1:][step.reshape(-1)]).any(axis=1)
-    _need(not bad.any(), f"stage {i}: transition {bad.argmax()} contradicts another one of the same step")
+    _need(not bad.any(), f"stage {i}: transition {_first(bad)} contradicts another one of the same step")
     steps = _Steps(
         np.concatenate([graph.vectors[graph.nodes[:1, 2]], graph.vectors[graph.nodes[node[which], 2]]]),
         np.concatenate([np.zeros_like(own), states[events[source[which], 1]]]),
@@ -497,7 +521,7 @@ def _check_stage(
     if len(which):
         out, own = machine.step(first, last, steps.vectors[1:], steps.before[1:])
         bad = (out != steps.out[1:]).any(axis=1) | (own != steps.after[1:]).any(axis=1)
-        _need(not bad.any(), f"stage {i}: transition {which[bad.argmax()]} is not what the model's step gives")
+        _need(not bad.any(), f"stage {i}: transition {which[max(_first(bad), 0)]} is not what the model's step gives")
     done.steps += len(which) + 1
     done.transitions += len(transitions)
 
@@ -510,7 +534,7 @@ def _check_stage(
     place = np.searchsorted((following @ scale)[order], wanted)
     output = order[np.minimum(place, len(order) - 1)]
     bad = (following @ scale)[output] != wanted
-    _need(not bad.any(), f"{name}: nothing for event {bad.argmax()} of stage {i}")
+    _need(not bad.any(), f"{name}: nothing for event {_first(bad)} of stage {i}")
     _need(output[0] == 0, f"{name}: node 0 is not that of event 0")
     pairs = np.unique(output[source] * len(following) + output[target])
     return _Graph(following, vectors, pairs), steps

@@ -24,7 +24,7 @@ from .checking import compare
 from .checkpoints import load
 from .compiled import Compiled
 from .compiler.certify import BATCH, Counterexample, Proof, Undecided, prove
-from .compiler.evidence import SCHEMA_VERSION, evidence, language_digest, tensors_digest
+from .compiler.evidence import SCHEMA_VERSION, content_digest, evidence, language_digest, tensors_digest
 from .compiler.explore import token_graph
 from .models.checkpoint import write_certificate
 from .models.errors import ReadoutError, WeightsError
@@ -284,4 +284,5 @@ def _certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, seconds: 
             "evidence": tensors_digest(tensors),
         },
     }
+    content["sha256"]["content"] = content_digest(content)
     return Certificate(content, tensors, seconds)

@@ -115,10 +115,11 @@ def check(
 
     Raises:
         ReadoutError: no readout for a model, or one over other symbols than the language's.
-        CheckpointError: the directory cannot be loaded.
+        CheckpointError: the directory cannot be loaded, or its tokenizer is not that of its manifest.
     """
     if isinstance(target, (str, PathLike)):
         checkpoint = load(target)
+        checkpoint.check_tokenizer()
         model, readout = checkpoint.model(), readout or checkpoint.readout
         dfa = checkpoint.dfa if language is None else as_dfa(language)
     else:

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .automata.alphabet import format_word
 from .automata.dfa import Dfa
 from .automata.formats import from_json
 from .models.checkpoint import MANIFEST, load_model, read_manifest
@@ -51,7 +52,29 @@ class Checkpoint:
                 f"{self.directory / MANIFEST} names token {largest}, the model has {model.config.vocab_size}; "
                 "compile the language again"
             )
+        special, tokens = self.manifest.get("special_tokens", {}), self.manifest["tokens"]
+        for name, token in special.items():
+            if getattr(model.config, f"{name}_token_id", tokens[token]) != tokens[token]:
+                raise CheckpointError(
+                    f"{self.directory / 'config.json'} and {MANIFEST} disagree on the id of {token}; "
+                    "compile the language again"
+                )
         return model
+
+    def check_tokenizer(self) -> None:
+        """Raise :class:`CheckpointError` unless ``tokenizer.json`` gives symbols the tokens of the manifest."""
+        from tokenizers import Tokenizer
+
+        path = self.directory / "tokenizer.json"
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+            right = tokenizer.get_vocab() == self.manifest["tokens"]
+            for word in ((), *((s,) for s in self.dfa.alphabet), self.dfa.alphabet):
+                right &= tokenizer.encode(format_word(word, self.dfa.alphabet)).ids == self.readout.encode(word)
+        except Exception as error:  # tokenizers raises bare exceptions
+            raise CheckpointError(f"{path} cannot be used ({error}); compile the language again") from error
+        if not right:
+            raise CheckpointError(f"{path} and {MANIFEST} disagree on tokens; compile the language again")
 
 
 def load(directory: str | PathLike[str]) -> Checkpoint:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +39,7 @@ from .automata.errors import ScancraftError
 
 BROKEN_PIPE = 141
 INTERRUPTED = 130
+INTERNAL_ERROR = 70
 
 
 class _Commands(TyperGroup):
@@ -59,6 +61,13 @@ class _Commands(TyperGroup):
             raise typer.Exit(BROKEN_PIPE) from None
         except OSError as error:
             fail(FileAccessError(f"{error}; check the place and the space there"), as_json=bool(ctx.meta.get(JSON)))
+        except Exception as error:
+            if type(error).__module__.split(".")[0] in ("click", "typer"):
+                raise  # typer's own: usage errors and exits
+            # A bug: the exit code must not be taken for "a disagreement was found".
+            traceback.print_exc()
+            note("scancraft: this is a bug of scancraft; please report the lines above")
+            raise typer.Exit(INTERNAL_ERROR) from None
 
 
 app = typer.Typer(
@@ -132,11 +141,12 @@ def compile(
         from ._cli_certify import prove
 
         verdict = prove(out, None, "float32")
-        facts["certificate"] = verdict.as_json()
+        found = verdict.as_json()
+        facts |= {key: found[key] for key in ("verdict", "scope", "margin", "word")} | {"certificate": found}
     if json:
         show_json(facts)
     else:
-        for left_out in ("directory", "certificate"):
+        for left_out in ("directory", "certificate", "verdict", "scope", "margin", "word"):
             facts.pop(left_out, None)
         console().print(facts_table(facts))
         typer.echo(f"written to {out}")

@@ -24,7 +24,7 @@ from scancraft.automata.families import d_n, flip_flop, tomita
 from scancraft.certificate_checker import CheckedCertificate, check_certificate
 from scancraft.certifying import _certificate
 from scancraft.compiler.certify import BATCH, Judge, _proof
-from scancraft.compiler.evidence import language_digest, tensors_digest
+from scancraft.compiler.evidence import content_digest, language_digest, tensors_digest
 from scancraft.compiler.explore import explore
 from scancraft.models.step import Stepper
 
@@ -57,8 +57,11 @@ def saved(certificate: Any, place: Path) -> Any:
 
 
 def edit_json(path: Path, edit: Callable[[Content], object]) -> None:
+    """Edit a JSON file; a forger who edits a certificate also recomputes its own digest."""
     content = json.loads(path.read_text())
     edit(content)
+    if path.name == "certificate.json" and isinstance(content.get("sha256"), dict):
+        content["sha256"]["content"] = content_digest(content)
     path.write_text(json.dumps(content))
 
 
@@ -320,6 +323,28 @@ def test_rejects_other_words(name: str, forged: Path) -> None:
     edit, reason = WORDS[name]
     edit_json(forged / "certificate.json", edit)
     rejected(forged, reason)
+
+
+def test_rejects_a_certificate_whose_own_digest_is_another(forged: Path) -> None:
+    path = forged / "certificate.json"
+    content = json.loads(path.read_text())
+    content["implementation"]["torch"] = "9"
+    path.write_text(json.dumps(content))
+    rejected(forged, "its own sha256")
+
+
+@pytest.mark.parametrize(("key", "value"), [("dtype", "float16"), ("tie_word_embeddings", True)])
+def test_rejects_a_configuration_under_which_the_model_is_another(key: str, value: object, forged: Path) -> None:
+    edit_json(forged / "config.json", lambda c: c.update({key: value}))
+    rejected(forged, "config.json")
+
+
+def test_accepts_the_empty_alphabet(tmp_path: Path) -> None:
+    for accepting in ([], [0]):
+        place = tmp_path / str(len(accepting))
+        scancraft.compile(Dfa.from_table((), [[]], 0, accepting), place)
+        saved(scancraft.certify(place), place)
+        accepted(place)
 
 
 def test_rejects_a_key_that_occurs_twice(forged: Path) -> None:

@@ -562,6 +562,11 @@ def test_explain_needs_the_labels(key: str, d2: Path, tmp_path: Path) -> None:
 
 def test_a_wrong_token_map_is_a_disagreement(d2: Path, tmp_path: Path) -> None:
     place = tampered(d2, tmp_path, lambda m: m["tokens"].update(a=4, b=3))
+    result = invoke("check", place, "--words", 2, "--short", 10)
+    assert (result.exit_code, "tokenizer.json" in result.stderr) == (2, True)
+    words = json.loads((place / "tokenizer.json").read_text())
+    words["model"]["vocab"] |= {"a": 4, "b": 3}
+    (place / "tokenizer.json").write_text(json.dumps(words))
     assert invoke("check", place, "--words", 2, "--short", 10).exit_code == 1
 
 
@@ -615,3 +620,70 @@ def test_directories_that_are_no_checkpoints(tmp_path: Path) -> None:
     result = invoke("run", tmp_path, "--json")
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"] == "Checkpoint"
+
+
+# -- what a stranger found -------------------------------------------------------------------------------------------
+
+
+def test_half_a_surrogate_is_no_symbol(tmp_path: Path) -> None:
+    path = tmp_path / "language.json"
+    path.write_text('{"alphabet": ["\\ud800"], "initial": "q", "accepting": ["q"], "transitions": {}}')
+    result = CliRunner().invoke(app, ["compile", str(path), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "surrogate" in result.stderr
+
+
+def test_a_swapped_tokenizer_and_a_changed_configuration_are_noticed(tmp_path: Path) -> None:
+    for file, change in (
+        ("tokenizer.json", lambda t: t.replace('"a": 3', '"a": 4', 1).replace('"b": 4', '"b": 3', 1)),
+        ("config.json", lambda t: t.replace('"dtype": "float32"', '"dtype": "float16"')),
+        ("config.json", lambda t: t.replace('"tie_word_embeddings": false', '"tie_word_embeddings": true')),
+        ("config.json", lambda t: t.replace('"pad_token_id": 0', '"pad_token_id": 3')),
+    ):
+        place = tmp_path / "out"
+        assert CliRunner().invoke(app, ["compile", "--regex", "(ab)*", "-o", str(place)]).exit_code == 0
+        before = (place / file).read_text()
+        (place / file).write_text(change(before))
+        assert (place / file).read_text() != before
+        result = CliRunner().invoke(app, ["check", str(place)])
+        assert result.exit_code == 2, (file, result.output)
+        assert file in result.stderr
+
+
+def test_compile_certify_has_the_verdict_on_top(tmp_path: Path) -> None:
+    command = ["compile", "--regex", "(ab)*", "-o", str(tmp_path / "out"), "--certify", "--json"]
+    facts = json.loads(CliRunner().invoke(app, command).stdout)
+    assert (facts["verdict"], facts["scope"], facts["word"]) == ("certified", "every-implementation", None)
+    assert facts["margin"] > 0
+    result = CliRunner().invoke(app, ["certify", "--check", str(tmp_path / "out"), "--json"])
+    assert json.loads(result.stdout)["verdict"] == "certified"
+
+
+def test_a_bug_is_not_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("scancraft.cli.read_language", broken)
+    assert CliRunner().invoke(app, ["decide", "--regex", "a"]).exit_code == 70
+
+
+def test_unknown_symbols_never_become_known_ones(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    scancraft.compile(scancraft.Dfa.universal(("<unk>", "[UNK]", "x")), tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer("[UNK] x").input_ids == [1, 4, 5]
+    with pytest.raises(Exception, match="UNK"):
+        tokenizer("zzz")
+
+
+def test_beam_search_and_padding_on_the_right_are_explained(tmp_path: Path) -> None:
+    import torch
+
+    compiled = scancraft.compile("(ab)*")
+    processor = scancraft.LanguageLogitsProcessor(eos=2, pad=0)
+    scores = compiled.model()(torch.tensor([[1, 3]])).logits[:, -1]
+    with pytest.raises(scancraft.ScancraftError, match="beam search"):
+        processor(torch.tensor([[1, 3]]), torch.log_softmax(scores, dim=-1))
+    with pytest.raises(scancraft.ScancraftError, match="pad prompts on the left"):
+        processor(torch.tensor([[1, 0]]), torch.full_like(scores, -16.0))
