@@ -349,6 +349,7 @@ TITLES = {
     "decide": "Deciding and decomposing",
     "acceptor": "The ground-truth acceptor",
     "certify": "Certificates",
+    "checker": "Checking saved certificates",
     "mutation": "Mutation score of certify",
 }
 TARGETS: dict[str, Callable[[Json], Targets]] = {
@@ -357,6 +358,7 @@ TARGETS: dict[str, Callable[[Json], Targets]] = {
     "decide": decide_targets,
     "acceptor": acceptor_targets,
     "certify": render_certificates.certify_targets,
+    "checker": render_certificates.checker_targets,
     "mutation": render_certificates.mutation_targets,
 }
 BODIES: dict[str, Callable[[Json], list[str]]] = {
@@ -365,6 +367,7 @@ BODIES: dict[str, Callable[[Json], list[str]]] = {
     "decide": decide_body,
     "acceptor": acceptor_body,
     "certify": render_certificates.certify_body,
+    "checker": render_certificates.checker_body,
     "mutation": render_certificates.mutation_body,
 }
 

@@ -193,3 +193,43 @@ def _sum(rows: Sequence[Json]) -> Json:
 def _plain(text: str) -> str:
     """Safe from Markdown's stars and underscores."""
     return f"`{text.replace('`', chr(39))}`"
+
+
+# -- checker ---------------------------------------------------------------------------------------------------------
+
+
+def checker_targets(section: Json) -> Targets:
+    rows = section["result"]["rows"]
+    faster = sum(row["check"] < row["search"] for row in rows)
+    accepted = sum(row["accepted"] for row in rows)
+    return [
+        (
+            "saved certificates that the checker accepts",
+            "all",
+            f"{accepted} of {len(rows)}",
+            yes(accepted == len(rows)),
+        ),
+        ("checks that take less time than the search", "all", f"{faster} of {len(rows)}", yes(faster == len(rows))),
+    ]
+
+
+def checker_body(section: Json) -> list[str]:
+    repeats = section["size"]["repeats"]
+    head = ["language", "dtype", "transitions", "search s", "check s", "ratio", "accepted"]
+    rows = [
+        [
+            code(row["language"]),
+            row["dtype"],
+            whole(row["transitions"]),
+            short(row["search"]),
+            short(row["check"]),
+            short(row["check"] / row["search"]),
+            yes(row["accepted"]),
+        ]
+        for row in section["result"]["rows"]
+    ]
+    return [
+        "`scancraft.certify` on a checkpoint directory beside `check_certificate` on the certificate saved there, in "
+        f"one run; both load the weights; the fastest of {repeats}. Importing torch and transformers is not counted.",
+        table(head, rows, "llrrrrc"),
+    ]

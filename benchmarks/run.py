@@ -20,6 +20,7 @@ from typing import Any
 import acceptor
 import agreement
 import certificates
+import checker
 import compile_table
 import decide
 import measure
@@ -35,6 +36,7 @@ SECTIONS: dict[str, ModuleType] = {
     "decide": decide,
     "acceptor": acceptor,
     "certify": certificates,
+    "checker": checker,
     "mutation": mutation,
 }
 

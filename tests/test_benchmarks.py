@@ -43,7 +43,7 @@ def sections(modules: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_benchmark_for_each_target(modules: dict[str, Any]) -> None:
-    assert set(modules["run"].SECTIONS) == {"compile", "agree", "decide", "acceptor", "certify", "mutation"}
+    assert set(modules["run"].SECTIONS) == {"compile", "agree", "decide", "acceptor", "certify", "checker", "mutation"}
 
 
 def test_compile_rows(sections: dict[str, Any]) -> None:
