@@ -59,4 +59,6 @@ def replace_file(target: Path) -> Iterator[Path]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with a fixed layout: equal content gives equal bytes."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    # A lone surrogate (in the name of a state, say) becomes its JSON escape.
+    path.write_bytes(text.encode("utf-8", "backslashreplace"))

@@ -183,7 +183,7 @@ def test_files_round_trip(language: Any, tmp_path: Path) -> None:
 
 
 def test_odd_names_and_symbols_survive_a_file(tmp_path: Path) -> None:
-    dfa = from_dict({"é\n": {"ü": "\ud800"}, "\ud800": {"\udfff": "é\n"}}, "é\n", ["\ud800"])
+    dfa = from_dict({"é\n": {"ü": "\ud800"}, "\ud800": {"\U0010ffff": "é\n"}}, "é\n", ["\ud800"])
     save_json(dfa, tmp_path / "x.json")
     again = load_json(tmp_path / "x.json")
     assert (again, again.names) == (dfa, dfa.names)
