@@ -21,9 +21,6 @@ from .holonomy import Holonomy, holonomy
 Coordinates = tuple[int, ...]
 """One tile label per level, top level first; a level that says nothing keeps whatever it held."""
 
-START = -1
-"""In place of a set: "before the word began"."""
-
 
 @dataclass(frozen=True)
 class Cascade:
@@ -133,7 +130,7 @@ class Cascade:
         return sum(ceil(log2(len(parts.tiles[group[0]]))) for group in groups)
 
     def __str__(self) -> str:
-        name = {p: "{" + ",".join(map(str, self.parts.members(p))) + "}" for p in range(len(self.parts.sets))}
+        name = self.parts.set_names
         lines = [f"cascade of {self.height} identity-or-reset levels, {len(self.parts.sets)} image sets"]
         for i, level in enumerate(range(self.height, 0, -1)):
             lines.append(f"level {level}: memory of {self.widths[i]} values")

@@ -22,7 +22,7 @@ from ..automata.errors import BudgetExceededError
 from ..models.errors import ReadoutError
 from ..models.readout import Readout
 from ..models.step import Stepper
-from .explore import START, Stage, WordGraph, explore, token_graph
+from .explore import Stage, WordGraph, explore, token_graph
 from .obligations import Ledger, Obligation, as_array, check_block, check_head
 
 BATCH = 256
@@ -271,4 +271,4 @@ def _oblige(ledger: Ledger, stepper: Stepper, stage: Stage, vectors: Tensor) -> 
     return agree
 
 
-__all__ = ["START", "Counterexample", "Proof", "Undecided", "Verdict", "prove"]
+__all__ = ["BATCH", "Counterexample", "Judge", "Proof", "Undecided", "Verdict", "prove"]

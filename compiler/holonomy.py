@@ -57,17 +57,19 @@ class Holonomy:
                 found.setdefault(self.orbit[number], []).append(number)
         return found
 
+    @property
+    def set_names(self) -> tuple[str, ...]:
+        """Each image set as its states in braces."""
+        return tuple("{" + ",".join(map(str, self.members(p))) + "}" for p in range(len(self.sets)))
+
     def __str__(self) -> str:
+        name = self.set_names
         lines = [f"{len(self.sets)} image sets, height {self.top}"]
         for h in range(self.top, 0, -1):
             for number in (n for group in self.orbits(h).values() for n in group):
-                tiles = "  ".join(f"{v}:{_braces(self.members(t))}" for v, t in enumerate(self.tiles[number]))
-                lines.append(f"  height {h}  {_braces(self.members(number))}  tiles {tiles}")
+                tiles = "  ".join(f"{v}:{name[t]}" for v, t in enumerate(self.tiles[number]))
+                lines.append(f"  height {h}  {name[number]}  tiles {tiles}")
         return "\n".join(lines)
-
-
-def _braces(states: tuple[int, ...]) -> str:
-    return "{" + ",".join(map(str, states)) + "}"
 
 
 def holonomy(semiautomaton: Semiautomaton, budget: Budget = DEFAULT_BUDGET) -> Holonomy:

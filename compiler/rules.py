@@ -131,7 +131,7 @@ class RuleTable:
         return checked
 
     def __str__(self) -> str:
-        name = {p: "{" + ",".join(map(str, self.parts.members(p))) + "}" for p in range(len(self.parts.sets))}
+        name = self.parts.set_names
         symbols = (*self.dfa.alphabet, BOS)
         lines = []
         for level in self.levels:

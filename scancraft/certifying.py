@@ -23,9 +23,8 @@ from .automata.sampling import mixture
 from .checking import compare
 from .checkpoints import load
 from .compiled import Compiled
-from .compiler.certify import BATCH, Counterexample, Proof, Undecided, prove
+from .compiler.certify import BATCH, Counterexample, Judge, Proof, Undecided, prove
 from .compiler.evidence import SCHEMA_VERSION, content_digest, evidence, language_digest, tensors_digest
-from .compiler.explore import token_graph
 from .models.checkpoint import write_certificate
 from .models.errors import ReadoutError, WeightsError
 from .models.readout import Readout, logits_of
@@ -237,10 +236,7 @@ def _sampled(model: Any, dfa: Dfa, readout: Readout) -> Counterexample | None:
 def _certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, seconds: float) -> Certificate:
     import transformers
 
-    tokens = [*(readout.tokens[s] for s in dfa.alphabet), readout.bos]
-    vectors = Stepper(model, BATCH).embed(torch.tensor(tokens, dtype=torch.long))
-    graph = token_graph(dfa, vectors, live_only=readout.contract == "live-prefixes")
-    tensors = evidence(proof, graph)
+    tensors = evidence(proof, Judge(model, dfa, readout).inputs(Stepper(model, BATCH)))
     dtype = str(model.lm_head.weight.dtype).removeprefix("torch.")
     language = to_json_dict(dfa)
     every = "prefix of every word" if readout.contract == "all-words" else "live prefix"
