@@ -287,6 +287,10 @@ class Acceptor:
         """
         return self._next[np.asarray(states, dtype=np.intp)]
 
+    def next_masks(self, words: ArrayLike | Sequence[Word], lengths: ArrayLike | None = None) -> Bools:
+        """:meth:`next_symbol_mask` after every prefix, the empty one first; shape (words, max_length + 1, k + 1)."""
+        return self.next_symbol_mask(self.states(words, lengths))
+
     # -- tables ------------------------------------------------------------------------------------------------
 
     def _stride(self, most: int, symbols: int, longest: int) -> int:

@@ -74,3 +74,11 @@ class MissingExtraError(ScancraftError, ImportError):
 
 class EmptyLanguageError(ScancraftError):
     """A word of the empty language (or of one length that has none) was asked for."""
+
+
+class CounterLanguageError(ScancraftError):
+    """A counter machine is malformed, uses a test that is not allowed, or has configurations that lead nowhere."""
+
+
+class BracketLanguageError(ScancraftError):
+    """A bounded Dyck language that does not exist, or brackets that cannot be used."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +20,7 @@ from ._foreign import (
 )
 from ._tables import Delta, assemble, kind, sorted_symbols, to_json_dict
 from .dfa import Dfa
-from .errors import AlphabetError, LanguageFormatError
+from .errors import AlphabetError, BracketLanguageError, CounterLanguageError, LanguageFormatError
 
 __all__ = [
     "KEYS",
@@ -31,6 +32,8 @@ __all__ = [
     "from_networkx",
     "from_pyformlang",
     "load_json",
+    "naming",
+    "read_json",
     "save_json",
     "to_json_dict",
     "to_networkx",
@@ -59,18 +62,7 @@ def from_json(text_or_mapping: str | Mapping[str, object]) -> Dfa:
     >>> from_json('{"alphabet": ["a"], "initial": "p", "accepting": ["p"], "transitions": {}}').names
     ('p', 'dead')
     """
-    if isinstance(text_or_mapping, str):
-        try:
-            # The last of two equal keys would win silently; a hook sees them both.
-            data = json.loads(text_or_mapping, object_pairs_hook=_no_duplicates)
-        except json.JSONDecodeError as error:
-            raise LanguageFormatError(
-                f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}; correct the text there"
-            ) from None
-        except (RecursionError, ValueError) as error:
-            raise LanguageFormatError(f"not a usable JSON text: {error}") from None
-    else:
-        data = text_or_mapping
+    data = _parse(text_or_mapping) if isinstance(text_or_mapping, str) else text_or_mapping
     if not isinstance(data, Mapping):
         raise LanguageFormatError(f"the JSON value is {kind(data)}; give an object with the keys {', '.join(KEYS)}")
     unknown = [key for key in data if key not in KEYS]
@@ -97,12 +89,24 @@ def from_json(text_or_mapping: str | Mapping[str, object]) -> Dfa:
     return assemble({q: dict(row) for q, row in rows.items()}, data["initial"], accepting, alphabet)
 
 
-def load_json(path: str | os.PathLike[str]) -> Dfa:
-    """Read a JSON file (UTF-8).
+def _parse(text: str) -> Any:
+    """JSON, with duplicate keys refused."""
+    try:
+        # The last of two equal keys would win silently; a hook sees them both.
+        return json.loads(text, object_pairs_hook=_no_duplicates)
+    except json.JSONDecodeError as error:
+        raise LanguageFormatError(
+            f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}; correct the text there"
+        ) from None
+    except (RecursionError, ValueError) as error:
+        raise LanguageFormatError(f"not a usable JSON text: {error}") from None
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """The value in a JSON file (UTF-8).
 
     Raises:
-        LanguageFormatError: the file cannot be read, or see :func:`from_json`; the message names the file.
-        AlphabetError: a symbol that cannot be used.
+        LanguageFormatError: the file cannot be read, or is not JSON without duplicate keys; the message names the file.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -110,10 +114,29 @@ def load_json(path: str | os.PathLike[str]) -> Dfa:
         raise LanguageFormatError(f"{os.fspath(path)}: cannot be read ({error.strerror}); check the path") from None
     except UnicodeDecodeError as error:
         raise LanguageFormatError(f"{os.fspath(path)}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    with naming(path):
+        return _parse(text)
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the name of a file before the message of whatever error its content causes."""
     try:
-        return from_json(text)
-    except (LanguageFormatError, AlphabetError) as error:
+        yield
+    except (LanguageFormatError, AlphabetError, CounterLanguageError, BracketLanguageError) as error:
         raise type(error)(f"{os.fspath(path)}: {error}") from None
+
+
+def load_json(path: str | os.PathLike[str]) -> Dfa:
+    """Read a JSON file (UTF-8).
+
+    Raises:
+        LanguageFormatError: the file cannot be read, or see :func:`from_json`; the message names the file.
+        AlphabetError: a symbol that cannot be used.
+    """
+    data = read_json(path)
+    with naming(path):
+        return from_json(data)
 
 
 def save_json(dfa: Dfa, path: str | os.PathLike[str]) -> None:

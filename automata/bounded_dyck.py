@@ -1,0 +1,176 @@
+"""Bounded Dyck languages (Hewitt et al. 2020) as values: balanced words over K kinds of brackets, at most h deep.
+
+The DFA has (K^(h+1) - 1) / (K - 1) + 1 states (1.2 * 10^9 for K = 8, h = 10) and is never built here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import ceil, log2
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .acceptor import Acceptor, Codes, Index
+from .alphabet import EOS, Word, check_alphabet, check_word
+from .errors import BracketLanguageError
+
+Pair = tuple[str, str]
+
+
+def bracket_pairs(kinds: int) -> tuple[Pair, ...]:
+    """Opening and closing symbols: ``( ) [ ] { } < >`` for up to four kinds, ``(1 )1 (2 )2`` and so on for more."""
+    if kinds <= 4:
+        return tuple((pair[0], pair[1]) for pair in ("()", "[]", "{}", "<>")[:kinds])
+    return tuple((f"({i}", f"){i}") for i in range(1, kinds + 1))
+
+
+@dataclass(frozen=True)
+class BoundedDyck:
+    """Dyck_{K,h}: balanced words over K kinds of brackets, nested at most h deep.
+
+    Args:
+        kinds: K, at least 1.
+        depth: h, at least 1.
+        brackets: the pairs of symbols; by default those of :func:`bracket_pairs`.
+
+    Raises:
+        BracketLanguageError: K or h below 1, or not K pairs.
+        AlphabetError: a symbol that cannot be used, or one that occurs twice.
+
+    >>> BoundedDyck(2, 2).accepts("([])"), BoundedDyck(2, 2).accepts("([)]"), BoundedDyck(2, 1).accepts("([])")
+    (True, False, False)
+    """
+
+    kinds: int
+    depth: int
+    brackets: tuple[Pair, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for name, value in (("kinds of brackets", self.kinds), ("depth", self.depth)):
+            if type(value) is not int or value < 1:
+                raise BracketLanguageError(
+                    f"Dyck_{{{self.kinds},{self.depth}}} does not exist: {value!r} is no {name}; "
+                    "give whole numbers of at least 1"
+                )
+        pairs = tuple((str(a), str(b)) for a, b in self.brackets) or bracket_pairs(self.kinds)
+        if len(pairs) != self.kinds:
+            raise BracketLanguageError(f"{len(pairs)} pairs of brackets for {self.kinds} kinds; give one pair per kind")
+        object.__setattr__(self, "brackets", pairs)
+        check_alphabet(self.alphabet)
+
+    @cached_property
+    def alphabet(self) -> tuple[str, ...]:
+        """The symbols: each opening bracket and its closing one, kind by kind."""
+        return tuple(symbol for pair in self.brackets for symbol in pair)
+
+    @property
+    def name(self) -> str:
+        """As in the literature."""
+        return f"Dyck_{{{self.kinds},{self.depth}}}"
+
+    @property
+    def n_states(self) -> int:
+        """States of the minimal complete DFA, the dead one included."""
+        return sum(self.kinds**d for d in range(self.depth + 1)) + 1
+
+    @property
+    def code_bits(self) -> int:
+        """Bits that tell one of K brackets, or none: ceil(log2(K + 1))."""
+        return ceil(log2(self.kinds + 1))
+
+    @property
+    def lower_bound(self) -> float:
+        """h log2 K: bits that every recurrent model needs (Hewitt et al. 2020)."""
+        return self.depth * log2(self.kinds)
+
+    def run(self, word: Word) -> Iterator[tuple[int, ...] | None]:
+        """The stack of open kinds after each prefix, the empty one first; None once the word has died.
+
+        Raises:
+            UnknownSymbolError: a bracket that is not in the alphabet.
+        """
+        check_word(word, self.alphabet)
+        number = {symbol: n for n, symbol in enumerate(self.alphabet)}
+        stack: tuple[int, ...] | None = ()
+        yield stack
+        for symbol in word:
+            kind, closing = divmod(number[symbol], 2)
+            if stack is None or (len(stack) == self.depth and not closing) or (closing and stack[-1:] != (kind,)):
+                stack = None
+            else:
+                stack = stack[:-1] if closing else (*stack, kind)
+            yield stack
+
+    def allowed(self, stack: tuple[int, ...] | None) -> frozenset[str]:
+        """The symbols that may come next, ``<eos>`` among them if the word may end."""
+        if stack is None:
+            return frozenset()
+        found = {opening for opening, _ in self.brackets} if len(stack) < self.depth else set()
+        found.add(self.brackets[stack[-1]][1] if stack else EOS)
+        return frozenset(found)
+
+    def accepts(self, word: Word) -> bool:
+        """Whether the word is in the language; :class:`UnknownSymbolError` for a foreign bracket."""
+        *_, last = self.run(word)
+        return last == ()
+
+    __contains__ = accepts
+
+    def __str__(self) -> str:
+        shown = " ".join(self.alphabet[:16]) + (" ..." if self.kinds > 8 else "")
+        return f"{self.name}: balanced over {shown}, at most {self.depth} deep"
+
+
+class StackAcceptor:
+    """Ground truth for bounded Dyck languages: a batch of explicit stacks, pushed and popped symbol by symbol.
+
+    O(symbols) look-ups, one NumPy step per position for the whole batch.
+    """
+
+    def __init__(self, language: BoundedDyck) -> None:
+        self.language = language
+        self.alphabet = language.alphabet
+        k = len(self.alphabet)
+        self._letters = Acceptor(self.alphabet, [[0] * k], 0, [0])
+
+    def encode(self, words: Sequence[Word]) -> tuple[Codes, Index]:
+        """Letter numbers, padded with 0, and the lengths; :class:`UnknownSymbolError` for a foreign bracket."""
+        return self._letters.encode(words)
+
+    def tops(self, codes: ArrayLike, lengths: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The depth (-1 once dead) and the kind on top (-1 if none) after every prefix; shape (words, longest + 1)."""
+        letters = np.asarray(codes, dtype=np.int32)
+        batch, width = letters.shape
+        most = self.language.depth
+        stack = np.full((batch, most + 1), -1, dtype=np.int32)  # entry 0 lies below the bottom
+        depth = np.zeros(batch, dtype=np.int32)
+        dead = np.zeros(batch, dtype=bool)
+        rows = np.arange(batch)
+        depths = np.empty((batch, width + 1), dtype=np.int32)
+        kinds = np.empty((batch, width + 1), dtype=np.int32)
+        depths[:, 0], kinds[:, 0] = 0, -1
+        for t in range(width):
+            kind, closing = letters[:, t] >> 1, (letters[:, t] & 1).astype(bool)
+            # The bottom entry -1 matches no kind, so closing an empty stack is an error as well.
+            dead |= np.where(closing, stack[rows, depth] != kind, depth == most)
+            depth = np.where(dead, 0, np.where(closing, depth - 1, depth + 1))
+            pushed = ~closing & ~dead
+            stack[rows[pushed], depth[pushed]] = kind[pushed]
+            depths[:, t + 1] = np.where(dead, -1, depth)
+            kinds[:, t + 1] = np.where(dead, -1, stack[rows, depth])
+        return depths, kinds
+
+    def next_masks(self, codes: ArrayLike, lengths: ArrayLike) -> NDArray[np.bool_]:
+        """Which symbols may come next after every prefix, then whether the word may end: (words, longest + 1, k + 1).
+
+        All false after a dead prefix; what stands behind the end of a word is meaningless.
+        """
+        depths, kinds = self.tops(codes, lengths)
+        mask = np.zeros((*depths.shape, len(self.alphabet) + 1), dtype=np.bool_)
+        mask[..., 0:-1:2] = ((depths >= 0) & (depths < self.language.depth))[..., None]
+        mask[..., 1:-1:2] = kinds[..., None] == np.arange(self.language.kinds)
+        mask[..., -1] = depths == 0
+        return mask
