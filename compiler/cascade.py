@@ -11,15 +11,41 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, log2
+from typing import Protocol
 
 from ..automata.alphabet import Word
 from ..automata.aperiodic import require_star_free
 from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.dfa import Dfa
+from ..automata.semiautomaton import Semiautomaton
 from .holonomy import Holonomy, holonomy
 
 Coordinates = tuple[int, ...]
 """One tile label per level, top level first; a level that says nothing keeps whatever it held."""
+
+
+class Automaton(Protocol):
+    """What a cascade needs to know: a :class:`Dfa`, or states that are not told apart by any language."""
+
+    @property
+    def semiautomaton(self) -> Semiautomaton:
+        """States and transitions."""
+        ...
+
+    @property
+    def initial(self) -> int:
+        """The initial state."""
+        ...
+
+    @property
+    def alphabet(self) -> tuple[str, ...]:
+        """The symbols."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each state."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -30,11 +56,11 @@ class Cascade:
     and the letter, O(H) look-ups.
 
     Attributes:
-        dfa: the language.
+        dfa: the language (or another automaton).
         parts: the holonomy decomposition of its semiautomaton.
     """
 
-    dfa: Dfa
+    dfa: Automaton
     parts: Holonomy
 
     @property
@@ -103,8 +129,10 @@ class Cascade:
 
     def accepts(self, word: Word) -> bool:
         """Whether the cascade ends in an accepting state."""
+        dfa = self.dfa
+        assert isinstance(dfa, Dfa), "only languages accept words"
         *_, last = self.run(word)
-        return self.state(last) in self.dfa.accepting
+        return self.state(last) in dfa.accepting
 
     # -- size --------------------------------------------------------------------------------------------------
 

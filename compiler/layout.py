@@ -42,11 +42,15 @@ class Stream:
 
 
 def stream_for(program: Program) -> Stream:
-    """The narrowest stream that holds the program; widths are powers of two from 16 on."""
-    letters = len(program.dfa.alphabet)
+    """The narrowest stream that holds the program."""
+    return narrowest_stream(len(program.dfa.alphabet), program.n_slots)
+
+
+def narrowest_stream(n_letters: int, n_slots: int) -> Stream:
+    """The narrowest stream with so many features; widths are powers of two from 16 on."""
     width = MIN_WIDTH
     while True:
-        stream = Stream(width, 1 if width.bit_length() % 2 else 2, letters, program.n_slots)
+        stream = Stream(width, 1 if width.bit_length() % 2 else 2, n_letters, n_slots)
         if stream.used <= width:
             return stream
         width *= 2

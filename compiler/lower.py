@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..automata.dfa import Dfa
 from ..models.mamba import MambaShape, MambaWeights, Tensor
 from .layout import Channel, Stream, channels_of, stream_for
 from .program import Block, Program
@@ -62,11 +63,11 @@ def lower(program: Program, *, d_state: int = 1, d_conv: int = 2) -> MambaWeight
         d_conv=d_conv,
         dt_rank=max([1, *(len(delta_rows(block)) for block in program.blocks)]),
     )
-    norm = _norm_weight(stream)
+    norm = norm_weight(stream)
     tensors: dict[str, Tensor] = {"backbone.embeddings.weight": _embedding(program, stream, shape)}
     for layer in range(shape.n_layers):
         block = program.blocks[layer] if program.blocks else None
-        weights = _block(block, stream, shape) | {"norm.weight": norm.copy()}
+        weights = level_block(block, stream, shape) | {"norm.weight": norm.copy()}
         tensors |= {f"backbone.layers.{layer}.{name}": weights[name] for name in shape.block_tensors()}
     tensors["backbone.norm_f.weight"] = norm.copy()
     tensors["lm_head.weight"] = _head(program, stream, shape)
@@ -85,7 +86,8 @@ def delta_rows(block: Block) -> tuple[int | None, ...]:
     return (None, *(labels[:-1] if len(labels) == len(block.labels) else labels))
 
 
-def _norm_weight(stream: Stream) -> Tensor:
+def norm_weight(stream: Stream) -> Tensor:
+    """The weight of every RMSNorm: it gives each feature back bit for bit, and 1 on the constants."""
     weight = np.zeros(stream.d_model, dtype=np.float32)
     weight[: stream.used] = 2.0 ** (CONSTANT_EXPONENT - stream.exponent)
     weight[: stream.n_constants] = 2.0**-stream.exponent
@@ -110,6 +112,7 @@ def _embedding(program: Program, stream: Stream, shape: MambaShape) -> Tensor:
 def _head(program: Program, stream: Stream, shape: MambaShape) -> Tensor:
     """Logit +16 if the token may come next, else -16: a constant -16, and +32 on the slots of states that allow it."""
     dfa, ids = program.dfa, token_ids(program.dfa.alphabet)
+    assert isinstance(dfa, Dfa), "only languages have a read-out"
     weight = np.zeros((shape.vocab_size, shape.d_model), dtype=np.float32)
     weight[:, 0] = -LOGIT
     for slot, state in program.readout.items():
@@ -120,7 +123,7 @@ def _head(program: Program, stream: Stream, shape: MambaShape) -> Tensor:
     return weight
 
 
-def _block(block: Block | None, stream: Stream, shape: MambaShape) -> dict[str, Tensor]:
+def level_block(block: Block | None, stream: Stream, shape: MambaShape) -> dict[str, Tensor]:
     """The parameters of one block (all silent if there is nothing to do), without the norm."""
     w = {name: np.zeros(size, dtype=np.float32) for name, size in shape.block_tensors().items()}
     w["mixer.dt_proj.bias"][:] = -T  # Delta = 0 unless a condition says otherwise

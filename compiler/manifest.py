@@ -2,19 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..automata.alphabet import BOS, EOS, PAD
+from ..automata.dfa import Dfa
 from ..automata.formats import to_json_dict
 from ..models.mamba import MambaWeights
 from .cascade import Cascade
+from .circuit import Circuit, show
 from .layout import channels_of, stream_for, stream_labels
 from .lower import A_LOG, CONSTANT_EXPONENT, LOGIT, T, V
-from .program import Program
+from .lower_circuit import A_LOG_COUNT, DELTA_RESET, circuit_stream
+from .program import Block, Program
 from .tokens import token_ids
 
 SCHEMA_VERSION = 1
 CONTRACT = "all-words"
+
+
+def circuit_manifest(circuit: Circuit, language: Mapping[str, Any], weights: MambaWeights) -> dict[str, Any]:
+    """The manifest of one of the paper's own constructions; the keys are those of :func:`build_manifest`.
+
+    ``levels`` is empty. ``counters`` lists the counters: name, place (block, channel, entry of d_state), and by dtype
+    the largest absolute value up to which the model is exact. ``memories`` and ``state_entries`` say how much is
+    remembered: different memories, entries of the SSM state that hold them (copies for the gates counted), and all
+    there are.
+
+    Args:
+        circuit: the construction.
+        language: what stands under ``language``.
+        weights: the circuit's weights.
+    """
+    stream = circuit_stream(circuit)
+    first = circuit.n_blocks - len(circuit.blocks)
+    controls = () if circuit.control is None else circuit.control.blocks
+    names = ["constant"] * stream.n_constants + list(circuit.features)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "contract": circuit.contract,
+        "construction": circuit.construction,
+        "language": dict(language),
+        "tokens": token_ids(circuit.alphabet),
+        "special_tokens": {"bos": BOS, "eos": EOS, "pad": PAD},
+        "shape": _shape(weights),
+        "blocks": [
+            *({"index": i, "title": f"control, level {b.height}"} for i, b in enumerate(controls)),
+            *({"index": first + i, "title": b.title} for i, b in enumerate(circuit.blocks)),
+        ],
+        "levels": [],
+        "labels": {
+            "residual": names + ["unused"] * (stream.d_model - len(names)),
+            "blocks": [
+                *({"channels": _channels(b)} for b in controls),
+                *(
+                    {"channels": [{"index": n, "role": c.role, "meaning": c.meaning} for n, c in enumerate(b.channels)]}
+                    for b in circuit.blocks
+                ),
+            ],
+            "verdicts": {token: show(form) for token, form in circuit.verdicts.items()},
+        },
+        "counters": [
+            {
+                "name": name,
+                "block": first + i,
+                "channel": n,
+                "state": counter.index,
+                "limits": dict(circuit.limits[name]),
+            }
+            for i, block in enumerate(circuit.blocks)
+            for n, counter in block.counters
+            for name in block.channels[n].writes
+            if name in circuit.limits
+        ],
+        "memories": circuit.memories,
+        "state_entries": {
+            "used": state_entries(circuit),
+            "allocated": weights.shape.n_layers * weights.shape.d_inner * weights.shape.d_state,
+        },
+        "constants": {
+            "T": T,
+            "A_log": A_LOG,
+            "A_log of counters": A_LOG_COUNT,
+            "Delta at <bos> of counters": DELTA_RESET,
+            "logit": LOGIT,
+            "constant": 2.0**CONSTANT_EXPONENT,
+        },
+    }
+
+
+def state_entries(circuit: Circuit) -> int:
+    """Entries of the SSM state that hold a memory, copies for the gates counted."""
+    controls = () if circuit.control is None else circuit.control.blocks
+    return sum(c.role == "memory" for b in controls for c in channels_of(b)) + sum(
+        c.memory is not None for b in circuit.blocks for c in b.channels
+    )
+
+
+def _shape(weights: MambaWeights) -> dict[str, int]:
+    return {
+        "d_model": weights.shape.d_model,
+        "d_inner": weights.shape.d_inner,
+        "num_hidden_layers": weights.shape.n_layers,
+        "parameters": weights.n_parameters,
+        "nonzero": weights.n_nonzero,
+    }
+
+
+def _channels(block: Block) -> list[dict[str, Any]]:
+    return [{"index": c.index, "role": c.role, "meaning": c.meaning} for c in channels_of(block)]
 
 
 def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights) -> dict[str, Any]:
@@ -27,21 +123,17 @@ def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights) ->
     ``constants`` (the dyadic numbers that the weights are made of).
     """
     stream = stream_for(program)
+    dfa = program.dfa
+    assert isinstance(dfa, Dfa), "only languages have a manifest"
     parts, names = cascade.parts, program.dfa.names
     return {
         "schema_version": SCHEMA_VERSION,
         "contract": CONTRACT,
         "construction": "holonomy cascade, one block per level (Sarrof, Veitsman, Hahn 2024, theorem 4)",
-        "language": {"dfa": to_json_dict(program.dfa), "states": program.dfa.n_states, "class": "star-free"},
+        "language": {"dfa": to_json_dict(dfa), "states": dfa.n_states, "class": "star-free"},
         "tokens": token_ids(program.dfa.alphabet),
         "special_tokens": {"bos": BOS, "eos": EOS, "pad": PAD},
-        "shape": {
-            "d_model": weights.shape.d_model,
-            "d_inner": weights.shape.d_inner,
-            "num_hidden_layers": weights.shape.n_layers,
-            "parameters": weights.n_parameters,
-            "nonzero": weights.n_nonzero,
-        },
+        "shape": _shape(weights),
         "blocks": [
             {
                 "index": index,
@@ -74,7 +166,7 @@ def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights) ->
                 {
                     "slots_before": {str(s): name for s, name in block.slots_in.items()},
                     "slots_after": {str(s): name for s, name in block.slots_out.items()},
-                    "channels": [{"index": c.index, "role": c.role, "meaning": c.meaning} for c in channels_of(block)],
+                    "channels": _channels(block),
                 }
                 for block in program.blocks
             ],

@@ -96,6 +96,7 @@ def _figure(cascade: Cascade) -> Any:
     from matplotlib.figure import Figure
 
     dfa, parts = cascade.dfa, cascade.parts
+    assert isinstance(dfa, Dfa), "only languages are drawn"
     state_names, legend = short_names(dfa)
     dots = len(parts.sets) > FEW_SETS
     set_names = [wrapped(set_name(parts.members(p), state_names)) for p in range(len(parts.sets))]

@@ -18,6 +18,7 @@ import networkx as nx
 
 from ..automata.alphabet import BOS, EOS, Word
 from ..automata.dfa import Dfa
+from .cascade import Automaton
 from .rules import RuleLevel, RuleTable
 from .thresholds import Threshold
 
@@ -80,13 +81,13 @@ class Program:
     """A language as blocks.
 
     Attributes:
-        dfa: the language.
+        dfa: the language (or another automaton, whose states are then what is computed).
         n_slots: residual slots in use.
         blocks: in order of execution.
         readout: from the slots left at the end to DFA states.
     """
 
-    dfa: Dfa
+    dfa: Automaton
     n_slots: int
     blocks: tuple[Block, ...]
     readout: Mapping[int, int]
@@ -96,6 +97,17 @@ class Program:
 
         The empty prefix (after ``<bos>``) comes first. Integer arithmetic only; O(|word| * weights).
         """
+        dfa = self.dfa
+        assert isinstance(dfa, Dfa), "only languages say what may come next"
+        for slot in self.slots(word):
+            state = self.readout[slot]
+            allowed = set(dfa.next_symbols(state))
+            if state in dfa.accepting:
+                allowed.add(EOS)
+            yield state, frozenset(allowed)
+
+    def slots(self, word: Word) -> Iterator[int]:
+        """The slot that is active after each prefix, the empty one first."""
         bos = len(self.dfa.alphabet)
         memories: list[int | None] = [None] * len(self.blocks)
         past = [0] * sum(len(b.conditions) for b in self.blocks)
@@ -123,11 +135,7 @@ class Program:
                         after[move.target] += 1
                 stream = after
             (slot,) = (s for s, value in enumerate(stream) if value)
-            state = self.readout[slot]
-            allowed = set(self.dfa.next_symbols(state))
-            if state in self.dfa.accepting:
-                allowed.add(EOS)
-            yield state, frozenset(allowed)
+            yield slot
 
     def __str__(self) -> str:
         symbols = (*self.dfa.alphabet, BOS)

@@ -14,8 +14,7 @@ from functools import cached_property
 
 from ..automata.alphabet import BOS, Word
 from ..automata.budget import DEFAULT_BUDGET, Budget, Meter
-from ..automata.dfa import Dfa
-from .cascade import Cascade
+from .cascade import Automaton, Cascade
 from .cubes import START, Cube, Demands, Triple, cover
 from .holonomy import Holonomy
 from .thresholds import Contexts, Threshold, recognise
@@ -48,7 +47,7 @@ class RuleLevel:
 class RuleTable:
     """All levels, top first; executable on words without tensors."""
 
-    dfa: Dfa
+    dfa: Automaton
     parts: Holonomy
     levels: tuple[RuleLevel, ...]
 
