@@ -82,3 +82,7 @@ class CounterLanguageError(ScancraftError):
 
 class BracketLanguageError(ScancraftError):
     """A bounded Dyck language that does not exist, or brackets that cannot be used."""
+
+
+class UnknownLanguageError(ScancraftError):
+    """No language of the suite has this name."""

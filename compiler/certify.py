@@ -200,7 +200,7 @@ def _proof(
     agree = True
     inputs = judge.inputs(stepper).vectors
     for stage in stages:
-        agree = _oblige(ledger, stepper, stage, inputs) and agree
+        agree = oblige(ledger, stepper, stage, inputs) and agree
         if ledger.failure:
             break
         inputs = stage_inputs(stage)
@@ -250,7 +250,7 @@ ROWS = 512
 """Steps looked at together in exact arithmetic."""
 
 
-def _oblige(ledger: Ledger, stepper: Stepper, stage: Stage, vectors: Tensor) -> bool:
+def oblige(ledger: Ledger, stepper: Stepper, stage: Stage, vectors: Tensor) -> bool:
     """Record the obligations of every step of a stage; whether exact arithmetic agrees with the step function."""
     agree = True
     taps, channels = stepper.taps, stepper.channels

@@ -21,6 +21,7 @@ from itertools import count
 from ..automata.alphabet import BOS, EOS, format_word
 from ..automata.aperiodic import find_permutation
 from ..automata.budget import DEFAULT_BUDGET, Budget
+from ..automata.counters import Counter as Counted
 from ..automata.counters import CounterMachine
 from ..automata.errors import CounterLanguageError
 from ..automata.semiautomaton import Semiautomaton
@@ -70,13 +71,14 @@ def counting_block(
     return CircuitBlock(title, tuple(channels), one, at_letter, at_bos)
 
 
-def limits_of(*, signed: bool) -> dict[str, int]:
+def limits_of(*, signed: bool, others: int = 0) -> dict[str, int]:
     """The largest |value| of a counter that is exact, by dtype.
 
     A scan may add up any segment of the sequence first, and a segment's sum is a difference of two values: at most 2^p
-    if all values lie in 0..2^p, and at most twice the bound if they may be negative.
+    if all values lie in 0..2^p, and at most twice the bound if they may be negative. A counter is read together with
+    the present writes of the others, at most ``others`` in all.
     """
-    return {dtype: 2 ** (bits - signed) for dtype, bits in FLOAT_BITS.items()}
+    return {dtype: (2**bits - others) // (2 if signed else 1) for dtype, bits in FLOAT_BITS.items()}
 
 
 @dataclass(frozen=True)
@@ -180,12 +182,23 @@ def _on_control(machine: CounterMachine, control: Control, program: Program, *, 
         blocks=(_counting(machine, control, letter, state, names), _testing(tests)),
         verdicts=verdicts,
         contract="live-prefixes",
-        limits={names[c.name]: limits_of(signed=c.signed) for c in machine.counters},
+        limits=dict(zip(names.values(), machine_limits(machine), strict=True)),
     )
     if not all_words:
         return circuit
     single = all(len(step.when) <= 1 for _, _, step in machine.steps())
     return latch_errors(circuit, {s: {letter[s]: 1} for s in machine.alphabet}, letter[BOS], at_most_one=single)
+
+
+def machine_limits(machine: CounterMachine) -> list[dict[str, int]]:
+    """For each counter, by dtype, the largest |value| that a compiled model counts exactly."""
+    return [limits_of(signed=c.signed, others=_others(machine, c)) for c in machine.counters]
+
+
+def _others(machine: CounterMachine, counter: Counted) -> int:
+    """How much the counters but one change at once, at most."""
+    amounts = [sum(abs(n) for c, n in step.add.items() if c != counter.name) for _, _, step in machine.steps()]
+    return max([*amounts, sum(abs(c.initial) for c in machine.counters if c is not counter)])
 
 
 def _counting(

@@ -12,6 +12,9 @@ that the list is closed:
 - ``inputs`` (vectors, d_model): the embedding of each letter, then of ``<bos>``;
 - ``final.nodes`` (nodes, 3): like ``stage{i}.nodes``, for the read-out.
 
+Certificates of the methods "counters" and "slots" list only the blocks of the control so (perhaps none), with the
+number of the control state in the place of the DFA state; what follows them is checked from the weights alone.
+
 A row of ``states`` is, for each block of the stage, the last inputs of its convolution (channels * taps; those that no
 tap will ever see are 0) and then its SSM state (channels * d_state).
 """
@@ -20,24 +23,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..automata.dfa import Dfa
-from .certify import Proof
 from .explore import Stage, WordGraph
 
 SCHEMA_VERSION = 1
 
 
-def evidence(proof: Proof, inputs: WordGraph) -> dict[str, Tensor]:
+def evidence(stages: Sequence[Stage], inputs: WordGraph) -> dict[str, Tensor]:
     """The tensors of ``certificate.safetensors``.
 
     Args:
-        proof: what was found.
+        stages: what was found.
         inputs: the word graph that the first stage read.
     """
     letters = max(inputs.letters) + 1
@@ -45,7 +47,7 @@ def evidence(proof: Proof, inputs: WordGraph) -> dict[str, Tensor]:
     rows = [inputs.vectors[first[a]] if a in first else torch.zeros_like(inputs.vectors[0]) for a in range(letters)]
     nodes = torch.tensor(list(zip(inputs.letters, inputs.truth, inputs.letters, strict=True)), dtype=torch.int64)
     tensors = {"inputs": torch.stack(rows)}
-    for i, stage in enumerate(proof.stages):
+    for i, stage in enumerate(stages):
         tensors[f"stage{i}.blocks"] = torch.tensor([stage.first, stage.last])
         tensors[f"stage{i}.nodes"] = nodes
         tensors[f"stage{i}.events"] = torch.tensor(stage.events, dtype=torch.int64).reshape(-1, 3)
@@ -79,6 +81,11 @@ def language_digest(dfa: Dfa) -> str:
         "accepting": sorted(dfa.accepting),
     }
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+
+
+def description_digest(language: Mapping[str, Any]) -> str:
+    """sha256 of a language without a DFA: of its JSON (``automata.languages.language_to_json``)."""
+    return hashlib.sha256(json.dumps(language, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def tensors_digest(tensors: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ model nothing is forgotten, and a path to a wrong node is a counterexample.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -102,14 +102,31 @@ def token_graph(dfa: Dfa, vectors: Tensor, *, live_only: bool) -> WordGraph:
         vectors: the embedding of each letter, then of ``<bos>``, shape (letters + 1, d_model).
         live_only: leave out words that have died (the contract "live-prefixes").
     """
-    bos = len(dfa.alphabet)
+    leave_out = frozenset(range(dfa.n_states)) - dfa.live if live_only else frozenset()
+    return _letter_graph(dfa.semiautomaton.table, leave_out, vectors)
+
+
+def control_graph(table: Sequence[Sequence[int]], dead: int, vectors: Tensor, *, live_only: bool) -> WordGraph:
+    """The same of a control automaton, from its table (state 0 is initial).
+
+    Args:
+        table: ``table[q][a]`` is the state after letter ``a`` in state ``q``.
+        dead: the dead state, left out if ``live_only``.
+        vectors: the embedding of each letter, then of ``<bos>``, shape (letters + 1, d_model).
+        live_only: leave out words whose control has died.
+    """
+    return _letter_graph(table, frozenset({dead}) if live_only else frozenset(), vectors)
+
+
+def _letter_graph(table: Sequence[Sequence[int]], leave_out: frozenset[int], vectors: Tensor) -> WordGraph:
+    bos = len(vectors) - 1
     number = {(bos, 0): 0}
     queue = [(bos, 0)]
     successors = []
     for _, state in queue:
         row = []
-        for letter, target in enumerate(dfa.semiautomaton.table[state]):
-            if live_only and target not in dfa.live:
+        for letter, target in enumerate(table[state]):
+            if target in leave_out:
                 continue
             node = (letter, target)
             if node not in number:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..automata.alphabet import BOS, EOS, PAD
@@ -76,10 +76,7 @@ def circuit_manifest(circuit: Circuit, language: Mapping[str, Any], weights: Mam
             if name in circuit.limits
         ],
         "memories": circuit.memories,
-        "state_entries": {
-            "used": state_entries(circuit),
-            "allocated": weights.shape.n_layers * weights.shape.d_inner * weights.shape.d_state,
-        },
+        "state_entries": _state_entries(controls, circuit, weights),
         "constants": {
             "T": T,
             "A_log": A_LOG,
@@ -91,12 +88,13 @@ def circuit_manifest(circuit: Circuit, language: Mapping[str, Any], weights: Mam
     }
 
 
-def state_entries(circuit: Circuit) -> int:
-    """Entries of the SSM state that hold a memory, copies for the gates counted."""
-    controls = () if circuit.control is None else circuit.control.blocks
-    return sum(c.role == "memory" for b in controls for c in channels_of(b)) + sum(
-        c.memory is not None for b in circuit.blocks for c in b.channels
-    )
+def _state_entries(levels: Sequence[Block], circuit: Circuit | None, weights: MambaWeights) -> dict[str, int]:
+    """Entries of the SSM state that hold a memory (copies for the gates counted), and all there are."""
+    used = sum(c.role == "memory" for b in levels for c in channels_of(b))
+    if circuit is not None:
+        used += sum(c.memory is not None for b in circuit.blocks for c in b.channels)
+    shape = weights.shape
+    return {"used": used, "allocated": shape.n_layers * shape.d_inner * shape.d_state}
 
 
 def _shape(weights: MambaWeights) -> dict[str, int]:
@@ -120,7 +118,8 @@ def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights) ->
     ``construction``; ``language`` (its ``dfa``, in the JSON format that scancraft reads); ``tokens`` (from symbol to
     id, with ``<bos>``, ``<eos>``, ``<pad>``); ``blocks`` (what each block computes); ``levels`` (image sets and tiles,
     top first); ``labels`` (the meaning of each dimension of the residual stream and of each channel of each block);
-    ``constants`` (the dyadic numbers that the weights are made of).
+    ``state_entries`` (of the SSM state: used, and allocated); ``constants`` (the dyadic numbers that the weights are
+    made of).
     """
     stream = stream_for(program)
     dfa = program.dfa
@@ -172,6 +171,7 @@ def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights) ->
             ],
             "readout": {str(s): names[q] for s, q in program.readout.items()},
         },
+        "state_entries": _state_entries(program.blocks, None, weights),
         "constants": {
             "T": T,
             "V": V,

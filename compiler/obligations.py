@@ -6,11 +6,12 @@ shape, any bracketing of the scan, any order of summation.
 
 1. *Gates.* Every gate exp(Delta A) is exactly 0 or 1, and a gate of 1 comes with a write of 0. By the scan lemma
    (docs/construction.md) no bracketing of the scan rounds anything.
-2. *Sums.* Every sum is exactly representable whatever its order: sum |t_i| <= 2^p q, where q is a power of two that
-   divides every term t_i, with p = 24 for a float32 accumulator, and the result fits the format it is stored in.
+2. *Sums.* Every sum is exactly representable whatever its order: the positive terms sum to at most 2^p q, and so do the
+   negative ones in absolute value (any partial sum lies between), where q is a power of two that divides every term,
+   with p = 24 for a float32 accumulator, and the result fits the format it is stored in.
 3. *Functions.* silu, softplus and exp are only evaluated where every faithful implementation returns the same number:
    silu at 0, at arguments >= 64 (the identity) and <= -1024 (it underflows to 0); softplus at >= 64 and <= -1024; exp
-   where its argument is 0 or <= -1024.
+   where its argument is between -2^-30 and 0 (it rounds to 1) or <= -1024.
 4. *RMSNorm.* The mean of squares is a power of four exactly, and the other squares and epsilon vanish in it in any
    order, so that the norm multiplies by a power of two.
 
@@ -48,6 +49,8 @@ FORMATS = {
 }
 IDENTITY_FROM = 64.0
 VANISHES_BELOW = -1024.0
+ROUNDS_TO_ONE_FROM = -(2.0**-30)
+"""From here to 0 exp is within 2^-30 of 1, less than half a unit in the last place of a float32 below 1."""
 
 
 @dataclass(frozen=True)
@@ -117,23 +120,23 @@ def check_sum(ledger: Ledger, weight: Array, inputs: Array, extra: Array | None,
     """
     first, row = distinct_rows(inputs)
     columns = np.ascontiguousarray(inputs[first].T)
-    total = np.zeros((len(weight), len(first)))
-    size = np.zeros_like(total)
-    quantum = np.full_like(total, np.inf)
+    positive = np.zeros((len(weight), len(first)))
+    negative = np.zeros_like(positive)
+    quantum = np.full_like(positive, np.inf)
     weight_bit, input_bit = lowest_bit(weight), lowest_bit(columns)
     unit_of = np.where(input_bit > 0, input_bit, np.inf)
     # Compiled weights are mostly zero: go through the non-zero ones, not the matrix.
     for o, i in zip(*np.nonzero(weight), strict=True):
         term = weight[o, i] * columns[i]
-        total[o] += term
-        size[o] += np.abs(term)
+        positive[o] += np.maximum(term, 0.0)
+        negative[o] -= np.minimum(term, 0.0)
         np.minimum(quantum[o], weight_bit[o, i] * unit_of[i], out=quantum[o])
     if extra is not None:
-        term = np.broadcast_to(extra[:, None], total.shape)
-        total, size = total + term, size + np.abs(term)
+        term = np.broadcast_to(extra[:, None], positive.shape)
+        positive, negative = positive + np.maximum(term, 0.0), negative - np.minimum(term, 0.0)
         unit = lowest_bit(term)
         quantum = np.minimum(quantum, np.where(unit > 0, unit, np.inf))
-    _settle(ledger, total, size, quantum, stored, where)
+    total = _settle(ledger, positive, negative, quantum, stored, where)
     result: Array = np.ascontiguousarray(total[:, row].T)
     return result
 
@@ -152,17 +155,21 @@ def check_terms(ledger: Ledger, terms: Array, stored: Format, where: str) -> Arr
     """The sums of ``terms`` over the last axis, with the obligation that no order of summation rounds."""
     unit = lowest_bit(terms)
     quantum = np.where(unit > 0, unit, np.inf).min(axis=-1)
-    size, total = np.abs(terms).sum(axis=-1), terms.sum(axis=-1)
-    _settle(ledger, total, size, quantum, stored, where)
-    return np.asarray(total)
+    positive, negative = np.maximum(terms, 0.0).sum(axis=-1), -np.minimum(terms, 0.0).sum(axis=-1)
+    return _settle(ledger, positive, negative, quantum, stored, where)
 
 
-def _settle(ledger: Ledger, total: Array, size: Array, quantum: Array, stored: Format, where: str) -> None:
-    """Every partial sum is a multiple of the quantum, at most ``size``: no overflow, no subnormal, no rounding."""
+def _settle(ledger: Ledger, positive: Array, negative: Array, quantum: Array, stored: Format, where: str) -> Array:
+    """The sums. Every partial sum is a multiple of the quantum between -``negative`` and ``positive``.
+
+    So there is no overflow, no subnormal and no rounding.
+    """
+    total, size = np.asarray(positive - negative), np.maximum(positive, negative)
     limit = np.where(np.isfinite(quantum), quantum, 1.0) * 2.0**ACCUMULATOR.bits
     ledger.tightest = max(ledger.tightest, float((size / limit).max(initial=0.0)))
     in_range = (size <= ACCUMULATOR.largest) & (quantum >= ACCUMULATOR.smallest)
     ledger.note("sums", (size <= limit) & in_range & fits(total, stored), where)
+    return total
 
 
 def fits(values: Array, stored: Format) -> NDArray[np.bool_]:
@@ -221,23 +228,31 @@ def as_array(tensor: Tensor) -> Array:
     return array
 
 
-def check_block(
-    ledger: Ledger, block: Any, stream: Array, past: Array, states: Array, name: str
-) -> tuple[Array, Array, Array]:
-    """One step of one block in exact arithmetic, with all its obligations.
+@dataclass(frozen=True)
+class Inputs:
+    """What the inputs of one step of a block decide, before its states are looked at.
 
-    Args:
-        ledger: where to record.
-        block: a ``transformers`` ``MambaBlock``.
-        stream: residual vectors, shape (rows, d_model).
-        past: the convolution's past inputs, shape (rows, d_inner, taps).
-        states: SSM states, shape (rows, d_inner, d_state).
-        name: for messages.
-
-    Returns:
-        The residual vectors, convolution inputs and states afterwards; they are the step function's own wherever
-        every obligation holds.
+    Attributes:
+        window: the convolution's inputs, shape (rows, d_inner, taps).
+        x: after the convolution, shape (rows, d_inner).
+        held: where the gate is 1, shape (rows, d_inner, d_state); elsewhere it is 0.
+        write: what is added to the gated state, likewise.
+        c_read: C, shape (rows, d_state).
+        skip: D x, shape (rows, d_inner).
+        gate: silu of the gate branch, likewise.
     """
+
+    window: Array
+    x: Array
+    held: NDArray[np.bool_]
+    write: Array
+    c_read: Array
+    skip: Array
+    gate: Array
+
+
+def check_inputs(ledger: Ledger, block: Any, stream: Array, past: Array, name: str) -> Inputs:
+    """The first half of :func:`check_block`, in exact arithmetic, with its obligations."""
     mixer = block.mixer
     stored = FORMATS[mixer.in_proj.weight.dtype]
     normed = rms_norm(ledger, block.norm, stream, stored, f"{name} norm")
@@ -267,28 +282,55 @@ def check_block(
     ledger.note("functions", (rate <= 2.0**100) & (rate >= 0), f"{name} A_log: exp")
     with np.errstate(invalid="ignore"):
         decay = -delta[:, :, None] * rate
-    in_range = (decay == 0) | ((decay <= VANISHES_BELOW) & (decay >= -(2.0**120)))
+    held = decay >= ROUNDS_TO_ONE_FROM
+    in_range = held | ((decay <= VANISHES_BELOW) & (decay >= -(2.0**120)))
     ledger.note("functions", in_range, f"{name} gate: exp")
-    held = decay == 0
     # Implementations multiply Delta, B and x in any order.
     pairs = (delta[:, :, None] * b[:, None, :], delta[:, :, None] * x[:, :, None], b[:, None, :] * x[:, :, None])
     write = pairs[0] * x[:, :, None]
     for product in (*pairs, write):
         ledger.note("sums", fits(product, ACCUMULATOR), f"{name} write")
-    ledger.note("gates", ~held | (write == 0), f"{name}: a gate of 1 with a write")
-    new = np.where(held, states, 0.0) + write
-    ledger.note("sums", fits(new, stored), f"{name} state")
-    terms = new * c_read[:, None, :]
-    skip = x * as_array(mixer.D)[None]
-    read = check_terms(ledger, np.concatenate([terms, skip[:, :, None]], axis=2), stored, f"{name} read")
-    ledger.note("sums", fits(terms.sum(axis=2), stored) & fits(skip, stored), f"{name} read: rounding")
-    gated = read * silu(ledger, z, f"{name} gate branch")
+    return Inputs(window, x, held, write, c_read, x * as_array(mixer.D)[None], silu(ledger, z, f"{name} gate branch"))
+
+
+def check_output(ledger: Ledger, block: Any, stream: Array, inputs: Inputs, states: Array, name: str) -> Array:
+    """The second half: the residual vectors, from the states after the step, shape (rows, d_inner, d_state)."""
+    mixer = block.mixer
+    stored = FORMATS[mixer.in_proj.weight.dtype]
+    ledger.note("sums", fits(states, stored), f"{name} state")
+    terms = states * inputs.c_read[:, None, :]
+    read = check_terms(ledger, np.concatenate([terms, inputs.skip[:, :, None]], axis=2), stored, f"{name} read")
+    rounded = fits(terms.sum(axis=2), stored) & fits(inputs.skip, stored)
+    ledger.note("sums", rounded, f"{name} read: rounding")
+    gated = read * inputs.gate
     ledger.note("sums", fits(gated, stored), f"{name} gating")
-    out_weight = as_array(mixer.out_proj.weight)
     out_bias = None if mixer.out_proj.bias is None else as_array(mixer.out_proj.bias)
-    out = check_sum(ledger, out_weight, gated, out_bias, stored, f"{name} out_proj")
+    out = check_sum(ledger, as_array(mixer.out_proj.weight), gated, out_bias, stored, f"{name} out_proj")
     residual = ACCUMULATOR if block.residual_in_fp32 else stored
-    return check_terms(ledger, np.stack([stream, out], axis=2), residual, f"{name} residual"), window, new
+    return check_terms(ledger, np.stack([stream, out], axis=2), residual, f"{name} residual")
+
+
+def check_block(
+    ledger: Ledger, block: Any, stream: Array, past: Array, states: Array, name: str
+) -> tuple[Array, Array, Array]:
+    """One step of one block in exact arithmetic, with all its obligations.
+
+    Args:
+        ledger: where to record.
+        block: a ``transformers`` ``MambaBlock``.
+        stream: residual vectors, shape (rows, d_model).
+        past: the convolution's past inputs, shape (rows, d_inner, taps).
+        states: SSM states, shape (rows, d_inner, d_state).
+        name: for messages.
+
+    Returns:
+        The residual vectors, convolution inputs and states afterwards; they are the step function's own wherever
+        every obligation holds.
+    """
+    inputs = check_inputs(ledger, block, stream, past, name)
+    ledger.note("gates", ~inputs.held | (inputs.write == 0), f"{name}: a gate of 1 with a write")
+    new = np.where(inputs.held, states, 0.0) + inputs.write
+    return check_output(ledger, block, stream, inputs, new, name), inputs.window, new
 
 
 def check_head(ledger: Ledger, model: Any, stream: Array) -> Array:

@@ -19,3 +19,7 @@ class WeightsError(ScancraftError):
 
 class DeadPromptError(ScancraftError):
     """Generation was asked to continue a prefix that nothing can continue."""
+
+
+class CounterRangeError(ScancraftError):
+    """A counter left the range in which the number format holds it exactly."""

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from .automata.acceptor import Acceptor as Acceptor
     from .automata.aperiodic import NotStarFreeError as NotStarFreeError
     from .automata.aperiodic import star_free_witness as star_free_witness
+    from .automata.bounded_dyck import BoundedDyck as BoundedDyck
     from .automata.budget import Budget as Budget
+    from .automata.counters import Counter as Counter
+    from .automata.counters import CounterMachine as CounterMachine
+    from .automata.counters import Step as Step
     from .automata.dfa import Dfa as Dfa
     from .automata.errors import BudgetExceededError as BudgetExceededError
     from .automata.errors import ScancraftError as ScancraftError
@@ -39,27 +43,39 @@ if TYPE_CHECKING:
     from .checkpoints import load as load
     from .compiled import Compiled as Compiled
     from .compiled import compile as compile
+    from .constructions import Constructed as Constructed
+    from .constructions import counters as counters
+    from .constructions import dyck as dyck
+    from .constructions import flip_flop as flip_flop
     from .models.generation import LanguageLogitsProcessor as LanguageLogitsProcessor
     from .models.readout import Readout as Readout
 
 _HOME = {
     "Acceptor": "automata.acceptor",
+    "BoundedDyck": "automata.bounded_dyck",
     "Budget": "automata.budget",
     "BudgetExceededError": "automata.errors",
     "Certificate": "certifying",
     "CheckReport": "checking",
     "Checkpoint": "checkpoints",
     "Compiled": "compiled",
+    "Constructed": "constructions",
+    "Counter": "automata.counters",
+    "CounterMachine": "automata.counters",
     "Dfa": "automata.dfa",
     "LanguageLogitsProcessor": "models.generation",
     "NotStarFreeError": "automata.aperiodic",
     "Readout": "models.readout",
     "ScancraftError": "automata.errors",
     "Semiautomaton": "automata.semiautomaton",
+    "Step": "automata.counters",
     "as_dfa": "automata.formats",
     "certify": "certifying",
     "check": "checking",
     "compile": "compiled",
+    "counters": "constructions",
+    "dyck": "constructions",
+    "flip_flop": "constructions",
     "load": "checkpoints",
     "parse_regex": "automata.regex",
     "star_free_witness": "automata.aperiodic",

@@ -10,22 +10,22 @@ import typer
 from ._cli_io import quiet_transformers, show_json, status
 from .automata.alphabet import format_word
 from .automata.budget import Budget
-from .automata.dfa import Dfa
+from .automata.languages import Language
 from .certifying import CERTIFY_BUDGET, Certificate, Open, Refuted, certify
 
 EXIT_CODES = {"certified": 0, "counterexample": 1, "undecided": 3}
 
 
 def prove(
-    directory: Path, dfa: Dfa | None, dtype: str, budget: Budget = CERTIFY_BUDGET
+    directory: Path, language: Language | None, dtype: str, budget: Budget = CERTIFY_BUDGET
 ) -> Certificate | Refuted | Open:
     """Certify a checkpoint; a certificate for its own language is saved beside the weights."""
     import torch
 
     quiet_transformers()
     with status("certifying") as note:
-        verdict = certify(directory, dfa, budget=budget, dtype=getattr(torch, dtype), note=note)
-    if isinstance(verdict, Certificate) and dfa is None:
+        verdict = certify(directory, language, budget=budget, dtype=getattr(torch, dtype), note=note)
+    if isinstance(verdict, Certificate) and language is None:
         verdict.save(directory)
     return verdict
 
@@ -40,11 +40,16 @@ def told(verdict: Certificate | Refuted | Open, alphabet: Sequence[str]) -> str:
         return f"{kind} is {word!r}: the model allows {sorted(verdict.model)}, the language {sorted(verdict.right)}"
     content = verdict.content
     counts = content["counts"]
+    checked = f"{counts['transitions']:,} transitions" if counts["transitions"] else ""
+    if "limits" in content:
+        checked = " and ".join([*([checked] if checked else []), f"{counts['readouts']:,} cases"])
+    limits = ", ".join(f"{name} {limit:,}" for name, limit in content.get("limits", {}).items())
     held = sum(o["holds"] for o in content["obligations"])
     return (
         f"certified, scope {verdict.scope}: {content['claim']}\n"
-        f"{content['method']}: {counts['transitions']:,} transitions checked, smallest |score| {verdict.margin:g}, "
+        f"{content['method']}: {checked} checked, smallest |score| {verdict.margin:g}, "
         f"{held} of {len(content['obligations'])} obligations hold, {content['dtype']}, {verdict.seconds:.2f} s"
+        + (f"\nlimits: {limits}" if limits else "")
     )
 
 

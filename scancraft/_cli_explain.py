@@ -12,12 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ._cli_io import ArgumentError, facts_table, note
+from .automata.dfa import Dfa
 from .checkpoints import Checkpoint
 from .models.checkpoint import MANIFEST
 from .models.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from .compiled import Compiled
+    from .compiled import CompiledModel
+
+MOST_SYMBOLS = 16
+"""Symbols of an alphabet that are shown."""
 
 
 def explanation(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -28,6 +32,8 @@ def explanation(checkpoint: Checkpoint) -> dict[str, Any]:
     """
     manifest = checkpoint.manifest
     try:
+        if "verdicts" in manifest["labels"]:
+            return _circuit(checkpoint, manifest)
         levels = {int(level["height"]): level["sets"] for level in manifest["levels"]}
         labels = manifest["labels"]
         return {
@@ -52,6 +58,38 @@ def explanation(checkpoint: Checkpoint) -> dict[str, Any]:
         ) from None
 
 
+def _circuit(checkpoint: Checkpoint, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of one of the paper's own constructions."""
+    labels, entries = manifest["labels"], manifest["state_entries"]
+    return {
+        "directory": str(checkpoint.directory),
+        "contract": checkpoint.readout.contract,
+        "construction": str(manifest["construction"]),
+        "language": str(checkpoint.language).split(":", 1)[0],
+        "alphabet": list(checkpoint.language.alphabet),
+        "tokens": dict(manifest["tokens"]),
+        "shape": {
+            **manifest["shape"],
+            "memories": int(manifest["memories"]),
+            "state_entries": int(entries["used"]),
+            "state_entries_allocated": int(entries["allocated"]),
+        },
+        "counters": [{"name": str(c["name"]), "limits": dict(c["limits"])} for c in manifest["counters"]],
+        "residual": [str(name) for name in labels["residual"]],
+        "blocks": [
+            {"index": int(b["index"]), "title": str(b["title"]), "channels": _channel_facts(channels)}
+            for b, channels in zip(manifest["blocks"], labels["blocks"], strict=True)
+        ],
+        "verdicts": {str(token): str(form) for token, form in labels["verdicts"].items()},
+    }
+
+
+def _channel_facts(labels: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"index": int(c["index"]), "role": str(c["role"]), "meaning": str(c["meaning"])} for c in labels["channels"]
+    ]
+
+
 def _block(block: Mapping[str, Any], labels: Mapping[str, Any], levels: Mapping[int, Any]) -> dict[str, Any]:
     level = int(block["level"])
     values = sorted({int(condition["label"]) for condition in block["conditions"]})
@@ -66,9 +104,7 @@ def _block(block: Mapping[str, Any], labels: Mapping[str, Any], levels: Mapping[
         "index": int(block["index"]),
         "level": level,
         "memory": {"values": values, "sets": sets if values else []},
-        "channels": [
-            {"index": int(c["index"]), "role": str(c["role"]), "meaning": str(c["meaning"])} for c in labels["channels"]
-        ],
+        "channels": _channel_facts(labels),
         "slots_before": {str(slot): str(name) for slot, name in labels["slots_before"].items()},
         "slots_after": {str(slot): str(name) for slot, name in labels["slots_after"].items()},
     }
@@ -96,17 +132,28 @@ def _range(facts: Mapping[str, Any]) -> str:
 def tables(facts: Mapping[str, Any], *, blocks_only: bool = False) -> Iterator[RenderableType]:
     """The facts for people."""
     if not blocks_only:
+        kind = f"{facts['states']} states" if "states" in facts else facts["language"]
+        symbols = ", ".join(facts["alphabet"][:MOST_SYMBOLS]) + (
+            ", ..." if len(facts["alphabet"]) > MOST_SYMBOLS else ""
+        )
         yield facts_table(
             {
-                "language": f"{facts['states']} states over {{{', '.join(facts['alphabet'])}}}",
+                "language": f"{kind} over {{{symbols}}}",
                 "contract": facts["contract"],
                 "construction": facts["construction"],
                 **facts["shape"],
             }
         )
         yield _titled("residual stream", _stream_table(facts))
+        for counter in facts.get("counters", ()):
+            limits = ", ".join(f"{limit:,} in {dtype}" for dtype, limit in counter["limits"].items())
+            yield Text(f"\n{counter['name']} is exact up to {limits}")
     for block in facts["blocks"]:
-        yield _block_tables(block)
+        yield _circuit_block(block) if "title" in block else _block_tables(block)
+    if "verdicts" in facts:
+        if not blocks_only:
+            yield _titled("read-out", _pairs("token", "allowed iff at most 0", facts["verdicts"].items()))
+        return
     if not blocks_only:
         if not facts["blocks"]:
             yield Text("\nno levels: the one Mamba block adds nothing to the residual stream")
@@ -142,6 +189,17 @@ def _stream_table(facts: Mapping[str, Any]) -> Table:
     return table
 
 
+def _circuit_block(block: Mapping[str, Any]) -> Group:
+    return _titled(f"block {block['index']}: {block['title']}", _channel_table(block))
+
+
+def _channel_table(block: Mapping[str, Any]) -> Table:
+    channels = _table("channel", "role", "meaning")
+    for channel in block["channels"]:
+        channels.add_row(str(channel["index"]), channel["role"], Text(channel["meaning"]))
+    return channels
+
+
 def _block_tables(block: Mapping[str, Any]) -> Group:
     values = block["memory"]["values"]
     holds = f"a memory of the values {', '.join(map(str, values))}" if values else "no memory"
@@ -153,20 +211,17 @@ def _block_tables(block: Mapping[str, Any]) -> Group:
         for entry in block["memory"]["sets"]:
             memory.add_row(Text(entry["set"]), *(Text(entry["tiles"].get(str(v), "-")) for v in values))
         parts.append(memory)
-    channels = _table("channel", "role", "meaning")
-    for channel in block["channels"]:
-        channels.add_row(str(channel["index"]), channel["role"], Text(channel["meaning"]))
     slots = _table("slot", "before the block", "after it")
     before, after = block["slots_before"], block["slots_after"]
     for slot in sorted({*before, *after}, key=int):
         slots.add_row(slot, Text(before.get(slot, "-")), Text(after.get(slot, "-")))
-    return Group(*parts, Text(), channels, Text(), slots)
+    return Group(*parts, Text(), _channel_table(block), Text(), slots)
 
 
 # -- stages ----------------------------------------------------------------------------------------------------------
 
 
-def recompiled(checkpoint: Checkpoint) -> Compiled:
+def recompiled(checkpoint: Checkpoint) -> CompiledModel:
     """The checkpoint's language compiled again, for the stages that a checkpoint does not keep.
 
     Says so on standard error if the result differs from the checkpoint (another version wrote it).
@@ -176,14 +231,33 @@ def recompiled(checkpoint: Checkpoint) -> Compiled:
         ScancraftError: the language cannot be compiled.
     """
     from .compiled import compile
+    from .constructions import flip_flop
 
     path = checkpoint.directory / "config.json"
+    language, contract = checkpoint.language, checkpoint.readout.contract
+    compiled: CompiledModel
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         d_state, d_conv = int(config["state_size"]), int(config["conv_kernel"])
-        compiled = compile(checkpoint.dfa, d_state=d_state, d_conv=d_conv)
+        if isinstance(language, Dfa) and "verdicts" in checkpoint.manifest["labels"]:
+            compiled = flip_flop(contract=contract, d_conv=d_conv)
+        else:
+            compiled = compile(language, d_state=d_state, d_conv=d_conv, contract=contract)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not the configuration that scancraft writes ({error})") from None
     if compiled.manifest != checkpoint.manifest:
         note("scancraft: this version compiles the language otherwise than the checkpoint was; its own stages follow")
     return compiled
+
+
+def stage_of(compiled: CompiledModel, name: str) -> Any:
+    """A stage by its name.
+
+    Raises:
+        ArgumentError: this way of compiling has no such stage.
+    """
+    if not hasattr(compiled, name):
+        ways = ("language", "dfa", "cascade", "rules", "program", "circuit", "weights")
+        known = ", ".join(way for way in ways if hasattr(compiled, way))
+        raise ArgumentError(f"this construction has no stage {name}; it has {known}")
+    return getattr(compiled, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from .automata.dfa import Dfa
+    from .automata.languages import Language
 
 PIPE_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
@@ -54,11 +55,62 @@ def read_language(file: Path | None, regex: str | None, alphabet: str | None, bu
         from .automata.regex import parse_regex
 
         return parse_regex(regex, symbols, budget)
-    from .automata.formats import load_json
+    from .automata.dfa import Dfa
+    from .automata.languages import as_language
 
     assert file is not None
-    dfa = load_json(file)
-    return dfa if symbols is None else dfa.over(symbols)
+    language = as_language(file)
+    if not isinstance(language, Dfa):
+        raise ArgumentError(f"{file} describes {type(language).__name__}, but a regular language is needed here")
+    return language if symbols is None else language.over(symbols)
+
+
+def choose_language(
+    file: Path | None, regex: str | None, named: str | None, dyck: str | None, alphabet: str | None, budget: Budget
+) -> Language:
+    """The language that the options of ``compile`` name, of any kind.
+
+    Raises:
+        ArgumentError: not exactly one of them, or an alphabet for a language that brings its own.
+        ScancraftError: the language cannot be read.
+    """
+    given = [file, regex, named, dyck]
+    if sum(value is not None for value in given) != 1:
+        raise ArgumentError("give exactly one of a JSON file, --regex, --named and --dyck")
+    if alphabet is not None and (named is not None or dyck is not None):
+        raise ArgumentError("--alphabet goes with a JSON file or --regex; other languages bring their own")
+    if named is not None:
+        from .automata.suite import suite_language
+
+        return suite_language(named).language
+    if dyck is not None:
+        from .automata.bounded_dyck import BoundedDyck
+
+        return BoundedDyck(*_two_numbers(dyck))
+    if file is not None and alphabet is None:
+        from .automata.languages import as_language
+
+        return as_language(file)
+    return read_language(file, regex, alphabet, budget)
+
+
+def compared_language(file: Path | None, regex: str | None, alphabet: Sequence[str]) -> Language:
+    """The language that ``--language`` or ``--regex`` names instead of a checkpoint's own."""
+    if file is not None:
+        from .automata.languages import as_language
+
+        return as_language(file)
+    return read_language(None, regex, " ".join(alphabet), budget_of(None, None))
+
+
+def _two_numbers(text: str) -> tuple[int, int]:
+    try:
+        first, second = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentError(
+            f"--dyck {text!r} is not K,h; give the kinds of brackets and the depth, as in 8,10"
+        ) from None
+    return first, second
 
 
 def budget_of(items: int | None, seconds: float | None) -> Budget:

@@ -19,12 +19,14 @@ def _remember_json(ctx: typer.Context, value: bool) -> bool:
 
 
 class Stage(StrEnum):
-    """A stage of the compiler, as ``explain --stage`` names it: an attribute of ``Compiled``."""
+    """A stage of the compiler, as ``explain --stage`` names it: an attribute of ``Compiled`` or ``Constructed``."""
 
+    language = "language"
     dfa = "dfa"
     cascade = "cascade"
     rules = "rules"
     program = "program"
+    circuit = "circuit"
     weights = "weights"
 
 
@@ -35,8 +37,17 @@ class Dtype(StrEnum):
     bfloat16 = "bfloat16"
 
 
+class ContractName(StrEnum):
+    """What a compiled model promises."""
+
+    all_words = "all-words"
+    live_prefixes = "live-prefixes"
+
+
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint written by scancraft compile.")]
-LanguageFile = Annotated[Path | None, typer.Argument(metavar="FILE.json", help="The language's DFA as JSON.")]
+LanguageFile = Annotated[
+    Path | None, typer.Argument(metavar="FILE.json", help="The language as JSON: a DFA or counters.")
+]
 Regex = Annotated[str | None, typer.Option("--regex", metavar="R", help="The language as a regular expression.")]
 Alphabet = Annotated[
     str | None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ._cli_io import symbol_list
-from .automata.acceptor import Acceptor
 from .automata.alphabet import EOS, format_word
+from .automata.languages import truth_of
 from .checkpoints import Checkpoint
 from .models.run import batches, prefix_scores
 
@@ -82,7 +81,7 @@ class Verdicts:
 
 
 def verdicts(checkpoint: Checkpoint, words: Sequence[tuple[str, ...]]) -> list[Verdicts]:
-    """Run the checkpoint's model over words. The DFA is used only to number the symbols.
+    """Run the checkpoint's model over words. The language is used only to number the symbols.
 
     Under the contract "live-prefixes" a model may say anything once a symbol came that it had ruled out; from there on
     the verdict is "rejected", with nothing to come.
@@ -90,9 +89,9 @@ def verdicts(checkpoint: Checkpoint, words: Sequence[tuple[str, ...]]) -> list[V
     Raises:
         ScancraftError: the model cannot be loaded, or its scores cannot be read.
     """
-    model: Any = checkpoint.model()
-    alphabet, readout = checkpoint.dfa.alphabet, checkpoint.readout
-    codes, lengths = Acceptor.of(checkpoint.dfa).encode(words)
+    model = checkpoint.runner()
+    alphabet, readout = checkpoint.language.alphabet, checkpoint.readout
+    codes, lengths = truth_of(checkpoint.language).encode(words)
     found: dict[int, Verdicts] = {}
     for rows in batches(lengths):
         scores = prefix_scores(model, readout, codes[rows], lengths[rows], alphabet)

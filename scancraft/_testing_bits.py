@@ -13,13 +13,13 @@ from .automata.alphabet import BOS, EOS, PAD, Word, format_word
 from .checkpoints import Checkpoint, load
 
 if TYPE_CHECKING:
-    from .compiled import Compiled
+    from .compiled import CompiledModel
 
 DTYPES = (torch.float32, torch.bfloat16)
 
 
 def assert_same_bits(
-    target: Compiled | Checkpoint | str | PathLike[str],
+    target: CompiledModel | Checkpoint | str | PathLike[str],
     words: Sequence[Word],
     *,
     dtypes: Sequence[torch.dtype] = DTYPES,
@@ -96,10 +96,10 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _fail(one: str, other: str, source: Compiled | Checkpoint, word: Word, right: Tensor, found: Tensor) -> None:
+def _fail(one: str, other: str, source: CompiledModel | Checkpoint, word: Word, right: Tensor, found: Tensor) -> None:
     """Raise for the first difference."""
     position, token = ((right != found) | right.isnan() | found.isnan()).nonzero()[0].tolist()
-    readout, alphabet = source.readout, source.dfa.alphabet
+    readout, alphabet = source.readout, source.language.alphabet
     names = {i: symbol for symbol, i in readout.tokens.items()}
     names |= {i: name for i, name in ((readout.bos, BOS), (readout.accept, EOS), (readout.pad, PAD)) if i is not None}
     name = names.get(token, "a padding row of the vocabulary")

@@ -6,7 +6,7 @@ What a certificate asserts, and under which assumptions, is told in docs/certifi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -18,13 +18,24 @@ import torch
 from . import __version__
 from .automata.budget import Budget
 from .automata.dfa import Dfa
-from .automata.formats import as_dfa, to_json_dict
-from .automata.sampling import mixture
+from .automata.formats import to_json_dict
+from .automata.languages import CounterMachine, Language, as_language, language_to_json
+from .automata.suite_words import mixture_of
 from .checking import compare
 from .checkpoints import load
-from .compiled import Compiled
+from .compiled import CompiledModel
 from .compiler.certify import BATCH, Counterexample, Judge, Proof, Undecided, prove
-from .compiler.evidence import SCHEMA_VERSION, content_digest, evidence, language_digest, tensors_digest
+from .compiler.certify_circuit import CircuitProof, prove_circuit
+from .compiler.counting import FLOAT_BITS, machine_limits
+from .compiler.evidence import (
+    SCHEMA_VERSION,
+    content_digest,
+    description_digest,
+    evidence,
+    language_digest,
+    tensors_digest,
+)
+from .compiler.explore import Stage, WordGraph
 from .models.checkpoint import write_certificate
 from .models.errors import ReadoutError, WeightsError
 from .models.readout import Readout, logits_of
@@ -49,7 +60,7 @@ class Certificate:
     Attributes:
         content: what ``certificate.json`` says: ``verdict``, ``claim``, ``method``, ``scope``, ``contract``,
             ``margin``, ``dtype``, ``batch``, ``implementation``, ``sha256``, ``readout``, ``language``, ``counts``,
-            ``obligations``.
+            ``obligations``, and for counters their ``limits``.
         evidence: the tensors of ``certificate.safetensors`` (``compiler.evidence``).
         seconds: how long it took, loading not counted.
     """
@@ -150,10 +161,12 @@ def certify(
 ) -> Certificate | Refuted | Open:
     """Prove or refute that a model predictively models a language, at every prefix of every word.
 
+    A counter language is proved for all words along which the counters keep within what the dtype holds exactly.
+
     Args:
-        target: a checkpoint directory, a :class:`Compiled`, or a ``transformers`` ``MambaForCausalLM`` (then give
-            ``language`` and ``readout``).
-        language: anything that ``as_dfa`` reads; by default the checkpoint's own.
+        target: a checkpoint directory, what ``scancraft.compile`` returned, or a ``transformers`` ``MambaForCausalLM``
+            (then give ``language`` and ``readout``).
+        language: anything that ``as_language`` reads; by default the checkpoint's own.
         readout: how the model is bound to the language; by default the checkpoint's own. Its contract is honoured:
             under "live-prefixes" the claim is about prefixes that can still be completed.
         budget: events and seconds per stage of a search.
@@ -165,23 +178,31 @@ def certify(
         WeightsError: a weight is NaN or infinite.
         CheckpointError: the directory cannot be loaded.
     """
-    compiled = isinstance(target, (str, PathLike, Compiled))
-    model, dfa, readout = _resolve(target, language, readout, dtype)
+    compiled = isinstance(target, (str, PathLike, CompiledModel))
+    model, wanted, readout = _resolve(target, language, readout, dtype)
     started = time.perf_counter()
-    _check_readout(model, dfa, readout)
+    _check_readout(model, wanted, readout)
     for name, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"{name} holds a NaN or an infinity; nothing can be certified about such weights")
     training = model.training
     model.eval()
     try:
-        verdict = prove(model, dfa, readout, budget, compiled=compiled, note=note)
+        verdict: Proof | CircuitProof | Counterexample | Undecided
+        if isinstance(wanted, Dfa):
+            verdict = prove(model, wanted, readout, budget, compiled=compiled, note=note)
+        else:
+            limits = _limits(model, wanted)
+            verdict = prove_circuit(model, wanted, readout, limits, budget, note=note)
         if isinstance(verdict, Undecided):
             note("sampled words")
-            verdict = _sampled(model, dfa, readout) or verdict
+            verdict = _sampled(model, wanted, readout) or verdict
         seconds = time.perf_counter() - started
         if isinstance(verdict, Proof):
-            return _certificate(verdict, model, dfa, readout, seconds)
+            assert isinstance(wanted, Dfa)
+            return _dfa_certificate(verdict, model, wanted, readout, seconds)
+        if isinstance(verdict, CircuitProof):
+            return _circuit_certificate(verdict, model, wanted, readout, seconds)
     finally:
         model.train(training)
     if isinstance(verdict, Counterexample):
@@ -189,14 +210,29 @@ def certify(
     return Open(verdict.reason, seconds)
 
 
-def _check_readout(model: Any, dfa: Dfa, readout: Readout) -> None:
+def _limits(model: Any, language: Language) -> list[int]:
+    """What the counters of a machine may reach in the model's dtype."""
+    if not isinstance(language, CounterMachine):
+        return []
+    name = _dtype_name(model)
+    limits = machine_limits(language)
+    if name not in FLOAT_BITS:
+        raise ReadoutError(f"counters are not exact in {name}; run the model in {' or '.join(FLOAT_BITS)}")
+    return [by_dtype[name] for by_dtype in limits]
+
+
+def _dtype_name(model: Any) -> str:
+    return str(model.lm_head.weight.dtype).removeprefix("torch.")
+
+
+def _check_readout(model: Any, language: Language, readout: Readout) -> None:
     """Raise :class:`ReadoutError` unless the readout fits the model and the language, as a certificate needs it."""
-    readout.check_alphabet(dfa.alphabet)
+    readout.check_alphabet(language.alphabet)
     if readout.bos is None:
         raise ReadoutError("a certificate needs a readout with a bos token: every word starts from the same state")
     if readout.head is not logits_of:
         raise ReadoutError("a certificate is about the model's own logits; give a readout without a head of its own")
-    if readout.contract == "live-prefixes" and dfa.is_empty():
+    if readout.contract == "live-prefixes" and isinstance(language, Dfa) and language.is_empty():
         raise ReadoutError(
             "the language is empty, so under live-prefixes nothing is promised and nothing can be certified"
         )
@@ -206,50 +242,86 @@ def _check_readout(model: Any, dfa: Dfa, readout: Readout) -> None:
     for token in (*readout.tokens.values(), readout.bos):
         if token >= rows:
             raise ReadoutError(f"the readout names token {token}, but the model has {rows} tokens; give ids below that")
-    for index in readout.columns(dfa.alphabet):
+    for index in readout.columns(language.alphabet):
         if index >= columns:
             raise ReadoutError(f"the readout names score {index}, but the model has {columns}; give indices below that")
 
 
 def _resolve(
     target: Any, language: Any, readout: Readout | None, dtype: torch.dtype | None
-) -> tuple[Any, Dfa, Readout]:
-    if isinstance(target, Compiled):
-        dfa = target.dfa if language is None else as_dfa(language)
-        return target.model(dtype), dfa, readout or target.readout
+) -> tuple[Any, Language, Readout]:
+    if isinstance(target, CompiledModel):
+        wanted = target.language if language is None else as_language(language)
+        return target.model(dtype), wanted, readout or target.readout
     if isinstance(target, (str, PathLike)):
         checkpoint = load(target)
-        dfa = checkpoint.dfa if language is None else as_dfa(language)
-        return checkpoint.model(dtype), dfa, readout or checkpoint.readout
+        wanted = checkpoint.language if language is None else as_language(language)
+        return checkpoint.model(dtype), wanted, readout or checkpoint.readout
     if language is None or readout is None:
         raise ReadoutError("give the language and a Readout with a model; only checkpoints bring their own")
-    return target, as_dfa(language), readout
+    return target, as_language(language), readout
 
 
-def _sampled(model: Any, dfa: Dfa, readout: Readout) -> Counterexample | None:
+def _sampled(model: Any, language: Language, readout: Readout) -> Counterexample | None:
     """A wrong prefix of a sampled word, if there is one."""
-    report = compare(model, dfa, readout, mixture(dfa, SAMPLED, 100, np.random.default_rng(0)))
+    report = compare(model, language, readout, mixture_of(language, SAMPLED, 0, 100, np.random.default_rng(0)))
     found = report.shortest
     return None if found is None else Counterexample(found.prefix, found.model, found.right, shortest=False)
 
 
-def _certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, seconds: float) -> Certificate:
+def _dfa_certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, seconds: float) -> Certificate:
+    language = to_json_dict(dfa)
+    facts = {
+        "scope": proof.scope,
+        "method": proof.method,
+        "margin": proof.margin,
+        "extent": "of any length",
+        "language": {**language, "states": list(language["transitions"])},
+        "digest": language_digest(dfa),
+        "readouts": len(proof.graph),
+        "obligations": proof.obligations,
+    }
+    inputs = Judge(model, dfa, readout).inputs(Stepper(model, BATCH))
+    return _certificate(facts, proof.stages, inputs, model, readout, seconds)
+
+
+def _circuit_certificate(
+    proof: CircuitProof, model: Any, language: Language, readout: Readout, seconds: float
+) -> Certificate:
+    about = language_to_json(language)
+    facts = {
+        "scope": proof.scope,
+        "method": proof.method,
+        "margin": proof.margin,
+        "extent": "as long as no counter exceeds its limit" if proof.method == "counters" else "of any length",
+        "language": about,
+        "digest": description_digest(about),
+        "readouts": proof.cases,
+        "obligations": proof.obligations,
+        "limits": dict(proof.limits),
+    }
+    return _certificate(facts, proof.stages, proof.inputs, model, readout, seconds)
+
+
+def _certificate(
+    facts: dict[str, Any], stages: Sequence[Stage], inputs: WordGraph, model: Any, readout: Readout, seconds: float
+) -> Certificate:
     import transformers
 
-    tensors = evidence(proof, Judge(model, dfa, readout).inputs(Stepper(model, BATCH)))
-    dtype = str(model.lm_head.weight.dtype).removeprefix("torch.")
-    language = to_json_dict(dfa)
+    tensors = evidence(stages, inputs)
     every = "prefix of every word" if readout.contract == "all-words" else "live prefix"
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "verdict": "certified",
-        "claim": f"after every {every}, of any length, each token is allowed by the model iff the language allows it",
-        "method": proof.method,
-        "scope": proof.scope,
+        "claim": (
+            f"after every {every}, {facts['extent']}, each token is allowed by the model iff the language allows it"
+        ),
+        "method": facts["method"],
+        "scope": facts["scope"],
         "contract": readout.contract,
-        "margin": proof.margin,
+        "margin": facts["margin"],
         "word": None,
-        "dtype": dtype,
+        "dtype": _dtype_name(model),
         "batch": BATCH,
         "implementation": {
             "model": "transformers.MambaForCausalLM",
@@ -265,20 +337,22 @@ def _certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, seconds: 
             "next_symbol": dict(readout.next_index),
             "threshold": readout.threshold,
         },
-        "language": {**language, "states": list(language["transitions"])},
+        "language": facts["language"],
         "counts": {
-            "stages": len(proof.stages),
-            "events": sum(len(s.events) for s in proof.stages),
-            "transitions": sum(len(s.transitions) for s in proof.stages),
-            "own_states": sum(len(s.states) for s in proof.stages),
-            "readouts": len(proof.graph),
+            "stages": len(stages),
+            "events": sum(len(s.events) for s in stages),
+            "transitions": sum(len(s.transitions) for s in stages),
+            "own_states": sum(len(s.states) for s in stages),
+            "readouts": facts["readouts"],
         },
-        "obligations": [o.as_json() for o in proof.obligations],
+        "obligations": [o.as_json() for o in facts["obligations"]],
         "sha256": {
             "weights": tensors_digest(model.state_dict()),
-            "language": language_digest(dfa),
+            "language": facts["digest"],
             "evidence": tensors_digest(tensors),
         },
     }
+    if "limits" in facts:
+        content["limits"] = facts["limits"]
     content["sha256"]["content"] = content_digest(content)
     return Certificate(content, tensors, seconds)

@@ -1,7 +1,7 @@
 """Comparing a model with a language, on words: what was tried, and the shortest disagreement.
 
-This is evidence on the words tried, not a proof. Ground truth is the vectorised acceptor, which shares no code with the
-compiler.
+This is evidence on the words tried, not a proof. Ground truth is the language's vectorised acceptor, which shares no
+code with the compiler.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .automata.acceptor import Acceptor
 from .automata.alphabet import EOS, Word, format_word
-from .automata.dfa import Dfa
-from .automata.formats import as_dfa
-from .automata.sampling import mixture
+from .automata.languages import Language, Truth, as_language, truth_of
+from .automata.suite_words import mixture_of
 from .checkpoints import load
 from .models.errors import ReadoutError
 from .models.readout import Readout
@@ -104,7 +102,7 @@ def check(
 
     Args:
         target: a checkpoint directory, or a model (then give ``language`` and ``readout``).
-        language: anything that ``as_dfa`` reads; by default the checkpoint's own.
+        language: anything that ``as_language`` reads; by default the checkpoint's own.
         readout: how the model is bound to the language; by default the checkpoint's own.
         words: how many words to sample: half members, a quarter one-symbol edits of members, a quarter arbitrary.
         max_length: of the sampled words.
@@ -120,18 +118,18 @@ def check(
     if isinstance(target, (str, PathLike)):
         checkpoint = load(target)
         checkpoint.check_tokenizer()
-        model, readout = checkpoint.model(), readout or checkpoint.readout
-        dfa = checkpoint.dfa if language is None else as_dfa(language)
+        model, readout = checkpoint.runner(), readout or checkpoint.readout
+        wanted = checkpoint.language if language is None else as_language(language)
     else:
         if language is None or readout is None:
             raise ReadoutError(
                 "give the language and a Readout with a model; only checkpoint directories bring their own"
             )
-        model, dfa = target, as_dfa(language)
+        model, wanted = target, as_language(language)
     rng = np.random.default_rng(seed)
-    sampled = mixture(dfa, words, max_length, rng) if words else []
-    depth = exhaustive_depth(len(dfa.alphabet), short, max_length)
-    return compare(model, dfa, readout, sampled, exhaustive_to=depth, progress=progress)
+    sampled = mixture_of(wanted, words, 0, max_length, rng) if words else []
+    depth = exhaustive_depth(len(wanted.alphabet), short, max_length)
+    return compare(model, wanted, readout, sampled, exhaustive_to=depth, progress=progress)
 
 
 def exhaustive_depth(letters: int, limit: int, longest: int) -> int:
@@ -154,7 +152,7 @@ def all_codes(letters: int, length: int) -> NDArray[np.uint16]:
 
 def compare(
     model: Model,
-    dfa: Dfa,
+    language: Language,
     readout: Readout,
     words: Sequence[Word] = (),
     *,
@@ -166,9 +164,9 @@ def compare(
     Honours the readout's contract: under "live-prefixes" dead prefixes are not compared.
     """
     started = time.perf_counter()
-    readout.check_alphabet(dfa.alphabet)
-    judge = _Judge(model, dfa, readout)
-    letters = len(dfa.alphabet)
+    readout.check_alphabet(language.alphabet)
+    judge = _Judge(model, truth_of(language), readout)
+    letters = len(language.alphabet)
     exhaustive = sum(letters**n for n in range(exhaustive_to + 1))
     total = len(words) + exhaustive
     done = 0
@@ -185,7 +183,7 @@ def compare(
         judge.run(codes, np.full(len(codes), exhaustive_to), report)
         done = exhaustive
     if words:
-        codes, lengths = judge.acceptor.encode(words)
+        codes, lengths = judge.truth.encode(words)
         judge.run(codes, lengths, report)
     longest = max([exhaustive_to, *map(len, words)], default=0)
     return CheckReport(
@@ -196,9 +194,8 @@ def compare(
 class _Judge:
     """Runs batches and remembers the shortest disagreement."""
 
-    def __init__(self, model: Model, dfa: Dfa, readout: Readout) -> None:
-        self.model, self.readout, self.alphabet = model, readout, dfa.alphabet
-        self.acceptor = Acceptor.of(dfa)
+    def __init__(self, model: Model, truth: Truth, readout: Readout) -> None:
+        self.model, self.readout, self.alphabet, self.truth = model, readout, truth.alphabet, truth
         self.prefixes = self.wrong = 0
         self.shortest: Disagreement | None = None
 
@@ -212,7 +209,7 @@ class _Judge:
     def _batch(self, codes: NDArray[Any], lengths: NDArray[Any]) -> None:
         scores = prefix_scores(self.model, self.readout, codes, lengths, self.alphabet)
         said = (scores > self.readout.threshold).numpy()
-        right_all = self.acceptor.next_symbol_mask(self.acceptor.states(codes, lengths))
+        right_all = self.truth.next_masks(codes, lengths)
         keep = [*(range(len(self.alphabet)) if self.readout.next_index else ())]
         keep += [] if self.readout.accept is None else [len(self.alphabet)]
         right = right_all[..., keep]
@@ -240,7 +237,7 @@ class _Judge:
         )
 
 
-def describe(report: CheckReport, dfa: Dfa) -> str:
+def describe(report: CheckReport, language: Language) -> str:
     """One paragraph for people."""
     extent = f"{report.words:,} words, {report.prefixes:,} prefixes"
     if report.exhaustive_to >= 0:
@@ -249,7 +246,7 @@ def describe(report: CheckReport, dfa: Dfa) -> str:
     if report.shortest is None:
         return f"no disagreement on the words tried ({extent})"
     found = report.shortest
-    word = format_word(found.prefix, dfa.alphabet)
+    word = format_word(found.prefix, language.alphabet)
     return (
         f"{report.wrong:,} wrong prefix{'' if report.wrong == 1 else 'es'} ({extent}); a shortest one is {word!r}: "
         f"the model allows {sorted(found.model)}, the language {sorted(found.right)}"

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from .automata.alphabet import format_word
 from .automata.dfa import Dfa
-from .automata.formats import from_json
+from .automata.languages import BoundedDyck, Language, language_from_json
 from .models.checkpoint import MANIFEST, load_model, read_manifest
 from .models.errors import CheckpointError
 from .models.readout import CONTRACTS, Readout
 
 if TYPE_CHECKING:
     import torch
+
+    from .models.scan import Runner
 
 SCHEMA_VERSION = 1
 
@@ -28,14 +30,25 @@ class Checkpoint:
     Attributes:
         directory: where it is.
         manifest: the content of ``scancraft.json``.
-        dfa: the language that the manifest names.
+        language: the language that the manifest names.
         readout: how the model is bound to it.
     """
 
     directory: Path
     manifest: dict[str, Any]
-    dfa: Dfa
+    language: Language
     readout: Readout
+
+    @property
+    def dfa(self) -> Dfa:
+        """The language's DFA.
+
+        Raises:
+            CheckpointError: the language is given otherwise.
+        """
+        if not isinstance(self.language, Dfa):
+            raise CheckpointError(f"{self.directory} is of {_kind(self.language)}, which has no DFA here")
+        return self.language
 
     def model(self, dtype: torch.dtype | None = None) -> Any:
         """The model, as ``transformers`` loads it (float32 unless ``dtype`` says otherwise).
@@ -61,16 +74,24 @@ class Checkpoint:
                 )
         return model
 
+    def runner(self, dtype: torch.dtype | None = None) -> Runner:
+        """The model in scancraft's own fast runner, which refuses to go past what the counters hold exactly.
+
+        Raises:
+            CheckpointError: as :meth:`model`; or the manifest's counters are malformed, or not exact in this dtype.
+        """
+        return runner_of(self.model(dtype), self.manifest, dtype)
+
     def check_tokenizer(self) -> None:
         """Raise :class:`CheckpointError` unless ``tokenizer.json`` gives symbols the tokens of the manifest."""
         from tokenizers import Tokenizer
 
-        path = self.directory / "tokenizer.json"
+        path, alphabet = self.directory / "tokenizer.json", self.language.alphabet
         try:
             tokenizer = Tokenizer.from_file(str(path))
             right = tokenizer.get_vocab() == self.manifest["tokens"]
-            for word in ((), *((s,) for s in self.dfa.alphabet), self.dfa.alphabet):
-                right &= tokenizer.encode(format_word(word, self.dfa.alphabet)).ids == self.readout.encode(word)
+            for word in ((), *((s,) for s in alphabet), alphabet):
+                right &= tokenizer.encode(format_word(word, alphabet)).ids == self.readout.encode(word)
         except Exception as error:  # tokenizers raises bare exceptions
             raise CheckpointError(f"{path} cannot be used ({error}); compile the language again") from error
         if not right:
@@ -96,13 +117,52 @@ def load(directory: str | PathLike[str]) -> Checkpoint:
     missing = [key for key in ("contract", "language", "tokens", "labels") if key not in manifest]
     if missing:
         raise CheckpointError(f"{place / MANIFEST} misses the keys {missing}; compile the language again")
-    language = manifest["language"]
-    if not isinstance(language, dict) or "dfa" not in language:
-        raise CheckpointError(f"{place / MANIFEST} has no DFA under language.dfa; compile the language again")
-    dfa = from_json(language["dfa"])
+    about = manifest["language"]
+    if not isinstance(about, dict) or not {"dfa", "bounded_dyck", "counter_machine"} & set(about):
+        raise CheckpointError(
+            f"{place / MANIFEST} names no language under language (dfa, bounded_dyck, counter_machine); "
+            "compile the language again"
+        )
+    language = language_from_json(about)
     readout = readout_of(manifest)
-    readout.check_alphabet(dfa.alphabet)
-    return Checkpoint(place, manifest, dfa, readout)
+    readout.check_alphabet(language.alphabet)
+    return Checkpoint(place, manifest, language, readout)
+
+
+def _kind(language: Language) -> str:
+    return "a bounded Dyck language" if isinstance(language, BoundedDyck) else "a counter language"
+
+
+def runner_of(source: Any, manifest: Mapping[str, Any], dtype: torch.dtype | None) -> Runner:
+    """A runner that watches the counters that a manifest lists.
+
+    Args:
+        source: weights or a model, already in the dtype.
+        manifest: the content of ``scancraft.json``.
+        dtype: float32 if None.
+
+    Raises:
+        CheckpointError: the manifest's counters are malformed, or not exact in this dtype.
+    """
+    import torch
+
+    from .models.scan import Runner, Watch
+
+    dtype = torch.float32 if dtype is None else dtype
+    name = str(dtype).removeprefix("torch.")
+    watches = []
+    try:
+        for counter in manifest.get("counters", ()):
+            place = (int(counter[key]) for key in ("block", "channel", "state"))
+            limits = counter["limits"]
+            if name not in limits:
+                raise CheckpointError(
+                    f"{counter['name']} is not counted exactly in {name}, only in {', '.join(limits)}; use one of these"
+                )
+            watches.append(Watch(*place, int(limits[name]), str(counter["name"])))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{MANIFEST} lists malformed counters ({error}); compile the language again") from None
+    return Runner(source, watches=watches, dtype=dtype)
 
 
 def readout_of(manifest: Mapping[str, Any]) -> Readout:

@@ -23,6 +23,8 @@ from ._cli_io import (
     FileAccessError,
     budget_of,
     busy,
+    choose_language,
+    compared_language,
     console,
     facts_table,
     fail,
@@ -33,7 +35,20 @@ from ._cli_io import (
     read_words,
     show_json,
 )
-from ._cli_options import JSON, Alphabet, Directory, Dtype, Items, Json, LanguageFile, Regex, Seconds, Seed, Stage
+from ._cli_options import (
+    JSON,
+    Alphabet,
+    ContractName,
+    Directory,
+    Dtype,
+    Items,
+    Json,
+    LanguageFile,
+    Regex,
+    Seconds,
+    Seed,
+    Stage,
+)
 from .automata.budget import Budget
 from .automata.errors import ScancraftError
 
@@ -73,7 +88,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="scancraft",
     cls=_Commands,
-    help="Compile star-free languages to the exact weights of Mamba language models.",
+    help="Compile formal languages to the exact weights of Mamba language models.",
     epilog="Exit codes: 0 the claim holds, 1 a disagreement was found, 2 bad input or not compilable, 3 undecided.",
     no_args_is_help=True,
     add_completion=False,
@@ -98,12 +113,26 @@ def options(
     """Options of scancraft itself."""
 
 
-@app.command(epilog="Example: scancraft compile --regex '(a(ab)*b)*' -o out/d2")
+@app.command(
+    epilog="Example: scancraft compile --regex '(a(ab)*b)*' -o out/d2; scancraft compile --dyck 8,10 -o out/dyck"
+)
 def compile(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write the checkpoint.")],
     file: LanguageFile = None,
     regex: Regex = None,
+    named: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A language of the suite: D-12, Shuffle-2, 'a^n b^n', ...")
+    ] = None,
+    dyck: Annotated[
+        str | None, typer.Option(metavar="K,h", help="Balanced over K kinds of brackets, at most h deep: two blocks.")
+    ] = None,
     alphabet: Alphabet = None,
+    contract: Annotated[
+        ContractName | None, typer.Option(help="Right on all words, or on those that can still be completed.")
+    ] = None,
+    general: Annotated[
+        bool, typer.Option("--general", help="Use the general compiler where the paper has its own construction.")
+    ] = False,
     budget: Items = None,
     seconds: Seconds = None,
     d_state: Annotated[int, typer.Option(metavar="N", min=1, help="States per channel; one is enough.")] = 1,
@@ -111,31 +140,29 @@ def compile(
     certify: Annotated[bool, typer.Option("--certify", help="Prove the result, and keep the certificate.")] = False,
     json: Json = False,
 ) -> None:
-    """Compile a star-free language to a Mamba checkpoint that transformers and mamba_ssm load."""
+    """Compile a language to a Mamba checkpoint that transformers and mamba_ssm load.
+
+    A star-free language (theorem 4 of the paper), a bounded Dyck language (theorem 6), or a counter language (theorem
+    5; FILE.json with counters). The flip-flop language, by name, has a construction of its own too (theorem 1).
+    """
     limits = budget_of(budget, seconds)
     with busy("compiling"):
-        dfa = read_language(file, regex, alphabet, limits)
-        from .compiled import compile as compile_language
+        language = choose_language(file, regex, named, dyck, alphabet, limits)
+        from ._cli_compile import compile_language, facts_of
 
         started = time.perf_counter()
-        compiled = compile_language(dfa, budget=limits, d_state=d_state, d_conv=d_conv)
+        compiled = compile_language(
+            language,
+            named=named is not None,
+            contract=None if contract is None else contract.value,
+            general=general,
+            budget=limits,
+            d_state=d_state,
+            d_conv=d_conv,
+        )
         elapsed = time.perf_counter() - started  # without writing, which imports torch
         compiled.save(out)
-    weights, shape = compiled.weights, compiled.weights.shape
-    facts: dict[str, object] = {
-        "directory": str(out),
-        "states": dfa.n_states,
-        "image_sets": len(compiled.cascade.parts.sets),
-        "height": compiled.cascade.height,
-        "blocks": shape.n_layers,
-        "d_model": shape.d_model,
-        "d_inner": shape.d_inner,
-        "d_state": shape.d_state,
-        "d_conv": shape.d_conv,
-        "parameters": weights.n_parameters,
-        "nonzero": weights.n_nonzero,
-        "seconds": round(elapsed, 3),
-    }
+    facts: dict[str, object] = {"directory": str(out), **facts_of(compiled), "seconds": round(elapsed, 3)}
     verdict = None
     if certify:
         from ._cli_certify import prove
@@ -154,7 +181,7 @@ def compile(
         from ._cli_certify import EXIT_CODES, told
 
         if not json:
-            typer.echo(told(verdict, compiled.dfa.alphabet))
+            typer.echo(told(verdict, compiled.language.alphabet))
         raise typer.Exit(EXIT_CODES[verdict.verdict])
 
 
@@ -186,19 +213,18 @@ def check(
     from .checkpoints import load
 
     checkpoint = load(directory)
-    dfa = checkpoint.dfa
+    wanted = checkpoint.language
     if language is not None or regex is not None:
-        symbols = None if regex is None else " ".join(dfa.alphabet)
-        dfa = read_language(language, regex, symbols, budget_of(None, None))
+        wanted = compared_language(language, regex, wanted.alphabet)
     quiet_transformers()
     with progress_bar("checking") as progress:
         report = check_model(
-            directory, dfa, words=words, max_length=max_length, short=short, seed=seed, progress=progress
+            directory, wanted, words=words, max_length=max_length, short=short, seed=seed, progress=progress
         )
     if json:
         show_json(report.as_json())
     else:
-        typer.echo(describe(report, dfa))
+        typer.echo(describe(report, wanted))
     if not report.agrees:
         raise typer.Exit(1)
 
@@ -236,14 +262,14 @@ def certify(
         raise typer.Exit(validate(directory, as_json=json))
     if language is not None and regex is not None:
         raise ArgumentError("give at most one of --language and --regex")
-    alphabet = load(directory).dfa.alphabet
-    dfa = None
+    alphabet = load(directory).language.alphabet
+    other = None
     if language is not None or regex is not None:
-        dfa = read_language(language, regex, None if regex is None else " ".join(alphabet), budget_of(None, None))
+        other = compared_language(language, regex, alphabet)
     from .certifying import CERTIFY_BUDGET
 
     limits = Budget(budget or CERTIFY_BUDGET.items, CERTIFY_BUDGET.seconds if seconds is None else seconds)
-    verdict = prove(directory, dfa, dtype.value, limits)
+    verdict = prove(directory, other, dtype.value, limits)
     if json:
         show_json(verdict.as_json())
     else:
@@ -267,7 +293,7 @@ def run(
     from .checkpoints import load
 
     checkpoint = load(directory)
-    wanted = read_words(words, file, checkpoint.dfa.alphabet)
+    wanted = read_words(words, file, checkpoint.language.alphabet)
     from ._cli_run import verdicts
 
     quiet_transformers()
@@ -296,7 +322,7 @@ def generate(
     from .checkpoints import load
 
     checkpoint = load(directory)
-    alphabet = checkpoint.dfa.alphabet
+    alphabet = checkpoint.language.alphabet
     start = parse_word(prompt, alphabet)
     if len(start) > max_length:
         raise ArgumentError(f"the prompt has {len(start)} symbols, more than --max-length {max_length}; raise that")
@@ -325,7 +351,7 @@ def explain(
     """Show what each block, memory, channel and dimension of a checkpoint stands for."""
     if block is not None and (stage is not None or picture is not None):
         raise ArgumentError("--block goes with the table only, not with --stage or --picture")
-    from ._cli_explain import explanation, only_block, recompiled, tables
+    from ._cli_explain import explanation, only_block, recompiled, stage_of, tables
     from .checkpoints import load
 
     checkpoint = load(directory)
@@ -342,12 +368,12 @@ def explain(
         compiled = recompiled(checkpoint)
     shown: dict[str, object] = {}
     if stage is not None:
-        shown |= {"stage": stage.value, "text": str(getattr(compiled, stage.value))}
+        shown |= {"stage": stage.value, "text": str(stage_of(compiled, stage.value))}
     if picture is not None:
         from .compiler.picture import draw_cascade
 
         with busy("drawing"):
-            shown["picture"] = str(draw_cascade(compiled.cascade, picture))
+            shown["picture"] = str(draw_cascade(stage_of(compiled, "cascade"), picture))
     if json:
         show_json(shown)
         return

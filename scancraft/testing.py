@@ -26,10 +26,10 @@ from ._testing_extra import hypothesis  # noqa: F401  # before the strategies: i
 from ._testing_languages import dfas, star_free_dfas, star_free_expressions
 from ._testing_words import any_words, edits, members, words
 from .automata.alphabet import Word
-from .automata.formats import as_dfa
+from .automata.languages import as_language
 from .checking import CheckReport, check, compare, describe, exhaustive_depth
 from .checkpoints import load
-from .compiled import Compiled
+from .compiled import CompiledModel
 from .models.readout import Readout
 
 __all__ = [
@@ -63,7 +63,7 @@ def assert_models_language(
     Args:
         model: a checkpoint directory, what ``scancraft.compile`` returned, or any function (say a torch module, in eval
             mode) from token ids of shape (batch, time) to an output that the readout understands.
-        language: anything that ``as_dfa`` reads; by default that of the checkpoint or the compiled language.
+        language: anything that ``as_language`` reads; by default that of the checkpoint or the compiled language.
         readout: how the model is bound to the language; by default that of the checkpoint or the compiled language.
         words: how many words to sample (members, one-symbol edits of members, arbitrary words), or the words.
         max_length: of the sampled words.
@@ -86,10 +86,10 @@ def assert_models_language(
     """
     if isinstance(model, (str, PathLike)):
         checkpoint = load(model)
-        language = checkpoint.dfa if language is None else language
+        language = checkpoint.language if language is None else language
         model, readout = checkpoint.model(), readout or checkpoint.readout
-    elif isinstance(model, Compiled):
-        language = model.dfa if language is None else language
+    elif isinstance(model, CompiledModel):
+        language = model.language if language is None else language
         model, readout = model.model(), readout or model.readout
     if language is None or readout is None or isinstance(words, int):
         count = words if isinstance(words, int) else 0
@@ -97,9 +97,9 @@ def assert_models_language(
             model, language, readout=readout, words=count, max_length=max_length, short=short, seed=seed
         )  # complains about a missing language or readout
     else:
-        dfa = as_dfa(language)
-        depth = exhaustive_depth(len(dfa.alphabet), short, max_length)
-        report = compare(model, dfa, readout, words, exhaustive_to=depth)
+        wanted = as_language(language)
+        depth = exhaustive_depth(len(wanted.alphabet), short, max_length)
+        report = compare(model, wanted, readout, words, exhaustive_to=depth)
     if not report.agrees:
-        raise AssertionError(f"the model does not model the language: {describe(report, as_dfa(language))}")
+        raise AssertionError(f"the model does not model the language: {describe(report, as_language(language))}")
     return report
