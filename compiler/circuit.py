@@ -235,9 +235,10 @@ class Circuit:
 
 def show(form: Form) -> str:
     """A form for people."""
-    terms = [
-        f"{w:+d}" if f == ONE else f"{w:+d} [{f}]".replace("+1 ", "+ ").replace("-1 ", "- ") for f, w in form.items()
-    ]
+    terms = []
+    for name, weight in form.items():
+        sign, size = "-" if weight < 0 else "+", abs(weight)
+        terms.append(f"{sign} {size}" if name == ONE else f"{sign} {f'{size} ' if size > 1 else ''}[{name}]")
     return " ".join(terms).removeprefix("+ ") or "0"
 
 

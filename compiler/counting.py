@@ -67,7 +67,7 @@ def counting_block(
         add = {c: amount for c, amount in enumerate(change) if amount}
         others = {c: sum(row) - row[index] for c, row in enumerate((*changes, initials)) if sum(row) != row[index]}
         memory = Counter(index, add, initial, others)
-        channels.append(CircuitChannel(f"counter {name}", bias=1, memory=memory, gate=ALWAYS, writes={name: 1}))
+        channels.append(CircuitChannel(name, bias=1, memory=memory, gate=ALWAYS, writes={name: 1}))
     return CircuitBlock(title, tuple(channels), one, at_letter, at_bos)
 
 

@@ -22,14 +22,15 @@ def flip_flop_circuit(*, all_words: bool = True) -> Circuit:
     written = CircuitChannel(
         "w before and a bit now", {letter["w"]: 1, letter["0"]: -1, letter["1"]: -1}, taps=(1, -1), bias=-1
     )
+    begins = CircuitChannel("<bos> now", {letter[BOS]: 1})
     memory = CircuitChannel(
         "the bit written last, shown after r",
         {letter["1"]: 1},
-        memory=Latch({1: 2}, -1),
+        memory=Latch({1: 2, 2: 2}, -1),
         gate={letter["r"]: 1},
         writes={DUE: 1},
     )
-    block = CircuitBlock("memory of the bit", (CircuitChannel("always 1", bias=1), written, memory), 0)
+    block = CircuitBlock("memory of the bit", (CircuitChannel("always 1", bias=1), written, begins, memory), 0)
     after_bit = {letter["0"]: -1, letter["1"]: -1}
     first: Form = {ONE: 1, letter[BOS]: -1, **after_bit}
     later: Form = {ONE: 1, **after_bit}

@@ -34,15 +34,15 @@ class Layout:
     chunks: int
 
     @classmethod
-    def of(cls, batch: int, time: int, memory: int) -> Layout:
+    def of(cls, batch: int, time: int, past: int) -> Layout:
         """A layout with few operations: chunks only if the batch is narrow.
 
         Args:
             batch: rows.
             time: steps of the piece.
-            memory: how many steps back a convolution looks; a chunk is at least so long.
+            past: how many steps back a convolution looks; if there are several chunks, each is at least so long.
         """
-        steps = time if batch >= WIDE else min(time, max(STEPS_PER_CHUNK, memory))
+        steps = time if batch >= WIDE else min(time, max(STEPS_PER_CHUNK, past))
         return cls(batch, time, steps, -(-time // steps))
 
     @property
@@ -69,7 +69,7 @@ class Layout:
 
     def unpack(self, values: Tensor) -> Tensor:
         """Values (..., tokens) by row and time, shape (batch, time, ...); a view where that is possible."""
-        values = values.unflatten(-1, (self.steps, self.chunks, self.batch)).movedim((-1, -2, -3), (0, 1, 2))
+        values = values.view(*values.shape[:-1], self.steps, self.chunks, self.batch).movedim((-1, -2, -3), (0, 1, 2))
         return values.flatten(1, 2)[:, : self.time]
 
 

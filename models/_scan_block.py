@@ -52,22 +52,29 @@ class NormedProduct:
     """RMSNorm, then a matrix. Weights of the norm that are powers of two are multiplied into the matrix.
 
     That changes no bit of the result: a power of two moves the exponent of each product, before or after.
+
+    Args:
+        weight: of the norm.
+        matrix: what comes after it.
+        numbers: the model's number formats.
+        seen: the dtype in which the norm sees the residual stream.
     """
 
-    def __init__(self, weight: Tensor, matrix: Tensor, numbers: Numbers) -> None:
-        product = weight.double() * matrix.double()
+    def __init__(self, weight: Tensor, matrix: Tensor, numbers: Numbers, seen: torch.dtype) -> None:
+        product = weight * matrix
         mantissas = torch.frexp(weight.double()).mantissa.abs()
-        dyadic = ((mantissas == 0.5) | (mantissas == 0)).all() and torch.equal(product.to(matrix.dtype).double(), product)
-        self.weight = None if dyadic else weight[:, None]
-        self.matrix = product.to(matrix.dtype) if dyadic else matrix
-        self.numbers = numbers
+        exact = torch.equal(product.double(), weight.double() * matrix.double())
+        foldable = exact and bool(((mantissas == 0.5) | (mantissas == 0)).all())
+        self.weight = None if foldable else weight[:, None]
+        self.matrix = product if foldable else matrix
+        self.numbers, self.seen = numbers, seen
 
     def norm(self, stream: Tensor) -> Tensor:
         """What ``matrix`` is to be multiplied with, from the residual stream; dtype of the weights."""
-        x = stream.to(self.numbers.weights).float()  # transformers norms in float32, whatever the dtype
+        x = stream.to(self.seen).float()  # transformers norms in float32, whatever the dtype
         scale = x.square().sum(0).div_(self.numbers.d_model).add_(self.numbers.eps).rsqrt_()
-        normed = (x * scale).to(self.numbers.weights)
-        return normed if self.weight is None else normed * self.weight
+        normed = (x * scale).to(self.seen)
+        return (normed if self.weight is None else normed * self.weight).to(self.numbers.weights)
 
 
 class Block:
@@ -94,7 +101,8 @@ class Block:
 
         channels, states = w["A_log"].shape
         entering = torch.cat([xs, channels + parts.out])
-        self.enter = NormedProduct(w["norm.weight"][live], w["in_proj.weight"][:, live][entering], numbers)
+        enter = w["in_proj.weight"][:, live][entering]
+        self.enter = NormedProduct(w["norm.weight"][live], enter, numbers, numbers.weights)
         self.enter_bias = w["in_proj.bias"][entering, None] if "in_proj.bias" in w else None
         self.leave = w["out_proj.weight"][live][:, parts.out]
         self.leave_bias = w["out_proj.bias"][live, None] if "out_proj.bias" in w else None
@@ -187,7 +195,7 @@ class Block:
             new.copy_(product if self.enter_bias is None else product.add_(self.enter_bias[:n]))
         inputs = before
         if past:
-            chunked = window.unflatten(2, (layout.chunks, layout.batch))
+            chunked = window.view(n, past + steps, layout.chunks, layout.batch)
             chunked[:, :past, 0] = before
             chunked[:, :past, 1:] = chunked[:, steps : steps + past, :-1]
             places = [layout.place(layout.time - past + i) for i in range(past)]

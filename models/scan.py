@@ -1,9 +1,10 @@
-"""A fast CPU runner for checkpoints in the layout of ``transformers``' ``MambaForCausalLM``: the scan in chunks of time.
+"""A fast CPU runner for checkpoints in the layout of ``transformers``' ``MambaForCausalLM``: scans in chunks of time.
 
-``transformers`` runs a Python loop over time on the CPU. Here a loop of sixteen steps serves all chunks of a long text at
-once, and what the weights make zero or equal is left out (``models._scan_parts``). Numbers are rounded to the dtype of the
-weights where ``transformers`` rounds them. So a model whose sums are exact, as every compiled one, gives the same
-logits bit for bit (the scan lemma of ``docs/construction.md``); others give the same up to the order of summation.
+``transformers`` runs a Python loop over time on the CPU. Here a loop of sixteen steps serves all chunks of a long text
+at once (``models._chunked``), and what the weights make zero or equal is left out (``models._scan_parts``). Numbers are
+rounded to the dtype of the weights where ``transformers`` rounds them. So a model whose sums are exact, as every
+compiled one, gives the same logits bit for bit (the scan lemma of ``docs/construction.md``); others give the same up to
+the order of summation.
 
 >>> import scancraft
 >>> from scancraft.models.scan import Runner
@@ -56,7 +57,7 @@ class Watch:
         channel: the channel inside it.
         state: which of the channel's states.
         limit: the greatest absolute value at which everything that reads the counter is still exact.
-        name: for messages.
+        name: for messages, such as "counter depth".
     """
 
     block: int
@@ -86,7 +87,9 @@ class Runner:
         self, source: Any, *, watches: Sequence[Watch] = (), chunk: int = CHUNK, dtype: torch.dtype | None = None
     ) -> None:
         if chunk < 1:
-            raise ReadoutError(f"chunk must be at least 1 token, not {chunk}; leave it out for the default of {CHUNK:,}")
+            raise ReadoutError(
+                f"chunk must be at least 1 token, not {chunk}; leave it out for the default of {CHUNK:,}"
+            )
         w, eps, wide_residual = _parameters(source, dtype)
         embedding = w["backbone.embeddings.weight"]
         self.vocab_size, d_model = embedding.shape
@@ -106,7 +109,7 @@ class Runner:
             live |= (block["mixer.out_proj.weight"] != 0).any(1)
             if "mixer.out_proj.bias" in block:
                 live |= block["mixer.out_proj.bias"] != 0
-        self.chunk, self.numbers = chunk, numbers
+        self.chunk = chunk
         self._embedding = embedding[:, live].t().contiguous().to(numbers.residual)
         self._watches_of = [[x for x in self.watches if x.block == i] for i in range(n_blocks)]
         self._blocks = [
@@ -114,7 +117,8 @@ class Runner:
             for block, watched in zip(blocks, self._watches_of, strict=True)
         ]
         self._past = max((block.past for block in self._blocks), default=0)
-        self._head = NormedProduct(w["backbone.norm_f.weight"][live], w["lm_head.weight"][:, live], numbers)
+        last_norm, head = w["backbone.norm_f.weight"][live], w["lm_head.weight"][:, live]
+        self._head = NormedProduct(last_norm, head, numbers, numbers.residual)
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Logits at every position.
@@ -196,7 +200,7 @@ class Stream:
             CounterRangeError: a watched counter leaves its range; the stream stays where it was.
         """
         if tokens.shape != (self.batch,):
-            raise ReadoutError(f"a step takes tokens of shape ({self.batch},), not {tuple(tokens.shape)}; give one a row")
+            raise ReadoutError(f"a step takes tokens of shape ({self.batch},), not {tuple(tokens.shape)}; one per row")
         return self._read(self._runner._checked(tokens[:, None]))[:, 0]
 
     @torch.no_grad()
@@ -204,7 +208,7 @@ class Stream:
     def _read(self, ids: Tensor) -> Tensor:
         """Logits of some more tokens, at least one; ids of shape (batch, time)."""
         runner = self._runner
-        layout = Layout.of(*ids.shape, runner._past)
+        layout = Layout.of(len(ids), ids.shape[1], runner._past)
         residual = runner._embedding.index_select(1, layout.pack(ids))
         carries, values = [], []
         for block, carry in zip(runner._blocks, self._carries, strict=True):
@@ -232,7 +236,7 @@ class Stream:
         if worst is not None:
             step, at, watch, found = worst
             raise CounterRangeError(
-                f"counter {watch.name} reaches {found:.17g} after {self.tokens_read + step + 1} tokens of row {at}, "
+                f"{watch.name} reaches {found:.17g} after {self.tokens_read + step + 1} tokens of row {at}, "
                 f"but is exact only up to {watch.limit} in absolute value; use shorter words or a wider dtype"
             )
 
@@ -245,7 +249,6 @@ def _parameters(source: Any, dtype: torch.dtype | None) -> tuple[dict[str, Tenso
     elif getattr(getattr(source, "config", None), "model_type", None) == "mamba" and hasattr(source, "lm_head"):
         config = source.config.to_dict()
         tensors = {name: t.detach() for name, t in source.state_dict().items()}
-        tensors["lm_head.weight"] = source.lm_head.weight.detach()
     else:
         raise ReadoutError(
             f"the scan runner needs a transformers MambaForCausalLM or MambaWeights, not {type(source).__name__}; "
@@ -274,8 +277,8 @@ def _check_watch(watch: Watch, shapes: Sequence[torch.Size]) -> None:
     )
     if not exists:
         raise ReadoutError(
-            f"there is no state {watch.state} of channel {watch.channel} of block {watch.block} for counter "
-            f"{watch.name}; watch an entry that the model has"
+            f"there is no state {watch.state} of channel {watch.channel} of block {watch.block} to watch as "
+            f"{watch.name}; give an entry that the model has"
         )
     if not 0 <= watch.limit < 1 << 53:
-        raise ReadoutError(f"counter {watch.name} has limit {watch.limit}; give one from 0 to 2**53 - 1")
+        raise ReadoutError(f"{watch.name} has the limit {watch.limit}; give one from 0 to 2**53 - 1")

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ._cli_io import ArgumentError, facts_table, note
 from .automata.dfa import Dfa
+from .automata.languages import BoundedDyck, Language
 from .checkpoints import Checkpoint
 from .models.checkpoint import MANIFEST
 from .models.errors import CheckpointError
@@ -65,7 +66,7 @@ def _circuit(checkpoint: Checkpoint, manifest: Mapping[str, Any]) -> dict[str, A
         "directory": str(checkpoint.directory),
         "contract": checkpoint.readout.contract,
         "construction": str(manifest["construction"]),
-        "language": str(checkpoint.language).split(":", 1)[0],
+        "language": _kind(checkpoint.language),
         "alphabet": list(checkpoint.language.alphabet),
         "tokens": dict(manifest["tokens"]),
         "shape": {
@@ -82,6 +83,12 @@ def _circuit(checkpoint: Checkpoint, manifest: Mapping[str, Any]) -> dict[str, A
         ],
         "verdicts": {str(token): str(form) for token, form in labels["verdicts"].items()},
     }
+
+
+def _kind(language: Language) -> str:
+    if isinstance(language, Dfa):
+        return f"{language.n_states} states"
+    return language.name if isinstance(language, BoundedDyck) else f"{len(language.counters)} counters"
 
 
 def _channel_facts(labels: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from .automata.languages import Language
-    from .training import Bin, Trained
+    from .automata.suite import Bin
+    from .training import Trained
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -61,15 +62,11 @@ def train(
         quiet_transformers()
         if out is not None:
             check_place(out)  # now rather than after the training
-    (label, low, high), *later = subject.bins
     with clock("training", seconds) as progress:
         trained = train_model(
             subject.language,
             seconds=seconds,
-            shortest=low,
-            longest=high,
-            label=label,
-            later=later,
+            bins=subject.bins,
             seed=seed,
             settings=Settings(layers=layers, d_model=d_model),
             progress=progress,
@@ -103,21 +100,27 @@ class Subject:
     def over(self, shortest: int | None, longest: int | None) -> Subject:
         """With other lengths of training; of the later ranges those stay that begin behind them.
 
+        Where there are none, words up to twice and three times as long take their place.
+
         Raises:
             ArgumentError: the shortest word is longer than the longest.
         """
-        if shortest is None and longest is None:
+        if shortest is None and longest is None and len(self.bins) > 1:
             return self
-        low = self.bins[0][1] if shortest is None else shortest
-        high = self.bins[0][2] if longest is None else longest
+        from .automata.suite import Bin
+
+        first, *later = self.bins
+        high = first.longest if longest is None else longest
+        low = (first.shortest if first.ignore is None else high) if shortest is None else shortest
         if low > high:
             raise ArgumentError(f"no word has a length in {low}..{high}; give --shortest and --longest in order")
-        later = tuple(b for b in self.bins[1:] if b[1] > high)
-        return Subject(self.name, self.language, (_bin(low, high), *(later or lengths_from(low, high)[1:])))
+        later = [part for part in later if part.shortest > high or part.ignore is not None]
+        later = later or [Bin(i * max(1, high) + 1, (i + 1) * max(1, high)) for i in (1, 2)]
+        return Subject(self.name, self.language, (Bin(low, high, ignore=first.ignore), *later))
 
 
 def chosen(name: str | None, regex: str | None, alphabet: str | None) -> Subject:
-    """The language that the arguments name.
+    """The language that the arguments name; one of the suite with the published lengths.
 
     Raises:
         ArgumentError: none or both of a name and --regex, or an alphabet without --regex.
@@ -125,34 +128,20 @@ def chosen(name: str | None, regex: str | None, alphabet: str | None) -> Subject
     """
     if (name is None) == (regex is None):
         raise ArgumentError("give exactly one of LANG (a name of the suite or a JSON file) and --regex")
+    from .automata.suite import Bin, suite_language
+
+    usual = (Bin(1, 50),)
     if regex is not None:
-        return Subject(regex, read_language(None, regex, alphabet, budget_of(None, None)), lengths_from(1, 50))
+        return Subject(regex, read_language(None, regex, alphabet, budget_of(None, None)), usual)
     assert name is not None
     if alphabet is not None:
         raise ArgumentError("--alphabet goes with --regex; other languages bring their own")
     if name.endswith(".json") or Path(name).is_file():
         from .automata.languages import as_language
 
-        return Subject(Path(name).stem, as_language(Path(name)), lengths_from(1, 50))
-    return _of_suite(name)
-
-
-def _of_suite(name: str) -> Subject:
-    """A language of the suite, with the published lengths."""
-    from .suite_languages import suite_language
-
+        return Subject(Path(name).stem, as_language(Path(name)), usual)
     found = suite_language(name)
     return Subject(found.name, found.language, found.bins)
-
-
-def lengths_from(shortest: int, longest: int) -> tuple[Bin, ...]:
-    """Lengths of training, and up to twice and three times the longest."""
-    step = max(1, longest)
-    return _bin(shortest, longest), *(_bin(longest + i * step + 1, longest + (i + 1) * step) for i in (0, 1))
-
-
-def _bin(shortest: int, longest: int) -> Bin:
-    return f"{shortest}-{longest}", shortest, longest
 
 
 def seconds_of(text: str) -> float:
@@ -197,10 +186,11 @@ def clock(what: str, seconds: float) -> Iterator[Callable[[float, int, float], N
 def told(name: str, trained: Trained) -> str:
     """What was trained, in one line."""
     shape, last = trained.settings.shape(trained.language), trained.history[-1]
-    how = f"interrupted after {trained.seconds:.1f} s" if trained.interrupted else f"{trained.seconds:.1f} s"
+    blocks = "1 block" if shape.n_layers == 1 else f"{shape.n_layers} blocks"
+    early = " (interrupted)" if trained.interrupted else ""
     return (
-        f"{name}: {shape.n_layers} blocks, d_model {shape.d_model}, {trained.n_parameters:,} parameters, "
-        f"{trained.steps:,} steps in {how}, seed {trained.seed}, loss {last.loss:.4f}"
+        f"{name}: {blocks}, d_model {shape.d_model}, {trained.n_parameters:,} parameters, "
+        f"{trained.steps:,} steps in {trained.seconds:.1f} s{early}, seed {trained.seed}, loss {last.loss:.4f}"
     )
 
 
@@ -212,6 +202,6 @@ def accuracy_table(trained: Trained) -> Table:
     for heading in ("words", "strings right", "positions right"):
         table.add_column(heading, justify="right")
     for i, found in enumerate(trained.accuracy):
-        label = f"{found.label} (training)" if i == 0 else found.label
+        label = f"{found.bin.label} (training)" if i == 0 else found.bin.label
         table.add_row(label, f"{found.words:,}", f"{found.strings:.2f}%", f"{found.positions:.2f}%")
     return table

@@ -11,14 +11,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .automata.alphabet import BOS, EOS, PAD, Word
-from .automata.dfa import Dfa
 from .automata.errors import EmptyLanguageError
 from .automata.languages import Language, truth_of
-from .automata.sampling import UniformSampler
+from .automata.published_words import flip_flop_word
+from .automata.suite import Bin
+from .automata.suite_words import members_of
 from .compiler.tokens import token_ids, vocabulary_size
+from .models.run import batches
 
-Draw = Callable[[int, int, int, np.random.Generator], Sequence[Word]]
-"""Called with (count, shortest, longest, generator); gives so many members with lengths in that range."""
+TOKENS_AT_ONCE = 1 << 20
+
+Draw = Callable[[int, Bin, np.random.Generator], Sequence[Word]]
+"""Called with (count, range of lengths, generator); gives so many members with lengths in that range."""
+
+
+def sampler_of(language: Language) -> Draw:
+    """Members as the suite draws them: see ``suite_words`` and, for the flip-flop language, ``published_words``.
+
+    Calls of it raise :class:`EmptyLanguageError` where the language has no word of such a length.
+    """
+
+    def draw(count: int, part: Bin, rng: np.random.Generator) -> Sequence[Word]:
+        if part.ignore is None:
+            return members_of(language, count, part.shortest, part.longest, rng)
+        # The flip-flop language, with this share of ignore instructions.
+        if part.longest < 4 or part.longest % 2:
+            raise EmptyLanguageError(f"no flip-flop word has length {part.longest}; give an even one of at least 4")
+        return [flip_flop_word(rng, part.ignore, part.longest) for _ in range(count)]
+
+    return draw
 
 
 class Batch(NamedTuple):
@@ -48,13 +69,21 @@ class Examples:
     def __init__(self, language: Language, words: Sequence[Word]) -> None:
         if not words:
             raise EmptyLanguageError("there are no words to learn from; give a language and lengths that have some")
-        self.truth = truth_of(language)
-        self.codes, self.lengths = self.truth.encode(words)
+        truth = truth_of(language)
+        self._codes, self.lengths = truth.encode(words)
         tokens = token_ids(language.alphabet)
         self._special = tokens[PAD], tokens[BOS]
         self._symbols = np.array([tokens[s] for s in language.alphabet], dtype=np.int64)
         self._columns = np.array([*self._symbols, tokens[EOS]])
         self._vocabulary = vocabulary_size(language.alphabet)
+        # What may follow each prefix of each word, end to end; word i begins at row _starts[i].
+        self._starts = np.cumsum(self.lengths + 1) - self.lengths - 1
+        self._allowed = np.empty((int((self.lengths + 1).sum()), len(self._columns)), dtype=np.bool_)
+        for rows in batches(self.lengths, TOKENS_AT_ONCE):
+            here, longest = self.lengths[rows, None], int(self.lengths[rows].max(initial=0))
+            places = np.arange(longest + 1)
+            masks = truth.next_masks(self._codes[rows, :longest], self.lengths[rows])
+            self._allowed[(self._starts[rows, None] + places)[places <= here]] = masks[places <= here]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -80,28 +109,14 @@ class Examples:
 
     def batch(self, rows: NDArray[np.intp]) -> Batch:
         """These words as one batch."""
-        lengths = self.lengths[rows]
+        lengths = self.lengths[rows, None]
         longest = int(lengths.max(initial=0))
-        codes = self.codes[rows, :longest]
-        allowed = self.truth.next_masks(codes, lengths)
+        places = np.arange(longest + 1)
+        allowed = self._allowed[self._starts[rows, None] + np.minimum(places, lengths)]
         pad, bos = self._special
         ids = np.full((len(rows), longest + 1), bos, dtype=np.int64)
-        ids[:, 1:] = np.where(np.arange(longest) < lengths[:, None], self._symbols[codes], pad)
+        ids[:, 1:] = np.where(places[1:] <= lengths, self._symbols[self._codes[rows, :longest]], pad)
         targets = np.zeros((*ids.shape, self._vocabulary), dtype=np.float32)
         targets[..., self._columns] = allowed
-        inside = (np.arange(longest + 1) <= lengths[:, None]) & allowed.any(axis=-1)
+        inside = (places <= lengths) & allowed.any(axis=-1)
         return Batch(torch.from_numpy(ids), torch.from_numpy(targets), torch.from_numpy(inside.astype(np.float32)))
-
-
-def members_of(language: Language, count: int, shortest: int, longest: int, rng: np.random.Generator) -> list[Word]:
-    """Members whose lengths are uniform over those in the range that have words, each uniform among its length.
-
-    Raises:
-        EmptyLanguageError: no member has such a length.
-    """
-    assert isinstance(language, Dfa)
-    sampler = UniformSampler(language, longest)
-    lengths = [length for length in sampler.lengths() if length >= shortest]
-    if not lengths:
-        raise EmptyLanguageError(f"the language has no word of a length in {shortest}..{longest}; give other lengths")
-    return [sampler.word(lengths[int(i)], rng) for i in rng.integers(len(lengths), size=count)]

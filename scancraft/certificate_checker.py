@@ -4,7 +4,8 @@
 is right on every word. The proof is an invariant, and checking one is simpler than finding one: the list of events
 begins where the model begins, is closed under every letter that can come next, each listed step is the model's own
 (recomputed once), and every read-out has the right signs. If the scope is "every-implementation", each step is computed
-once more in integer arithmetic, with the obligations of ``docs/certificates.md``.
+once more in integer arithmetic, with the obligations of ``docs/certificates.md``. Certificates of counter languages and
+of bounded Dyck languages are checked by ``construction_checker``, which uses the parts below.
 
 Trusted: this file, ``transformers``' Mamba blocks, torch, numpy, safetensors and json. Nothing that is read is.
 """
@@ -16,6 +17,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -37,6 +39,8 @@ KEYS = {
     *("schema_version", "verdict", "claim", "method", "scope", "contract", "margin", "word", "dtype", "batch"),
     *("implementation", "readout", "language", "counts", "obligations", "sha256"),
 }
+CONSTRUCTIONS = ("counters", "slots")
+"""The methods of ``construction_checker``; their certificates have one more key, "limits"."""
 Format = tuple[int, int, int]
 FORMATS: dict[str, Format] = {"float32": (24, -126, 127), "bfloat16": (8, -126, 127), "float16": (11, -14, 15)}
 """Significant bits, and the least and greatest exponent of a normal number."""
@@ -127,6 +131,9 @@ def _check(directory: Path, done: _Done) -> str:
     content, manifest = _read_json(directory / "certificate.json"), _read_json(directory / "scancraft.json")
     _check_words(content)
     _need(content["sha256"].get("content") == _content_digest(content), "certificate.json: its own sha256 is another")
+    if content["method"] in CONSTRUCTIONS:  # that module builds on this one, so it is loaded here, when it is needed
+        module = import_module(f"{__package__}.construction_checker")
+        return str(module.check_construction(directory, content, manifest, done))
     language = _read_language(content["language"])
     digest = hashlib.sha256(json.dumps(language.value, separators=(",", ":")).encode()).hexdigest()
     _need(content["sha256"]["language"] == digest, "certificate.json: the sha256 of the language is another")
@@ -134,36 +141,13 @@ def _check(directory: Path, done: _Done) -> str:
     readout = content["readout"]
     _check_readout(readout, content["contract"], language, manifest)
 
-    machine = _Machine(_load_model(directory, getattr(torch, content["dtype"])), content["batch"])
-    weights = _tensors_digest(machine.model.state_dict())
-    _need(content["sha256"]["weights"] == weights, "model.safetensors: these are not the weights that were certified")
-    tokens = [*(readout["tokens"][s] for s in language.symbols), readout["bos"]]
-    _need(max(*tokens, readout["accept"]) < machine.model.config.vocab_size, "readout: a token is past the vocabulary")
-
-    tensors = _read_tensors(directory / "certificate.safetensors")
-    _need(content["sha256"]["evidence"] == _tensors_digest(tensors), "certificate.safetensors: its sha256 is another")
+    machine, embedded, arrays = _open(directory, content, language.symbols)
     stages = content["counts"]["stages"]
-    _check_shapes(tensors, stages)
-    arrays = {name: tensor.numpy() + 0 for name, tensor in tensors.items()}  # + 0 turns -0.0 into +0.0
-    graph = _first_graph(arrays, language, content["contract"] == "live-prefixes", machine.embed(tokens))
+    graph = _first_graph(arrays, language, content["contract"] == "live-prefixes", embedded)
     obligations = None
     if content["scope"] == "every-implementation":
         obligations = _Obligations(content["dtype"], machine.model)
-    counts = {"stages": stages, "events": 0, "transitions": 0, "own_states": 0}
-    end = 0
-    for i in range(stages):
-        first, last = arrays[f"stage{i}.blocks"].tolist()
-        _need(
-            first == end < last <= len(machine.blocks), f"stage {i}: blocks {first}..{last} do not follow block {end}"
-        )
-        end = last
-        _need(content["method"] == "whole model" or last == first + 1, f"stage {i} has several blocks: not the method")
-        graph, steps = _check_stage(i, i + 1 == stages, arrays, graph, language, machine, done)
-        if obligations is not None:
-            obligations.check_stage(i, machine, first, last, steps)
-        counts["events"] += len(arrays[f"stage{i}.events"])
-        counts["transitions"] += len(arrays[f"stage{i}.transitions"])
-        counts["own_states"] += len(arrays[f"stage{i}.states"])
+    graph, counts, end = _check_stages(content["method"], stages, arrays, graph, language, machine, done, obligations)
     _need(end == len(machine.blocks), f"the stages end at block {end}, the model at {len(machine.blocks)}")
     _need(content["method"] == "block by block" or stages == 1, 'method "whole model" with several stages')
     counts["readouts"] = len(graph.nodes)
@@ -181,6 +165,51 @@ def _check(directory: Path, done: _Done) -> str:
         obligations.check_head(vectors, scores, columns)
         obligations.compare(content["obligations"])
     return str(content["scope"])
+
+
+def _open(directory: Path, content: dict[str, Any], symbols: list[str]) -> tuple[_Machine, Any, dict[str, Any]]:
+    """The model, the embedding of each letter and of ``<bos>``, and the evidence, as far as digests and shapes go."""
+    machine = _Machine(_load_model(directory, getattr(torch, content["dtype"])), content["batch"])
+    weights = _tensors_digest(machine.model.state_dict())
+    _need(content["sha256"]["weights"] == weights, "model.safetensors: these are not the weights that were certified")
+    readout = content["readout"]
+    tokens = [*(readout["tokens"][s] for s in symbols), readout["bos"]]
+    _need(max(*tokens, readout["accept"]) < machine.model.config.vocab_size, "readout: a token is past the vocabulary")
+
+    tensors = _read_tensors(directory / "certificate.safetensors")
+    _need(content["sha256"]["evidence"] == _tensors_digest(tensors), "certificate.safetensors: its sha256 is another")
+    _check_shapes(tensors, content["counts"]["stages"])
+    arrays = {name: tensor.numpy() + 0 for name, tensor in tensors.items()}  # + 0 turns -0.0 into +0.0
+    return machine, machine.embed(tokens), arrays
+
+
+def _check_stages(
+    method: str,
+    stages: int,
+    arrays: dict[str, Any],
+    graph: _Graph,
+    language: _Language,
+    machine: _Machine,
+    done: _Done,
+    obligations: _Obligations | None,
+) -> tuple[_Graph, dict[str, int], int]:
+    """All stages in turn: the last one's output graph, what they list, and the block that they end at."""
+    counts = {"stages": stages, "events": 0, "transitions": 0, "own_states": 0}
+    end = 0
+    for i in range(stages):
+        first, last = arrays[f"stage{i}.blocks"].tolist()
+        _need(
+            first == end < last <= len(machine.blocks), f"stage {i}: blocks {first}..{last} do not follow block {end}"
+        )
+        end = last
+        _need(method == "whole model" or last == first + 1, f"stage {i} has several blocks: not the method")
+        graph, steps = _check_stage(i, i + 1 == stages, arrays, graph, language, machine, done)
+        if obligations is not None:
+            obligations.check_stage(i, machine, first, last, steps)
+        counts["events"] += len(arrays[f"stage{i}.events"])
+        counts["transitions"] += len(arrays[f"stage{i}.transitions"])
+        counts["own_states"] += len(arrays[f"stage{i}.states"])
+    return graph, counts, end
 
 
 # -- what the certificate says ------------------------------------------------------------------------------------
@@ -209,23 +238,27 @@ def _content_digest(content: dict[str, Any]) -> str:
 def _check_words(content: dict[str, Any]) -> None:
     """Everything in ``certificate.json`` that can be judged by itself."""
     _need(content.get("schema_version") == 1, f"schema_version is {content.get('schema_version')!r}, known is 1")
-    _need(set(content) == KEYS, f"certificate.json: missing or unknown keys {sorted(set(content) ^ KEYS)}")
+    construction = content.get("method") in CONSTRUCTIONS
+    keys = KEYS | {"limits"} if construction else KEYS
+    _need(set(content) == keys, f"certificate.json: missing or unknown keys {sorted(set(content) ^ keys)}")
     choices: dict[str, list[Any]] = {
         "verdict": ["certified"],
         "word": [None],
         "scope": ["step", "every-implementation"],
         "contract": ["all-words", "live-prefixes"],
-        "method": ["block by block", "whole model"],
+        "method": ["block by block", "whole model", *CONSTRUCTIONS],
         "dtype": list(FORMATS),
     }
     for key, known in choices.items():
         _need(content[key] in known, f"{key} {content[key]!r} is unknown; known: {known}")
     every = "prefix of every word" if content["contract"] == "all-words" else "live prefix"
-    claim = f"after every {every}, of any length, each token is allowed by the model iff the language allows it"
+    extent = "as long as no counter exceeds its limit" if content["method"] == "counters" else "of any length"
+    claim = f"after every {every}, {extent}, each token is allowed by the model iff the language allows it"
     _need(content["claim"] == claim, "claim: not the sentence that this certificate can support")
     batch = content["batch"]
     _need(type(batch) is int and 1 <= batch <= LARGEST_BATCH, f"batch is {batch!r}, not in 1..{LARGEST_BATCH}")
-    _need(type(content["counts"]["stages"]) is int and content["counts"]["stages"] > 0, "counts: no stage")
+    stages = content["counts"]["stages"]
+    _need(type(stages) is int and (stages > 0 or (construction and stages == 0)), "counts: no stage")
     named = content["implementation"]
     _need(named["model"] == "transformers.MambaForCausalLM", f"implementation: unknown model {named['model']!r}")
     if content["scope"] == "step":  # such a certificate speaks of one implementation, and we can run only this one
@@ -457,11 +490,13 @@ def _distinct(rows: Any, name: str, limits: tuple[int, ...] = ()) -> None:
         _need(not bad.any(), f"{name}: column {column} has a number outside 0..{limit - 1}")
 
 
-def _first_graph(arrays: dict[str, Any], language: _Language, live_only: bool, embedded: Any) -> _Graph:
-    nodes, inputs, bos = arrays["stage0.nodes"], arrays["inputs"], len(language.symbols)
-    _distinct(nodes, "stage0.nodes", (bos + 1, len(language.table), bos + 1))
-    _need((nodes[:, 0] == nodes[:, 2]).all(), "stage0.nodes: a node has another letter's vector")
-    _need(nodes[0].tolist() == [bos, 0, bos], "stage0.nodes: node 0 is not <bos> in the initial state")
+def _first_graph(
+    arrays: dict[str, Any], language: _Language, live_only: bool, embedded: Any, name: str = "stage0.nodes"
+) -> _Graph:
+    nodes, inputs, bos = arrays[name], arrays["inputs"], len(language.symbols)
+    _distinct(nodes, name, (bos + 1, len(language.table), bos + 1))
+    _need((nodes[:, 0] == nodes[:, 2]).all(), f"{name}: a node has another letter's vector")
+    _need(nodes[0].tolist() == [bos, 0, bos], f"{name}: node 0 is not <bos> in the initial state")
     used = np.unique(nodes[:, 0])
     _need(inputs.shape == embedded.shape, f"inputs: has shape {inputs.shape}, the embeddings {embedded.shape}")
     _need(np.array_equal(inputs[used], embedded[used]), "inputs: a row is not the model's embedding")
@@ -473,7 +508,7 @@ def _first_graph(arrays: dict[str, Any], language: _Language, live_only: bool, e
                 continue
             follower = number.get((letter, target))
             if follower is None:
-                _reject(f"stage0.nodes: nothing for letter {letter} after node {n}")
+                _reject(f"{name}: nothing for letter {letter} after node {n}")
             pairs.append(n * len(nodes) + follower)
     return _Graph(nodes, inputs, np.array(sorted(pairs), dtype=np.int64))
 
@@ -591,6 +626,15 @@ def _where(condition: Bools, chosen: _Dyadic) -> _Dyadic:
     return chosen.map(lambda a: np.where(condition, a, 0))
 
 
+class _Selected(NamedTuple):
+    """Of one step: x (rows, channels); where the gate is 1 (else it is 0) and writes (rows, channels, states); C."""
+
+    x: _Dyadic
+    held: Bools
+    write: _Dyadic
+    c: _Dyadic
+
+
 class _Obligations:
     """Computes steps in integers and verifies the obligations on the way; the first that fails is a rejection."""
 
@@ -621,7 +665,9 @@ class _Obligations:
         # A term of more than 2^24 quanta breaks the bound by itself; set aside, it cannot overflow the integers here.
         tame = zero | ((shift <= 24) & (np.abs(terms.odd) <= 1 << 24))
         scaled = np.where(tame, terms.odd, 0) << np.where(tame & ~zero, shift, 0)
-        size = np.add.reduceat(np.abs(scaled), starts, axis=1)
+        # Every partial sum, in any order, lies between the sums of the negative terms and of the positive ones.
+        signs = (np.maximum(scaled, 0), np.maximum(-scaled, 0))
+        size = np.maximum(*(np.add.reduceat(part, starts, axis=1) for part in signs))
         self.largest = max(self.largest, int(size.max(initial=0)))
         total = _normal(np.add.reduceat(scaled, starts, axis=1), quantum)
         good = np.logical_and.reduceat(tame, starts, axis=1) & (size <= 1 << 24)
@@ -657,8 +703,12 @@ class _Obligations:
         self.need("functions", vanishes | (values >= 64), f"{where}: {name}")
         return _where(values >= 64, x)
 
-    def norm(self, norm: Any, stream: _Dyadic, where: str) -> _Dyadic:
-        """RMSNorm as a power of two: 2^k equal squares, and the rest below half a unit in the last place of one."""
+    def scale(self, norm: Any, stream: _Dyadic, where: str, more: Any = 0.0) -> Ints:
+        """The exponent of the power of two that RMSNorm divides by, per row.
+
+        2^k equal squares carry the mean, and the rest is below half a unit in the last place of one. ``more`` bounds
+        what is still to be added to each entry.
+        """
         sizes, width = np.abs(stream.floats()), stream.odd.shape[1]
         top = sizes.max(axis=1, keepdims=True)
         big = sizes == top
@@ -667,25 +717,38 @@ class _Obligations:
         exp = np.where(big, stream.exp, -NOTHING).max(axis=1)
         twos = np.frexp(count)[1] - np.frexp(width)[1]
         with np.errstate(over="ignore"):
-            rest = np.where(big, 0.0, sizes**2).sum(axis=1) + float(norm.variance_epsilon) * width
-        good = (np.where(big, np.abs(stream.odd), 1) == 1).all(axis=1) & (count & (count - 1) == 0)
+            rest = np.where(big, 0.0, (sizes + more) ** 2).sum(axis=1) + float(norm.variance_epsilon) * width
+        good = (
+            ~(big & (more != 0)).any(axis=1)
+            & (np.where(big, np.abs(stream.odd), 1) == 1).all(axis=1)
+            & (count & (count - 1) == 0)
+        )
         good &= (width & (width - 1) == 0) & (twos % 2 == 0) & (rest <= np.ldexp(1.0, 2 * exp - 25))
         good &= (2 * exp + np.frexp(count)[1] <= 127) & (2 * exp + twos >= -126)
         self.need("rmsnorm", good, where)
-        normed = _Dyadic(stream.odd, np.where(stream.odd == 0, 0, stream.exp - (exp + twos // 2)[:, None]))
+        return np.asarray(exp + twos // 2)
+
+    def norm(self, norm: Any, stream: _Dyadic, where: str) -> _Dyadic:
+        """RMSNorm, where it multiplies by a power of two."""
+        exp = self.scale(norm, stream, where)
+        normed = _Dyadic(stream.odd, np.where(stream.odd == 0, 0, stream.exp - exp[:, None]))
         result = normed * _exact(norm.weight)
         self.need("sums", self.fits(stream) & self.fits(normed) & self.fits(result), f"{where}: rounding")
         return result
 
-    def block(self, block: Any, stream: _Dyadic, past: _Dyadic, ssm: _Dyadic, where: str) -> tuple[_Dyadic, ...]:
-        """One step of one block: the stream, the convolution's inputs and the SSM state afterwards."""
-        mixer = block.mixer
-        d, n, rank, rows = mixer.intermediate_size, mixer.ssm_state_size, mixer.time_step_rank, len(stream.odd)
-        one = _exact(np.ones((rows, 1)))
+    def project(self, block: Any, stream: _Dyadic, where: str) -> tuple[_Dyadic, _Dyadic]:
+        """The inputs of a block's convolution, and of its gate branch."""
+        d, one = block.mixer.intermediate_size, _exact(np.ones((len(stream.odd), 1)))
         normed = self.norm(block.norm, stream, f"{where} norm")
-        projected = self.linear([(mixer.in_proj.weight, normed), *_bias(mixer.in_proj, one)], f"{where} in_proj")
-        u, z = projected.map(lambda a: a[:, :d]), projected.map(lambda a: a[:, d:])
-        window = _join([past.map(lambda a: a[:, :, 1:]), u.map(lambda a: a[:, :, None])], 2)
+        parts = [(block.mixer.in_proj.weight, normed), *_bias(block.mixer.in_proj, one)]
+        projected = self.linear(parts, f"{where} in_proj")
+        return projected.map(lambda a: a[:, :d]), projected.map(lambda a: a[:, d:])
+
+    def select(self, block: Any, window: _Dyadic, where: str) -> _Selected:
+        """What a block computes from the convolution's window."""
+        mixer = block.mixer
+        d, n, rank, rows = mixer.intermediate_size, mixer.ssm_state_size, mixer.time_step_rank, len(window.odd)
+        one = _exact(np.ones((rows, 1)))
         taps = _array(mixer.conv1d.weight)[:, 0, :]
         spread = (np.eye(d)[:, :, None] * taps[None]).reshape(d, -1)
         flat = window.map(lambda a: a.reshape(rows, -1))
@@ -702,8 +765,8 @@ class _Obligations:
 
         with np.errstate(over="ignore"):
             rate = np.exp(_array(mixer.A_log))[None]
-        held = (delta.odd == 0) | (rate == 0)
         decay = delta.floats() * np.minimum(rate, 2.0**100)
+        held = (delta.odd == 0) | (rate == 0) | (decay <= 2.0**-30)  # 1 - exp(-2^-30) < 2^-25: it rounds to 1
         self.need("functions", np.broadcast_to(rate <= 2.0**100, decay.shape), f"{where} A_log: exp")
         self.need("functions", held | ((decay >= 1024) & (decay <= 2.0**120)), f"{where} gate: exp")
         b, wide = b.map(lambda a: a[:, None, :]), x.map(lambda a: a[:, :, None])
@@ -711,10 +774,20 @@ class _Obligations:
             self.need("sums", self.fits(product, ACCUMULATOR), f"{where} write")
         write = delta * b * wide
         self.need("sums", self.fits(write, ACCUMULATOR), f"{where} write")
+        return _Selected(x, held, write, c.map(lambda a: a[:, None, :]))
+
+    def block(self, block: Any, stream: _Dyadic, past: _Dyadic, ssm: _Dyadic, where: str) -> tuple[_Dyadic, ...]:
+        """One step of one block: the stream, the convolution's inputs and the SSM state afterwards."""
+        mixer = block.mixer
+        d, n, rows = mixer.intermediate_size, mixer.ssm_state_size, len(stream.odd)
+        one = _exact(np.ones((rows, 1)))
+        u, z = self.project(block, stream, where)
+        window = _join([past.map(lambda a: a[:, :, 1:]), u.map(lambda a: a[:, :, None])], 2)
+        x, held, write, c = self.select(block, window, where)
         self.need("gates", ~held | (write.odd == 0), f"{where}: a gate of 1 with a write")
         new = _Dyadic(np.where(held, ssm.odd, write.odd), np.where(held, ssm.exp, write.exp))
         self.need("sums", self.fits(new), f"{where} state")
-        seen, skip = new * c.map(lambda a: a[:, None, :]), x * _exact(mixer.D)
+        seen, skip = new * c, x * _exact(mixer.D)
         terms = _join([seen, skip.map(lambda a: a[:, :, None])], 2).map(lambda a: a.reshape(rows, -1))
         read, good = self.add(terms, np.arange(d) * (n + 1))
         self.need("sums", good, f"{where} read")

@@ -1,4 +1,5 @@
-"""The command line: ``scancraft compile``, ``check``, ``certify``, ``run``, ``generate``, ``explain``, ``decide``.
+"""The command line: ``scancraft compile``, ``check``, ``certify``, ``run``, ``generate``, ``explain``, ``decide``,
+``suite``, ``train``.
 
 Exit codes: 0 the claim holds, 1 a disagreement was found (``decide``: not star-free), 2 bad input or a language that
 cannot be compiled, 3 undecided within the budget. torch and transformers are imported by the commands that need them,
@@ -49,6 +50,9 @@ from ._cli_options import (
     Seed,
     Stage,
 )
+from ._cli_suite import EPILOG as SUITE_EPILOG
+from ._cli_suite import suite
+from ._cli_train import train
 from .automata.budget import Budget
 from .automata.errors import ScancraftError
 
@@ -416,6 +420,10 @@ def decide(
         typer.echo(str(witness))
     if witness is not None:
         raise typer.Exit(1)
+
+
+app.command(epilog=SUITE_EPILOG)(suite)
+app.command(epilog="Example: scancraft train D-12 --budget 60s -o out/trained")(train)
 
 
 def main() -> None:

@@ -15,30 +15,29 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ._training_data import Batch, Draw, Examples, members_of
-from ._training_forward import fast_logits
+from ._training_data import Batch, Draw, Examples, sampler_of
+from ._training_forward import fast_logits, logits_in_pieces
+from .accuracy import accuracy
 from .automata.alphabet import BOS, EOS, PAD, Word, is_spaced
 from .automata.errors import EmptyLanguageError, ScancraftError
 from .automata.languages import Language, language_to_json, truth_of
+from .automata.suite import Bin
 from .compiler.tokens import token_ids, vocabulary_size
 from .models._files import replace_directory, write_json
 from .models.mamba import MambaShape
 from .models.readout import Readout
-from .models.run import Model, batches, prefix_scores
+from .models.run import Model
 from .models.tokenizer import build_tokenizer, tokenizer_config
 
 RECORD = "training.json"
 SCHEMA_VERSION = 1
-
-Bin = tuple[str, int, int]
-"""A range of lengths with a name: (label, shortest, longest)."""
 
 Progress = Callable[[float, int, float], None]
 """Called after every step with (seconds so far, steps so far, loss of the batch)."""
@@ -47,23 +46,10 @@ MOMENTS = 10
 """How many times the held-out words are looked at while training, beside the start."""
 
 HELD_OUT = 64
-TOKENS_PER_TEST = 1 << 11
 
 
 class TrainingError(ScancraftError):
     """Settings that nothing can be trained with, or a training that diverged."""
-
-
-class Accuracy(NamedTuple):
-    """Shares in %.
-
-    Attributes:
-        strings: of words after all of whose prefixes the predicted set is right.
-        positions: of prefixes after which it is.
-    """
-
-    strings: float
-    positions: float
 
 
 @dataclass(frozen=True)
@@ -135,12 +121,20 @@ class Moment:
 class BinAccuracy:
     """Accuracy in % on fresh members of one range of lengths."""
 
-    label: str
-    shortest: int
-    longest: int
+    bin: Bin
     words: int
     strings: float
     positions: float
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        facts = {"words": self.words, "strings": self.strings, "positions": self.positions}
+        return _bin_json(self.bin) | facts
+
+
+def _bin_json(part: Bin) -> dict[str, object]:
+    facts: dict[str, object] = {"label": part.label, "shortest": part.shortest, "longest": part.longest}
+    return facts if part.ignore is None else facts | {"ignore": part.ignore}
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,9 +147,9 @@ class Trained:
         settings: how it was trained.
         seed: of the initial weights and the words. Equal seeds give equal ones; how many steps fit into the budget
             depends on the machine.
-        lengths: shortest and longest word of training.
+        bin: the lengths of training.
         budget: seconds that were allowed.
-        seconds: wall-clock seconds of training, looks at the held-out words included.
+        seconds: wall-clock seconds of training, without the looks at the held-out words.
         steps: steps of the optimiser.
         history: accuracy on held-out words, from the start to the end.
         accuracy: on the bins, the training lengths first; empty after an interruption.
@@ -166,7 +160,7 @@ class Trained:
     model: Any
     settings: Settings
     seed: int
-    lengths: tuple[int, int]
+    bin: Bin
     budget: float
     seconds: float
     steps: int
@@ -196,10 +190,10 @@ class Trained:
             "seconds": round(self.seconds, 3),
             "steps": self.steps,
             "interrupted": self.interrupted,
-            "lengths": list(self.lengths),
+            "bin": _bin_json(self.bin),
             "settings": asdict(self.settings),
             "sizes": asdict(shape) | {"parameters": self.n_parameters},
-            "accuracy": [asdict(b) for b in self.accuracy],
+            "accuracy": [b.as_json() for b in self.accuracy],
             "history": [asdict(moment) for moment in self.history],
             "tokens": token_ids(self.language.alphabet),
             "versions": {"torch": torch.__version__, "transformers": transformers_version},
@@ -239,10 +233,7 @@ def train(
     language: Language,
     *,
     seconds: float,
-    shortest: int = 1,
-    longest: int = 50,
-    label: str | None = None,
-    later: Sequence[Bin] = (),
+    bins: Sequence[Bin] = (Bin(1, 50),),
     seed: int = 0,
     settings: Settings = Settings(),
     max_steps: int | None = None,
@@ -255,48 +246,46 @@ def train(
 
     Args:
         language: what to learn.
-        seconds: wall-clock budget of the training (drawing the words and the last test come on top).
-        shortest, longest: lengths of the training words.
-        label: what to call this range of lengths; by default "shortest-longest".
-        later: further ranges of lengths to test on; those without words are left out.
+        seconds: wall-clock budget of the training (drawing the words and all tests come on top).
+        bins: ranges of lengths: that of training, then others to test on (those without words are left out).
         seed: of the initial weights and of all words.
         settings: sizes of the model and of the training set, and the optimiser's numbers.
         max_steps: stop after so many steps; the schedule then follows the steps, and equal seeds give equal weights.
         test_words: members to test on per range of lengths.
-        draw: where words come from; by default ``suite_words.members_of``.
+        draw: where words come from; by default members as the suite draws them.
         progress: called after every step.
         keep_interrupted: on Ctrl-C, return what was learned so far, untested, instead of raising.
 
     Raises:
-        TrainingError: no time, no steps, impossible lengths, or the loss became infinite.
-        EmptyLanguageError: the language has no words of some of the lengths.
+        TrainingError: no time, no steps, no or impossible lengths, or the loss became infinite.
+        EmptyLanguageError: the language has no word to train on.
     """
     if not 0 < seconds < math.inf:
         raise TrainingError(f"the budget is {seconds} seconds; give a number above 0")
     if max_steps is not None and max_steps < 1:
         raise TrainingError(f"max_steps is {max_steps}; give at least 1")
-    if not 0 <= shortest <= longest:
-        raise TrainingError(f"no word has a length in {shortest}..{longest}; give 0 <= shortest <= longest")
-    draw = partial(members_of, language) if draw is None else draw
+    if not bins or not all(0 <= b.shortest <= b.longest for b in bins):
+        raise TrainingError("give at least one range of lengths, each with 0 <= shortest <= longest")
+    draw = sampler_of(language) if draw is None else draw
     data_rng, held_rng, order_rng, test_rng = np.random.default_rng(seed).spawn(4)
-    examples = Examples(language, draw(settings.words, shortest, longest, data_rng))
-    held_out = draw(HELD_OUT, shortest, longest, held_rng)
-    tests = [((label or f"{shortest}-{longest}", shortest, longest), draw(test_words, shortest, longest, test_rng))]
-    for later_bin in later:
+    examples = Examples(language, draw(settings.words, bins[0], data_rng))
+    held_out = draw(HELD_OUT, bins[0], held_rng)
+    tests = []
+    for part in bins:
         with suppress(EmptyLanguageError):
-            tests.append((later_bin, draw(test_words, later_bin[1], later_bin[2], test_rng)))
+            tests.append((part, draw(test_words, part, test_rng)))
     run = _Run(language, _fresh_model(settings.shape(language), seed), examples, held_out)
     found: list[BinAccuracy] = []
     with _one_thread():
         interrupted = run.go(settings, seconds, max_steps, order_rng, progress, keep_interrupted)
         if not interrupted:
-            found += [BinAccuracy(*b, len(words), *evaluate(run.quick, language, words)) for b, words in tests]
+            found += [BinAccuracy(part, len(words), *evaluate(run.quick, language, words)) for part, words in tests]
     return Trained(
         language,
         run.model,
         settings,
         seed,
-        (shortest, longest),
+        bins[0],
         seconds,
         run.seconds,
         run.steps,
@@ -306,16 +295,19 @@ def train(
     )
 
 
-def evaluate(model: Model, language: Language, words: Sequence[Word], readout: Readout | None = None) -> Accuracy:
-    """How often a model predicts the right set of next tokens on words of a language.
+def evaluate(
+    model: Model, language: Language, words: Sequence[Word], readout: Readout | None = None
+) -> tuple[float, float]:
+    """How often a model predicts the right set of next tokens: strings right and positions right, in %.
 
-    Prefixes that nothing completes are not compared; members of the language have none.
+    A string is right iff every prefix of it is. Prefixes that nothing completes are compared only if the readout's
+    contract covers them; members of the language have none.
 
     Args:
         model: anything that the readout understands.
         language: the truth.
         words: to test on.
-        readout: how the model is bound to the language; by default as in the checkpoints of this package.
+        readout: how the model is bound to the language; by default as in :attr:`Trained.readout`.
 
     Raises:
         EmptyLanguageError: there are no words.
@@ -323,21 +315,8 @@ def evaluate(model: Model, language: Language, words: Sequence[Word], readout: R
     """
     if not words:
         raise EmptyLanguageError("there are no words to test on; give a language and lengths that have some")
-    readout = _readout(language) if readout is None else readout
-    readout.check_alphabet(language.alphabet)
-    truth = truth_of(language)
-    codes, lengths = truth.encode(words)
-    strings = positions = compared = 0
-    for rows in batches(lengths, TOKENS_PER_TEST):
-        some = codes[rows, : int(lengths[rows].max(initial=0))]
-        scores = prefix_scores(model, readout, some, lengths[rows], language.alphabet)
-        right = truth.next_masks(some, lengths[rows])
-        inside = (np.arange(right.shape[1]) <= lengths[rows, None]) & right.any(axis=-1)
-        wrong = ((scores > readout.threshold).numpy() != right).any(axis=-1) & inside
-        strings += int((~wrong.any(axis=1)).sum())
-        positions += int(inside.sum() - wrong.sum())
-        compared += int(inside.sum())
-    return Accuracy(100 * strings / len(words), 100 * positions / max(1, compared))
+    found = accuracy(model, truth_of(language), _readout(language) if readout is None else readout, words)
+    return found.strings, found.prefixes
 
 
 def _readout(language: Language) -> Readout:
@@ -376,7 +355,7 @@ class _Run:
 
     def __init__(self, language: Language, model: Any, examples: Examples, held_out: Sequence[Word]) -> None:
         self.language, self.model, self.examples, self.held_out = language, model, examples, held_out
-        self.quick = partial(fast_logits, model)
+        self.quick = partial(logits_in_pieces, model)
         self.steps, self.seconds = 0, 0.0
         self.history: list[Moment] = []
 
@@ -404,7 +383,9 @@ class _Run:
                 if done >= 1 or self.seconds >= seconds:
                     break
                 if done >= len(self.history) / MOMENTS:
+                    before = time.perf_counter()
                     self.look(batch)
+                    started += time.perf_counter() - before
                 for group in optimiser.param_groups:
                     group["lr"] = settings.rate(done)
                 loss = self.step(optimiser, next(stream), settings.clip)
@@ -421,9 +402,11 @@ class _Run:
     def step(self, optimiser: torch.optim.Optimizer, batch: Batch, clip: float) -> float:
         """One step of the optimiser; returns the loss before it."""
         optimiser.zero_grad()
-        loss = _loss(self.quick(batch.ids), batch)
+        loss = _loss(fast_logits(self.model, batch.ids), batch)
         if not torch.isfinite(loss):
-            raise TrainingError(f"the loss is {float(loss)} after {self.steps} steps; give a smaller learning rate")
+            raise TrainingError(
+                f"the loss is {float(loss.detach())} after {self.steps} steps; give a smaller learning rate"
+            )
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
         optimiser.step()
@@ -432,8 +415,7 @@ class _Run:
 
     def look(self, batch: Batch) -> None:
         """Add a moment to the history."""
-        with torch.inference_mode():
-            loss = float(_loss(self.quick(batch.ids), batch))
+        loss = float(_loss(self.quick(batch.ids), batch))
         now = evaluate(self.quick, self.language, self.held_out)
         self.history.append(Moment(round(self.seconds, 3), self.steps, loss, *now))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ from typer.testing import CliRunner, Result
 import scancraft
 from scancraft import _cli_train
 from scancraft._cli_io import ArgumentError
-from scancraft._cli_train import Subject, lengths_from, seconds_of
+from scancraft._cli_train import Subject, seconds_of
 from scancraft._training_data import Examples
 from scancraft._training_forward import fast_logits, selective_scan
-from scancraft.automata.errors import EmptyLanguageError, ScancraftError
+from scancraft.automata.errors import EmptyLanguageError
 from scancraft.automata.families import d_n, one_divider, zero_then_twos
 from scancraft.automata.languages import language_from_json
 from scancraft.automata.sampling import mixture
+from scancraft.automata.suite import Bin
 from scancraft.checking import compare
 from scancraft.cli import app as main_app
 from scancraft.compiled import compile as compile_language
@@ -39,19 +40,24 @@ TINY = Settings(d_model=8, layers=1, words=50)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def quiet() -> None:
+def quiet() -> Iterator[None]:
+    """No advice from transformers; one thread, since on a busy machine several wait for each other."""
     logging.set_verbosity_error()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
 def easy() -> Trained:
     """Five seconds on {0,1,2}*02*."""
-    return train(EASY, seconds=5, longest=30, later=[("31-60", 31, 60)], settings=Settings(words=2000), seed=1)
+    return train(EASY, seconds=5, bins=[Bin(1, 30), Bin(31, 60)], settings=Settings(words=2000), seed=1)
 
 
 @pytest.fixture(scope="module")
 def tiny() -> Trained:
-    return train(EASY, seconds=60, max_steps=3, longest=9, settings=TINY, test_words=20)
+    return train(EASY, seconds=60, max_steps=3, bins=[Bin(1, 9)], settings=TINY, test_words=20)
 
 
 # -- the forward pass ------------------------------------------------------------------------------------------------
@@ -78,7 +84,7 @@ def test_the_scan_and_its_gradient_are_right(time: int) -> None:
 @pytest.mark.parametrize(("layers", "d_model"), [(2, 32), (1, 8), (3, 20)])
 def test_the_forward_pass_is_that_of_transformers(layers: int, d_model: int) -> None:
     settings = Settings(layers=layers, d_model=d_model, words=20)
-    model = train(d_n(2), seconds=60, max_steps=1, longest=20, settings=settings, test_words=1).model
+    model = train(d_n(2), seconds=60, max_steps=1, bins=[Bin(1, 20)], settings=settings, test_words=1).model
     ids = torch.randint(0, 8, (5, 40), generator=torch.Generator().manual_seed(0))
     found = []
     for logits in (fast_logits(model, ids), model(ids, use_cache=False).logits):
@@ -146,7 +152,7 @@ def test_five_seconds_teach_an_easy_language(easy: Trained) -> None:
     assert easy.accuracy[0].positions > 95
     assert end.loss < start.loss / 10
     assert [m.step for m in easy.history] == sorted({m.step for m in easy.history})
-    assert [(b.label, b.shortest, b.longest) for b in easy.accuracy] == [("1-30", 1, 30), ("31-60", 31, 60)]
+    assert [b.bin for b in easy.accuracy] == [Bin(1, 30), Bin(31, 60)]
     assert 5 <= easy.seconds < 8
     assert easy.steps == end.step > 20
     assert not easy.interrupted
@@ -160,7 +166,7 @@ def same(one: Trained, other: Trained) -> bool:
 
 def test_equal_seeds_give_equal_weights(tiny: Trained) -> None:
     before = torch.random.get_rng_state()
-    kwargs: dict[str, Any] = {"seconds": 60, "max_steps": 3, "longest": 9, "settings": TINY, "test_words": 20}
+    kwargs: dict[str, Any] = {"seconds": 60, "max_steps": 3, "bins": [Bin(1, 9)], "settings": TINY, "test_words": 20}
     again, different = train(EASY, **kwargs), train(EASY, **kwargs, seed=1)
     assert torch.equal(before, torch.random.get_rng_state())
     assert again.steps == tiny.steps == 3
@@ -172,23 +178,24 @@ def test_equal_seeds_give_equal_weights(tiny: Trained) -> None:
 def test_words_can_be_brought_along() -> None:
     asked = []
 
-    def draw(count: int, shortest: int, longest: int, rng: np.random.Generator) -> Sequence[str]:
-        asked.append((count, shortest, longest))
-        return ["0" * int(rng.integers(shortest, longest + 1)) for _ in range(count)]
+    def draw(count: int, part: Bin, rng: np.random.Generator) -> Sequence[str]:
+        asked.append((count, part))
+        return ["0" * int(rng.integers(part.shortest, part.longest + 1)) for _ in range(count)]
 
-    later = [("long", 9, 12)]
-    done = train(EASY, seconds=60, max_steps=1, longest=5, settings=TINY, draw=draw, test_words=7, later=later)
-    assert asked == [(50, 1, 5), (64, 1, 5), (7, 1, 5), (7, 9, 12)]
-    assert [(b.label, b.words) for b in done.accuracy] == [("1-5", 7), ("long", 7)]
+    short, long = Bin(1, 5), Bin(9, 12)
+    done = train(EASY, seconds=60, max_steps=1, bins=[short, long], settings=TINY, draw=draw, test_words=7)
+    assert asked == [(50, short), (64, short), (7, short), (7, long)]
+    assert [(b.bin, b.words) for b in done.accuracy] == [(short, 7), (long, 7)]
 
 
 def test_progress_and_threads() -> None:
     calls: list[tuple[float, int, float]] = []
-    threads = torch.get_num_threads()
-    train(EASY, seconds=60, max_steps=4, longest=5, settings=TINY, test_words=1, progress=lambda *c: calls.append(c))
+    torch.set_num_threads(2)
+    train(EASY, seconds=60, max_steps=4, settings=TINY, test_words=1, progress=lambda *c: calls.append(c))
     assert [steps for _, steps, _ in calls] == [1, 2, 3, 4]
     assert all(math.isfinite(loss) for _, _, loss in calls)
-    assert torch.get_num_threads() == threads
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
 
 
 def stop_at(step: int) -> Any:
@@ -200,7 +207,7 @@ def stop_at(step: int) -> Any:
 
 
 def test_an_interruption_is_passed_on_unless_the_model_is_wanted() -> None:
-    kwargs: dict[str, Any] = {"seconds": 60, "longest": 9, "settings": TINY, "progress": stop_at(2)}
+    kwargs: dict[str, Any] = {"seconds": 60, "bins": [Bin(1, 9)], "settings": TINY, "progress": stop_at(2)}
     with pytest.raises(KeyboardInterrupt):
         train(EASY, **kwargs)
     kept = train(EASY, **kwargs, keep_interrupted=True)
@@ -212,8 +219,8 @@ def test_an_interruption_is_passed_on_unless_the_model_is_wanted() -> None:
 
 def test_a_later_range_without_words_is_left_out() -> None:
     finite = scancraft.parse_regex("ab|abab")
-    done = train(finite, seconds=60, max_steps=1, longest=5, later=[("6-9", 6, 9)], settings=TINY, test_words=5)
-    assert [b.label for b in done.accuracy] == ["1-5"]
+    done = train(finite, seconds=60, max_steps=1, bins=[Bin(1, 5), Bin(6, 9)], settings=TINY, test_words=5)
+    assert [b.bin for b in done.accuracy] == [Bin(1, 5)]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +229,8 @@ def test_a_later_range_without_words_is_left_out() -> None:
         ({"seconds": 0}, "budget is 0 seconds"),
         ({"seconds": math.nan}, "budget is nan"),
         ({"max_steps": 0}, "max_steps is 0"),
-        ({"shortest": 9, "longest": 3}, "no word has a length in 9..3"),
+        ({"bins": [Bin(9, 3)]}, "0 <= shortest <= longest"),
+        ({"bins": []}, "at least one range"),
     ],
 )
 def test_impossible_settings_are_refused(kwargs: dict[str, Any], message: str) -> None:
@@ -240,12 +248,12 @@ def test_impossible_numbers_are_refused() -> None:
 
 def test_a_diverging_training_is_reported() -> None:
     with pytest.raises(TrainingError, match="smaller learning rate"):
-        train(EASY, seconds=30, longest=9, settings=Settings(d_model=8, words=50, learning_rate=1e30))
+        train(EASY, seconds=30, bins=[Bin(1, 9)], settings=Settings(d_model=8, words=50, learning_rate=1e30))
 
 
 def test_a_language_without_words_cannot_be_learned() -> None:
     with pytest.raises(EmptyLanguageError):
-        train(scancraft.parse_regex("ab"), seconds=1, shortest=5, longest=9, settings=TINY)
+        train(scancraft.parse_regex("ab"), seconds=1, bins=[Bin(5, 9)], settings=TINY)
 
 
 def test_the_rate_rises_and_falls() -> None:
@@ -273,10 +281,10 @@ def test_measuring_agrees_with_checking(tiny: Trained, easy: Trained) -> None:
     for trained in (tiny, easy):
         for model in (trained.model, lambda ids, m=trained.model: fast_logits(m, ids)):
             report = compare(model, EASY, trained.readout, words)
-            found = evaluate(model, EASY, words)
-            assert found.positions == pytest.approx(100 * (1 - report.wrong / report.prefixes))
+            strings, positions = evaluate(model, EASY, words)
+            assert positions == pytest.approx(100 * (1 - report.wrong / report.prefixes))
         each = [compare(trained.model, EASY, trained.readout, [word]).agrees for word in words]
-        assert found.strings == pytest.approx(100 * sum(each) / len(words))
+        assert strings == pytest.approx(100 * sum(each) / len(words))
 
 
 def test_measuring_refuses_what_it_cannot_compare(tiny: Trained) -> None:
@@ -354,12 +362,16 @@ def test_the_command_prints_a_table_and_writes(app: typer.Typer, tmp_path: Path)
     result = invoke(app, "--regex", "(ab)*", *FAST, "--out", tmp_path / "it")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("(ab)*: 1 blocks, d_model 8, ")
+    assert lines[0].startswith("(ab)*: 1 block, d_model 8, ")
     assert lines[1].split() == ["lengths", "words", "strings", "right", "positions", "right"]
     assert [line.split()[0] for line in lines[2:5]] == ["1-9", "10-18", "19-27"]
     assert lines[5] == f"written to {tmp_path / 'it'}"
     assert result.stderr == ""
-    assert json.loads((tmp_path / "it" / "training.json").read_text())["lengths"] == [1, 9]
+    assert json.loads((tmp_path / "it" / "training.json").read_text())["bin"] == {
+        "label": "1-9",
+        "shortest": 1,
+        "longest": 9,
+    }
 
 
 def test_the_command_prints_json(app: typer.Typer, tmp_path: Path) -> None:
@@ -384,7 +396,7 @@ def test_the_command_prints_json(app: typer.Typer, tmp_path: Path) -> None:
         (("nowhere.json",), "cannot be read"),
         (("--regex", "a*", "--budget", "soon"), "--budget 'soon' is no time"),
         (("--regex", "a*", "--shortest", 9, "--longest", 3), "no word has a length in 9..3"),
-        (("--regex", "~(~[])&[]", "--budget", "1"), "no word"),
+        (("--regex", "aa", "--shortest", 3, "--budget", "1"), "no word"),
     ],
 )
 def test_bad_arguments(app: typer.Typer, args: tuple[object, ...], message: str) -> None:
@@ -429,11 +441,38 @@ def test_what_is_no_time(text: str) -> None:
 
 
 def test_other_lengths_keep_the_later_ranges_behind_them() -> None:
-    bins = (("train", 2, 50), ("51-100", 51, 100), ("101-150", 101, 150))
+    bins = (Bin(2, 50, (99, 100)), Bin(51, 100), Bin(101, 150))
     subject = Subject("D-2", d_n(2), bins)
     assert subject.over(None, None) is subject
-    assert subject.over(None, 60).bins == (("2-60", 2, 60), bins[2])
-    assert subject.over(4, None).bins == (("4-50", 4, 50), *bins[1:])
-    assert subject.over(None, 200).bins == (("2-200", 2, 200), *lengths_from(2, 200)[1:])
-    with pytest.raises(ScancraftError, match=r"60\.\.50"):
+    assert subject.over(None, 60).bins == (Bin(2, 60), bins[2])
+    assert subject.over(4, None).bins == (Bin(4, 50), *bins[1:])
+    assert subject.over(None, 200).bins == (Bin(2, 200), Bin(201, 400), Bin(401, 600))
+    assert Subject("mine", d_n(2), (Bin(1, 50),)).over(None, None).bins == (Bin(1, 50), Bin(51, 100), Bin(101, 150))
+    with pytest.raises(ArgumentError, match=r"60\.\.50"):
         subject.over(60, None)
+
+
+def test_the_flip_flop_language_has_lengths_of_its_own() -> None:
+    subject = _cli_train.chosen("flip-flop", None, None)
+    assert subject.name == "Flip-flop"
+    training, sparse, dense = subject.over(None, 20).bins
+    assert training == Bin(20, 20, ignore=training.ignore)
+    assert (training.ignore, sparse.ignore, dense.ignore) == (0.8, 0.98, 0.1)
+    done = train(subject.language, seconds=60, max_steps=1, bins=[training], settings=TINY, test_words=3)
+    with pytest.raises(EmptyLanguageError, match="even one"):
+        train(subject.language, seconds=60, bins=subject.over(None, 21).bins)
+    assert done.as_json()["bin"] == {"label": "20, ignore 0.8", "shortest": 20, "longest": 20, "ignore": 0.8}
+
+
+@pytest.mark.parametrize("name", ["Tomita-3", "Dyck-1", "Dyck_{8,5}", "a^n b^n c^n"])
+def test_languages_of_every_kind_can_be_trained_on(name: str) -> None:
+    subject = _cli_train.chosen(name, None, None).over(None, 12)
+    done = train(subject.language, seconds=60, max_steps=1, bins=subject.bins[:1], settings=TINY, test_words=3)
+    assert done.bin.longest == 12
+    assert done.accuracy[0].words == 3
+
+
+def test_names_that_the_suite_lacks(app: typer.Typer) -> None:
+    result = invoke(app, "D-13")
+    assert result.exit_code == 2
+    assert "no language of the suite is called 'D-13'" in result.stderr
