@@ -11,7 +11,7 @@ sum_i k^i 256^(g-1-i) have their combined code in the top byte, without a carry 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -128,7 +128,7 @@ class Acceptor:
         k = len(self.alphabet)
         plain = all(issubclass(kind, str) for kind in set(map(type, words)))
         if not plain or any(len(symbol) > 1 for symbol in self.alphabet):
-            letters = (self._letter.get(symbol, k) for symbol in chain.from_iterable(words))
+            letters = map(self._letter.get, chain.from_iterable(words), repeat(k))
             return np.fromiter(letters, dtype=self._code_type, count=total)
         text = "".join(words)  # type: ignore[arg-type]
         if text.isascii() and self._code_type.itemsize == 1:

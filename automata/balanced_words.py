@@ -29,7 +29,7 @@ def generator_of(rng: Rng) -> np.random.Generator:
 def spell(alphabet: Sequence[str], codes: Ints) -> Symbols:
     """The word of these letter numbers."""
     table = np.empty(len(alphabet), dtype=object)
-    table[:] = alphabet
+    table[:] = list(alphabet)
     return tuple(table[codes].tolist())
 
 
@@ -83,7 +83,7 @@ def expression(weights: Sequence[float], length: int, generator: np.random.Gener
 
 @lru_cache(maxsize=4096)
 def tilted(weights: tuple[float, ...], mean: float) -> Floats:
-    """The law in proportion to ``weights[a] * t^a`` whose mean is ``mean``, below the greatest a. By bisection; kept."""
+    """The law in proportion to ``weights[a] * t^a`` with this mean, which is below the greatest a. By bisection."""
     base, arities = np.asarray(weights, dtype=np.float64), np.arange(len(weights))
     law: Floats = (arities == 0).astype(np.float64)
     if mean == 0:

@@ -1,7 +1,8 @@
 """Random words of counter languages: uniform of a length where that is possible, completed walks where it is not.
 
 The families of the suite have their own samplers, linear in the length; they are recognised whatever their symbols,
-states and counters are called. Any other machine is counted exactly within a budget, and past it walked at random.
+states and counters are called. Any other machine is counted exactly within a budget, and past it walked at random
+(``counter_walks``).
 """
 
 from __future__ import annotations
@@ -9,25 +10,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from operator import add
 from typing import Protocol
 
 import numpy as np
 
 from .alphabet import EOS
 from .balanced_words import expression, generator_of, interleaving, spell
-from .budget import DEFAULT_BUDGET, Budget, Meter
+from .budget import DEFAULT_BUDGET, Budget
 from .counter_families import ARITIES, boolean, equal_blocks, shuffle
+from .counter_walks import endless_walk
 from .counters import Configuration, CounterMachine
-from .errors import BudgetExceededError, CounterLanguageError, EmptyLanguageError
+from .errors import BudgetExceededError, EmptyLanguageError
 from .sampling import Rng, Symbols, _below
-from .trim import Edge, Node, _weights, abstract_graph
 
 MOST_KINDS = 10
 """Shuffles of more kinds are not recognised: building one for comparison takes 2^kinds steps."""
-
-TRIES = 1000
-"""Walks before a walker gives up on a range of lengths."""
 
 
 class LengthSampler(Protocol):
@@ -60,6 +57,16 @@ class ShuffleWords:
         _require(length, self.lengths(length, length))
         return spell(self.alphabet, interleaving(len(self.alphabet) // 2, length // 2, generator_of(rng)))
 
+    def live_word(self, length: int, rng: Rng) -> Symbols:
+        """A random walk: all letters that are allowed are equally likely. O(kinds * length)."""
+        depths, word = [0] * (len(self.alphabet) // 2), []
+        for u in generator_of(rng).random(length).tolist():
+            letters = [*range(0, len(self.alphabet), 2), *[2 * kind + 1 for kind, depth in enumerate(depths) if depth]]
+            letter = letters[int(u * len(letters))]
+            depths[letter // 2] += 1 - 2 * (letter % 2)
+            word.append(self.alphabet[letter])
+        return tuple(word)
+
 
 @dataclass(frozen=True)
 class ExpressionWords:
@@ -75,6 +82,16 @@ class ExpressionWords:
         """Uniformly; see :func:`expression`. O(length) expected."""
         _require(length, self.lengths(length, length))
         return prefix_expression(self.alphabet, [2.0, *[1.0] * (len(self.alphabet) - 2)], length, generator_of(rng))
+
+    def live_word(self, length: int, rng: Rng) -> Symbols:
+        """A random walk: all letters are equally likely, but those that would end the word too early. O(length)."""
+        due, word = 1, []
+        for rest, u in zip(range(length - 1, -1, -1), generator_of(rng).random(length).tolist(), strict=True):
+            first = 2 if due == 1 and rest else 0
+            letter = first + int(u * (len(self.alphabet) - first))
+            due += max(letter - 1, 0) - 1
+            word.append(self.alphabet[letter])
+        return tuple(word)
 
 
 @dataclass(frozen=True)
@@ -259,126 +276,7 @@ class CountedWords:
         return tuple(word)
 
 
-# -- walks -------------------------------------------------------------------------------------------------------------
-
-
-Move = tuple[str, str, tuple[int, ...]]
-"""A symbol that is allowed, the state it leads to, and what it adds to each counter."""
-
-
-class CompletedWalks:
-    """Members of any counter language, by walks that never lose sight of acceptance. Not uniform.
-
-    The proof that the machine is trim (``automata.trim``) yields a number for each configuration: how many letters a
-    certain strategy needs at most to have the word accepted. A walk towards a target length takes all letters that
-    leave this number within the letters to come with the same probability, until no letter is left or no choice. It
-    ends in an accepting configuration: of a word of the target length, or a shorter one where the walk met a
-    configuration from which no word of the rest is in sight. Where the number is far from what is needed, words
-    end in a long completion. O(length * letters) a walk.
-
-    Raises:
-        CounterLanguageError: the proof is not found again.
-    """
-
-    def __init__(self, machine: CounterMachine, budget: Budget = DEFAULT_BUDGET) -> None:
-        self.machine = machine
-        graph = abstract_graph(machine, budget)
-        self._accepting = {
-            n for n in graph if n[0] in machine.accepting and machine.holds(machine.accepting[n[0]], n[1])
-        }
-        self._weights, self._ranks = _strategy(graph, self._accepting, budget.meter("ranks of configurations"))
-        self._moves = {node: _moves(machine, node, row) for node, row in graph.items()}
-
-    def distance(self, configuration: Configuration) -> int:
-        """How many letters the strategy needs at most from here; 0 where the word may end."""
-        state, values = configuration
-        node = state, _signs(values)
-        if node in self._accepting:
-            return 0
-        return self._ranks[node] + sum(w * abs(v) for w, v in zip(self._weights, values, strict=True))
-
-    def walk(self, target: int, rng: Rng) -> Symbols | None:
-        """A member of at most the target length; None if the strategy may need more letters than that."""
-        configuration, word = self.machine.start, list[str]()
-        if self.distance(configuration) > target:
-            return None
-        for rest, u in zip(range(target - 1, -1, -1), generator_of(rng).random(target).tolist(), strict=True):
-            options = []
-            state, values = configuration
-            for symbol, to, adds in self._moves[state, _signs(values)]:
-                after = to, _plus(values, adds)
-                if self.distance(after) <= rest:
-                    options.append((symbol, after))
-            if not options:
-                break
-            symbol, configuration = options[int(u * len(options))]
-            word.append(symbol)
-        return tuple(word)
-
-    def words(self, count: int, shortest: int, longest: int, rng: Rng) -> list[Symbols]:
-        """Members with lengths in this range: of walks towards targets uniform in it, those that do not end before it.
-
-        Raises:
-            EmptyLanguageError: ``TRIES`` walks in a row ended before it; there may be words all the same.
-        """
-        found: list[Symbols] = []
-        tries, generator = 0, generator_of(rng)
-        while len(found) < count:
-            word = self.walk(shortest + int(generator.integers(longest - shortest + 1)), generator)
-            tries = tries + 1
-            if word is not None and len(word) >= shortest:
-                found.append(word)
-                tries = 0
-            elif tries == TRIES:
-                raise EmptyLanguageError(
-                    f"none of {TRIES} walks gave a word with a length from {shortest} to {longest}; widen the range, "
-                    "or raise the budget so that words can be counted"
-                )
-        return found
-
-
-def _signs(values: Sequence[int]) -> tuple[int, ...]:
-    return tuple([(v > 0) - (v < 0) for v in values])
-
-
-def _plus(values: Sequence[int], adds: Sequence[int]) -> tuple[int, ...]:
-    return tuple(map(add, values, adds))
-
-
-def _moves(machine: CounterMachine, node: Node, allowed: Sequence[str] | dict[str, list[Edge]]) -> list[Move]:
-    row = machine.transitions.get(node[0], {})
-    steps = [(a, row[a]) for a in machine.alphabet if a in allowed]
-    return [(a, s.to, tuple(s.add.get(c.name, 0) for c in machine.counters)) for a, s in steps]
-
-
-def _strategy(
-    graph: dict[Node, dict[str, list[Edge]]], accepting: set[Node], meter: Meter
-) -> tuple[tuple[int, ...], dict[Node, int]]:
-    """Weights and ranks such that rank + weights . |counters| falls with some letter wherever the word may not end.
-
-    The least ranks from 0 up; those that grow past a cap grow for ever, and the next weights are tried.
-    """
-    for weights in _weights(len(next(iter(graph))[1])):
-        options = {
-            node: [
-                [(to, 1 + sum(w * d for w, d in zip(weights, change, strict=True))) for to, change in edges]
-                for edges in row.values()
-            ]
-            for node, row in graph.items()
-            if node not in accepting
-        }
-        cap = (len(graph) + 1) * max([1, *(cost for letters in options.values() for e in letters for _, cost in e)])
-        rank, changed = dict.fromkeys(graph, 0), True
-        while changed and max(rank.values()) <= cap:
-            changed = False
-            for node, letters in options.items():
-                meter.tick()
-                best = min((max(rank[to] + cost for to, cost in e) for e in letters), default=cap + 1)
-                if best > rank[node]:
-                    rank[node], changed = best, True
-        if not changed:
-            return weights, rank
-    raise CounterLanguageError("no strategy is found that completes every word; was the machine made without checks?")
+# -- live words --------------------------------------------------------------------------------------------------------
 
 
 def live_counter_word(machine: CounterMachine, length: int, rng: Rng, budget: Budget = DEFAULT_BUDGET) -> Symbols:
@@ -395,40 +293,14 @@ def live_counter_word(machine: CounterMachine, length: int, rng: Rng, budget: Bu
     if length < 0:
         raise ValueError(f"length {length} is negative; give a length of 0 or more")
     family = family_of(machine)
-    if isinstance(family, BlockWords):
+    if family is not None:
         return family.live_word(length, rng)
-    graph = abstract_graph(machine, budget)
-    endless = _endless(graph)
-    state, values = machine.start
-    can_walk = (state, _signs(values)) in endless
-    if family is None or not can_walk:
-        try:
-            return CountedWords(machine, length, budget, live=True).word(length, rng)
-        except EmptyLanguageError:
-            raise EmptyLanguageError(f"no word of length {length} has only live prefixes") from None
-        except BudgetExceededError:
-            if not can_walk:
-                raise
-    table = {}
-    for node, row in graph.items():
-        sure = all(to in endless for edges in row.values() for to, _ in edges)
-        table[node] = _moves(machine, node, row), sure
-    word = []
-    for rest, u in zip(range(length - 1, -1, -1), generator_of(rng).random(length).tolist(), strict=True):
-        moves, sure = table[state, _signs(values)]
-        if rest and not sure:
-            moves = [m for m in moves if (m[1], _signs(_plus(values, m[2]))) in endless]
-        symbol, state, adds = moves[int(u * len(moves))]
-        values = _plus(values, adds)
-        word.append(symbol)
-    return tuple(word)
-
-
-def _endless(graph: dict[Node, dict[str, list[Edge]]]) -> set[Node]:
-    """The abstract configurations from which some letter leads, whatever the values, to others of this set."""
-    endless, changed = set(graph), True
-    while changed:
-        gone = {n for n in endless if not any(all(to in endless for to, _ in e) for e in graph[n].values())}
-        endless -= gone
-        changed = bool(gone)
-    return endless
+    try:
+        return CountedWords(machine, length, budget, live=True).word(length, rng)
+    except EmptyLanguageError:
+        raise EmptyLanguageError(f"no word of length {length} has only live prefixes") from None
+    except BudgetExceededError:
+        walked = endless_walk(machine, length, generator_of(rng))
+        if walked is None:
+            raise
+        return walked

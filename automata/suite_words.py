@@ -2,7 +2,7 @@
 
 Members have a length that is uniform over the lengths with words in a range, and are uniform among those of their
 length; only counter languages outside the families of the suite are walked where they cannot be counted
-(``counter_words.CompletedWalks``). Equal seeds give equal words.
+(``counter_walks.CompletedWalks``). Equal seeds give equal words.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from .balanced_words import generator_of
 from .bounded_dyck import BoundedDyck
 from .bracket_words import BracketSampler, live_bracket_word
 from .budget import DEFAULT_BUDGET, Budget
-from .counter_words import CompletedWalks, CountedWords, LengthSampler, family_of, live_counter_word
+from .counter_walks import CompletedWalks
+from .counter_words import CountedWords, LengthSampler, family_of, live_counter_word
 from .counters import CounterMachine
 from .dfa import Dfa
 from .errors import BudgetExceededError, EmptyLanguageError
@@ -57,7 +58,7 @@ def sampler_of(language: Language, max_length: int, budget: Budget = DEFAULT_BUD
     try:
         return CountedWords(language, max_length, budget)
     except BudgetExceededError:
-        return CompletedWalks(language, budget)
+        return CompletedWalks(language)
 
 
 def members_of(

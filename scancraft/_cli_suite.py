@@ -15,9 +15,12 @@ from ._cli_options import Json, Seed
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from .automata.suite import SuiteLanguage
     from .suite import Row
 
-EPILOG = "Example: scancraft suite; scancraft suite --only D-12,Dyck-1 --check; scancraft suite --json --plot suite.png"
+EPILOG = (
+    "Example: scancraft suite; scancraft suite --only 'D-12;Dyck-1' --check; scancraft suite --json --plot suite.png"
+)
 
 
 def suite(
@@ -38,6 +41,7 @@ def suite(
     trained: Annotated[
         list[Path] | None, typer.Option(metavar="DIR", help="Draw this model of `scancraft train --out DIR` too.")
     ] = None,
+    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Processes to use.")] = 2,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -52,7 +56,7 @@ def suite(
     quiet_transformers()
     options = Options(words, far_words, farthest, certificates, check, seed, out)
     with suite_bar() as tick:
-        rows = run_suite(options, chosen, tick)
+        rows = run_suite(options, chosen, tick, jobs=min(jobs, len(chosen)))
     if plot is not None:
         from .suite_plot import draw_suite
 
@@ -70,7 +74,7 @@ def suite(
         raise typer.Exit(1)
 
 
-def chosen_languages(only: str | None) -> Sequence[object]:
+def chosen_languages(only: str | None) -> Sequence[SuiteLanguage]:
     """The languages that ``--only`` names; all without it. Names hold commas, so semicolons separate them.
 
     Raises:
@@ -94,45 +98,58 @@ def suite_bar() -> Iterator[Callable[[int, int, str], None]]:
 
 
 def suite_table(rows: Sequence[Row]) -> Table:
-    """The table for people."""
+    """The table for people: strings right in % per published range of lengths, and far past them."""
     from rich.table import Table
     from rich.text import Text
 
+    far = dict.fromkeys(label for row in rows for label in far_labels(row))
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("language", "theorem"):
         table.add_column(name, no_wrap=True)
     for name in ("blocks", "d_model", "parameters", "state", "seconds"):
         table.add_column(name, justify="right")
-    for name in ("strings right, by length", "certificate", "trained (published)"):
-        table.add_column(name)
+    table.add_column("published lengths", no_wrap=True)
+    for name in far:
+        table.add_column(name, justify="right")
+    for name in ("certificate", "trained, published"):
+        table.add_column(name, no_wrap=True)
     for row in rows:
         numbers = ["-"] * 4
         if row.size is not None:
             size = row.size
             numbers = [str(size.blocks), str(size.d_model), f"{size.parameters:,}", str(size.state_entries)]
-        cells = [row.language.name, row.language.theorem, *numbers, f"{row.seconds:.3f}"]
-        table.add_row(*map(Text, cells), Text(measured(row)), Text(certified(row)), Text(published(row)))
+        beyond = [percent(row.scores[label].strings) if label in row.scores else "-" for label in far]
+        cells = [row.language.name, row.language.theorem, *numbers, f"{row.seconds:.3f}", measured(row), *beyond]
+        table.add_row(*map(Text, cells), Text(certified(row)), Text(published(row)))
     return table
 
 
+def far_labels(row: Row) -> list[str]:
+    """The lengths past the published ones that were tried."""
+    ours = {part.label for part in row.language.bins}
+    return [label for label in row.scores if label not in ours]
+
+
 def measured(row: Row) -> str:
-    """Strings right per bin, or why there is no model."""
+    """Strings right per published range, or why there is no model."""
     if row.witness is not None:
         word = "".join(row.witness.witness.word)
-        return f"excluded: {word} permutes {row.witness.witness.period} states"
-    return "  ".join(f"{label}: {percent(s.strings)}" for label, s in row.scores.items())
+        return f"excluded: {word} has period {row.witness.witness.period}"
+    return " / ".join(percent(row.scores[part.label].strings) for part in row.language.bins)
 
 
 def percent(value: float) -> str:
     """Two digits, never rounded up to 100."""
-    return f"{int(value * 100) / 100:.2f}"
+    return "100" if value == 100 else f"{int(value * 100) / 100:.2f}"
 
 
 def certified(row: Row) -> str:
     """The certificate in a word or two."""
     if row.certificate is None:
         return "-"
-    found = str(row.certificate.get("scope", row.certificate["verdict"]))
+    found = "certified" if row.certificate["verdict"] == "certified" else str(row.certificate["verdict"])
+    if row.certificate.get("scope") == "step":
+        found += " (step)"
     checked = row.certificate.get("checked")
     return found + ("" if checked is None else ", checked" if checked else ", REJECTED")
 

@@ -93,7 +93,7 @@ def check_construction(directory: Path, content: dict[str, Any], manifest: dict[
         _check_counters(proof, language, _limits(content["limits"], language))
     counts = {**proof.counts, "readouts": proof.readouts}
     _need(content["counts"] == counts, f"counts: the evidence has {counts}, the certificate says {content['counts']}")
-    _need(content["margin"] == proof.margin, f"margin: it is {proof.margin:g}, not {content['margin']}")
+    _need(content["margin"] == proof.margin, f"margin: it is {proof.margin!r}, not {content['margin']!r}")
     return str(content["scope"])
 
 

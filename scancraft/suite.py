@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,11 @@ import numpy as np
 from .accuracy import Accuracy, accuracy
 from .automata.aperiodic import NotStarFreeError
 from .automata.bounded_dyck import BoundedDyck
-from .automata.dfa import Dfa
 from .automata.languages import Language, truth_of
+from .automata.published_words import flip_flop_word
+from .automata.sampling import arbitrary, edit
 from .automata.suite import LANGUAGES, Bin, SuiteLanguage
-from .automata.suite_words import flip_flop_words, members_of, mixture_of
+from .automata.suite_words import members_of, mixture_of
 from .certifying import Certificate, certify
 from .compiled import CompiledModel, compile
 from .constructions import flip_flop
@@ -147,24 +151,63 @@ class Row:
 
 
 def run_suite(
-    options: Options, languages: Sequence[SuiteLanguage] = LANGUAGES, tick: Tick = lambda *_: None
+    options: Options,
+    languages: Sequence[SuiteLanguage] = LANGUAGES,
+    tick: Tick = lambda *_: None,
+    *,
+    jobs: int = 1,
 ) -> list[Row]:
     """Run the suite. Deterministic in everything but the seconds.
+
+    Args:
+        options: how much to try.
+        languages: which; the rows come in this order.
+        tick: told what is going on.
+        jobs: how many processes to use; with more than one each runs one thread (and ``__main__`` must be importable).
 
     Raises:
         CheckpointError: ``options.keep`` cannot be written.
     """
-    rows = []
-    for number, language in enumerate(languages):
-        tick(number, len(languages), language.name)
-        rows.append(
-            _row(language, options, lambda what, n=number, of=language: tick(n, len(languages), f"{of.name}: {what}"))
-        )
-    tick(len(languages), len(languages), "done")
-    return rows
+    total = len(languages)
+    if jobs <= 1:
+        rows = []
+        for number, language in enumerate(languages):
+            tick(number, total, language.name)
+            rows.append(_row(language, options, partial(_told, tick, number, total, language.name)))
+        tick(total, total, "done")
+        return rows
+    # The longest first, so that no process is left alone with it at the end.
+    order = sorted(range(total), key=lambda n: -max(b.longest for b in languages[n].bins))
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread)
+    try:
+        waiting = {pool.submit(_row, languages[n], options): n for n in order}
+        found: dict[int, Row] = {}
+        for done in as_completed(waiting):
+            found[waiting[done]] = done.result()
+            tick(len(found), total, languages[waiting[done]].name)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return [found[n] for n in range(total)]
 
 
-def _row(suite: SuiteLanguage, options: Options, note: Callable[[str], None]) -> Row:
+def _told(tick: Tick, number: int, total: int, name: str, what: str) -> None:
+    tick(number, total, f"{name}: {what}")
+
+
+def _one_thread() -> None:
+    import torch
+
+    from ._cli_io import quiet_transformers
+
+    torch.set_num_threads(1)
+    quiet_transformers()
+
+
+def _silent(_: str) -> None:
+    """Nobody listens to a worker."""
+
+
+def _row(suite: SuiteLanguage, options: Options, note: Callable[[str], None] = _silent) -> Row:
     started = time.perf_counter()
     language = suite.language
     general = None
@@ -222,8 +265,10 @@ def _bin_words(
     part: Bin, language: Language, contract: str, count: int, rng: np.random.Generator
 ) -> list[tuple[str, ...]]:
     if part.ignore is not None:
-        assert isinstance(language, Dfa)
-        return flip_flop_words(count, part.longest, part.ignore, rng)
+        words = [flip_flop_word(rng, part.ignore, part.longest) for _ in range(count - count // 4)]
+        edits = [edit(word, language.alphabet, rng) for word in words[count - count // 2 :]]
+        words[count - count // 2 :] = edits
+        return words + [arbitrary(language.alphabet, part.longest, rng) for _ in range(count // 4)]
     sample = members_of if contract == "live-prefixes" else mixture_of
     return sample(language, count, part.shortest, part.longest, rng)
 

@@ -152,8 +152,8 @@ class Trained:
         seconds: wall-clock seconds of training, without the looks at the held-out words.
         steps: steps of the optimiser.
         history: accuracy on held-out words, from the start to the end.
-        accuracy: on the bins, the training lengths first; empty after an interruption.
-        interrupted: whether Ctrl-C ended the training.
+        accuracy: on the bins, the training lengths first; after an interruption on those that had been tested.
+        interrupted: whether Ctrl-C ended the training or the test.
     """
 
     language: Language
@@ -254,7 +254,7 @@ def train(
         test_words: members to test on per range of lengths.
         draw: where words come from; by default members as the suite draws them.
         progress: called after every step.
-        keep_interrupted: on Ctrl-C, return what was learned so far, untested, instead of raising.
+        keep_interrupted: on Ctrl-C, return what was learned so far, without further tests, instead of raising.
 
     Raises:
         TrainingError: no time, no steps, no or impossible lengths, or the loss became infinite.
@@ -278,8 +278,13 @@ def train(
     found: list[BinAccuracy] = []
     with _one_thread():
         interrupted = run.go(settings, seconds, max_steps, order_rng, progress, keep_interrupted)
-        if not interrupted:
-            found += [BinAccuracy(part, len(words), *evaluate(run.quick, language, words)) for part, words in tests]
+        try:
+            for part, words in [] if interrupted else tests:
+                found.append(BinAccuracy(part, len(words), *evaluate(run.quick, language, words)))
+        except KeyboardInterrupt:
+            if not keep_interrupted:
+                raise
+            interrupted = True
     return Trained(
         language,
         run.model,

@@ -17,7 +17,7 @@ import scancraft
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import d_n, flip_flop
 from scancraft.models._chunked import Layout, scan
-from scancraft.models._scan_block import NormedProduct, Numbers
+from scancraft.models._scan_block import NormedProduct, Numbers, exp_
 from scancraft.models.build import build_model
 from scancraft.models.errors import CounterRangeError, ReadoutError
 from scancraft.models.mamba import MambaShape, MambaWeights
@@ -241,6 +241,13 @@ def test_channels_that_differ_in_one_parameter_are_of_different_kinds(name: str)
     ids = torch.randint(11, (2, 40))
     assert torch.allclose(runner(ids), reference(model, ids), rtol=1e-4, atol=1e-4)
     assert len(runner._blocks[0].parts.first) == (1 if name == "nothing" else len(mixer.D))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_exp_of_low_numbers(dtype: torch.dtype) -> None:
+    low = torch.tensor([0.0, -1.0, -103.0, -104.0, -745.0, -746.0, -1e30, -torch.inf, torch.nan], dtype=dtype)
+    exponents = torch.cat([low, torch.linspace(-800, 0, 100_000, dtype=dtype)])
+    assert torch.equal(exp_(exponents.clone()).nan_to_num(nan=7), exponents.exp().nan_to_num(nan=7))
 
 
 @settings(max_examples=60, derandomize=True, deadline=None, database=None)
