@@ -74,7 +74,7 @@ class BoundedDyck:
     @property
     def n_states(self) -> int:
         """States of the minimal complete DFA, the dead one included."""
-        return sum(self.kinds**d for d in range(self.depth + 1)) + 1
+        return sum(int(self.kinds**d) for d in range(self.depth + 1)) + 1
 
     @property
     def code_bits(self) -> int:

@@ -99,7 +99,7 @@ def _regular(named: NamedLanguage) -> SuiteLanguage:
     if name == "Flip-flop":
         bins = tuple(Bin(512, 512, PERFECT if ignore != 0.8 else None, ignore) for ignore in (0.8, 0.98, 0.1))
         return SuiteLanguage(name, "star-free", FLIP_FLOP, named.build, bins)
-    bounds = _TOMITA if name.startswith("Tomita") else _D_N if name.startswith("D-") else _OTHER
+    bounds: tuple[int, ...] = _TOMITA if name.startswith("Tomita") else _D_N if name.startswith("D-") else _OTHER
     if name.endswith(")*"):
         bounds = _MOD
     elif name == "Parity":

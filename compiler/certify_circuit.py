@@ -460,21 +460,21 @@ class _Search:
         _, first = np.unique(keys, axis=0, return_index=True)
         present = [a for a in range(self.bos + 1) if not np.isnan(now[a]).any()]
         before = np.repeat(first, len(present))
-        letter = np.tile(np.array(present), len(first))
+        coming = np.tile(np.array(present), len(first))
         window = np.zeros((len(before), u.shape[1], taps.shape[1]))
         window[:, :, -1] = u[before]
-        inputs = check_inputs(self.ledger, block, stream[letter], window, name)
+        inputs = check_inputs(self.ledger, block, stream[coming], window, name)
         self._holds()
-        begins = letter == self.bos
+        begins: Bools = coming == self.bos
         write, held = inputs.write, inputs.held
         written = (write != 0).any(axis=0)
         _need(not held[begins][:, written].any(), f"{name}: <bos> does not overwrite an entry")
         _need((write[begins] == 0).all(), f"{name}: <bos> writes something")
-        clean = np.where(held, write == 0, write > 0)[~begins]
+        clean: Bools = np.where(held, write == 0, write > 0)[~begins]
         _need(clean[:, written].all(), f"{name}: an entry may be lost")
         read = living[before] & ~begins
-        may_come = allowed[before, np.minimum(letter, self.bos - 1)]
-        fired = ((write > 0) & ~held).any(axis=(1, 2))
+        may_come = allowed[before, np.minimum(coming, self.bos - 1)]
+        fired: Bools = ((write > 0) & ~held).reshape(len(write), -1).any(axis=1)
         _need(not fired[read & may_come].any(), f"{name}: it fires though nothing is wrong")
         _need(fired[read & ~may_come].all(), f"{name}: it misses an error")
         # What the entries do to the scores.
@@ -486,7 +486,7 @@ class _Search:
         touched = (out[:, written.any(axis=1)] != 0).any(axis=1)
         _need((vectors[:, touched] == 0).all(), f"{name} writes where something else is")
         _need((counted.axes[:, touched] == 0).all(), f"{name} writes where a counter is")
-        check_output(self.ledger, block, stream[letter], inputs, np.broadcast_to(most, write.shape), name)
+        check_output(self.ledger, block, stream[coming], inputs, np.broadcast_to(most, write.shape), name)
         base = check_head(self.ledger, self.model, vectors)[:, self.columns]
         everything = (shown[0] * most).sum(axis=1) @ out.T
         check_head(self.ledger, self.model, vectors + everything)

@@ -54,7 +54,7 @@ def counting_block(
         counters: from the feature that a counter is written to, to its initial value and its change per class.
     """
     initials = [initial for initial, _ in counters.values()]
-    changes = [[change[n] for _, change in counters.values()] for n in range(len(classes))]
+    changes: list[Sequence[int]] = [[change[n] for _, change in counters.values()] for n in range(len(classes))]
     channels = []
     for (meaning, form, bias), change in zip((*classes, ("<bos>", {bos: 1}, 0)), (*changes, initials), strict=True):
         # Entry i of every counter's channel holds the present write of counter i, which must not be counted twice.

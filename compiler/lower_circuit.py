@@ -143,8 +143,8 @@ def _block(block: CircuitBlock, place: Mapping[str, int], shape: MambaShape) -> 
         for name, value in channel.writes.items():
             w["mixer.out_proj.weight"][place[name], c] = value / T
     for number, row in enumerate(rows):
-        for c, value in row:
-            w["mixer.x_proj.weight"][number, c] = value
+        for c, weight in row:
+            w["mixer.x_proj.weight"][number, c] = weight
     for c, latch in block.latches:
         w["mixer.A_log"][c] = A_LOG
         w["mixer.dt_proj.weight"][c, rows.index(_row(latch))] = 1.0

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ._cli_io import ArgumentError, facts_table, note
+from .automata.bounded_dyck import BoundedDyck
 from .automata.dfa import Dfa
-from .automata.languages import BoundedDyck, Language
+from .automata.languages import Language
 from .checkpoints import Checkpoint
 from .models.checkpoint import MANIFEST
 from .models.errors import CheckpointError

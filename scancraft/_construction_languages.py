@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from .certificate_checker import Bools, Ints, _Language, _need
 
 TESTS = {"zero": {0}, "nonzero": {-1, 1}, "positive": {1}, "negative": {-1}}
 SIGNS = (-1, 0, 1)
+MOST_WAYS = 1 << 14
+"""That the signs can change in one transition."""
 MOST_UPDATES = 1_000_000
 """Of ranks, before the search for a ranking gives up."""
 
@@ -168,6 +171,7 @@ def _moves(language: CounterLanguage, node: Node) -> Moves:
     allowed = language.allowed(np.array([node[0]]), np.array([node[1]]))[0]
     for a in np.flatnonzero(allowed[:-1]).tolist():
         ways = [_changes(s, int(add)) for s, add in zip(node[1], language.adds[:, node[0], a], strict=True)]
+        _need(prod(len(way) for way in ways) <= MOST_WAYS, "language: a transition changes too many counters")
         target = int(language.table[node[0], a])
         leads = [((target, tuple(s for s, _ in way)), tuple(change for _, change in way)) for way in product(*ways)]
         found.append(leads)

@@ -17,9 +17,10 @@ import torch
 
 from . import __version__
 from .automata.budget import Budget
+from .automata.counters import CounterMachine
 from .automata.dfa import Dfa
 from .automata.formats import to_json_dict
-from .automata.languages import CounterMachine, Language, as_language, language_to_json
+from .automata.languages import Language, as_language, language_to_json
 from .automata.suite_words import mixture_of
 from .checking import compare
 from .checkpoints import load

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .automata.alphabet import format_word
+from .automata.bounded_dyck import BoundedDyck
 from .automata.dfa import Dfa
-from .automata.languages import BoundedDyck, Language, language_from_json
+from .automata.languages import Language, language_from_json
 from .models.checkpoint import MANIFEST, load_model, read_manifest
 from .models.errors import CheckpointError
 from .models.readout import CONTRACTS, Readout
@@ -153,13 +154,13 @@ def runner_of(source: Any, manifest: Mapping[str, Any], dtype: torch.dtype | Non
     watches = []
     try:
         for counter in manifest.get("counters", ()):
-            place = (int(counter[key]) for key in ("block", "channel", "state"))
+            block, channel, state = (int(counter[key]) for key in ("block", "channel", "state"))
             limits = counter["limits"]
             if name not in limits:
                 raise CheckpointError(
                     f"{counter['name']} is not counted exactly in {name}, only in {', '.join(limits)}; use one of these"
                 )
-            watches.append(Watch(*place, int(limits[name]), str(counter["name"])))
+            watches.append(Watch(block, channel, state, int(limits[name]), str(counter["name"])))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{MANIFEST} lists malformed counters ({error}); compile the language again") from None
     return Runner(source, watches=watches, dtype=dtype)

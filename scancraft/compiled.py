@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .automata.alphabet import BOS, EOS, PAD, is_spaced
+from .automata.bounded_dyck import BoundedDyck
 from .automata.budget import DEFAULT_BUDGET, Budget
 from .automata.dfa import Dfa
-from .automata.languages import BoundedDyck, Language, as_language
+from .automata.languages import Language, as_language
 from .compiler.cascade import Cascade, decompose
 from .compiler.lower import lower
 from .compiler.manifest import build_manifest

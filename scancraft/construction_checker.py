@@ -54,7 +54,7 @@ from .certificate_checker import (
     _open,
 )
 
-MOST_NUMBERS = 1 << 27
+MOST_NUMBERS = 1 << 25
 """In one array; what needs more is rejected."""
 MOST_BREAKPOINTS = 1000
 OPENING, CLOSING = 0, 1
@@ -242,7 +242,7 @@ def _check_counters(proof: _Proof, language: CounterLanguage, limits: Ints) -> N
     titles = ["counters", "signs", *(["error latch"] if proof.all_words else [])]
     counting, testing, *latch = proof.need_blocks(titles)
     nodes, bos = proof.graph.nodes, len(language.symbols)
-    # Once a word has died, a counter that is never negative may be just that.
+    # Once a word has died a counter is any integer within its limit, of either sign: that is all that is used of it.
     lo = -limits if proof.all_words else np.where(language.signed, -limits, 0)
     count = _Count(language.initial, lo, limits, language.adds, language.live)
     base, counters = _check_counting(counting, proof.graph, proof.vectors, bos, count)

@@ -42,7 +42,8 @@ class Options:
         words: per published bin: half members, a quarter one-symbol edits of members, a quarter arbitrary words; all
             members where the contract is "live-prefixes".
         far_words: likewise, at length 10,000.
-        farthest: whether to try words of length 100,000 too (a member and, for all words, an edit of one).
+        farthest: whether to try two words of length 100,000 too: a member and an arbitrary word (for the flip-flop
+            language a member and an edit of one, for each share of ignore instructions).
         certificates: whether to certify.
         check: whether to let the separate checker validate each certificate.
         seed: of the words.
@@ -250,7 +251,8 @@ def _words(
 ) -> list[tuple[str, list[tuple[str, ...]]]]:
     """The words of each bin."""
     found = [(b.label, _bin_words(b, language, contract, options.words, rng)) for b in suite.bins]
-    ignores = [b.ignore for b in suite.bins if b.ignore is not None and b.published is not None] or [None]
+    tested = [b.ignore for b in suite.bins if b.ignore is not None and b.published is not None]
+    ignores: list[float | None] = [*tested] or [None]
     lengths = [(FAR, options.far_words), *([(FARTHEST, 2)] if options.farthest else [])]
     for length, count in lengths:
         words: list[tuple[str, ...]] = []

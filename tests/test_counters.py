@@ -119,7 +119,7 @@ def test_the_vectorised_truth_is_the_machine(machine: CounterMachine) -> None:
 
 
 def test_live_configurations_can_be_completed() -> None:
-    """What ``trim`` promises, by search: from every configuration that a short live word reaches, some word is accepted."""
+    """What ``trim`` promises, by search: from every configuration of a short live word, some word is accepted."""
     for machine in random_machines(25, 2):
         for word in words(machine.alphabet, 4):
             *_, configuration = machine.run(word)
