@@ -162,7 +162,7 @@ class _Search:
         controls = len(self.blocks) - (3 if everything else 2)
         _need(controls >= 0, f"{len(self.blocks)} blocks are too few for this contract")
         self._check_limits(machine, limits)
-        self.extremes = _extremes(limits, [c.signed for c in machine.counters])
+        self.extremes = _extremes(limits)
         states = machine.states
         inputs = self._control_inputs(machine, live_only=not everything)
         stages, graph, vectors = self._explore(inputs, controls)
@@ -306,12 +306,18 @@ class _Search:
         overwritten = ~inputs.held.any(axis=0) & written
         counts = inputs.held[~is_bos].all(axis=0) & ~inputs.held[is_bos].any(axis=0) & written & ~overwritten
         _need((overwritten | counts | ~written).all(), f"{name}: an entry is held here and overwritten there")
+        _need((inputs.write[:, counts] % 1 == 0).all(), f"{name}: an entry counts what is no integer")
         known = ~np.isnan(changes[:, 0])
         which = np.full(written.shape, -1)
         for c, n in np.argwhere(counts):
             found = [i for i in range(changes.shape[1]) if (inputs.write[known, c, n] == changes[known, i]).all()]
             _need(found, f"{name}: channel {c} counts something else than a counter of the language")
             which[c, n] = found[0]
+        for i in range(changes.shape[1]):
+            alike = inputs.write[:, which == i]
+            _need((alike == alike[:, :1]).all(), f"{name}: entries of counter {i} differ once a word has died")
+        reads = np.stack([(which == i).any(axis=1) for i in range(changes.shape[1])])
+        _need((reads.sum(axis=0) <= 1).all(), f"{name}: a channel reads two counters")
         out = as_array(block.mixer.out_proj.weight)
         shown = inputs.gate[:, :, None] * inputs.c_read[:, None, :]  # k, before out_proj
         axes = []
@@ -319,6 +325,7 @@ class _Search:
             axis = (shown * (which == i)).sum(axis=2) @ out.T
             _need((axis == axis[0]).all(), f"{name}: counter {i} is not shown alike at all letters")
             axes.append(axis[0])
+        _need(((np.array(axes) != 0).sum(axis=0) <= 1).all(), f"{name}: two counters are shown in one feature")
         present = np.where(overwritten, inputs.write, 0.0)
         base = vectors + ((shown * present).sum(axis=2) + inputs.skip * inputs.gate) @ out.T
         for extreme in self.extremes:
@@ -356,6 +363,10 @@ class _Search:
         rank, size = mixer.time_step_rank, mixer.ssm_state_size
         _need((selected[rank : rank + size] == 0).all(), f"{name} writes a state")
         _need((selected[:, reads.any(axis=0)] == 0).all(), f"{name}: Delta or C depends on a counter")
+        shown = as_array(mixer.out_proj.weight) != 0
+        _need(
+            (shown @ reads.T.astype(float) > 0).sum(axis=1).max(initial=0) <= 1, f"{name}: a feature shows two counters"
+        )
         # The breakpoints: where the convolution's sum is 0.
         tap = as_array(mixer.conv1d.weight)[:, 0, -1]
         bias = 0.0 if mixer.conv1d.bias is None else as_array(mixer.conv1d.bias)
@@ -474,7 +485,7 @@ class _Search:
         _need(clean[:, written].all(), f"{name}: an entry may be lost")
         read = living[before] & ~begins
         may_come = allowed[before, np.minimum(coming, self.bos - 1)]
-        fired: Bools = ((write > 0) & ~held).reshape(len(write), -1).any(axis=1)
+        fired = np.asarray(((write > 0) & ~held).reshape(len(write), -1).any(axis=1))
         _need(not fired[read & may_come].any(), f"{name}: it fires though nothing is wrong")
         _need(fired[read & ~may_come].all(), f"{name}: it misses an error")
         # What the entries do to the scores.
@@ -562,14 +573,13 @@ def _cases(nodes: NDArray[np.intp], signs: Sequence[Sequence[int]]) -> tuple[NDA
     return np.repeat(nodes, len(combinations)), np.tile(combinations, (len(nodes), 1))
 
 
-def _extremes(limits: Sequence[int], signed: Sequence[bool]) -> list[Array]:
-    """Counters at their limits, one and two below, on both sides.
+def _extremes(limits: Sequence[int]) -> list[Array]:
+    """Counters at their limits and one below, on both sides (one that is not signed is negative once a word has died).
 
-    A counter that is not signed is negative only after the word has died; it may then sink to 2 - limit.
+    No sum has two counters in it, so it does not matter which sides go together.
     """
     top = np.array(limits, dtype=np.float64)
-    bottom = top - np.where(np.array(signed), 0.0, 2.0)
-    return [sign * (end - less) for sign, end in ((1, top), (-1, bottom)) for less in (0, 1, 2)]
+    return [sign * (top - less) for sign in (1, -1) for less in (0, 1)]
 
 
 def _normed(norm: Any, vectors: Array) -> Array:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import compiled as compiler
 from ._cli_io import ArgumentError
 from .automata.bounded_dyck import BoundedDyck
 from .automata.budget import Budget
 from .automata.dfa import Dfa
 from .automata.families import dyck, flip_flop
 from .automata.languages import Language
-from .compiled import Compiled, CompiledModel, compile
+from .compiled import Compiled, CompiledModel
 from .constructions import Constructed
 from .constructions import flip_flop as compile_flip_flop
 
@@ -37,7 +38,7 @@ def compile_language(
         raise ArgumentError("--d-state goes with the general compiler; this construction decides it itself")
     if own and isinstance(language, Dfa):
         return compile_flip_flop(contract=contract or "all-words", d_conv=d_conv)
-    return compile(language, budget=budget, d_state=d_state, d_conv=d_conv, contract=contract)
+    return compiler.compile(language, budget=budget, d_state=d_state, d_conv=d_conv, contract=contract)
 
 
 def facts_of(compiled: CompiledModel) -> dict[str, object]:
@@ -67,10 +68,10 @@ def facts_of(compiled: CompiledModel) -> dict[str, object]:
         "d_state": shape.d_state,
         "d_conv": shape.d_conv,
     }
-    entries = compiled.manifest["state_entries"]
+    if isinstance(compiled, Constructed):
+        entries = compiled.manifest["state_entries"]
+        facts |= {"state_entries": entries["used"], "state_entries_allocated": entries["allocated"]}
     return facts | {
-        "state_entries": entries["used"],
-        "state_entries_allocated": entries["allocated"],
         "parameters": compiled.weights.n_parameters,
         "nonzero": compiled.weights.n_nonzero,
     }

@@ -40,6 +40,7 @@ from .compiler.explore import Stage, WordGraph
 from .models.checkpoint import write_certificate
 from .models.errors import ReadoutError, WeightsError
 from .models.readout import Readout, logits_of
+from .models.scan import Runner
 from .models.step import Stepper
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def certify(
         seconds = time.perf_counter() - started
         if isinstance(verdict, Proof):
             assert isinstance(wanted, Dfa)
-            return _dfa_certificate(verdict, model, wanted, readout, seconds)
+            return _certificate(verdict, model, wanted, readout, seconds)
         if isinstance(verdict, CircuitProof):
             return _circuit_certificate(verdict, model, wanted, readout, seconds)
     finally:
@@ -265,12 +266,18 @@ def _resolve(
 
 def _sampled(model: Any, language: Language, readout: Readout) -> Counterexample | None:
     """A wrong prefix of a sampled word, if there is one."""
-    report = compare(model, language, readout, mixture_of(language, SAMPLED, 0, 100, np.random.default_rng(0)))
-    found = report.shortest
+    words: list[tuple[str, ...]] = mixture_of(language, SAMPLED, 0, 100, np.random.default_rng(0))
+    try:
+        # The runner is fast and may round otherwise; what it finds is tried on the model itself.
+        suspect = compare(Runner(model), language, readout, words).shortest
+        words = [] if suspect is None else [suspect.prefix]
+    except ReadoutError:
+        pass
+    found = compare(model, language, readout, words).shortest if words else None
     return None if found is None else Counterexample(found.prefix, found.model, found.right, shortest=False)
 
 
-def _dfa_certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, seconds: float) -> Certificate:
+def _certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, seconds: float) -> Certificate:
     language = to_json_dict(dfa)
     facts = {
         "scope": proof.scope,
@@ -283,7 +290,7 @@ def _dfa_certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, secon
         "obligations": proof.obligations,
     }
     inputs = Judge(model, dfa, readout).inputs(Stepper(model, BATCH))
-    return _certificate(facts, proof.stages, inputs, model, readout, seconds)
+    return _content(facts, proof.stages, inputs, model, readout, seconds)
 
 
 def _circuit_certificate(
@@ -301,10 +308,10 @@ def _circuit_certificate(
         "obligations": proof.obligations,
         "limits": dict(proof.limits),
     }
-    return _certificate(facts, proof.stages, proof.inputs, model, readout, seconds)
+    return _content(facts, proof.stages, proof.inputs, model, readout, seconds)
 
 
-def _certificate(
+def _content(
     facts: dict[str, Any], stages: Sequence[Stage], inputs: WordGraph, model: Any, readout: Readout, seconds: float
 ) -> Certificate:
     import transformers

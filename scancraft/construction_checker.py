@@ -117,6 +117,7 @@ class _Proof:
         readout = content["readout"]
         _check_readout(readout, content["contract"], control, manifest)
         self.all_words = content["contract"] == "all-words"
+        self.content, self.manifest = content, manifest
         machine, embedded, arrays = _open(directory, content, control.symbols)
         self.machine, self.done, self.control = machine, done, control
         self.ob = _Obligations(content["dtype"], machine.model)
@@ -175,8 +176,13 @@ class _Count(NamedTuple):
     live: int
 
 
-def _check_counting(block: Block, graph: _Graph, vectors: Floats, bos: int, count: _Count) -> tuple[Floats, Symbols]:
-    """Every entry of the state holds nothing, what is written now, or a counter; what comes out, affine in them."""
+def _check_counting(
+    block: Block, graph: _Graph, vectors: Floats, bos: int, count: _Count
+) -> tuple[Floats, Symbols, list[list[int]]]:
+    """Every entry of the state holds nothing, what is written now, or a counter; what comes out, affine in them.
+
+    Also the entries (channel * d_state + state) of each counter.
+    """
     letters, states = graph.nodes[:, 0], graph.nodes[:, 1]
     block.need((letters[1:] != bos).all(), "<bos> occurs in two nodes")
     view = block.look(vectors)
@@ -232,7 +238,22 @@ def _check_counting(block: Block, graph: _Graph, vectors: Floats, bos: int, coun
     after = np.where(held, before, 0.0) + write
     values = np.array([after[:, e[0]] if e else np.zeros(rows) for e in owners])
     block.agree(vectors, None, before, after, base + values.T @ slope)
-    return base, counters
+    return base, counters, owners
+
+
+def _check_watched(
+    listed: Any, owners: list[list[int]], names: list[str], limits: dict[str, Any], where: tuple[Any, ...]
+) -> None:
+    """What scancraft's runner watches, by the manifest, are the counters, with the certificate's limits."""
+    number, states, dtype = where
+    found = {entry["name"]: entry for entry in listed}
+    _need(len(found) == len(listed) == len(names), "scancraft.json: it does not list each counter once")
+    for name, entries in zip(names, owners, strict=True):
+        entry = found.get(f"counter {name}", {"block": None})
+        _need(entry["block"] == number, f"scancraft.json: counter {name!r} is not in its block")
+        place = entry["channel"] * states + entry["state"]
+        _need(0 <= entry["state"] < states and place in entries, f"scancraft.json: counter {name!r} lies elsewhere")
+        _need(entry["limits"][dtype] == limits[name], f"scancraft.json: another limit of counter {name!r}")
 
 
 # -- counter languages ---------------------------------------------------------------------------------------------
@@ -245,7 +266,9 @@ def _check_counters(proof: _Proof, language: CounterLanguage, limits: Ints) -> N
     # Once a word has died a counter is any integer within its limit, of either sign: that is all that is used of it.
     lo = -limits if proof.all_words else np.where(language.signed, -limits, 0)
     count = _Count(language.initial, lo, limits, language.adds, language.live)
-    base, counters = _check_counting(counting, proof.graph, proof.vectors, bos, count)
+    base, counters, owners = _check_counting(counting, proof.graph, proof.vectors, bos, count)
+    place = (len(proof.machine.blocks) - len(titles), proof.machine.model.config.state_size, proof.content["dtype"])
+    _check_watched(proof.manifest["counters"], owners, list(language.names), proof.content["limits"], place)
     base, effects = _check_testing(testing, base, counters)
 
     possible = [SIGNS if proof.all_words or signed else SIGNS[1:] for signed in language.signed]
@@ -435,7 +458,7 @@ def _check_slots(proof: _Proof, kinds: int, depth: int) -> None:
     adds = np.where(np.arange(bos) % 2 == OPENING, 1, -1)[None, None]
     count = _Count(np.zeros(1, np.int64), np.zeros(1, np.int64), np.array([depth]), adds, 1)
     _need(depth <= LARGEST_SUM, "language: too deep")
-    by_node, counters = _check_counting(counting, proof.graph, proof.vectors, bos, count)
+    by_node, counters, _ = _check_counting(counting, proof.graph, proof.vectors, bos, count)
     base = by_node[np.array([_first(letters == letter) for letter in range(bos + 1)])]
 
     # Inputs: (opening kind k, d = 1..h), then (closing kind k, d = 0..h-1), then <bos>; kinds vary fastest.

@@ -22,7 +22,7 @@ from scancraft.automata.languages import truth_of
 from scancraft.certifying import Certificate, Open, Refuted, certify
 from scancraft.compiler.certify_circuit import CircuitProof, prove_circuit
 from scancraft.constructions import Constructed, counters, dyck, flip_flop
-from scancraft.models.errors import ReadoutError
+from scancraft.models.errors import WeightsError
 from scancraft.models.readout import Readout
 
 CONTRACTS = ("live-prefixes", "all-words")
@@ -122,16 +122,16 @@ def test_what_is_certified_is_right(compiled: Constructed, longest: int) -> None
     language, readout = compiled.language, compiled.readout
     truth = truth_of(language)
     words = list(itertools.product(language.alphabet, repeat=longest))
-    words = random.Random(0).sample(words, min(len(words), 1500))
+    words = random.Random(0).sample(words, min(len(words), 700))
     verdicts = {"certified": 0, "counterexample": 0, "undecided": 0}
-    for name, model in mutants(compiled, 60, 5):
+    for name, model in mutants(compiled, 30, 5):
         found = certify(model, language, readout=readout)
         verdicts[found.verdict] += 1
         if isinstance(found, Certificate):
             assert accuracy(model, truth, readout, words).strings == 100, name
         elif isinstance(found, Refuted):
             assert accuracy(model, truth, readout, [found.word]).strings == 0, name
-    assert verdicts["counterexample"] > 20, verdicts
+    assert verdicts["counterexample"] > 10, verdicts
 
 
 def test_limits_are_not_believed() -> None:
@@ -191,7 +191,7 @@ def test_budgets_and_contracts() -> None:
     undecided = certify(everything)
     assert isinstance(undecided, Open)
     assert "live prefixes only" in undecided.reason
-    with pytest.raises(ReadoutError, match="not exact in float16"):
+    with pytest.raises(WeightsError, match="infinity"):
         certify(compiled, dtype=torch.float16)
 
 

@@ -406,7 +406,7 @@ def test_under_live_prefixes_nothing_follows_a_symbol_that_was_ruled_out() -> No
     dfa = scancraft.parse_regex("a*", "ab")
     for contract, last in (("all-words", [True, True, False]), ("live-prefixes", [False, False, False])):
         readout = Readout(tokens={"a": 3, "b": 4}, bos=1, accept=2, contract=contract)
-        checkpoint: Any = SimpleNamespace(dfa=dfa, readout=readout, model=lambda: model)
+        checkpoint: Any = SimpleNamespace(language=dfa, readout=readout, runner=lambda: model)
         short, long = verdicts(checkpoint, [("a",), ("a", "b", "a")])
         assert short.accepted.tolist() == [True, True]
         assert long.accepted.tolist()[:2] == [True, True]

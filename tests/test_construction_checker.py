@@ -293,7 +293,17 @@ def test_rejects_missing_keys(which: str, forge: Forge) -> None:
 def test_a_lower_limit_is_a_weaker_claim(forge: Forge) -> None:
     place = forge("all")
     edit_json(place / "certificate.json", set_at("limits", "depth", value=1000))
+    # The runner would go past it, by the manifest.
+    assert "another limit" in check_certificate(place).reason
+    edit_json(place / "scancraft.json", set_at("counters", 0, "limits", "float32", value=1000))
     accepted(place)
+
+
+@pytest.mark.parametrize("key", ["block", "channel", "state", "name"])
+def test_rejects_a_manifest_that_watches_something_else(key: str, forge: Forge) -> None:
+    place = forge("all")
+    edit_json(place / "scancraft.json", set_at("counters", 0, key, value=0 if key == "channel" else 1))
+    assert "scancraft.json" in check_certificate(place).reason
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

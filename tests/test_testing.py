@@ -526,7 +526,7 @@ def test_inexact_weights_give_other_bits() -> None:
                 parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
         return model.to(dtype)
 
-    inexact = SimpleNamespace(dfa=compiled.dfa, readout=compiled.readout, model=trained)
+    inexact = SimpleNamespace(language=compiled.dfa, readout=compiled.readout, model=trained)
     with pytest.raises(AssertionError, match="differ between float32 one word at a time and "):
         assert_same_bits(inexact, SOME)
 
@@ -570,7 +570,7 @@ def test_each_comparison_can_fail(way: str, dtype: torch.dtype) -> None:
 
         return forward
 
-    target = SimpleNamespace(dfa=compiled.dfa, readout=compiled.readout, model=crooked)
+    target = SimpleNamespace(language=compiled.dfa, readout=compiled.readout, model=crooked)
     if way == "one word at a time" and dtype == torch.float32:
         # This is the reference itself: everything else differs from it.
         expected = "float32 one word at a time and float32 token by token"
@@ -599,4 +599,4 @@ def test_nan_is_not_the_same() -> None:
     with pytest.raises(
         AssertionError, match=r"position 0 \(after ''\), token a padding row of the vocabulary \(id 7\)"
     ):
-        assert_same_bits(SimpleNamespace(dfa=compiled.dfa, readout=compiled.readout, model=broken), ["ab"])
+        assert_same_bits(SimpleNamespace(language=compiled.dfa, readout=compiled.readout, model=broken), ["ab"])
