@@ -8,6 +8,7 @@ from pathlib import Path
 
 import references
 import render_certificates
+import render_suite
 from cells import Json, Targets, code, earlier, halves, short, table, whole, yes
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -16,10 +17,11 @@ MARKDOWN_NAME = "benchmarks.md"
 
 
 def write(folder: Path, sections: Json) -> None:
-    """Both files."""
+    """Both files, and the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON_NAME).write_text(json.dumps(sections, indent=1) + "\n", encoding="utf-8")
     (folder / MARKDOWN_NAME).write_text(markdown(sections), encoding="utf-8")
+    render_suite.pictures(folder, sections)
 
 
 def markdown(sections: Json) -> str:
@@ -351,6 +353,10 @@ TITLES = {
     "certify": "Certificates",
     "checker": "Checking saved certificates",
     "mutation": "Mutation score of certify",
+    "suite": "The suite of the paper",
+    "trained": "Trained baselines",
+    "bounded_dyck": "Bounded Dyck languages",
+    "scan": "The fast runner",
 }
 TARGETS: dict[str, Callable[[Json], Targets]] = {
     "compile": compile_targets,
@@ -360,6 +366,10 @@ TARGETS: dict[str, Callable[[Json], Targets]] = {
     "certify": render_certificates.certify_targets,
     "checker": render_certificates.checker_targets,
     "mutation": render_certificates.mutation_targets,
+    "suite": render_suite.suite_targets,
+    "trained": render_suite.trained_targets,
+    "bounded_dyck": render_suite.dyck_targets,
+    "scan": render_suite.scan_targets,
 }
 BODIES: dict[str, Callable[[Json], list[str]]] = {
     "compile": compile_body,
@@ -369,6 +379,10 @@ BODIES: dict[str, Callable[[Json], list[str]]] = {
     "certify": render_certificates.certify_body,
     "checker": render_certificates.checker_body,
     "mutation": render_certificates.mutation_body,
+    "suite": render_suite.suite_body,
+    "trained": render_suite.trained_body,
+    "bounded_dyck": render_suite.dyck_body,
+    "scan": render_suite.scan_body,
 }
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import acceptor
 import agreement
+import bounded_dyck
 import certificates
 import checker
 import compile_table
@@ -26,7 +27,10 @@ import decide
 import measure
 import mutation
 import render
+import scan
+import suite
 import torch
+import trained
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -38,6 +42,10 @@ SECTIONS: dict[str, ModuleType] = {
     "certify": certificates,
     "checker": checker,
     "mutation": mutation,
+    "suite": suite,
+    "trained": trained,
+    "bounded_dyck": bounded_dyck,
+    "scan": scan,
 }
 
 
@@ -68,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     path = options.out / render.JSON_NAME
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not options.quick else {}
-    columns = (TextColumn("{task.fields[section]:9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.fields[section]:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True)) as progress:
         for name in chosen:
             bar = progress.add_task("", total=None, section=name)

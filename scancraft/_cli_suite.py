@@ -28,7 +28,7 @@ def suite(
         str | None, typer.Option("--only", metavar="NAMES", help="Only these languages, separated by semicolons.")
     ] = None,
     words: Annotated[int, typer.Option(metavar="N", min=1, help="Words per published range of lengths.")] = 1000,
-    far_words: Annotated[int, typer.Option(metavar="N", min=1, help="Words of length 10,000.")] = 20,
+    far_words: Annotated[int, typer.Option(metavar="N", min=1, help="Words of length 10,000.")] = 100,
     farthest: Annotated[bool, typer.Option(help="Also words of length 100,000.")] = True,
     certificates: Annotated[bool, typer.Option(help="Prove each model right on words of every length.")] = True,
     check: Annotated[bool, typer.Option("--check", help="Let the separate checker validate the certificates.")] = False,

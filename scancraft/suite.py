@@ -51,7 +51,7 @@ class Options:
     """
 
     words: int = 1000
-    far_words: int = 20
+    far_words: int = 100
     farthest: bool = True
     certificates: bool = True
     check: bool = False

@@ -1,13 +1,15 @@
-"""Accuracy against length: compiled models, the published figures of trained ones, and one that the reader trained."""
+"""Accuracy against length: compiled models, the published figures of trained ones, and those that a reader trained."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .automata.errors import MissingExtraError
+from .automata.errors import MissingExtraError, ScancraftError
+from .automata.languages import Language, language_from_json
+from .automata.suite import SuiteLanguage, suite_language
 from .models._files import replace_file
 from .models.errors import CheckpointError
 
@@ -30,61 +32,84 @@ def draw_suite(rows: Sequence[Row], path: Path, trained: Sequence[Path] = ()) ->
         MissingExtraError: matplotlib is not installed.
         CheckpointError: a directory holds no ``training.json``.
     """
+    return draw([row.as_json() for row in rows], path, [_read_training(directory) for directory in trained])
+
+
+def draw(rows: Sequence[Mapping[str, Any]], path: Path, trainings: Sequence[Mapping[str, Any]] = ()) -> Path:
+    """:func:`draw_suite` from the JSON of both: ``scancraft suite --json``, and ``training.json``.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        ScancraftError: a training's language cannot be read.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("plots need matplotlib; pip install 'scancraft[plot]'") from None
-    curves = dict(map(_read_training, trained))
+    curves = [(language_from_json(t["language"]), t) for t in trainings]
     height = -(-len(rows) // COLUMNS)
     figure: Any = Figure(figsize=(2.5 * COLUMNS, 1.7 * height + 0.9), layout="constrained")
     axes = figure.subplots(height, COLUMNS, squeeze=False, sharex=True, sharey=True)
     for axis in axes.flat[len(rows) :]:
         axis.set_axis_off()
     for axis, row in zip(axes.flat, rows, strict=False):
-        _panel(axis, row, curves.get(row.language.name))
+        _panel(axis, row, suite_language(row["name"]), curves)
     for axis in axes[:, 0]:
         axis.set_ylabel("strings right, %", fontsize=8)
+    for axis in axes[-1]:
+        axis.set_xlabel("length", fontsize=8)
     handles = [
-        figure.axes[0].plot([], [], color=COMPILED, marker="o", ms=4, label="compiled (measured here)")[0],
-        figure.axes[0].fill_between([], [], [], color=PUBLISHED, alpha=0.6, label="trained (published, best layers)"),
+        figure.axes[0].plot([], [], color=COMPILED, marker="o", ms=4, label="compiled, measured")[0],
+        figure.axes[0].fill_between([], [], [], color=PUBLISHED, alpha=0.6, label="trained, published"),
     ]
     if curves:
-        label = "trained (scancraft train)"
+        label = "trained by scancraft train, measured"
         handles.append(figure.axes[0].plot([], [], color=TRAINED, marker="s", ms=4, ls="--", label=label)[0])
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
+    kind = path.suffix.removeprefix(".") or "png"
+    # Without dates, so that equal figures give equal files.
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     with replace_file(path) as fresh:
-        figure.savefig(fresh, format=path.suffix.removeprefix(".") or "png", dpi=130, facecolor="white")
+        figure.savefig(fresh, format=kind, dpi=110, facecolor="white", metadata=metadata)
     return path
 
 
-def _read_training(directory: Path) -> tuple[str, dict[str, Any]]:
+def _read_training(directory: Path) -> Mapping[str, Any]:
     path = directory / "training.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return str(found["name"]), dict(found)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        language_from_json(found["language"])
+        assert all({"shortest", "longest", "strings"} <= set(entry) for entry in found["accuracy"])
+        return dict(found)
+    except (OSError, ValueError, KeyError, TypeError, AssertionError, ScancraftError) as error:
         raise CheckpointError(f"{path} is not what `scancraft train --out DIR` writes ({error})") from None
 
 
-def _panel(axis: Any, row: Row, training: dict[str, Any] | None) -> None:
-    axis.set_title(row.language.name, fontsize=9)
+def _panel(
+    axis: Any, row: Mapping[str, Any], suite: SuiteLanguage, curves: Sequence[tuple[Language, Mapping[str, Any]]]
+) -> None:
+    axis.set_title(suite.name, fontsize=9)
     axis.set_xscale("log")
     axis.set_xlim(1, 2e5)
     axis.set_ylim(-5, 108)
     axis.tick_params(labelsize=7)
     axis.grid(alpha=0.25)
-    for part in row.language.bins:
+    for part in suite.bins:
         if part.published is not None:
             low, high = part.published
             left = part.shortest if part.ignore is None else part.longest / 1.5
-            axis.fill_between([left, part.longest], low - 1, high + 1, color=PUBLISHED, alpha=0.6, lw=0)
-    if training is not None:
-        spans = [(b["shortest"], b["longest"], b["strings"]) for b in training["accuracy"]]
-        middles = [(low * high) ** 0.5 if low else high for low, high, _ in spans]
-        axis.plot(middles, [value for *_, value in spans], color=TRAINED, marker="s", ms=4, ls="--")
-    if row.witness is not None:
-        axis.text(0.5, 0.5, f"excluded by\n{row.language.theorem}", transform=axis.transAxes, ha="center", fontsize=9)
+            axis.fill_between([left, part.longest], low - 1.5, high + 1.5, color=PUBLISHED, alpha=0.6, lw=0)
+    language = suite.language
+    for trained, training in curves:
+        if trained == language:
+            spans = [(max(1, b["shortest"]), b["longest"], b["strings"]) for b in training["accuracy"]]
+            middles = [(low * high) ** 0.5 for low, high, _ in spans]
+            axis.plot(middles, [value for *_, value in spans], color=TRAINED, marker="s", ms=4, ls="--")
+    if row["witness"] is not None:
+        text = f"excluded by\n{row['theorem']}"
+        axis.text(0.72, 0.5, text, transform=axis.transAxes, ha="center", va="center", fontsize=9)
         return
-    longest = [score.longest for score in row.scores.values()]
-    axis.plot(longest, [score.strings for score in row.scores.values()], color=COMPILED, marker="o", ms=4)
+    longest = {part.label: part.longest for part in suite.bins}
+    points = [(longest.get(label) or int(label.replace(",", "")), value) for label, value in row["accuracy"].items()]
+    axis.plot(*zip(*sorted(points), strict=True), color=COMPILED, marker="o", ms=4)
