@@ -17,7 +17,7 @@ Constants (all powers of two or exact in bfloat16): T is the "off" magnitude, V 
   two, and the weight 2^(40-j) returns each feature bit for bit.
 
 So the memory's gate is exactly 0 or 1, every activation is a small multiple of a power of two, and every sum is exact
-in whatever order it is taken: the scan lemma (``docs/theory.md``) makes the parallel scan equal to the step.
+in whatever order it is taken: the scan lemma (``docs/construction.md``) makes the parallel scan equal to the step.
 """
 
 from __future__ import annotations

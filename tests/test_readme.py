@@ -43,6 +43,15 @@ def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     exec(own, names | {"my_model": Renamed()})
 
 
+def test_the_python_of_the_constructions_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = README.parent / "docs" / "constructions.md"
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+        exec(block, names)
+    assert (tmp_path / "out" / "equal" / "model.safetensors").is_file()
+
+
 def test_shell_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     lines = [line for block in blocks("console") for line in block.splitlines()]
