@@ -11,11 +11,10 @@ from operator import add
 import numpy as np
 
 from .balanced_words import generator_of
-from .budget import Meter
 from .counters import Configuration, CounterMachine
-from .errors import CounterLanguageError, EmptyLanguageError
+from .errors import EmptyLanguageError
 from .sampling import Rng, Symbols
-from .trim import Edge, Node, _weights, abstract_graph
+from .trim import Edge, Node, abstract_graph, find_strategy
 
 TRIES = 1000
 """Walks before a walker gives up on a range of lengths."""
@@ -33,20 +32,14 @@ class CompletedWalks:
     takes, where it can, those after which a live word can go on for ever; the place is the target half of the time, and
     else uniform. A walk ends in an accepting configuration: after the target length, or before it where every letter
     leads too far from acceptance. O(length * letters) a walk, after a graph of at most states * 3^counters.
-
-    Raises:
-        CounterLanguageError: the proof is not found again.
     """
 
     def __init__(self, machine: CounterMachine) -> None:
         self.machine = machine
-        graph = abstract_graph(machine, machine.budget)
-        self._accepting = {
-            n for n in graph if n[0] in machine.accepting and machine.holds(machine.accepting[n[0]], n[1])
-        }
-        self._weights, self._ranks = _strategy(graph, self._accepting, machine.budget.meter("ranks of configurations"))
-        self._moves = {node: _moves(machine, node, row) for node, row in graph.items()}
-        self._endless = _endless(graph)
+        found = find_strategy(machine, machine.budget)
+        self._accepting, self._weights, self._ranks = found.accepting, found.weights, found.ranks
+        self._moves = {node: _moves(machine, node, row) for node, row in found.graph.items()}
+        self._endless = _endless(found.graph)
 
     def distance(self, configuration: Configuration) -> int:
         """How many letters the strategy needs at most from here; 0 where the word may end."""
@@ -112,36 +105,6 @@ def _moves(machine: CounterMachine, node: Node, allowed: Collection[str]) -> lis
     row = machine.transitions.get(node[0], {})
     steps = [(a, row[a]) for a in machine.alphabet if a in allowed]
     return [(a, s.to, tuple(s.add.get(c.name, 0) for c in machine.counters)) for a, s in steps]
-
-
-def _strategy(
-    graph: dict[Node, dict[str, list[Edge]]], accepting: set[Node], meter: Meter
-) -> tuple[tuple[int, ...], dict[Node, int]]:
-    """Weights and ranks such that rank + weights . |counters| falls with some letter wherever the word may not end.
-
-    The least ranks from 0 up; those that grow past a cap grow for ever, and the next weights are tried.
-    """
-    for weights in _weights(len(next(iter(graph))[1])):
-        options = {
-            node: [
-                [(to, 1 + sum(w * d for w, d in zip(weights, change, strict=True))) for to, change in edges]
-                for edges in row.values()
-            ]
-            for node, row in graph.items()
-            if node not in accepting
-        }
-        cap = (len(graph) + 1) * max([1, *(cost for letters in options.values() for e in letters for _, cost in e)])
-        rank, changed = dict.fromkeys(graph, 0), True
-        while changed and max(rank.values()) <= cap:
-            changed = False
-            for node, letters in options.items():
-                meter.tick()
-                best = min((max(rank[to] + cost for to, cost in e) for e in letters), default=cap + 1)
-                if best > rank[node]:
-                    rank[node], changed = best, True
-        if not changed:
-            return weights, rank
-    raise CounterLanguageError("no strategy is found that completes every word; was the machine made without checks?")
 
 
 def endless_walk(machine: CounterMachine, length: int, generator: np.random.Generator) -> Symbols | None:

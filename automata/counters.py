@@ -117,9 +117,9 @@ class CounterMachine:
             self._check_step(f"state {state!r} on {symbol!r}", step)
         for state, tests in self.accepting.items():
             self._check_tests(f"the acceptance of state {state!r}", tests)
-        from .trim import require_trim
+        from .trim import find_strategy
 
-        require_trim(self, self.budget)
+        find_strategy(self, self.budget)
 
     # -- validation ----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ and falls with every step of the strategy, whatever the values, until a configur
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -81,15 +82,37 @@ def abstract_graph(machine: CounterMachine, budget: Budget) -> dict[Node, dict[s
     return graph
 
 
-def require_trim(machine: CounterMachine, budget: Budget) -> None:
-    """Do nothing if every reachable configuration is shown to lead to acceptance.
+@dataclass(frozen=True)
+class Strategy:
+    """Why every live configuration can be completed: wherever the word may not end, some letter lowers the rank.
+
+    The rank of a configuration is ``ranks`` of its node + sum of ``weights`` times the counters' sizes: no less than
+    the number of letters that the strategy needs to have the word accepted.
+
+    Attributes:
+        graph: every abstract configuration that may be reachable, and where each symbol may lead.
+        accepting: those in which the word may end.
+        weights: per counter.
+        ranks: per abstract configuration.
+    """
+
+    graph: Mapping[Node, Mapping[str, list[Edge]]]
+    accepting: frozenset[Node]
+    weights: tuple[int, ...]
+    ranks: Mapping[Node, int]
+
+
+def find_strategy(machine: CounterMachine, budget: Budget) -> Strategy:
+    """Show that every reachable configuration leads to acceptance.
 
     Raises:
-        CounterLanguageError: one is not; the message names it.
-        BudgetExceededError: too many abstract configurations.
+        CounterLanguageError: one is not shown to; the message names it.
+        BudgetExceededError: too many abstract configurations, or too long a search.
     """
     graph = abstract_graph(machine, budget)
-    accepting = {n for n in graph if n[0] in machine.accepting and machine.holds(machine.accepting[n[0]], n[1])}
+    accepting = frozenset(
+        n for n in graph if n[0] in machine.accepting and machine.holds(machine.accepting[n[0]], n[1])
+    )
     hopeless = set(graph) - _can_reach(graph, accepting)
     if hopeless:
         node = next(n for n in graph if n in hopeless)
@@ -100,9 +123,10 @@ def require_trim(machine: CounterMachine, budget: Budget) -> None:
     meter = budget.meter("ranks of configurations")
     stuck: set[Node] = set(graph)
     for weights in _weights(len(machine.counters)):
-        unranked = _unranked(graph, accepting, weights, meter)
+        ranks = _ranks(graph, accepting, weights, meter)
+        unranked = {n for n, r in ranks.items() if r == UNREACHED}
         if not unranked:
-            return
+            return Strategy(graph, accepting, weights, {n: int(r) for n, r in ranks.items()})
         stuck &= unranked
     node = next(n for n in graph if n in (stuck or set(graph) - accepting))
     raise CounterLanguageError(
@@ -118,7 +142,7 @@ def describe(machine: CounterMachine, node: Node) -> str:
     return f"state {node[0]!r} with {signs}"
 
 
-def _can_reach(graph: Mapping[Node, Mapping[str, list[Edge]]], goals: set[Node]) -> set[Node]:
+def _can_reach(graph: Mapping[Node, Mapping[str, list[Edge]]], goals: Collection[Node]) -> set[Node]:
     """The nodes from which some path of the abstract graph leads to a goal."""
     before: dict[Node, set[Node]] = {}
     for node, row in graph.items():
@@ -142,10 +166,13 @@ def _weights(counters: int) -> Iterator[tuple[int, ...]]:
         yield from (w for w in product(range(4), repeat=counters) if w != ones)
 
 
-def _unranked(
-    graph: Mapping[Node, Mapping[str, list[Edge]]], accepting: set[Node], weights: tuple[int, ...], meter: Meter
-) -> set[Node]:
-    """The nodes that get no finite rank under these weights: least fixed point from below, capped.
+def _ranks(
+    graph: Mapping[Node, Mapping[str, list[Edge]]],
+    accepting: Collection[Node],
+    weights: tuple[int, ...],
+    meter: Meter,
+) -> dict[Node, float]:
+    """The least ranks under these weights, from below: infinite where they pass every bound.
 
     rank(node) >= 1 + rank(target) + weights . change for every outcome of the best transition.
     """
@@ -168,7 +195,7 @@ def _unranked(
             best = UNREACHED if best > cap else best
             if best > rank[node]:
                 rank[node], changed = best, True
-    return {n for n, r in rank.items() if r == UNREACHED}
+    return rank
 
 
 def _cost(edges: list[Edge], rank: Mapping[Node, float], weights: tuple[int, ...]) -> float:

@@ -159,6 +159,7 @@ def dyck_body(section: Json) -> list[str]:
             whole(row["d_model"]),
             whole(row["d_inner"]),
             whole(row["parameters"]),
+            short(1000 * row["seconds"]),
             whole(row["memories"]),
             whole(row["state_entries"]),
             whole(row["allocated"]),
@@ -174,18 +175,7 @@ def dyck_body(section: Json) -> list[str]:
         "the SSM state. *h log2 K*: bits that any recurrent model needs (Hewitt et al. 2020).",
         f"![Parameters and state entries over h and K]({DYCK_PICTURE})",
         table(
-            [
-                "K",
-                "h",
-                "blocks",
-                "d_model",
-                "d_inner",
-                "parameters",
-                "memories",
-                "state entries",
-                "allocated",
-                "h log2 K",
-            ],
+            "K,h,blocks,d_model,d_inner,parameters,ms,memories,state entries,allocated,h log2 K".split(","),
             cells,
             "r",
         ),
@@ -267,8 +257,8 @@ def scan_body(section: Json) -> list[str]:
     ]
     return [
         "scancraft's runner (`models/scan.py`) beside `transformers`' `MambaForCausalLM` on the CPU, the same words in "
-        "the same run, in milliseconds; *construction* is that of the runner. *Equal*: all logits, by `torch.equal`. In "
-        "a batch of many short words transformers' loop over time is shared by all rows, so less is gained.",
+        "the same run, in milliseconds; *construction* is that of the runner. *Equal*: all logits, by `torch.equal`. "
+        "In a batch of many short words transformers' loop over time is shared by all rows, so less is gained.",
         table(
             [
                 "language",

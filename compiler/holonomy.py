@@ -1,9 +1,9 @@
 """Holonomy decomposition: the image sets of an aperiodic semiautomaton, their heights and their tiles.
 
-Theory: Zeiger's and Eilenberg's holonomy decomposition, in the form that `docs/construction.md` states. For the transition
-monoid S of a semiautomaton on Q, the *image sets* are Q.s for s in S, together with the singletons. P <= R iff P
-is inside R.s for some s; the *height* of a singleton is 0 and that of another set one more than the greatest height
-strictly below it; the *tiles* of P are the maximal image sets properly inside P.
+Theory: Zeiger's and Eilenberg's holonomy decomposition, in the form that `docs/construction.md` states. For the
+transition monoid S of a semiautomaton on Q, the *image sets* are Q.s for s in S, together with the singletons. P <= R
+iff P is inside R.s for some s; the *height* of a singleton is 0 and that of another set one more than the greatest
+height strictly below it; the *tiles* of P are the maximal image sets properly inside P.
 """
 
 from __future__ import annotations
