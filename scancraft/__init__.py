@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from .automata.formats import as_dfa as as_dfa
     from .automata.regex import parse_regex as parse_regex
     from .automata.semiautomaton import Semiautomaton as Semiautomaton
+    from .automata.suite import suite_language as suite_language
+    from .automata.suite_words import live_word_of as live_word_of
+    from .automata.suite_words import members_of as members_of
+    from .automata.suite_words import mixture_of as mixture_of
     from .certifying import Certificate as Certificate
     from .certifying import certify as certify
     from .checking import CheckReport as CheckReport
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     from .constructions import counters as counters
     from .constructions import dyck as dyck
     from .constructions import flip_flop as flip_flop
+    from .models.errors import CounterRangeError as CounterRangeError
     from .models.generation import LanguageLogitsProcessor as LanguageLogitsProcessor
     from .models.readout import Readout as Readout
 
@@ -62,6 +67,7 @@ _HOME = {
     "Constructed": "constructions",
     "Counter": "automata.counters",
     "CounterMachine": "automata.counters",
+    "CounterRangeError": "models.errors",
     "Dfa": "automata.dfa",
     "LanguageLogitsProcessor": "models.generation",
     "NotStarFreeError": "automata.aperiodic",
@@ -76,9 +82,13 @@ _HOME = {
     "counters": "constructions",
     "dyck": "constructions",
     "flip_flop": "constructions",
+    "live_word_of": "automata.suite_words",
     "load": "checkpoints",
+    "members_of": "automata.suite_words",
+    "mixture_of": "automata.suite_words",
     "parse_regex": "automata.regex",
     "star_free_witness": "automata.aperiodic",
+    "suite_language": "automata.suite",
 }
 
 __all__ = sorted(_HOME)
