@@ -16,6 +16,8 @@ from scancraft.automata.languages import truth_of
 from scancraft.certifying import Certificate, certify
 from scancraft.constructions import dyck
 
+SHOWN_KINDS, SHOWN_DEPTHS = (1, 2, 8, 64), (2, 3, 10, 32)
+
 
 @dataclass(frozen=True)
 class Size:
@@ -84,8 +86,21 @@ class Proved:
 
 @dataclass(frozen=True)
 class Result:
-    """Every language of the grid, and the certificates of some."""
+    """What came of the grid.
 
+    Attributes:
+        languages: how many there are.
+        in_two_blocks: of these, compiled to two blocks.
+        positions: prefixes compared with the stack, over all of them.
+        wrong: of these, wrong.
+        rows: those with one of the shown K or h.
+        proved: the certificates.
+    """
+
+    languages: int
+    in_two_blocks: int
+    positions: int
+    wrong: int
     rows: tuple[Row, ...]
     proved: tuple[Proved, ...]
 
@@ -100,7 +115,9 @@ def measure(size: Size, tick: Tick) -> Result:
             rows.append(_row(kinds, depth, size, rng))
             if kinds in size.certified_kinds and depth in size.certified_depths:
                 proved.append(_proved(kinds, depth))
-    return Result(tuple(rows), tuple(proved))
+    shown = tuple(row for row in rows if row.kinds in SHOWN_KINDS or row.depth in SHOWN_DEPTHS)
+    positions, wrong = sum(row.positions for row in rows), sum(row.wrong for row in rows)
+    return Result(len(rows), sum(row.blocks == 2 for row in rows), positions, wrong, shown, tuple(proved))
 
 
 def _row(kinds: int, depth: int, size: Size, rng: np.random.Generator) -> Row:
