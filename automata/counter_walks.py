@@ -5,7 +5,7 @@ For machines that are no family of the suite and too large to be counted (``coun
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import add
 
 import numpy as np
@@ -132,7 +132,7 @@ def endless_walk(machine: CounterMachine, length: int, generator: np.random.Gene
     return tuple(word)
 
 
-def _endless(graph: dict[Node, dict[str, list[Edge]]]) -> set[Node]:
+def _endless(graph: Mapping[Node, Mapping[str, list[Edge]]]) -> set[Node]:
     """The abstract configurations from which some letter leads, whatever the values, to others of this set."""
     endless, changed = set(graph), True
     while changed:
