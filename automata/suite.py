@@ -72,6 +72,8 @@ class SuiteLanguage:
 
 
 PERFECT = (100.0, 100.0)
+AT_MOST = "at most"
+"""The note of languages of which the greatest published figures of several are known."""
 POSITIVE, NEGATIVE, COUNTING, FLIP_FLOP, DYCK = (f"Theorem {n}" for n in (4, 4, 5, 1, 6))
 DYCK_NOTE = (
     "published for depth 10: probability mass on the right closing bracket, 0.976 to 0.993 with two layers, "
@@ -111,7 +113,7 @@ def _regular(named: NamedLanguage) -> SuiteLanguage:
         return SuiteLanguage(name, "star-free", POSITIVE, named.build, _bins(*bounds, published=figures))
     first, later = _NOT_LEARNT.get(name, (4.2, 0.0))
     figures = ((first, first), (later, later))
-    note = "" if name in _NOT_LEARNT else "published: at most"
+    note = "" if name in _NOT_LEARNT else AT_MOST
     theorem = "Theorem 2" if name == "Parity" else NEGATIVE
     return SuiteLanguage(name, "not star-free", theorem, named.build, _bins(*bounds, published=figures), note)
 

@@ -125,7 +125,8 @@ def _published(row: Json) -> str:
         else:
             low, high = value["least"], value["greatest"]
             shown.append(f"{low:g}" if low == high else f"{low:g} to {high:g}")
-    return " / ".join(shown) if set(shown) != {"-"} else "-"
+    bound = "at most " if row["published_note"] == "at most" else ""
+    return bound + " / ".join(shown) if set(shown) != {"-"} else "-"
 
 
 # -- bounded Dyck ----------------------------------------------------------------------------------------------------

