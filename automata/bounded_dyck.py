@@ -49,13 +49,13 @@ class BoundedDyck:
     brackets: tuple[Pair, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        for name, value in (("kinds of brackets", self.kinds), ("depth", self.depth)):
+        for name, value in (("number of kinds", self.kinds), ("depth", self.depth)):
             if type(value) is not int or value < 1:
                 raise BracketLanguageError(
-                    f"Dyck_{{{self.kinds},{self.depth}}} does not exist: {value!r} is no {name}; "
-                    "give whole numbers of at least 1"
+                    f"Dyck_{{{self.kinds},{self.depth}}} does not exist: the {name} cannot be {value!r}; "
+                    "give a whole number of at least 1"
                 )
-        pairs = tuple((str(a), str(b)) for a, b in self.brackets) or bracket_pairs(self.kinds)
+        pairs = tuple((a, b) for a, b in self.brackets) or bracket_pairs(self.kinds)
         if len(pairs) != self.kinds:
             raise BracketLanguageError(f"{len(pairs)} pairs of brackets for {self.kinds} kinds; give one pair per kind")
         object.__setattr__(self, "brackets", pairs)

@@ -56,7 +56,8 @@ def truth_of(language: Language) -> Truth:
 
 
 def as_language(value: Any) -> Language:
-    """A language from anything that describes one: see ``as_dfa``, and the JSON of counter machines.
+    """A language from anything that describes one: see ``as_dfa``; also the JSON of counter machines, and what
+    :func:`language_to_json` gives.
 
     Raises:
         ScancraftError: the description cannot be read.
@@ -67,6 +68,8 @@ def as_language(value: Any) -> Language:
         data = read_json(value)
         with naming(value):
             return as_language(data if isinstance(data, Mapping) else from_json(data))
+    if isinstance(value, Mapping) and len(value) == 1 and set(value) <= {"dfa", "bounded_dyck", "counter_machine"}:
+        return language_from_json(value)
     if isinstance(value, Mapping) and "counters" in value:
         return counter_machine_from_json(value)
     if isinstance(value, Mapping) and "brackets" in value:

@@ -65,7 +65,10 @@ def suite_body(section: Json) -> list[str]:
                 *(whole(row[key]) for key in ("blocks", "d_model", "parameters", "state_entries")),
                 f"{row['seconds']:.3f}",
                 _bins(row),
-                *(percent(row["accuracy"][label]) for label in ("10,000", "100,000") if label in row["accuracy"]),
+                *(
+                    percent(row["accuracy"][label]) if label in row["accuracy"] else "-"
+                    for label in ("10,000", "100,000")
+                ),
                 f"{proof['method']}, {proof['scope']}",
                 _published(row),
             ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,7 @@ class CircuitProof:
         margin: the smallest |score| while the word lives.
         limits: for each counter, the |value| up to which the claim holds.
         obligations: all of them hold.
+        places: the entries (block, channel, state) that hold each counter.
     """
 
     method: str
@@ -56,6 +57,7 @@ class CircuitProof:
     margin: float
     limits: Mapping[str, int]
     obligations: tuple[Obligation, ...]
+    places: Mapping[str, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
 
     scope = "every-implementation"
 
@@ -102,6 +104,7 @@ class Argument:
         self.blocks = self.stepper.blocks
         self.ledger = Ledger()
         self.extremes: list[Array] = []
+        self.places: list[list[tuple[int, int]]] = []
         self.letters = language.alphabet
         self.bos = len(self.letters)
         self.columns = readout.columns(self.letters)
@@ -145,6 +148,7 @@ class Argument:
             found = [i for i in range(changes.shape[1]) if (inputs.write[known, c, n] == changes[known, i]).all()]
             need(found, f"{name}: channel {c} counts something else than a counter of the language")
             which[c, n] = found[0]
+        self.places = [[(int(c), int(n)) for c, n in np.argwhere(which == i)] for i in range(changes.shape[1])]
         for i in range(changes.shape[1]):
             alike = inputs.write[:, which == i]
             need((alike == alike[:, :1]).all(), f"{name}: entries of counter {i} differ once a word has died")
@@ -188,7 +192,8 @@ class Argument:
         scores = check_head(self.ledger, self.model, vectors)[:, self.columns]
         self.holds()
         wrong = ((scores > 0) != right).any(axis=1)
-        need(not wrong.any(), f"{int(wrong.sum())} of {len(wrong)} read-outs are wrong")
+        count = f"{int(wrong.sum())} of {len(wrong)}"
+        need(not wrong.any(), f"{count} read-outs are not what this description of the language demands")
         return float(np.abs(scores).min())
 
     def obligations(self) -> tuple[Obligation, ...]:

@@ -72,7 +72,8 @@ class CountersArgument(Argument):
             self.note("error latch")
             self._latch(controls + 2, machine, graph, counted, tested)
         named = {c.name: n for c, n in zip(machine.counters, limits, strict=True)}
-        return CircuitProof("counters", stages, inputs, len(nodes), margin, named, self.obligations())
+        places = {c.name: tuple((controls, *place) for place in self.places[i]) for i, c in enumerate(machine.counters)}
+        return CircuitProof("counters", stages, inputs, len(nodes), margin, named, self.obligations(), places)
 
     def _control_inputs(self, machine: CounterMachine, *, live_only: bool) -> WordGraph:
         states = machine.states
@@ -99,6 +100,8 @@ class CountersArgument(Argument):
         """A scan may add up any segment first: a difference of two values, which float32 must hold."""
         for c, limit in zip(machine.counters, limits, strict=True):
             need(limit >= 1, f"the limit {limit} of counter {c.name!r} leaves nothing to claim")
+            least = max([abs(c.initial), *(abs(s.add.get(c.name, 0)) for _, _, s in machine.steps())])
+            need(limit >= least, f"counter {c.name!r} changes by up to {least:,} at once, past its limit of {limit:,}")
             need(limit * (2 if c.signed else 1) <= 2**24, f"the limit {limit:,} of counter {c.name!r} is too large")
 
     def _changes(self, machine: CounterMachine, graph: WordGraph) -> Array:

@@ -20,22 +20,49 @@ class LanguageLogitsProcessor(LogitsProcessor):
     Args:
         eos: id of ``<eos>``.
         pad: id of ``<pad>``.
+        bos: id of ``<bos>``; needed with ``model``.
+        model: look at every symbol of a prompt, and not only at what follows it. A model under the contract
+            "live-prefixes" promises nothing once a symbol came that it had ruled out.
 
     Raises:
-        DeadPromptError: while generating, if no token may come next: the prompt is no prefix of any word, or the
-            language is empty.
+        DeadPromptError: while generating, if no token may come next, or (with ``model``) a symbol of the prompt could
+            not come: the prompt is no prefix of any word, or the language is empty.
     """
 
-    def __init__(self, *, eos: int, pad: int) -> None:
-        self.eos, self.pad = eos, pad
+    def __init__(self, *, eos: int, pad: int, bos: int | None = None, model: Any = None) -> None:
+        self.eos, self.pad, self.bos, self.model = eos, pad, bos, model
+        self._known: Tensor | None = None
 
     @classmethod
     def for_model(cls, model: Any) -> LanguageLogitsProcessor:
-        """With the special tokens of the model's configuration."""
-        return cls(eos=int(model.config.eos_token_id), pad=int(model.config.pad_token_id))
+        """With the special tokens of the model's configuration; prompts are looked at symbol by symbol."""
+        config = model.config
+        ids = {name: int(getattr(config, f"{name}_token_id")) for name in ("eos", "pad", "bos")}
+        return cls(**ids, model=model)
+
+    def _check_prompt(self, input_ids: Tensor) -> None:
+        """Raise :class:`DeadPromptError` for a symbol that could not come; once per prompt."""
+        known, self._known = self._known, input_ids
+        grown = known is not None and known.shape == input_ids[:, :-1].shape and torch.equal(known, input_ids[:, :-1])
+        if self.model is None or grown or input_ids.shape[1] < 2:
+            return
+        with torch.no_grad():
+            mask = (input_ids != self.pad).long()
+            logits = self.model(input_ids, attention_mask=mask).logits
+        came = torch.gather(logits[:, :-1], 2, input_ids[:, 1:, None])[..., 0]
+        special = torch.tensor([self.pad, self.bos, self.eos], device=input_ids.device)
+        wrong = (came <= 0) & ~torch.isin(input_ids[:, 1:], special)
+        if wrong.any():
+            row, place = (int(i) for i in wrong.nonzero()[0])
+            raise DeadPromptError(
+                f"nothing can follow the prompt in row {row} (token ids {input_ids[row].tolist()}): it is no prefix of "
+                f"a word of the language, since token {int(input_ids[row, place + 1])} at position {place + 1} could "
+                "not come"
+            )
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Mask ``scores`` of shape (batch, vocabulary), given ``input_ids`` of shape (batch, time)."""
+        self._check_prompt(input_ids)
         masked = scores.masked_fill(scores <= 0, -torch.inf)
         last = input_ids[:, -1]
         ended = (last == self.eos) | ((last == self.pad) & (input_ids == self.eos).any(dim=1))

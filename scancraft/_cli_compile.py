@@ -58,7 +58,7 @@ def facts_of(compiled: CompiledModel) -> dict[str, object]:
             "memories": compiled.circuit.memories,
         }
         if isinstance(compiled.language, BoundedDyck):
-            facts["lower_bound_bits"] = compiled.language.lower_bound
+            facts["lower_bound_bits"] = round(compiled.language.lower_bound, 3)
         if limits := {c["name"]: c["limits"]["float32"] for c in compiled.manifest["counters"]}:
             facts["exact_to"] = limits
     facts |= {

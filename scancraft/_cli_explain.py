@@ -88,8 +88,10 @@ def _circuit(checkpoint: Checkpoint, manifest: Mapping[str, Any]) -> dict[str, A
 
 def _kind(language: Language) -> str:
     if isinstance(language, Dfa):
-        return f"{language.n_states} states"
-    return language.name if isinstance(language, BoundedDyck) else f"{len(language.counters)} counters"
+        return f"{language.n_states} states" if language.n_states > 1 else "1 state"
+    if isinstance(language, BoundedDyck):
+        return language.name
+    return f"{len(language.counters)} counters" if len(language.counters) > 1 else "1 counter"
 
 
 def _channel_facts(labels: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -249,6 +251,8 @@ def recompiled(checkpoint: Checkpoint) -> CompiledModel:
         d_state, d_conv = int(config["state_size"]), int(config["conv_kernel"])
         if isinstance(language, Dfa) and "verdicts" in checkpoint.manifest["labels"]:
             compiled = flip_flop(contract=contract, d_conv=d_conv)
+            if compiled.language != language:
+                raise CheckpointError(f"{checkpoint.directory} is of no language that has a construction of its own")
         else:
             compiled = compile(language, d_state=d_state, d_conv=d_conv, contract=contract)
     except (OSError, KeyError, TypeError, ValueError) as error:

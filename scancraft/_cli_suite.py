@@ -63,20 +63,21 @@ def suite(
     chosen = chosen_languages(only)
     quiet_transformers()
     options = Options(words, far_words, farthest, certificates, check, seed, out)
+    if plot is not None:
+        from .suite_plot import draw, read_training
+
+        trainings = [read_training(directory) for directory in trained or []]  # before the long run
     with suite_bar() as tick:
         rows = run_suite(options, chosen, tick, jobs=min(jobs, len(chosen)))
-    if plot is not None:
-        from .suite_plot import draw_suite
-
-        draw_suite(rows, plot, trained or [])
+    results = [row.as_json() for row in rows]
     if json:
-        show_json([row.as_json() for row in rows])
+        show_json(results)
     else:
-        out_console = console()
-        out_console.print(suite_table(rows))
+        console().print(suite_table(rows))
         for line in footnotes(rows):
             typer.echo(line)
     if plot is not None:
+        draw(results, plot, trainings)
         note(f"plot written to {plot}")
     if not all(row.perfect for row in rows):
         raise typer.Exit(1)
@@ -95,7 +96,8 @@ def chosen_languages(only: str | None) -> Sequence[SuiteLanguage]:
         return LANGUAGES
     if not only.strip("; "):
         raise ArgumentError("--only names no language; give some, separated by semicolons, or leave it out")
-    return [suite_language(name) for name in only.split(";") if name.strip()]
+    chosen = {name: suite_language(name) for name in only.split(";") if name.strip()}
+    return list({language.name: language for language in chosen.values()}.values())
 
 
 @contextmanager

@@ -38,7 +38,7 @@ from .compiler.evidence import (
 )
 from .compiler.explore import Stage, WordGraph
 from .models.checkpoint import write_certificate
-from .models.errors import ReadoutError, WeightsError
+from .models.errors import CheckpointError, ReadoutError, WeightsError
 from .models.readout import Readout, logits_of
 from .models.scan import Runner
 from .models.step import Stepper
@@ -180,7 +180,7 @@ def certify(
         WeightsError: a weight is NaN or infinite.
         CheckpointError: the directory cannot be loaded.
     """
-    compiled = isinstance(target, (str, PathLike, CompiledModel))
+    compiled = isinstance(target, (str, PathLike, CompiledModel)) and language is None
     model, wanted, readout = _resolve(target, language, readout, dtype)
     started = time.perf_counter()
     _check_readout(model, wanted, readout)
@@ -204,12 +204,29 @@ def certify(
             assert isinstance(wanted, Dfa)
             return _certificate(verdict, model, wanted, readout, seconds)
         if isinstance(verdict, CircuitProof):
+            if isinstance(target, (str, PathLike)) and language is None:
+                _check_watched(load(target).manifest, verdict, _dtype_name(model))
             return _circuit_certificate(verdict, model, wanted, readout, seconds)
     finally:
         model.train(training)
     if isinstance(verdict, Counterexample):
         return Refuted(verdict.word, verdict.model, verdict.right, verdict.shortest, seconds)
     return Open(verdict.reason, seconds)
+
+
+def _check_watched(manifest: dict[str, Any], proof: CircuitProof, dtype: str) -> None:
+    """Raise :class:`CheckpointError` unless the manifest's counters are where the proof found them, with its limits."""
+    listed = {entry["name"]: entry for entry in manifest["counters"]}
+    for name, places in proof.places.items():
+        entry = listed[f"counter {name}"]
+        place = tuple(entry.get(key) for key in ("block", "channel", "state"))
+        limits = entry.get("limits")
+        if place not in places or not isinstance(limits, dict) or limits.get(dtype) != proof.limits[name]:
+            raise CheckpointError(
+                f"the manifest says that counter {name!r} is at (block, channel, state) {place} with the limits "
+                f"{limits}; the weights hold it at {places[0]}, exact to {proof.limits[name]:,} in {dtype}: "
+                "compile the language again"
+            )
 
 
 def _limits(model: Any, language: Language) -> list[int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .automata.alphabet import format_word
 from .automata.bounded_dyck import BoundedDyck
+from .automata.counters import CounterMachine
 from .automata.dfa import Dfa
 from .automata.languages import Language, language_from_json
 from .models.checkpoint import MANIFEST, load_model, read_manifest
@@ -125,9 +126,22 @@ def load(directory: str | PathLike[str]) -> Checkpoint:
             "compile the language again"
         )
     language = language_from_json(about)
+    if isinstance(language, CounterMachine):
+        _check_counters(place, manifest, language)
     readout = readout_of(manifest)
     readout.check_alphabet(language.alphabet)
     return Checkpoint(place, manifest, language, readout)
+
+
+def _check_counters(place: Path, manifest: Mapping[str, Any], machine: CounterMachine) -> None:
+    """Raise :class:`CheckpointError` unless the manifest lists every counter of the machine once."""
+    listed = manifest.get("counters")
+    names = [e.get("name") for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
+    if sorted(map(str, names)) != sorted(f"counter {c.name}" for c in machine.counters):
+        raise CheckpointError(
+            f"{place / MANIFEST} does not list each counter of its language once under counters; "
+            "compile the language again"
+        )
 
 
 def _kind(language: Language) -> str:
@@ -161,7 +175,7 @@ def runner_of(source: Any, manifest: Mapping[str, Any], dtype: torch.dtype | Non
                     f"{counter['name']} is not counted exactly in {name}, only in {', '.join(limits)}; use one of these"
                 )
             watches.append(Watch(block, channel, state, int(limits[name]), str(counter["name"])))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise CheckpointError(f"{MANIFEST} lists malformed counters ({error}); compile the language again") from None
     return Runner(source, watches=watches, dtype=dtype)
 

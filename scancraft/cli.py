@@ -177,6 +177,8 @@ def compile(
     if json:
         show_json(facts)
     else:
+        if isinstance(limits_of := facts.get("exact_to"), dict):
+            facts["exact_to"] = ", ".join(f"{name} {limit:,}" for name, limit in limits_of.items())
         for left_out in ("directory", "certificate", "verdict", "scope", "margin", "word"):
             facts.pop(left_out, None)
         console().print(facts_table(facts))
@@ -263,6 +265,8 @@ def certify(
             raise ArgumentError(
                 "--check validates a saved certificate, which names its own language; drop the language"
             )
+        if not directory.is_dir():
+            load(directory)  # says so
         raise typer.Exit(validate(directory, as_json=json))
     if language is not None and regex is not None:
         raise ArgumentError("give at most one of --language and --regex")
@@ -334,7 +338,15 @@ def generate(
 
     quiet_transformers()
     with busy("generating"):
-        samples = sample(checkpoint.model(), checkpoint.readout, count, prompt=start, max_length=max_length, seed=seed)
+        samples = sample(
+            checkpoint.model(),
+            checkpoint.readout,
+            count,
+            prompt=start,
+            max_length=max_length,
+            seed=seed,
+            runner=checkpoint.runner(),
+        )
     if json:
         show_json([{"word": list(s.word), "complete": s.complete} for s in samples])
         return

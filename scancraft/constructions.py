@@ -141,7 +141,8 @@ def counters(
     most = 2 ** (FLOAT_BITS["float32"] - 1)
     if machine.largest_step > most:
         raise CounterLanguageError(
-            f"a counter changes by {machine.largest_step:,} at once, more than {most:,}, which float32 counts exactly"
+            f"a counter begins at or changes by {machine.largest_step:,} at once, more than {most:,}, "
+            "which float32 counts exactly; give smaller amounts"
         )
     circuit = counter_circuit(machine, all_words=contract == "all-words", budget=budget)
     return _constructed(machine, "counter", circuit, d_conv, out)

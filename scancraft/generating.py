@@ -10,6 +10,7 @@ import torch
 from .models.errors import ReadoutError
 from .models.generation import LanguageLogitsProcessor
 from .models.readout import Readout
+from .models.scan import Runner
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,14 @@ class Sample:
 
 
 def generate(
-    model: Any, readout: Readout, count: int, *, prompt: tuple[str, ...] = (), max_length: int = 60, seed: int = 0
+    model: Any,
+    readout: Readout,
+    count: int,
+    *,
+    prompt: tuple[str, ...] = (),
+    max_length: int = 60,
+    seed: int = 0,
+    runner: Runner | None = None,
 ) -> list[Sample]:
     """Sample words: at each step one of the tokens that may come next, uniformly.
 
@@ -38,15 +46,17 @@ def generate(
         prompt: symbols to begin with.
         max_length: symbols in all, the prompt included; a longer word is cut off and marked as incomplete.
         seed: of torch's random generator, which is left as it was.
+        runner: reads the results again and refuses them if a counter left its range (``Checkpoint.runner()``).
 
     Raises:
         DeadPromptError: nothing can follow the prompt, or the language is empty.
+        CounterRangeError: a counter left the range in which it is exact.
         ReadoutError: the readout lacks ``<bos>`` or ``<eos>``, which generation needs.
     """
     if readout.bos is None or readout.accept is None:
         raise ReadoutError("generation needs a readout with a bos token and an accept index (<eos>)")
     ids = torch.tensor([readout.encode(prompt)] * count, dtype=torch.long)
-    processor = LanguageLogitsProcessor(eos=readout.accept, pad=readout.pad)
+    processor = LanguageLogitsProcessor(eos=readout.accept, pad=readout.pad, bos=readout.bos, model=model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         out = model.generate(
@@ -58,6 +68,8 @@ def generate(
             eos_token_id=readout.accept,
             pad_token_id=readout.pad,
         )
+    if runner is not None:
+        runner(out)
     symbol = {token: s for s, token in readout.tokens.items()}
     samples = []
     for row in out[:, 1:].tolist():

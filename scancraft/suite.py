@@ -5,9 +5,12 @@ Languages that are not star-free appear with the witness and the theorem that ex
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
@@ -21,9 +24,9 @@ from .automata.aperiodic import NotStarFreeError
 from .automata.bounded_dyck import BoundedDyck
 from .automata.languages import Language, truth_of
 from .automata.published_words import flip_flop_word
-from .automata.sampling import arbitrary, edit
+from .automata.sampling import arbitrary
 from .automata.suite import LANGUAGES, Bin, SuiteLanguage
-from .automata.suite_words import members_of, mixture_of
+from .automata.suite_words import edit_within, members_of, mixture_of
 from .certifying import Certificate, certify
 from .compiled import CompiledModel, compile
 from .constructions import flip_flop
@@ -181,7 +184,8 @@ def run_suite(
     order = sorted(range(total), key=lambda n: -max(b.longest for b in languages[n].bins))
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread)
     try:
-        waiting = {pool.submit(_row, languages[n], options): n for n in order}
+        with _no_interrupts():  # children inherit it; Ctrl-C is for this process, which then stops them
+            waiting = {pool.submit(_row, languages[n], options): n for n in order}
         found: dict[int, Row] = {}
         for done in as_completed(waiting):
             found[waiting[done]] = done.result()
@@ -189,6 +193,19 @@ def run_suite(
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return [found[n] for n in range(total)]
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment (where signals can be set: in the main thread)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _told(tick: Tick, number: int, total: int, name: str, what: str) -> None:
@@ -269,9 +286,10 @@ def _bin_words(
     part: Bin, language: Language, contract: str, count: int, rng: np.random.Generator
 ) -> list[tuple[str, ...]]:
     if part.ignore is not None:
-        words = [flip_flop_word(rng, part.ignore, part.longest) for _ in range(count - count // 4)]
-        edits = [edit(word, language.alphabet, rng) for word in words[count - count // 2 :]]
-        words[count - count // 2 :] = edits
+        length = part.longest
+        words = [flip_flop_word(rng, part.ignore, length) for _ in range(count - count // 4)]
+        edits = [edit_within(word, language.alphabet, length, length, rng) for word in words[count - count // 2 :]]
+        words[count - count // 2 :] = [word for word in edits if word is not None]
         return words + [arbitrary(language.alphabet, part.longest, rng) for _ in range(count // 4)]
     sample = members_of if contract == "live-prefixes" else mixture_of
     return sample(language, count, part.shortest, part.longest, rng)
@@ -281,7 +299,7 @@ def _certificate(
     compiled: CompiledModel, suite: SuiteLanguage, options: Options, note: Callable[[str], None]
 ) -> dict[str, object]:
     note("certificate")
-    verdict: Any = certify(compiled)
+    verdict: Any = certify(compiled, suite.language)
     facts: dict[str, object] = {"verdict": verdict.verdict, "seconds": round(verdict.seconds, 3)}
     if isinstance(verdict, Certificate):
         facts |= {"scope": verdict.scope, "method": verdict.content["method"], "margin": verdict.margin}

@@ -32,7 +32,7 @@ def draw_suite(rows: Sequence[Row], path: Path, trained: Sequence[Path] = ()) ->
         MissingExtraError: matplotlib is not installed.
         CheckpointError: a directory holds no ``training.json``.
     """
-    return draw([row.as_json() for row in rows], path, [_read_training(directory) for directory in trained])
+    return draw([row.as_json() for row in rows], path, [read_training(directory) for directory in trained])
 
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path, trainings: Sequence[Mapping[str, Any]] = ()) -> Path:
@@ -75,7 +75,8 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path, trainings: Sequence[Mapp
     return path
 
 
-def _read_training(directory: Path) -> Mapping[str, Any]:
+def read_training(directory: Path) -> Mapping[str, Any]:
+    """The content of ``training.json``; :class:`CheckpointError` if it is not what ``scancraft train`` writes."""
     path = directory / "training.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby, product
+from itertools import groupby, pairwise, product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -78,7 +78,7 @@ def rows() -> dict[str, Row]:
 def odd_run_then_odd_run(word: str) -> bool:
     """Whether a maximal odd run of 1s is directly followed by a maximal odd run of 0s."""
     runs = [(symbol, len(list(group))) for symbol, group in groupby(word)]
-    return any(a == "1" and m % 2 and n % 2 for (a, m), (_, n) in zip(runs, runs[1:], strict=False))
+    return any(a == "1" and m % 2 and n % 2 for (a, m), (_, n) in pairwise(runs))
 
 
 def balanced(word: str, pairs: Sequence[str], deepest: int = 10**9) -> bool:
@@ -274,8 +274,9 @@ def test_every_model_is_right_and_certified(rows: dict[str, Row]) -> None:
             assert score.right_words == score.words == (20 if label != "10,000" else 4 if name == "Flip-flop" else 2)
             assert score.right_positions == score.positions > score.words
         for part in row.language.bins:
-            assert part.shortest <= row.scores[part.label].longest <= part.longest
-        assert 9_000 < row.scores["10,000"].longest <= 10_000
+            more = part.ignore is not None  # an edit may insert a symbol
+            assert part.shortest <= row.scores[part.label].longest <= part.longest + more
+        assert 9_980 <= row.scores["10,000"].longest <= 10_001
         assert row.size is not None
         assert row.witness is None
         assert row.certificate is not None
@@ -375,7 +376,8 @@ def test_seeds_and_options(rows: dict[str, Row]) -> None:
     assert other.as_json()["positions"] != again.as_json()["positions"]
     (far,) = run_suite(Options(words=2, far_words=2, certificates=False), [suite_language("Tomita-2")])
     assert list(far.scores) == ["1-100", "101-150", "10,000", "100,000"]
-    assert (far.scores["100,000"].words, far.scores["100,000"].longest) == (2, 100_000)
+    assert far.scores["100,000"].words == 2
+    assert 99_980 <= far.scores["100,000"].longest <= 100_000
     assert far.perfect
 
 
@@ -388,8 +390,7 @@ def test_no_languages() -> None:
 
 def wrong(language: Any, *args: Any, **more: Any) -> CompiledModel:
     """The model of D-3 instead of that of D-2."""
-    assert language == d_n(2)
-    return scancraft.compile(d_n(3))
+    return scancraft.compile(d_n(3) if language == d_n(2) else language, *args, **more)
 
 
 def test_a_wrong_model_is_not_perfect(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,7 +401,7 @@ def test_a_wrong_model_is_not_perfect(monkeypatch: pytest.MonkeyPatch) -> None:
     accuracy, positions = found["accuracy"], found["accuracy_positions"]
     assert isinstance(accuracy, dict)
     assert isinstance(positions, dict)
-    assert accuracy["10,000"] == 0
+    assert accuracy["10,000"] <= 50  # the member is wrong; an arbitrary word dies early
     assert all(value < 100 for value in accuracy.values())
     assert all(0 < value < 100 for value in positions.values())
 
@@ -410,15 +411,16 @@ def test_the_command_fails_for_a_wrong_model(monkeypatch: pytest.MonkeyPatch) ->
     result = invoke("suite", "--only", "D-2", *QUICK)
     assert result.exit_code == 1
     line = next(line for line in result.stdout.splitlines() if line.startswith("D-2"))
-    assert " 100 " not in line.split("certified")[0]
+    assert " 100 " not in line.split("counterexample")[0]
     assert ", 0 of them wrong" not in result.stdout
     result = invoke("suite", "--only", "D-2;Tomita-2", *QUICK, "--json")
     assert result.exit_code == 1
-    assert [min(row["accuracy"].values()) for row in json.loads(result.stdout)] == [0.0, 100.0]
+    least = [min(row["accuracy"].values()) for row in json.loads(result.stdout)]
+    assert least[0] < least[1] == 100
 
 
 def test_a_missing_proof_is_not_perfect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scancraft.suite.certify", lambda _: Open("no time", 0.0))
+    monkeypatch.setattr("scancraft.suite.certify", lambda *_: Open("no time", 0.0))
     result = invoke("suite", "--only", "Tomita-2", *QUICK)
     assert (result.exit_code, "undecided" in result.stdout) == (1, True)
     assert ", 0 of them wrong" in result.stdout
@@ -453,7 +455,7 @@ def test_the_table() -> None:
     assert "certified" not in parity
     assert "certified, checked" in flip
     assert any("by the general compiler" in line for line in lines[4:])
-    assert re.fullmatch(r"72 words, [\d,]+ positions, 0 of them wrong; [\d.]+ s in all", lines[-1])
+    assert re.fullmatch(r"66 words, [\d,]+ positions, 0 of them wrong; [\d.]+ s in all", lines[-1])
 
 
 def test_the_json_and_the_checkpoints(tmp_path: Path) -> None:
@@ -478,7 +480,7 @@ def test_the_json_and_the_checkpoints(tmp_path: Path) -> None:
     assert "certificate.json is missing" in invoke("certify", "--check", place / "a^n_b^n").stdout
 
 
-def test_far_words(tmp_path: Path) -> None:
+def test_far_words() -> None:
     result = invoke("suite", "--only", "Tomita-2", "--words", 2, "--far-words", 2, "--jobs", 1, "--json")
     assert list(json.loads(result.stdout)[0]["accuracy"]) == ["1-100", "101-150", "10,000", "100,000"]
 
@@ -516,7 +518,9 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     quick = ("suite", "--only", "Tomita-2", "--words", 2, "--far-words", 1, "--no-farthest", "--jobs", 1)
     refused(invoke(*quick, "--out", tmp_path / "file"))
-    refused(invoke(*quick, "--plot", tmp_path / "file" / "x.png"))
+    # The table is not lost where only the plot cannot be written.
+    result = invoke(*quick, "--plot", tmp_path / "file" / "x.png")
+    assert (result.exit_code, "Tomita-2" in result.stdout, "x.png" in result.stderr) == (2, True, True)
     (tmp_path / "full" / "Tomita-2").mkdir(parents=True)
     (tmp_path / "full" / "Tomita-2" / "precious").write_text("y")
     assert "not empty" in refused(invoke(*quick, "--out", tmp_path / "full"))
