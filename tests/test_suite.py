@@ -520,7 +520,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     refused(invoke(*quick, "--out", tmp_path / "file"))
     # The table is not lost where only the plot cannot be written.
     result = invoke(*quick, "--plot", tmp_path / "file" / "x.png")
-    assert (result.exit_code, "Tomita-2" in result.stdout, "x.png" in result.stderr) == (2, True, True)
+    assert (result.exit_code, "Tomita-2" in result.stdout, str(tmp_path) in result.stderr) == (2, True, True)
     (tmp_path / "full" / "Tomita-2").mkdir(parents=True)
     (tmp_path / "full" / "Tomita-2" / "precious").write_text("y")
     assert "not empty" in refused(invoke(*quick, "--out", tmp_path / "full"))
