@@ -255,12 +255,6 @@ class CounterMachine:
 
     __contains__ = accepts
 
-    @property
-    def largest_step(self) -> int:
-        """The largest amount by which any counter changes at once, or begins."""
-        amounts = [abs(n) for _, _, step in self.steps() for n in step.add.values()]
-        return max([1, *amounts, *(abs(c.initial) for c in self.counters)])
-
     def __str__(self) -> str:
         signed = {True: " (signed)", False: ""}
         lines = ["counters " + ", ".join(f"{c.name} := {c.initial}{signed[c.signed]}" for c in self.counters)]

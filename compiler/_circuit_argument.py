@@ -144,10 +144,14 @@ class Argument:
         need((inputs.write[:, counts] % 1 == 0).all(), f"{name}: an entry counts what is no integer")
         known = ~np.isnan(changes[:, 0])
         which = np.full(written.shape, -1)
+        like: dict[bytes, int] = {}
         for c, n in np.argwhere(counts):
             found = [i for i in range(changes.shape[1]) if (inputs.write[known, c, n] == changes[known, i]).all()]
             need(found, f"{name}: channel {c} counts something else than a counter of the language")
-            which[c, n] = found[0]
+            # Counters that are always equal can have an entry each.
+            key = inputs.write[:, c, n].tobytes()
+            which[c, n] = found[like.get(key, 0) % len(found)]
+            like[key] = like.get(key, 0) + 1
         self.places = [[(int(c), int(n)) for c, n in np.argwhere(which == i)] for i in range(changes.shape[1])]
         for i in range(changes.shape[1]):
             alike = inputs.write[:, which == i]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..automata.counters import CounterMachine
+from ..automata.trim import find_strategy
 from ._circuit_argument import Argument, Bools, CircuitProof, Counted, need, normed
 from .certify import oblige, stage_inputs
 from .explore import Stage, WordGraph, control_graph, explore
@@ -59,9 +60,10 @@ class CountersArgument(Argument):
         self.note("tests")
         tested = self._test(self.blocks[controls + 1], counted, f"block {controls + 1}")
         self.note("read-outs")
-        alive = truth < len(states)
-        signs = [(-1, 0, 1) if c.signed else (0, 1) for c in machine.counters]
-        nodes, values = _cases(np.flatnonzero(alive), signs)
+        self.reachable = find_strategy(machine, self.budget).graph
+        nodes, values = _cases(np.flatnonzero(truth < len(states)), len(machine.counters))
+        living = self._living(machine, truth[nodes], values)
+        nodes, values = nodes[living], values[living]
         right = self._right(machine, truth[nodes], values)
         self.unseen(self.model.backbone.norm_f, as_array(self.model.lm_head.weight)[self.columns], counted, "lm_head")
         margin = self.verdicts(tested.at(nodes, values), right)
@@ -174,6 +176,12 @@ class CountersArgument(Argument):
             need((out[:, place] == tested.at(np.arange(n_nodes), signs)).all(), f"{name}: large counters differ")
         return tested
 
+    def _living(self, machine: CounterMachine, truth: NDArray[np.intp], signs: NDArray[np.intp]) -> Bools:
+        """The cases that a live word can be in, as far as signs tell (``automata.trim``)."""
+        names = (*machine.states, None)
+        cases = zip(truth.tolist(), map(tuple, signs.tolist()), strict=True)
+        return np.array([(names[q], z) in self.reachable for q, z in cases], dtype=np.bool_)
+
     def _right(self, machine: CounterMachine, truth: NDArray[np.intp], signs: NDArray[np.intp]) -> Bools:
         """What may come next in each case, shape (cases, columns)."""
         known: dict[tuple[int, ...], list[bool]] = {}
@@ -203,7 +211,7 @@ class CountersArgument(Argument):
         past = taps[:, -2] != 0
         need(not (past & (taps[:, -1] != 0)).any(), f"{name}: a channel reads two taps")
         letters, truth = np.array(graph.letters), np.array(graph.truth)
-        nodes, signs = _cases(np.arange(len(graph)), [(-1, 0, 1)] * len(machine.counters))
+        nodes, signs = _cases(np.arange(len(graph)), len(machine.counters))
         vectors = tested.at(nodes, signs)
         for extreme in self.extremes:
             self.inputs(block, vectors + extreme @ counted.axes, name)
@@ -219,13 +227,11 @@ class CountersArgument(Argument):
                 need((here == here[0]).all(), f"{name}: what it reads of the present is more than the letter")
                 now[letter], stream[letter] = u[rows[0]], vectors[rows[0]]
         # Cases before, told apart by what the latch reads of them and by what the machine allows there.
-        living = (truth[nodes] < len(machine.states)) & np.array(
-            [all(s >= 0 or c.signed for c, s in zip(machine.counters, row, strict=True)) for row in signs.tolist()]
-        )
-        allowed = np.zeros((len(nodes), self.bos), dtype=np.bool_)
+        living = self._living(machine, truth[nodes], signs)
+        allowed = np.zeros((len(nodes), max(1, self.bos)), dtype=np.bool_)
         for row in np.flatnonzero(living):
             may = machine.allowed((machine.states[truth[nodes[row]]], tuple(signs[row].tolist())))
-            allowed[row] = [s in may for s in self.letters]
+            allowed[row, : self.bos] = [s in may for s in self.letters]
         keys = np.column_stack([u * past, living, allowed])
         _, first = np.unique(keys, axis=0, return_index=True)
         present = [a for a in range(self.bos + 1) if not np.isnan(now[a]).any()]
@@ -243,7 +249,7 @@ class CountersArgument(Argument):
         clean: Bools = np.where(held, write == 0, write > 0)[~begins]
         need(clean[:, written].all(), f"{name}: an entry may be lost")
         read = living[before] & ~begins
-        may_come = allowed[before, np.minimum(coming, self.bos - 1)]
+        may_come = allowed[before, np.minimum(coming, max(0, self.bos - 1))]
         fired = np.asarray(((write > 0) & ~held).reshape(len(write), -1).any(axis=1))
         need(not fired[read & may_come].any(), f"{name}: it fires though nothing is wrong")
         need(fired[read & ~may_come].all(), f"{name}: it misses an error")
@@ -271,9 +277,9 @@ class CountersArgument(Argument):
             need((base.max(axis=0) + effect * least < 0).all(), f"{name}: an error does not forbid everything")
 
 
-def _cases(nodes: NDArray[np.intp], signs: Sequence[Sequence[int]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _cases(nodes: NDArray[np.intp], counters: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Every node with every combination of signs."""
-    combinations = np.array(list(product(*signs)), dtype=np.intp).reshape(-1, len(signs))
+    combinations = np.array(list(product((-1, 0, 1), repeat=counters)), dtype=np.intp).reshape(-1, counters)
     return np.repeat(nodes, len(combinations)), np.tile(combinations, (len(nodes), 1))
 
 

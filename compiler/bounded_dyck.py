@@ -17,7 +17,7 @@ from __future__ import annotations
 from ..automata.alphabet import BOS, EOS
 from ..automata.bounded_dyck import BoundedDyck
 from .circuit import ALWAYS, ONE, Circuit, CircuitBlock, CircuitChannel, Form, Latch, plus
-from .counting import counting_block, limits_of
+from .counting import FLOAT_BITS, counting_block
 from .latching import latch_errors
 
 OPENING, CLOSING, DEPTH, FULL, OPEN = "opening", "closing", "depth", "depth >= h", "depth >= 1"
@@ -57,7 +57,7 @@ def bounded_dyck_circuit(language: BoundedDyck, *, all_words: bool = False) -> C
         blocks=(depth, _slots(h, code, top, all_words=all_words)),
         verdicts=verdicts,
         contract="live-prefixes",
-        limits={DEPTH: limits_of(signed=True)} if all_words else {},
+        limits={DEPTH: _limits(h, all_words=all_words)},
     )
     if not all_words:
         return circuit
@@ -67,6 +67,21 @@ def bounded_dyck_circuit(language: BoundedDyck, *, all_words: bool = False) -> C
         bit = {code[b]: 1 if kind >> b & 1 else -1 for b in range(bits)}
         letters[closing] = {CLOSING: 1, **bit, ONE: -kind.bit_count()}
     return latch_errors(circuit, letters, BOS, at_most_one=bits == 1)
+
+
+def _limits(h: int, *, all_words: bool) -> dict[str, int]:
+    """The largest |depth| at which everything promised is exact; dtypes in which it is not at depth h are left out.
+
+    Numbers up to |d| + h + 1 are stored. Tents of the depth add up terms to 4 (|d| + h), and the h slots, of whose sum
+    all but one vanish, terms to 2 h (|d| + 1) in all. Live prefixes have depths up to h; only dead words go further.
+    """
+    summed = 2**24 // (h + 4) - h
+    found = {}
+    for dtype, bits in FLOAT_BITS.items():
+        limit = min(summed, 2**bits - (h + 2))
+        if limit >= h or (not all_words and h <= min(summed, 2**bits - 2)):
+            found[dtype] = limit if all_words else max(limit, h)
+    return found
 
 
 def _slots(h: int, code: list[str], top: list[str], *, all_words: bool) -> CircuitBlock:

@@ -145,6 +145,9 @@ class Circuit:
     contract: str
     limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        assert len({*self.features, ONE}) == len(self.features) + 1, "two features share a name"
+
     @property
     def n_blocks(self) -> int:
         """Mamba blocks in all."""

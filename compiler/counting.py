@@ -71,14 +71,15 @@ def counting_block(
     return CircuitBlock(title, tuple(channels), one, at_letter, at_bos)
 
 
-def limits_of(*, signed: bool, others: int = 0) -> dict[str, int]:
-    """The largest |value| of a counter that is exact, by dtype.
+def limits_of(*, signed: bool, least: int = 1, others: int = 0) -> dict[str, int]:
+    """The largest |value| of a counter that is exact, by dtype; dtypes in which one step passes it are left out.
 
     A scan may add up any segment of the sequence first, and a segment's sum is a difference of two values: at most 2^p
     if all values lie in 0..2^p, and at most twice the bound if they may be negative. A counter is read together with
     the present writes of the others, at most ``others`` in all.
     """
-    return {dtype: (2**bits - others) // (2 if signed else 1) for dtype, bits in FLOAT_BITS.items()}
+    limits = {dtype: (2**bits - others) // (2 if signed else 1) for dtype, bits in FLOAT_BITS.items()}
+    return {dtype: limit for dtype, limit in limits.items() if limit >= least}
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,14 @@ def _on_control(machine: CounterMachine, control: Control, program: Program, *, 
 
 def machine_limits(machine: CounterMachine) -> list[dict[str, int]]:
     """For each counter, by dtype, the largest |value| that a compiled model counts exactly."""
-    return [limits_of(signed=c.signed, others=_others(machine, c)) for c in machine.counters]
+    return [
+        limits_of(signed=c.signed, least=_largest(machine, c), others=_others(machine, c)) for c in machine.counters
+    ]
+
+
+def _largest(machine: CounterMachine, counter: Counted) -> int:
+    """The most that a counter changes at once, or begins with."""
+    return max([1, abs(counter.initial), *(abs(step.add.get(counter.name, 0)) for _, _, step in machine.steps())])
 
 
 def _others(machine: CounterMachine, counter: Counted) -> int:
@@ -264,9 +272,8 @@ def _tests(
         key = (counter, sign, group)
         if key not in tests:
             where = "" if group == everywhere else " in " + " ".join(sorted(control.names[q] for q in group))
-            name = f"{names[counter]} {'>' if sign > 0 else '<'} 0{where}"
-            if any(t.name == name for t in tests.values()):
-                name = f"{name} #{len(tests)}"
+            # Numbered, since a counter may have any name.
+            name = f"test {len(tests)}: {names[counter]} {'>' if sign > 0 else '<'} 0{where}"
             tests[key] = SignTest(name, names[counter], sign, _indicator(group, everywhere, state))
         return {tests[key].name: 1}
 

@@ -17,7 +17,7 @@ With T = 2^10 (the constants are those of ``compiler.lower``):
 - *Verdict.* The logit of a token is 16 - 32 * verdict.
 
 RMSNorm is an exact identity as long as the squares of the features sum to less than 2^55 (``compiler.lower``), which
-holds for a few counters up to 2^24.
+holds for a hundred counters up to 2^24 (a certificate checks it).
 """
 
 from __future__ import annotations

@@ -237,7 +237,7 @@ class Stream:
             step, at, watch, found = worst
             raise CounterRangeError(
                 f"{watch.name} reaches {found:.17g} after {self.tokens_read + step + 1} tokens of row {at}, "
-                f"but is exact only up to {watch.limit} in absolute value; use shorter words or a wider dtype"
+                f"but is exact only up to {watch.limit} in absolute value; use shorter words (--max-length) or a wider dtype"
             )
 
 

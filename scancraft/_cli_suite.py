@@ -32,7 +32,7 @@ def suite(
     words: Annotated[int, typer.Option(metavar="N", min=1, help="Words per published range of lengths.")] = 1000,
     far_words: Annotated[int, typer.Option(metavar="N", min=1, help="Words of length 10,000.")] = 100,
     farthest: Annotated[bool, typer.Option(help="Also words of length 100,000.")] = True,
-    certificates: Annotated[bool, typer.Option(help="Prove each model right on words of every length.")] = True,
+    certificates: Annotated[bool, typer.Option(help="Prove each model right (counters: within their limits).")] = True,
     check: Annotated[bool, typer.Option("--check", help="Let the separate checker validate the certificates.")] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep checkpoints and certificates here.")

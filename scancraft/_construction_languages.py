@@ -61,9 +61,10 @@ class CounterLanguage(NamedTuple):
             good = good & self.tests[states, :, i, signs[:, i] + 1]
         return good
 
-    def alive(self, states: Ints, signs: Ints) -> Bools:
-        """Per case, whether a live word can be in it, as far as the signs tell."""
-        return np.asarray((states < self.live) & ((signs >= 0) | self.signed).all(axis=1))
+    def alive(self, graph: dict[Node, Moves], states: Ints, signs: Ints) -> Bools:
+        """Per case, whether a live word can be in it, as far as signs tell (``graph``: see :func:`reachable`)."""
+        cases = zip(states.tolist(), map(tuple, signs.tolist()), strict=True)
+        return np.array([case in graph for case in cases], dtype=bool)
 
 
 def read_counter_machine(given: Any) -> CounterLanguage:
@@ -138,12 +139,8 @@ def read_bounded_dyck(given: Any) -> tuple[list[str], int]:
 # -- can every live word be completed? -----------------------------------------------------------------------------
 
 
-def completable(language: CounterLanguage) -> bool:
-    """Whether a ranking shows that wherever a live word can lead some word is accepted.
-
-    Configurations are seen as (control state, signs). The rank r(q, signs) + sum_i w_i |c_i|, r >= 0, must fall with
-    some transition that can be taken, wherever it may lead, until one accepts.
-    """
+def reachable(language: CounterLanguage) -> dict[Node, Moves] | None:
+    """Where a live word can lead, as (control state, signs), and where each transition may lead; None: too many."""
     start: Node = (0, tuple(np.sign(language.initial).tolist()))
     graph: dict[Node, Moves] = {}
     todo = [start]
@@ -152,9 +149,18 @@ def completable(language: CounterLanguage) -> bool:
         if node in graph:
             continue
         if len(graph) >= MOST_UPDATES // 10:
-            return False
+            return None
         graph[node] = _moves(language, node)
         todo += [target for ways in graph[node] for target, _ in ways]
+    return graph
+
+
+def completable(language: CounterLanguage, graph: dict[Node, Moves]) -> bool:
+    """Whether a ranking shows that wherever a live word can lead some word is accepted.
+
+    The rank r(q, signs) + sum_i w_i |c_i|, r >= 0, must fall with some transition that can be taken, wherever it may
+    lead, until one accepts.
+    """
     accepting = {node for node in graph if _allowed(language, node, len(language.symbols))}
     k = len(language.names)
     ones = (1,) * k

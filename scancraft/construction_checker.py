@@ -34,7 +34,16 @@ from ._construction_blocks import (
     sample,
     times,
 )
-from ._construction_languages import SIGNS, CounterLanguage, completable, read_bounded_dyck, read_counter_machine
+from ._construction_languages import (
+    SIGNS,
+    CounterLanguage,
+    Moves,
+    Node,
+    completable,
+    reachable,
+    read_bounded_dyck,
+    read_counter_machine,
+)
 from .certificate_checker import (
     ROWS,
     Bools,
@@ -88,9 +97,12 @@ def check_construction(directory: Path, content: dict[str, Any], manifest: dict[
         _check_slots(proof, len(symbols) // 2, depth)
     else:
         language = read_counter_machine(about[kind])
-        _need(completable(language), "language: not every live word is known to lead to an accepted one")
+        cases = reachable(language)
+        _need(cases is not None, "language: too many counters and control states")
+        assert cases is not None
+        _need(completable(language, cases), "language: not every live word is known to lead to an accepted one")
         proof = _Proof(directory, content, manifest, language.control, done)
-        _check_counters(proof, language, _limits(content["limits"], language))
+        _check_counters(proof, language, cases, _limits(content["limits"], language))
     counts = {**proof.counts, "readouts": proof.readouts}
     _need(content["counts"] == counts, f"counts: the evidence has {counts}, the certificate says {content['counts']}")
     _need(content["margin"] == proof.margin, f"margin: it is {proof.margin!r}, not {content['margin']!r}")
@@ -248,18 +260,21 @@ def _check_watched(
     number, states, dtype = where
     found = {entry["name"]: entry for entry in listed}
     _need(len(found) == len(listed) == len(names), "scancraft.json: it does not list each counter once")
+    taken = {place for entries in owners for place in entries}
     for name, entries in zip(names, owners, strict=True):
         entry = found.get(f"counter {name}", {"block": None})
         _need(entry["block"] == number, f"scancraft.json: counter {name!r} is not in its block")
         place = entry["channel"] * states + entry["state"]
-        _need(0 <= entry["state"] < states and place in entries, f"scancraft.json: counter {name!r} lies elsewhere")
+        # A counter that never moves need not have an entry of its own.
+        good = place in entries if entries else place not in taken
+        _need(0 <= entry["state"] < states and good, f"scancraft.json: counter {name!r} lies elsewhere")
         _need(entry["limits"][dtype] == limits[name], f"scancraft.json: another limit of counter {name!r}")
 
 
 # -- counter languages ---------------------------------------------------------------------------------------------
 
 
-def _check_counters(proof: _Proof, language: CounterLanguage, limits: Ints) -> None:
+def _check_counters(proof: _Proof, language: CounterLanguage, cases: dict[Node, Moves], limits: Ints) -> None:
     titles = ["counters", "signs", *(["error latch"] if proof.all_words else [])]
     counting, testing, *latch = proof.need_blocks(titles)
     nodes, bos = proof.graph.nodes, len(language.symbols)
@@ -281,7 +296,7 @@ def _check_counters(proof: _Proof, language: CounterLanguage, limits: Ints) -> N
     for i, effect in enumerate(effects):
         vectors += effect[node, signs[:, i] + 1]
     letters, states = nodes[node, 0], nodes[node, 1]
-    alive, allowed = language.alive(states, signs), language.allowed(states, signs)
+    alive, allowed = language.alive(cases, states, signs), language.allowed(states, signs)
 
     unknown = counters
     if proof.all_words:

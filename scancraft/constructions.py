@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING
 from .automata.bounded_dyck import BoundedDyck, Pair
 from .automata.budget import DEFAULT_BUDGET, Budget
 from .automata.counters import CounterMachine
-from .automata.errors import CounterLanguageError
+from .automata.errors import BracketLanguageError, BudgetExceededError, CounterLanguageError
 from .automata.families import flip_flop as flip_flop_language
 from .automata.languages import Language, language_to_json
 from .compiled import CompiledModel
 from .compiler.bounded_dyck import bounded_dyck_circuit
 from .compiler.circuit import Circuit
-from .compiler.counting import FLOAT_BITS, counter_circuit
+from .compiler.counting import counter_circuit, machine_limits
 from .compiler.flip_flop import flip_flop_circuit
 from .compiler.lower_circuit import lower_circuit
 from .compiler.manifest import circuit_manifest
 
 if TYPE_CHECKING:
     from .models.readout import Contract
+
+LARGEST = 1 << 28
+"""Parameters of a bounded Dyck model that is still built: a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def dyck(
 
     Raises:
         BracketLanguageError: K or h below 1.
+        BudgetExceededError: the model would have more than about 2^28 parameters.
 
     >>> dyck(8, 10).circuit.n_blocks, dyck(8, 10).circuit.memories
     (2, 41)
@@ -112,7 +116,13 @@ def bounded_dyck(
 ) -> Constructed:
     """:func:`dyck` of a language that is a value already."""
     check_contract(contract)
+    # Two or three blocks of about 3 h ceil(log2(K + 1)) channels, each with h rows of Delta and tens of dimensions.
+    size = 2 * 3 * language.depth * language.code_bits * (2 * language.depth + 100)
+    if size > LARGEST:
+        raise BudgetExceededError("parameters (estimated)", size, LARGEST)
     circuit = bounded_dyck_circuit(language, all_words=contract == "all-words")
+    if not any("float32" in limits for limits in circuit.limits.values()):
+        raise BracketLanguageError(f"{language.name} is too deep for float32 to count exactly; give a smaller depth")
     return _constructed(language, "star-free", circuit, d_conv, out)
 
 
@@ -138,12 +148,12 @@ def counters(
         BudgetExceededError: the control is too large.
     """
     check_contract(contract)
-    most = 2 ** (FLOAT_BITS["float32"] - 1)
-    if machine.largest_step > most:
-        raise CounterLanguageError(
-            f"a counter begins at or changes by {machine.largest_step:,} at once, more than {most:,}, "
-            "which float32 counts exactly; give smaller amounts"
-        )
+    for counter, limits in zip(machine.counters, machine_limits(machine), strict=True):
+        if "float32" not in limits:
+            raise CounterLanguageError(
+                f"counter {counter.name!r} begins at or changes by more at once than float32 counts exactly beside the "
+                f"others (2^24 in all, half of it for signed counters); give smaller amounts"
+            )
     circuit = counter_circuit(machine, all_words=contract == "all-words", budget=budget)
     return _constructed(machine, "counter", circuit, d_conv, out)
 

@@ -209,6 +209,53 @@ def test_a_certificate_is_saved_and_checked(tmp_path: Path) -> None:
         assert checked.scope == "every-implementation"
 
 
+def machine(
+    alphabet: str, names: str, row: dict[str, Step], accepting: dict[str, str], *, signed: bool = False
+) -> CounterMachine:
+    return CounterMachine(
+        tuple(alphabet), tuple(Counter(n, signed=signed) for n in names), "q", {"q": row}, {"q": accepting}
+    )
+
+
+def test_only_signs_that_go_together_are_cases() -> None:
+    """A counter that never moves, two that are always equal, a language of one word: right models are certified."""
+    from scancraft.certificate_checker import check_certificate
+
+    up, down = Step("q", {"x": 1}), Step("q", {"x": -1}, {"x": "positive", "z": "zero"})
+    idle = machine("ab", "xz", {"a": up, "b": down}, {"x": "zero"})
+    rows = {"a": Step("q", {"x": 1, "y": 1}), "b": Step("q", {"x": -1, "y": -1}, {"x": "positive"})}
+    twins = CounterMachine(
+        ("a", "b"), (Counter("x"), Counter("y", signed=True)), "q", {"q": rows}, {"q": {"x": "zero"}}
+    )
+    empty_word = machine("a", "x", {}, {})
+    no_symbols = machine("", "x", {}, {})
+    for number, language in enumerate((idle, twins, empty_word, no_symbols)):
+        for contract in CONTRACTS:
+            compiled = counters(language, contract=contract)  # type: ignore[arg-type]
+            found = certify(compiled)
+            assert isinstance(found, Certificate), (number, contract, found)
+            from tempfile import TemporaryDirectory
+
+            with TemporaryDirectory() as place:
+                compiled.save(place)
+                found.save(place)
+                checked = check_certificate(place)
+                assert checked.accepted, (number, contract, checked.reason)
+
+
+def test_nothing_is_refuted_past_the_limits() -> None:
+    """The argument fails (two counters in one verdict do not), and sampled words go far past 2^23."""
+    big = 2**23 - 1
+    row = {
+        "a": Step("q", {"x": big}, {"z": "zero"}),
+        "b": Step("q", {"x": -big}),
+        "u": Step("q", {"x": 1}),
+        "d": Step("q", {"x": -1}),
+    }
+    found = certify(counters(machine("abud", "xz", row, {"x": "zero"}, signed=True)))
+    assert not isinstance(found, Refuted), found
+
+
 def test_readouts_of_other_tokens_are_honoured() -> None:
     """Swap the two tokens of Dyck-1: the language is then that of ) as the opening bracket, which it is not."""
     compiled = counters(dyck_1())

@@ -18,7 +18,13 @@ from scancraft.automata.alphabet import BOS, EOS
 from scancraft.automata.bounded_dyck import BoundedDyck, bracket_pairs
 from scancraft.automata.counter_families import boolean, dyck_1, equal_blocks, shuffle
 from scancraft.automata.counters import Counter, CounterMachine, Step
-from scancraft.automata.errors import AlphabetError, BracketLanguageError, UnknownSymbolError
+from scancraft.automata.errors import (
+    AlphabetError,
+    BracketLanguageError,
+    BudgetExceededError,
+    CounterLanguageError,
+    UnknownSymbolError,
+)
 from scancraft.automata.families import dyck as dyck_dfa
 from scancraft.automata.families import flip_flop as flip_flop_dfa
 from scancraft.automata.languages import Language, truth_of
@@ -247,7 +253,9 @@ def test_exact_at_the_bound_and_refused_past_it(contract: str) -> None:
     )
     constructed = counters(machine, contract=contract)  # type: ignore[arg-type]
     (counter,) = constructed.manifest["counters"]
-    assert counter["limits"] == {"float32": 2**24, "bfloat16": 2**8}
+    assert counter["limits"] == {"float32": 2**24}  # one step passes what bfloat16 holds
+    with pytest.raises(CheckpointError, match="not counted exactly in bfloat16"):
+        constructed.runner(torch.bfloat16)
     runner, readout = constructed.runner(), constructed.readout
     at_most = "aaaa" + "b" * 40
     assert accuracy(runner, truth_of(machine), readout, [at_most]).strings == 100
@@ -260,8 +268,52 @@ def test_exact_at_the_bound_and_refused_past_it(contract: str) -> None:
         stream.step(torch.tensor([readout.tokens["a"]]))
 
 
+def test_names_of_counters_do_not_collide_with_those_of_tests() -> None:
+    """A counter called like the test of another one once shared its feature, and the model was wrong."""
+    step_b = Step("q", {"x": -1, "x > 0": 1}, {"x": "positive"})
+    machine = CounterMachine(
+        ("a", "b"),
+        (Counter("x"), Counter("x > 0")),
+        "q",
+        {"q": {"a": Step("q", {"x": 1}), "b": step_b}},
+        {"q": {"x": "zero"}},
+    )
+    for contract in CONTRACTS:
+        constructed = counters(machine, contract=contract)  # type: ignore[arg-type]
+        words = short_words(machine.alphabet, 500)
+        assert accuracy(constructed.runner(), truth_of(machine), constructed.readout, words).strings == 100
+
+
+def test_steps_that_bfloat16_rounds_are_refused_there() -> None:
+    """257 has nine bits."""
+    row = {"a": Step("q", {"x": 257}), "b": Step("q", {"x": -1}, {"x": "positive"})}
+    constructed = counters(CounterMachine(("a", "b"), (Counter("x"),), "q", {"q": row}, {"q": {"x": "zero"}}))
+    with pytest.raises(CheckpointError, match="not counted exactly in bfloat16"):
+        constructed.runner(torch.bfloat16)
+
+
+def test_counters_that_leave_no_room_for_each_other_are_refused() -> None:
+    big = dict.fromkeys("xyz", 2**23 - 1)
+    with pytest.raises(CounterLanguageError, match="beside the others"):
+        counters(CounterMachine(("a",), tuple(map(Counter, "xyz")), "q", {"q": {"a": Step("q", big)}}, {"q": {}}))
+
+
+def test_deep_brackets_are_refused_where_they_are_not_exact() -> None:
+    deep = dyck(1, 260)
+    word = "(" * 260 + ")" * 260
+    assert accuracy(deep.runner(), truth_of(deep.language), deep.readout, [word]).strings == 100
+    with pytest.raises(CheckpointError, match="not counted exactly in bfloat16"):
+        deep.runner(torch.bfloat16)
+    with pytest.raises(BudgetExceededError, match="parameters"):
+        dyck(1, 20_000)
+    near = dyck(1, 250)
+    word = "(" * 250 + ")" * 250
+    assert accuracy(near.runner(torch.bfloat16), truth_of(near.language), near.readout, [word]).strings == 100
+
+
 def test_bfloat16_counts_to_256() -> None:
     constructed = counters(dyck_1())
+    assert constructed.manifest["counters"][0]["limits"] == {"float32": 2**24, "bfloat16": 2**8}
     runner, readout = constructed.runner(torch.bfloat16), constructed.readout
     word = "(" * 256 + ")" * 256
     assert accuracy(runner, truth_of(dyck_1()), readout, [word]).strings == 100

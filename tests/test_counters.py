@@ -223,7 +223,7 @@ def test_a_control_that_is_not_star_free_is_refused_with_its_word() -> None:
 
 
 def test_amounts_past_float32_are_refused() -> None:
-    step = Step("q", {"n": 2**23 + 1})
+    step = Step("q", {"n": 2**24 + 1})
     machine = CounterMachine(("a",), (Counter("n"),), "q", {"q": {"a": step}}, {"q": {}})
     with pytest.raises(CounterLanguageError, match="float32 counts exactly"):
         scancraft.compile(machine)
