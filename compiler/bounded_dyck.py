@@ -75,7 +75,7 @@ def _limits(h: int, *, all_words: bool) -> dict[str, int]:
     Numbers up to |d| + h + 1 are stored. Tents of the depth add up terms to 4 (|d| + h), and the h slots, of whose sum
     all but one vanish, terms to 2 h (|d| + 1) in all. Live prefixes have depths up to h; only dead words go further.
     """
-    summed = 2**24 // (h + 4) - h
+    summed = 2**24 // (2 * h + 4) - h
     found = {}
     for dtype, bits in FLOAT_BITS.items():
         limit = min(summed, 2**bits - (h + 2))

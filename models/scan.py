@@ -3,8 +3,8 @@
 ``transformers`` runs a Python loop over time on the CPU. Here a loop of sixteen steps serves all chunks of a long text
 at once (``models._chunked``), and what the weights make zero or equal is left out (``models._scan_parts``). Numbers are
 rounded to the dtype of the weights where ``transformers`` rounds them. So a model whose sums are exact, as every
-compiled one, gives the same logits bit for bit (the scan lemma of ``docs/construction.md``); others give the same up to
-the order of summation.
+compiled one, gives the same logits bit for bit at every symbol (the scan lemma of ``docs/construction.md``); others
+give the same up to the order of summation.
 
 >>> import scancraft
 >>> from scancraft.models.scan import Runner
@@ -237,7 +237,7 @@ class Stream:
             step, at, watch, found = worst
             raise CounterRangeError(
                 f"{watch.name} reaches {found:.17g} after {self.tokens_read + step + 1} tokens of row {at}, "
-                f"but is exact only up to {watch.limit} in absolute value; use shorter words (--max-length) or a wider dtype"
+                f"but is exact only up to {watch.limit} in absolute value; use shorter words or a wider dtype"
             )
 
 
