@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .bounded_dyck import bracket_pairs
 from .counters import Counter, CounterMachine, Step
 from .errors import CounterLanguageError
 
@@ -18,8 +19,6 @@ def shuffle(kinds: int) -> CounterMachine:
     Raises:
         CounterLanguageError: no pair.
     """
-    from .bounded_dyck import bracket_pairs
-
     if kinds < 1:
         raise CounterLanguageError(f"Shuffle-{kinds} does not exist; give at least one pair of brackets")
     pairs = bracket_pairs(kinds)

@@ -14,7 +14,7 @@ from .balanced_words import generator_of
 from .counters import Configuration, CounterMachine
 from .errors import EmptyLanguageError
 from .sampling import Rng, Symbols
-from .trim import Edge, Node, abstract_graph, find_strategy
+from .trim import Edge, Node, abstract_graph
 
 TRIES = 1000
 """Walks before a walker gives up on a range of lengths."""
@@ -36,7 +36,7 @@ class CompletedWalks:
 
     def __init__(self, machine: CounterMachine) -> None:
         self.machine = machine
-        found = find_strategy(machine, machine.budget)
+        found = machine.strategy
         self._accepting, self._weights, self._ranks = found.accepting, found.weights, found.ranks
         self._moves = {node: _moves(machine, node, row) for node, row in found.graph.items()}
         self._endless = _endless(found.graph)

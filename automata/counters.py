@@ -15,11 +15,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .alphabet import EOS, Word, check_alphabet, check_word
 from .budget import DEFAULT_BUDGET, Budget
 from .errors import CounterLanguageError
+
+if TYPE_CHECKING:
+    from .trim import Strategy
 
 TESTS: Mapping[str, frozenset[int]] = MappingProxyType(
     {
@@ -117,9 +120,7 @@ class CounterMachine:
             self._check_step(f"state {state!r} on {symbol!r}", step)
         for state, tests in self.accepting.items():
             self._check_tests(f"the acceptance of state {state!r}", tests)
-        from .trim import find_strategy
-
-        find_strategy(self, self.budget)
+        _ = self.strategy  # raises if there is none
 
     # -- validation ----------------------------------------------------------------------------------------------
 
@@ -189,6 +190,13 @@ class CounterMachine:
         if found is None:
             raise CounterLanguageError(f"{where}: no counter {name!r}; there are {[c.name for c in self.counters]}")
         return found
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        """Why every live configuration can be completed."""
+        from .trim import find_strategy
+
+        return find_strategy(self, self.budget)
 
     # -- reading -------------------------------------------------------------------------------------------------
 

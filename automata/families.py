@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from .bounded_dyck import bracket_pairs
 from .budget import DEFAULT_BUDGET, Budget
 from .dfa import Dfa
 from .semiautomaton import Semiautomaton
@@ -216,8 +217,8 @@ def dyck(kinds: int, depth: int, budget: Budget = DEFAULT_BUDGET) -> Dfa:
     """
     if kinds < 1 or depth < 0:
         raise ValueError(f"Dyck_{{{kinds},{depth}}} does not exist; give at least one kind and a depth of 0 or more")
-    pairs = ["()", "[]", "{}", "<>"][:kinds] if kinds <= 4 else [(f"({i}", f"){i}") for i in range(1, kinds + 1)]
-    closer = {pair[0]: pair[1] for pair in pairs}
+    pairs = bracket_pairs(kinds)
+    closer = dict(pairs)
     empty: tuple[str, ...] = ()
 
     def step(stack: tuple[str, ...], symbol: str) -> tuple[str, ...] | None:

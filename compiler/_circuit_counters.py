@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..automata.counters import CounterMachine
-from ..automata.trim import find_strategy
 from ._circuit_argument import Argument, Bools, CircuitProof, Counted, need, normed
 from .certify import oblige, stage_inputs
 from .explore import Stage, WordGraph, control_graph, explore
@@ -60,11 +59,10 @@ class CountersArgument(Argument):
         self.note("tests")
         tested = self._test(self.blocks[controls + 1], counted, f"block {controls + 1}")
         self.note("read-outs")
-        self.reachable = find_strategy(machine, self.budget).graph
         nodes, values = _cases(np.flatnonzero(truth < len(states)), len(machine.counters))
         living = self._living(machine, truth[nodes], values)
         nodes, values = nodes[living], values[living]
-        right = self._right(machine, truth[nodes], values)
+        right = _allowed(machine, truth[nodes], values, self.names)
         self.unseen(self.model.backbone.norm_f, as_array(self.model.lm_head.weight)[self.columns], counted, "lm_head")
         margin = self.verdicts(tested.at(nodes, values), right)
         # The raw counters are in the stream as well, up to their limits.
@@ -180,19 +178,7 @@ class CountersArgument(Argument):
         """The cases that a live word can be in, as far as signs tell (``automata.trim``)."""
         names = (*machine.states, None)
         cases = zip(truth.tolist(), map(tuple, signs.tolist()), strict=True)
-        return np.array([(names[q], z) in self.reachable for q, z in cases], dtype=np.bool_)
-
-    def _right(self, machine: CounterMachine, truth: NDArray[np.intp], signs: NDArray[np.intp]) -> Bools:
-        """What may come next in each case, shape (cases, columns)."""
-        known: dict[tuple[int, ...], list[bool]] = {}
-        rows = []
-        for q, row in zip(truth.tolist(), signs.tolist(), strict=True):
-            key = (q, *row)
-            if key not in known:
-                allowed = machine.allowed((machine.states[q], tuple(row)))
-                known[key] = [name in allowed for name in self.names]
-            rows.append(known[key])
-        return np.array(rows, dtype=np.bool_)
+        return np.array([(names[q], z) in machine.strategy.graph for q, z in cases], dtype=np.bool_)
 
     def _latch(
         self,
@@ -229,9 +215,7 @@ class CountersArgument(Argument):
         # Cases before, told apart by what the latch reads of them and by what the machine allows there.
         living = self._living(machine, truth[nodes], signs)
         allowed = np.zeros((len(nodes), max(1, self.bos)), dtype=np.bool_)
-        for row in np.flatnonzero(living):
-            may = machine.allowed((machine.states[truth[nodes[row]]], tuple(signs[row].tolist())))
-            allowed[row, : self.bos] = [s in may for s in self.letters]
+        allowed[living, : self.bos] = _allowed(machine, truth[nodes][living], signs[living], self.letters)
         keys = np.column_stack([u * past, living, allowed])
         _, first = np.unique(keys, axis=0, return_index=True)
         present = [a for a in range(self.bos + 1) if not np.isnan(now[a]).any()]
@@ -275,6 +259,19 @@ class CountersArgument(Argument):
             need((effect <= 0).all(), f"{name}: an error speaks for a token")
             least = float(write[:, c, n][write[:, c, n] > 0].min())
             need((base.max(axis=0) + effect * least < 0).all(), f"{name}: an error does not forbid everything")
+
+
+def _allowed(machine: CounterMachine, truth: NDArray[np.intp], signs: NDArray[np.intp], names: Sequence[str]) -> Bools:
+    """Which of some tokens may come next in each case, shape (cases, names)."""
+    known: dict[tuple[int, ...], list[bool]] = {}
+    rows = np.zeros((len(truth), len(names)), dtype=np.bool_)
+    for n, (q, row) in enumerate(zip(truth.tolist(), signs.tolist(), strict=True)):
+        key = (q, *row)
+        if key not in known:
+            may = machine.allowed((machine.states[q], tuple(row)))
+            known[key] = [name in may for name in names]
+        rows[n] = known[key]
+    return rows
 
 
 def _cases(nodes: NDArray[np.intp], counters: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -16,7 +16,6 @@ torch.Size([1, 3, 8])
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,26 +25,12 @@ from torch import Tensor
 
 from ._chunked import Layout
 from ._scan_block import Block, Carry, NormedProduct, Numbers
+from ._threads import one_thread
 from .errors import CounterRangeError, ReadoutError
 from .mamba import MambaWeights
 
 CHUNK = 1 << 14
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run torch on one thread of the processor.
-
-    The operations take microseconds: a second thread gains nothing, and where the cores are shared with other programs
-    each operation waits for it, which was measured to take a hundred times as long.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -204,7 +189,7 @@ class Stream:
         return self._read(self._runner._checked(tokens[:, None]))[:, 0]
 
     @torch.no_grad()
-    @_one_thread()
+    @one_thread()
     def _read(self, ids: Tensor) -> Tensor:
         """Logits of some more tokens, at least one; ids of shape (batch, time)."""
         runner = self._runner

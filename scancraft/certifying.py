@@ -182,7 +182,7 @@ def certify(
         CheckpointError: the directory cannot be loaded.
     """
     compiled = isinstance(target, (str, PathLike, CompiledModel)) and language is None
-    model, wanted, readout = _resolve(target, language, readout, dtype)
+    model, wanted, readout, manifest = _resolve(target, language, readout, dtype)
     started = time.perf_counter()
     _check_readout(model, wanted, readout)
     for name, tensor in model.state_dict().items():
@@ -205,8 +205,8 @@ def certify(
             assert isinstance(wanted, Dfa)
             return _certificate(verdict, model, wanted, readout, seconds)
         if isinstance(verdict, CircuitProof):
-            if isinstance(target, (str, PathLike)) and language is None:
-                _check_watched(load(target).manifest, verdict, _dtype_name(model))
+            if manifest is not None and language is None:
+                _check_watched(manifest, verdict, _dtype_name(model))
             return _circuit_certificate(verdict, model, wanted, readout, seconds)
     finally:
         model.train(training)
@@ -270,17 +270,18 @@ def _check_readout(model: Any, language: Language, readout: Readout) -> None:
 
 def _resolve(
     target: Any, language: Any, readout: Readout | None, dtype: torch.dtype | None
-) -> tuple[Any, Language, Readout]:
+) -> tuple[Any, Language, Readout, dict[str, Any] | None]:
+    """The model, the language, how they are bound, and the manifest of a checkpoint on disk."""
     if isinstance(target, CompiledModel):
         wanted = target.language if language is None else as_language(language)
-        return target.model(dtype), wanted, readout or target.readout
+        return target.model(dtype), wanted, readout or target.readout, None
     if isinstance(target, (str, PathLike)):
         checkpoint = load(target)
         wanted = checkpoint.language if language is None else as_language(language)
-        return checkpoint.model(dtype), wanted, readout or checkpoint.readout
+        return checkpoint.model(dtype), wanted, readout or checkpoint.readout, checkpoint.manifest
     if language is None or readout is None:
         raise ReadoutError("give the language and a Readout with a model; only checkpoints bring their own")
-    return target, as_language(language), readout
+    return target, as_language(language), readout, None
 
 
 def _sampled(model: Any, language: Language, readout: Readout) -> Counterexample | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from os import PathLike
@@ -31,6 +31,7 @@ from .automata.languages import Language, language_to_json, truth_of
 from .automata.suite import Bin
 from .compiler.tokens import token_ids, vocabulary_size
 from .models._files import replace_directory, write_json
+from .models._threads import one_thread
 from .models.mamba import MambaShape
 from .models.readout import Readout
 from .models.run import Model
@@ -276,7 +277,7 @@ def train(
             tests.append((part, draw(test_words, part, test_rng)))
     run = _Run(language, _fresh_model(settings.shape(language), seed), examples, held_out)
     found: list[BinAccuracy] = []
-    with _one_thread():
+    with one_thread():
         interrupted = run.go(settings, seconds, max_steps, order_rng, progress, keep_interrupted)
         try:
             for part, words in [] if interrupted else tests:
@@ -339,20 +340,6 @@ def _fresh_model(shape: MambaShape, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MambaForCausalLM(config)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one thread: the steps are small, and threads that wait for each other stand still on a busy machine.
-
-    Sums then do not depend on the number of cores.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Run:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from command_line import invoke, refused
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
@@ -30,25 +31,10 @@ NOT_STAR_FREE = "(aa)*"
 COMMANDS = ("compile", "check", "run", "generate", "explain", "decide")
 
 
-def invoke(*args: object, stdin: str | bytes | None = None) -> Result:
-    result = CliRunner().invoke(app, [str(arg) for arg in args], input=stdin, prog_name="scancraft")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
 def shell(*args: object, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(Path(scancraft.__file__).parent.parent)}
     command = [sys.executable, "-m", "scancraft.cli", *map(str, args)]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, **more)
-
-
-def refused(result: Result, code: int = 2) -> str:
-    """The one line of an error."""
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("scancraft: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr
 
 
 def right(word: tuple[str, ...]) -> tuple[bool, set[str]]:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from command_line import invoke, refused
 from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from scancraft.automata.bounded_dyck import BoundedDyck
 from scancraft.automata.families import dyck
 from scancraft.checkpoints import load
-from scancraft.cli import app
 
 EOS = "<eos>"
 DEAD: frozenset[str] = frozenset()
@@ -188,21 +188,6 @@ KINDS: dict[str, Kind] = {
 }
 OWN = [name for name, kind in KINDS.items() if not kind.general]
 Built = Callable[[str], tuple[Path, dict[str, Any]]]
-
-
-def invoke(*args: object, stdin: str | bytes | None = None) -> Result:
-    result = CliRunner().invoke(app, [str(arg) for arg in args], input=stdin, prog_name="scancraft")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-def refused(result: Result, code: int = 2) -> str:
-    """The one line of an error."""
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("scancraft: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr
 
 
 def answer(result: Result, code: int = 0) -> Any:

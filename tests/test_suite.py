@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from command_line import invoke, refused
 
 import scancraft
 from scancraft.automata.bounded_dyck import BoundedDyck
@@ -24,7 +24,6 @@ from scancraft.automata.families import d_n
 from scancraft.automata.languages import language_to_json
 from scancraft.automata.suite import LANGUAGES, names, suite_language
 from scancraft.certifying import Open
-from scancraft.cli import app
 from scancraft.compiled import CompiledModel
 from scancraft.models.errors import CheckpointError
 from scancraft.suite import Options, Row, folder_name, run_suite
@@ -33,21 +32,6 @@ from scancraft.suite_plot import draw_suite
 SMALL = Options(words=20, far_words=2, farthest=False)
 QUICK = ("--words", 10, "--far-words", 2, "--no-farthest", "--jobs", 1)
 TRIED = ("Parity", "Tomita-2", "{a,b}*d{b,c}*", "Dyck-1", "a^n b^n", "Flip-flop", "Dyck_{8,5}")
-
-
-def invoke(*args: object) -> Result:
-    result = CliRunner().invoke(app, [str(arg) for arg in args], prog_name="scancraft")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-def refused(result: Result, code: int = 2) -> str:
-    """The one line of an error."""
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("scancraft: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr
 
 
 @pytest.fixture(autouse=True, scope="module")
