@@ -1,8 +1,11 @@
-"""The reset cascade of a star-free language: a chain of identity-or-reset automata, one per holonomy level.
+"""The cascade of a regular language: a chain of identity-or-reset automata, one per level; with 2-groups also swaps.
 
 A state q is a chain Q = P_H > ... > P_0 = {q} of image sets; the coordinate of level i names the tile of P_i that
 comes next. Under a letter a level either **keeps** its coordinate (P_i.a = P'_i, the new set at that level) or is
 **reset** to a tile of P'_i that holds P_i.a. Where the chain already is below height i, the level says nothing.
+
+A star-free language needs no more. If the language has 2-groups, some levels hold one bit, half of a block of tiles,
+and a letter that keeps the set may **swap** it (docs/signed.md).
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ class Automaton(Protocol):
 
 @dataclass(frozen=True)
 class Cascade:
-    """The cascade of a star-free language.
+    """The cascade of a language.
 
     Levels are numbered by height, H down to 1. Nothing is enumerated: a step is computed from the coordinates above
     and the letter, O(H) look-ups.
@@ -82,9 +85,13 @@ class Cascade:
         return tuple(coordinates)
 
     def admissible(self, image: int, target: int) -> tuple[int, ...]:
-        """The labels of the tiles of set number ``target`` that contain the states of bitmask ``image``."""
-        sets = self.parts.sets
-        return tuple(v for v, t in enumerate(self.parts.tiles[target]) if image & ~sets[t] == 0)
+        """The labels of the tiles of set number ``target`` that contain the states of bitmask ``image``.
+
+        A block of tiles counts if one of its tiles contains them: the levels below must still find that tile.
+        """
+        sets, leaves = self.parts.sets, self.parts.leaves
+        tiles = self.parts.tiles[target]
+        return tuple(v for v, t in enumerate(tiles) if any(image & ~sets[leaf] == 0 for leaf in leaves(t)))
 
     def reset_label(self, image: int, target: int) -> int:
         """The first admissible label: the value that this cascade resets to."""
@@ -110,9 +117,11 @@ class Cascade:
         for i, level in enumerate(range(self.height, 0, -1)):
             label = coordinates[i]
             if parts.height[after] == level:
-                image = parts.successor[before_chain[i]][letter]
-                if image != after:
-                    label = self.reset_label(parts.sets[image], after)
+                before = before_chain[i]
+                if parts.successor[before][letter] != after:
+                    label = self.reset_label(parts.image(before, letter), after)
+                elif (before, letter) in parts.swapped:
+                    label = 1 - label
                 new.append(label)
                 after = parts.tiles[after][label]
             else:
@@ -159,9 +168,13 @@ class Cascade:
 
     def __str__(self) -> str:
         name = self.parts.set_names
-        lines = [f"cascade of {self.height} identity-or-reset levels, {len(self.parts.sets)} image sets"]
+        swaps = self.parts.swap_levels
+        kind = f" ({len(swaps)} of them with swaps)" if swaps else ""
+        sets = len(self.parts.sets) - len(self.parts.blocks)
+        lines = [f"cascade of {self.height} identity-or-reset levels{kind}, {sets} image sets"]
         for i, level in enumerate(range(self.height, 0, -1)):
-            lines.append(f"level {level}: memory of {self.widths[i]} values")
+            swap = ", which letters can swap" if level in swaps else ""
+            lines.append(f"level {level}: memory of {self.widths[i]} values{swap}")
             for group in self.parts.orbits(level).values():
                 for p in group:
                     tiles = ", ".join(f"{v} -> {name[t]}" for v, t in enumerate(self.parts.tiles[p]))
@@ -169,12 +182,19 @@ class Cascade:
         return "\n".join(lines)
 
 
-def decompose(dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> Cascade:
-    """The reset cascade of a star-free language.
+def decompose(dfa: Dfa, budget: Budget = DEFAULT_BUDGET, *, swaps: bool = False) -> Cascade:
+    """The cascade of a language: of resets alone, or with ``swaps`` also of bits that letters swap.
+
+    Args:
+        dfa: the language; star-free, or with ``swaps`` one whose groups are 2-groups.
+        budget: how far the searches may go.
+        swaps: whether a level may swap its memory.
 
     Raises:
-        NotStarFreeError: the language is not star-free; carries the witness.
+        NotStarFreeError: the language is not star-free (and ``swaps`` was not given); carries the witness.
+        NotTwoGroupError: the language has a group that is not a 2-group.
         BudgetExceededError: undecided within the budget.
     """
-    require_star_free(dfa, budget)
-    return Cascade(dfa, holonomy(dfa.semiautomaton, budget))
+    if not swaps:
+        require_star_free(dfa, budget)
+    return Cascade(dfa, holonomy(dfa.semiautomaton, budget, swaps=swaps))

@@ -95,7 +95,7 @@ def prove(
     """Prove or refute that a model is right after every prefix of every word.
 
     Args:
-        model: a ``transformers`` ``MambaForCausalLM``.
+        model: a ``MambaForCausalLM`` or a ``SignedMambaForCausalLM``.
         dfa: the language.
         readout: how they are bound; under "live-prefixes" dead prefixes are not looked at. It needs a ``bos``.
         budget: events per stage, and seconds per stage.

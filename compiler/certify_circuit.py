@@ -38,7 +38,8 @@ def prove_circuit(
     O(control + counters * breakpoints + cases), each times the size of a block.
 
     Args:
-        model: a ``transformers`` ``MambaForCausalLM`` made by one of the paper's own constructions, or one like it.
+        model: a ``MambaForCausalLM`` made by one of the paper's own constructions, or one like it. Gates of -1 are
+            covered in the blocks of a machine's control only.
         language: the language.
         readout: how they are bound; its contract is what is proved.
         limits: for each counter of the machine the greatest |value|; none for bounded Dyck languages.

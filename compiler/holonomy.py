@@ -1,14 +1,22 @@
-"""Holonomy decomposition: the image sets of an aperiodic semiautomaton, their heights and their tiles.
+"""Holonomy decomposition: the image sets of a semiautomaton, their heights and their tiles.
 
 Theory: Zeiger's and Eilenberg's holonomy decomposition, in the form that `docs/construction.md` states. For the
 transition monoid S of a semiautomaton on Q, the *image sets* are Q.s for s in S, together with the singletons. P <= R
 iff P is inside R.s for some s; the *height* of a singleton is 0 and that of another set one more than the greatest
 height strictly below it; the *tiles* of P are the maximal image sets properly inside P.
+
+In an aperiodic semiautomaton the loops through P leave each tile where it is. Otherwise they permute the tiles, and if
+they do so by a 2-group then P is split by halves (``compiler.tile_orbits``, docs/signed.md): first into orbits of
+tiles, then an orbit into two *blocks* of tiles, and so on down to single tiles. Blocks are listed among the sets, each
+on a level of its own between P and its tiles.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from operator import or_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +25,27 @@ from ..automata.budget import DEFAULT_BUDGET, Budget, Meter
 from ..automata.images import image_sets, strong_components
 from ..automata.images import members as set_members
 from ..automata.semiautomaton import Semiautomaton
+from .tile_orbits import Permutation, Trees
+
+Turns = dict[tuple[int, int], Permutation]
+"""For (set, letter): the permutation of tile labels, where it is not the identity."""
 
 
 @dataclass(frozen=True)
 class Holonomy:
-    """Image sets of a semiautomaton, by number; set 0 is Q.
+    """Image sets of a semiautomaton (and blocks of their tiles), by number; set 0 is Q.
 
     Attributes:
         semiautomaton: what was decomposed.
-        sets: each image set as a bitmask of states.
-        successor: ``successor[P][a]`` is the number of the image P.a.
-        height: the holonomy height of each set.
+        sets: each image set as a bitmask of states; for a block of tiles, their union.
+        successor: ``successor[P][a]`` is the number of the image P.a; for a block -1 where its image is none.
+        height: the level of each set: its holonomy height, plus the levels that blocks of lower sets take.
         orbit: the number of each set's equivalence class (mutually reachable sets).
-        tiles: for each set its tiles, by label. Sets of one orbit name corresponding tiles by the same label: if
-            P.a = P' inside an orbit then tile ``v`` of P goes to tile ``v`` of P'. Singletons have none.
+        tiles: for each set its tiles (or the halves that it is split into), by label. Sets of one orbit name
+            corresponding tiles by the same label: if P.a = P' inside an orbit then tile ``v`` of P goes to tile ``v``
+            of P', or the two tiles are exchanged. Singletons have none.
+        swapped: the (P, a) for which they are exchanged; empty if the semiautomaton is aperiodic.
+        blocks: for each block of tiles the image sets in it; image sets themselves are not listed.
     """
 
     semiautomaton: Semiautomaton
@@ -39,15 +54,30 @@ class Holonomy:
     height: tuple[int, ...]
     orbit: tuple[int, ...]
     tiles: tuple[tuple[int, ...], ...]
+    swapped: frozenset[tuple[int, int]] = frozenset()
+    blocks: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def top(self) -> int:
-        """H, the height of Q: the number of levels of the cascade."""
+        """H, the level of Q: the number of levels of the cascade."""
         return self.height[0]
+
+    @cached_property
+    def swap_levels(self) -> frozenset[int]:
+        """The levels whose memory some letter swaps."""
+        return frozenset(self.height[p] for p, _ in self.swapped)
 
     def members(self, number: int) -> tuple[int, ...]:
         """The states in an image set."""
         return set_members(self.sets[number])
+
+    def leaves(self, number: int) -> tuple[int, ...]:
+        """The image sets that a number stands for: itself, or the tiles of a block."""
+        return self.blocks.get(number, (number,))
+
+    def image(self, number: int, letter: int) -> int:
+        """The image of a set under a letter, as a bitmask. O(tiles)."""
+        return reduce(or_, (self.sets[self.successor[t][letter]] for t in self.leaves(number)))
 
     def orbits(self, height: int) -> dict[int, list[int]]:
         """The equivalence classes of one height: from class number to its sets."""
@@ -59,12 +89,17 @@ class Holonomy:
 
     @property
     def set_names(self) -> tuple[str, ...]:
-        """Each image set as its states in braces."""
-        return tuple("{" + ",".join(map(str, self.members(p))) + "}" for p in range(len(self.sets)))
+        """Each image set as its states in braces, a block as its tiles."""
+        return tuple(self.name(p, [str(q) for q in range(self.semiautomaton.n_states)]) for p in range(len(self.sets)))
+
+    def name(self, number: int, states: Sequence[str]) -> str:
+        """A set as the names of its states in braces, a block as its tiles."""
+        return "|".join("{" + ",".join(states[q] for q in self.members(t)) + "}" for t in self.leaves(number))
 
     def __str__(self) -> str:
         name = self.set_names
-        lines = [f"{len(self.sets)} image sets, height {self.top}"]
+        blocks = f" (and {len(self.blocks)} blocks of tiles)" if self.blocks else ""
+        lines = [f"{len(self.sets) - len(self.blocks)} image sets{blocks}, height {self.top}"]
         for h in range(self.top, 0, -1):
             for number in (n for group in self.orbits(h).values() for n in group):
                 tiles = "  ".join(f"{v}:{name[t]}" for v, t in enumerate(self.tiles[number]))
@@ -72,23 +107,33 @@ class Holonomy:
         return "\n".join(lines)
 
 
-def holonomy(semiautomaton: Semiautomaton, budget: Budget = DEFAULT_BUDGET) -> Holonomy:
-    """Decompose an **aperiodic** semiautomaton (decide that first: ``automata.aperiodic``).
+def holonomy(semiautomaton: Semiautomaton, budget: Budget = DEFAULT_BUDGET, *, swaps: bool = False) -> Holonomy:
+    """Decompose a semiautomaton (decide first what it is: ``automata.classification``).
 
     O(I^2 n / 64) word operations for I image sets over n states, plus O(I k) graph work. I is exponential in n in
     the worst case; hence the budget.
 
+    Args:
+        semiautomaton: aperiodic, or with ``swaps`` one whose groups are 2-groups.
+        budget: how many image sets, and how long.
+        swaps: whether a loop may permute the tiles of a set.
+
     Raises:
         BudgetExceededError: more image sets than the budget allows.
-        ValueError: the semiautomaton is not aperiodic (a loop permutes the tiles of a set).
+        ValueError: a loop permutes the tiles of a set; or not by a 2-group (:class:`NotTwoGroupError`).
     """
     explored = image_sets(semiautomaton, budget)
     sets, successor = tuple(explored.sets), tuple(tuple(row) for row in explored.successor)
     orbit, order = _orbits(successor)
     unlabelled = _maximal_subsets(sets, semiautomaton.n_states, budget.meter("image sets compared"))
     height = _heights(sets, successor, orbit, order, unlabelled)
-    tiles = _label_tiles(sets, successor, orbit, unlabelled)
-    return Holonomy(semiautomaton, sets, successor, height, orbit, tiles)
+    tiles, turns = _label_tiles(sets, successor, orbit, unlabelled)
+    plain = Holonomy(semiautomaton, sets, successor, height, orbit, tiles)
+    if not turns:
+        return plain
+    if not swaps:
+        raise ValueError("the semiautomaton is not aperiodic: a loop permutes the tiles of an image set")
+    return split(plain, turns)
 
 
 def _orbits(successor: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], list[list[int]]]:
@@ -155,9 +200,13 @@ def _label_tiles(
     successor: tuple[tuple[int, ...], ...],
     orbit: tuple[int, ...],
     tiles: list[list[int]],
-) -> tuple[tuple[int, ...], ...]:
-    """Carry the tile labels of each orbit's first set along the letters. O(I k tiles)."""
+) -> tuple[tuple[tuple[int, ...], ...], Turns]:
+    """Carry the tile labels of each orbit's first set along the letters. O(I k tiles).
+
+    Also returned: where a letter inside an orbit does not take each tile to the one of the same label.
+    """
     labelled: dict[int, tuple[int, ...]] = {}
+    turns: Turns = {}
     for root in range(len(sets)):
         if root in labelled:
             continue
@@ -172,5 +221,90 @@ def _label_tiles(
                     labelled[target] = image
                     queue.append(target)
                 elif labelled[target] != image:
-                    raise ValueError("the semiautomaton is not aperiodic: a loop permutes the tiles of an image set")
-    return tuple(labelled[p] for p in range(len(sets)))
+                    number = {t: v for v, t in enumerate(labelled[target])}
+                    turns[p, a] = tuple(number[t] for t in image)
+    return tuple(labelled[p] for p in range(len(sets))), turns
+
+
+def split(parts: Holonomy, turns: Turns) -> Holonomy:
+    """Split the sets whose tiles are permuted into orbits of tiles and these into halves. O(I k tiles^2).
+
+    Args:
+        parts: the decomposition, blind to the permutations.
+        turns: for (P, a) with P.a in the orbit of P, from each label in P to that of the tile's image in P.a, where
+            that is not the identity.
+
+    Raises:
+        NotTwoGroupError: some set's tiles are not permuted by a 2-group.
+    """
+    generators: dict[int, list[Permutation]] = {}
+    for (p, _), turn in turns.items():
+        generators.setdefault(parts.orbit[p], []).append(turn)
+    sets_of: dict[int, list[int]] = {}
+    for p, number in enumerate(parts.orbit):
+        sets_of.setdefault(number, []).append(p)
+    trees = {o: Trees(len(parts.tiles[sets_of[o][0]]), gens) for o, gens in sorted(generators.items())}
+
+    # Numbers for the blocks: all but single tiles and, in an orbit of sets with one orbit of tiles, its root.
+    number_of: dict[tuple[int, frozenset[int]], int] = {}
+    blocks: dict[int, tuple[int, ...]] = {}
+    sets, rank, holonomy_height = list(parts.sets), [0] * len(parts.sets), list(parts.height)
+    for o, forest in trees.items():
+        for p in sets_of[o]:
+            for labels, tree in forest.blocks.items():
+                if len(labels) == len(parts.tiles[p]):
+                    number_of[p, labels], rank[p] = p, tree.rank
+                elif len(labels) == 1:
+                    number_of[p, labels] = parts.tiles[p][min(labels)]
+                else:
+                    number_of[p, labels] = len(sets)
+                    blocks[len(sets)] = tuple(parts.tiles[p][v] for v in sorted(labels))
+                    sets.append(reduce(or_, (parts.sets[t] for t in blocks[len(sets)])))
+                    rank.append(tree.rank)
+                    holonomy_height.append(parts.height[p])
+
+    successor, tiles = [list(row) for row in parts.successor], [list(row) for row in parts.tiles]
+    class_of = list(parts.orbit)
+    swapped = set()
+    classes: dict[tuple[int, frozenset[int]], int] = {}
+    for (p, labels), number in number_of.items():
+        if len(labels) == 1:
+            continue
+        o = parts.orbit[p]
+        halves = [half.tiles for half in trees[o].blocks[labels].halves]
+        if number != p:
+            successor.append([-1] * len(parts.successor[p]))
+            tiles.append([])
+            class_of.append(classes.setdefault((o, labels), max(parts.orbit) + 1 + len(classes)))
+        tiles[number] = [number_of[p, half] for half in halves]
+        for a, target in enumerate(parts.successor[p]):
+            if parts.orbit[target] != o:
+                continue
+            turn = turns.get((p, a), tuple(range(len(parts.tiles[p]))))
+            image = frozenset(turn[v] for v in labels)
+            successor[number][a] = number_of[target, image]
+            first = frozenset(turn[v] for v in halves[0])
+            if first != trees[o].blocks[image].halves[0].tiles:
+                swapped.add((number, a))
+    for o, forest in trees.items():
+        if len(forest.trees) > 1:
+            for p in sets_of[o]:
+                tiles[p] = [number_of[p, tree.tiles] for tree in forest.trees]
+
+    # Within a height, blocks of 2^r tiles are on level r, and above them all sets that are not halved.
+    highest = [0] * (parts.top + 1)
+    for h, r in zip(holonomy_height, rank, strict=True):
+        highest[h] = max(highest[h], r)
+    place = [(h, r or highest[h] + 1) for h, r in zip(holonomy_height, rank, strict=True)]
+    level = {step: number for number, step in enumerate(sorted({(h, r) for h, r in place if h > 0}), 1)}
+    height = tuple(level.get(step, 0) for step in place)
+    return Holonomy(
+        parts.semiautomaton,
+        tuple(sets),
+        tuple(tuple(row) for row in successor),
+        height,
+        tuple(class_of),
+        tuple(tuple(row) for row in tiles),
+        frozenset(swapped),
+        blocks,
+    )

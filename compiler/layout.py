@@ -62,8 +62,9 @@ class Channel:
 
     Attributes:
         index: its number.
-        role: "condition", "excess" (what an inexact condition overshoots by), "memory" or "rename".
-        condition: for the first two roles.
+        role: "condition", "excess" (what an inexact condition overshoots by), "swap", "swap excess", "memory" or
+            "rename".
+        condition: for all but the last two roles.
         move: for the last two.
     """
 
@@ -76,8 +77,9 @@ class Channel:
     def meaning(self) -> str:
         """For people."""
         if self.condition is not None:
-            excess = "excess of: " if self.role == "excess" else ""
-            return f"{excess}memory := {self.condition.label} when {self.condition.meaning}"
+            excess = "excess of: " if self.role.endswith("excess") else ""
+            effect = "memory swapped" if self.condition.label is None else f"memory := {self.condition.label}"
+            return f"{excess}{effect} when {self.condition.meaning}"
         assert self.move is not None
         when = "always" if self.move.label is None else f"[memory = {self.move.label}]"
         return f"{when}: {self.move.meaning}"
@@ -90,6 +92,10 @@ def channels_of(block: Block) -> tuple[Channel, ...]:
         found.append(Channel(len(found), "condition", condition=condition))
         if not condition.exact:
             found.append(Channel(len(found), "excess", condition=condition))
+    for condition in block.swaps:
+        found.append(Channel(len(found), "swap", condition=condition))
+        if not condition.exact:
+            found.append(Channel(len(found), "swap excess", condition=condition))
     for move in block.moves:
         found.append(Channel(len(found), "rename" if move.label is None else "memory", move=move))
     return tuple(found)

@@ -12,6 +12,11 @@ Constants (all powers of two or exact in bfloat16): T is the "off" magnitude, V 
 - *Read.* C = 1 and D x = -1: y = 1 if the memory holds the channel's label, else 0.
 - *Move.* The gate silu(T slot) is T if the set is active and 0 if not; out_proj adds 2^-10 T y to the target's slot
   and subtracts it from the source's.
+- *Swap* (only in the signed target, docs/signed.md). The memory m is 1 for the label 0 and -1 for 1. Overwriting it is
+  as above with B = 2^-12 (or -2^-12), through x_proj from the condition's channels. Where a swap holds and no condition
+  does, Delta = 0 and the sign's pre-activation is T - 2T: the gate is tanh(-T) exp(-0) = -1; elsewhere tanh(T) = 1.
+  A channel that reads label 0 has D x = 1, so y = m + 1 is 2 or 0; one that reads 1 has D x = -1 and y = m - 1, which
+  is -2 or 0; out_proj halves it.
 - *RMSNorm is the identity.* F = 2^40 in n dimensions of d_model = n 4^j: the mean of squares is F^2 / 4^j exactly,
   since the squares of the other features (at most a few) and epsilon are absorbed by rounding; its root is a power of
   two, and the weight 2^(40-j) returns each feature bit for bit.
@@ -61,7 +66,8 @@ def lower(program: Program, *, d_state: int = 1, d_conv: int = 2) -> MambaWeight
         expand=max(1, -(-widest // stream.d_model)),
         d_state=d_state,
         d_conv=d_conv,
-        dt_rank=max([1, *(len(delta_rows(block)) for block in program.blocks)]),
+        dt_rank=max([1, *(2 if block.swaps else len(delta_rows(block)) for block in program.blocks)]),
+        signed=any(block.swaps for block in program.blocks),
     )
     norm = norm_weight(stream)
     tensors: dict[str, Tensor] = {"backbone.embeddings.weight": _embedding(program, stream, shape)}
@@ -127,14 +133,21 @@ def level_block(block: Block | None, stream: Stream, shape: MambaShape) -> dict[
     """The parameters of one block (all silent if there is nothing to do), without the norm."""
     w = {name: np.zeros(size, dtype=np.float32) for name, size in shape.block_tensors().items()}
     w["mixer.dt_proj.bias"][:] = -T  # Delta = 0 unless a condition says otherwise
+    if shape.signed:
+        w["mixer.sign_proj.bias"][:] = T  # the sign is +1 unless a swap says otherwise
     if block is None:
+        return w
+    if block.swaps:
+        _set_swap_block(w, block, stream, shape)
         return w
     channels, rows = channels_of(block), delta_rows(block)
     for channel in channels:
         if channel.condition is not None:
             _set_condition(w, channel, stream, rows)
         else:
-            _set_move(w, channel, stream, shape)
+            # A memory holds 1, or 2 for the channel's own label.
+            held = channel.role == "memory"
+            _set_move(w, channel, stream, shape, offset=-1.0 if held else 1.0)
     memories = [c for c in channels if c.role == "memory"]
     for channel in memories:
         _set_memory(w, channel, block, rows)
@@ -146,30 +159,72 @@ def level_block(block: Block | None, stream: Stream, shape: MambaShape) -> dict[
     return w
 
 
+def _set_swap_block(w: dict[str, Tensor], block: Block, stream: Stream, shape: MambaShape) -> None:
+    """A block whose memory is one bit, held as 1 or -1: row 0 of dt says "overwrite it", row 1 "swap it"."""
+    r, n = shape.dt_rank, shape.d_state
+    overwrite, swap = 0, 1
+    for channel in channels_of(block):
+        c, condition, move = channel.index, channel.condition, channel.move
+        if condition is not None:
+            _set_threshold(w, channel, stream)
+            once = -1.0 if channel.role.endswith("excess") else 1.0
+            if condition.label is None:
+                w["mixer.x_proj.weight"][swap, c] = once
+            else:
+                w["mixer.x_proj.weight"][overwrite, c] = once
+                w["mixer.x_proj.weight"][r, c] = once * (1 - 2 * condition.label) * 2.0**-12 / T
+        elif move is not None and move.label is None:
+            _set_move(w, channel, stream, shape)
+        elif move is not None:
+            sign = 1 - 2 * move.label
+            _set_move(w, channel, stream, shape, offset=sign, scale=sign / 2)
+            w["mixer.A_log"][c, :] = A_LOG
+            w["mixer.dt_proj.weight"][c, overwrite] = 1.0 + V / T
+            w["mixer.sign_proj.weight"][c, swap] = -2.0
+            w["mixer.x_proj.weight"][r + n, :] = 0.0
+            w["mixer.x_proj.weight"][r + n, c] = 1.0 / V  # C is a constant; the x of any memory channel is V
+
+
 def _set_condition(w: dict[str, Tensor], channel: Channel, stream: Stream, rows: tuple[int | None, ...]) -> None:
     condition = channel.condition
     assert condition is not None
-    c, excess = channel.index, channel.role == "excess"
+    _set_threshold(w, channel, stream)
+    for row, label in enumerate(rows):
+        if label is None or label == condition.label:
+            w["mixer.x_proj.weight"][row, channel.index] = -1.0 if channel.role == "excess" else 1.0
+
+
+def _set_threshold(w: dict[str, Tensor], channel: Channel, stream: Stream) -> None:
+    """The channel's x is T if its condition holds, else 0 (for an excess channel: T times what it overshoots by)."""
+    condition = channel.condition
+    assert condition is not None
+    c, excess = channel.index, channel.role.endswith("excess")
     for slot, weight in condition.slots.items():
         w["mixer.in_proj.weight"][c, stream.slot(slot)] = weight
     for letter, weight in condition.letters.items():
         w["mixer.in_proj.weight"][c, stream.letter(letter)] = weight
     w["mixer.conv1d.weight"][c, 0, -2:] = T * condition.taps[0], T * condition.taps[1]
     w["mixer.conv1d.bias"][c] = T * (1 - condition.theta - excess)
-    for row, label in enumerate(rows):
-        if label is None or label == condition.label:
-            w["mixer.x_proj.weight"][row, c] = -1.0 if excess else 1.0
 
 
-def _set_move(w: dict[str, Tensor], channel: Channel, stream: Stream, shape: MambaShape) -> None:
+def _set_move(
+    w: dict[str, Tensor],
+    channel: Channel,
+    stream: Stream,
+    shape: MambaShape,
+    *,
+    offset: float = 1.0,
+    scale: float = 1.0,
+) -> None:
+    """A channel that carries a feature: y = (what its memory holds) + offset, times ``scale`` at the output."""
     move = channel.move
     assert move is not None
     c = channel.index
     w["mixer.conv1d.bias"][c] = V  # x = silu(V) = V, a constant
-    w["mixer.D"][c] = 1.0 / V if move.label is None else -1.0 / V
+    w["mixer.D"][c] = offset / V
     w["mixer.in_proj.weight"][shape.d_inner + c, stream.slot(move.source)] = T
-    w["mixer.out_proj.weight"][stream.slot(move.source), c] = -1.0 / T
-    w["mixer.out_proj.weight"][stream.slot(move.target), c] = 1.0 / T
+    w["mixer.out_proj.weight"][stream.slot(move.source), c] = -scale / T
+    w["mixer.out_proj.weight"][stream.slot(move.target), c] = scale / T
 
 
 def _set_memory(w: dict[str, Tensor], channel: Channel, block: Block, rows: tuple[int | None, ...]) -> None:

@@ -111,13 +111,26 @@ def _channels(block: Block) -> list[dict[str, Any]]:
     return [{"index": c.index, "role": c.role, "meaning": c.meaning} for c in channels_of(block)]
 
 
-def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights) -> dict[str, Any]:
+def _construction(program: Program) -> str:
+    if any(block.swaps for block in program.blocks):
+        return "holonomy cascade with swaps, one block per level, gates in {-1, 0, 1} (docs/signed.md)"
+    return "holonomy cascade, one block per level (Sarrof, Veitsman, Hahn 2024, theorem 4)"
+
+
+def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights, reason: str) -> dict[str, Any]:
     """Everything but the weights. Deterministic: equal input gives an equal manifest.
 
+    Args:
+        cascade: the language's cascade.
+        program: its blocks.
+        weights: what they were lowered to.
+        reason: why the language needs these gates (``automata.classification``).
+
     Keys: ``schema_version``; ``contract`` ("all-words": every prefix of every word, dead ones included);
-    ``construction``; ``language`` (its ``dfa``, in the JSON format that scancraft reads); ``tokens`` (from symbol to
-    id, with ``<bos>``, ``<eos>``, ``<pad>``); ``blocks`` (what each block computes); ``levels`` (image sets and tiles,
-    top first); ``labels`` (the meaning of each dimension of the residual stream and of each channel of each block);
+    ``construction``; ``gates`` (``class``: "nonnegative", or "signed" if the model is a ``signed_mamba``; ``reason``);
+    ``language`` (its ``dfa``, in the JSON format that scancraft reads); ``tokens`` (from symbol to id, with ``<bos>``,
+    ``<eos>``, ``<pad>``); ``blocks`` (what each block computes); ``levels`` (image sets and tiles, top first);
+    ``labels`` (the meaning of each dimension of the residual stream and of each channel of each block);
     ``state_entries`` (of the SSM state: used, and allocated); ``constants`` (the dyadic numbers that the weights are
     made of).
     """
@@ -128,8 +141,13 @@ def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights) ->
     return {
         "schema_version": SCHEMA_VERSION,
         "contract": CONTRACT,
-        "construction": "holonomy cascade, one block per level (Sarrof, Veitsman, Hahn 2024, theorem 4)",
-        "language": {"dfa": to_json_dict(dfa), "states": dfa.n_states, "class": "star-free"},
+        "construction": _construction(program),
+        "gates": {"class": "signed" if weights.shape.signed else "nonnegative", "reason": reason},
+        "language": {
+            "dfa": to_json_dict(dfa),
+            "states": dfa.n_states,
+            "class": "not star-free, only 2-groups" if weights.shape.signed else "star-free",
+        },
         "tokens": token_ids(program.dfa.alphabet),
         "special_tokens": {"bos": BOS, "eos": EOS, "pad": PAD},
         "shape": _shape(weights),
@@ -138,6 +156,7 @@ def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights) ->
                 "index": index,
                 "level": block.height,
                 "conditions": [{"label": c.label, "when": c.meaning} for c in block.conditions],
+                **({"swaps": [{"when": c.meaning} for c in block.swaps]} if block.swaps else {}),
                 "moves": [
                     {"label": m.label, "from_slot": m.source, "to_slot": m.target, "meaning": m.meaning}
                     for m in block.moves

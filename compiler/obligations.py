@@ -4,19 +4,20 @@ A certificate speaks of the step function that was run. If, for every input that
 any implementation that computes the same formulas in the same number format gets the same numbers: any length, batch
 shape, any bracketing of the scan, any order of summation.
 
-1. *Gates.* Every gate exp(Delta A) is exactly 0 or 1, and a gate of 1 comes with a write of 0. By the scan lemma
-   (docs/construction.md) no bracketing of the scan rounds anything.
+1. *Gates.* Every gate exp(Delta A) is exactly 0 or 1, in a signed block also -1 (the sign times that), and a gate of 1
+   or -1 comes with a write of 0. By the scan lemma (docs/construction.md) no bracketing of the scan rounds anything.
 2. *Sums.* Every sum is exactly representable whatever its order: the positive terms sum to at most 2^p q, and so do the
    negative ones in absolute value (any partial sum lies between), where q is a power of two that divides every term,
    with p = 24 for a float32 accumulator, and the result fits the format it is stored in.
-3. *Functions.* silu, softplus and exp are only evaluated where every faithful implementation returns the same number:
-   silu at 0, at arguments >= 64 (the identity) and <= -1024 (it underflows to 0); softplus at >= 64 and <= -1024; exp
-   where its argument is between -2^-30 and 0 (it rounds to 1) or <= -1024.
+3. *Functions.* silu, softplus, exp and tanh are only evaluated where every faithful implementation returns the same
+   number: silu at 0, at arguments >= 64 (the identity) and <= -1024 (it underflows to 0); softplus at >= 64 and <=
+   -1024; exp where its argument is between -2^-30 and 0 (it rounds to 1) or <= -1024; tanh at >= 64 and <= -64 (it
+   saturates at 1 and -1).
 4. *RMSNorm.* The mean of squares is a power of four exactly, and the other squares and epsilon vanish in it in any
    order, so that the norm multiplies by a power of two.
 
-Everything is computed here in float64 from the weights and the inputs found by the search. A term is the product of two
-24-bit numbers, so float64 holds it exactly.
+Everything is computed in float64 from the weights and the inputs found by the search; ``compiler._exact_sums`` has the
+second obligation.
 """
 
 from __future__ import annotations
@@ -25,130 +26,48 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Array = NDArray[np.float64]
+from ._exact_sums import (
+    ACCUMULATOR,
+    FORMATS,
+    Array,
+    Format,
+    Ledger,
+    Obligation,
+    check_sum,
+    check_terms,
+    fits,
+    lowest_bit,
+)
 
+__all__ = [
+    "ACCUMULATOR",
+    "FORMATS",
+    "Array",
+    "Inputs",
+    "Ledger",
+    "Obligation",
+    "as_array",
+    "check_block",
+    "check_head",
+    "check_inputs",
+    "check_output",
+    "check_sum",
+    "check_terms",
+    "fits",
+    "is_signed",
+    "lowest_bit",
+    "rms_norm",
+]
 
-@dataclass(frozen=True)
-class Format:
-    """A floating-point format: significant bits, largest finite and smallest normal number."""
-
-    bits: int
-    largest: float
-    smallest: float
-
-
-ACCUMULATOR = Format(24, 2.0**128 - 2.0**104, 2.0**-126)
-FORMATS = {
-    torch.float32: ACCUMULATOR,
-    torch.bfloat16: Format(8, 2.0**128 - 2.0**120, 2.0**-126),
-    torch.float16: Format(11, 65504.0, 2.0**-14),
-}
 IDENTITY_FROM = 64.0
+SATURATES_FROM = 64.0
+"""From here on 1 - tanh is below e^-127, which vanishes beside 1 in every format up to float64."""
 VANISHES_BELOW = -1024.0
 ROUNDS_TO_ONE_FROM = -(2.0**-30)
 """From here to 0 exp is within 2^-30 of 1, less than half a unit in the last place of a float32 below 1."""
-
-
-@dataclass(frozen=True)
-class Obligation:
-    """One obligation and what became of it.
-
-    Attributes:
-        name: which.
-        holds: whether it was found to hold everywhere.
-        checked: how many instances were looked at.
-        detail: the first instance that fails, or the tightest bound.
-    """
-
-    name: str
-    holds: bool
-    checked: int
-    detail: str
-
-    def as_json(self) -> dict[str, object]:
-        """For machines."""
-        return {"name": self.name, "holds": self.holds, "checked": self.checked, "detail": self.detail}
-
-
-class Ledger:
-    """Collects instances of the obligations over blocks."""
-
-    NAMES = ("gates", "sums", "functions", "rmsnorm")
-
-    def __init__(self) -> None:
-        self.checked = dict.fromkeys(self.NAMES, 0)
-        self.failure: dict[str, str] = {}
-        self.tightest = 0.0
-
-    def note(self, name: str, good: NDArray[np.bool_], where: str) -> None:
-        """Record instances; keep the first place where one fails."""
-        self.checked[name] += int(good.size)
-        if not good.all() and name not in self.failure:
-            self.failure[name] = f"{where}: {int((~good).sum())} of {good.size} fail"
-
-    def obligations(self) -> tuple[Obligation, ...]:
-        """All of them, in a fixed order."""
-        details = dict.fromkeys(self.NAMES, "")
-        details["sums"] = f"largest sum |t| / (2^{ACCUMULATOR.bits} q) = {self.tightest:.3g}"
-        return tuple(
-            Obligation(n, n not in self.failure, self.checked[n], self.failure.get(n, details[n])) for n in self.NAMES
-        )
-
-
-def lowest_bit(values: Array) -> Array:
-    """The largest power of two that divides each number, 0 for 0 (float64, exact)."""
-    mantissa, exponent = np.frexp(values)
-    whole = (mantissa * 2.0**53).astype(np.int64)
-    result: Array = np.ldexp((whole & -whole).astype(np.float64), exponent - 53)
-    return result
-
-
-def check_sum(ledger: Ledger, weight: Array, inputs: Array, extra: Array | None, stored: Format, where: str) -> Array:
-    """The sums inputs @ weight.T (+ extra), with the obligation that no order of summation rounds.
-
-    Args:
-        ledger: where to record.
-        weight: shape (outputs, n).
-        inputs: shape (rows, n).
-        extra: one more term per output (a bias), shape (outputs,); None for none.
-        stored: the format that the result is stored in.
-        where: for the message.
-    """
-    first, row = distinct_rows(inputs)
-    columns = np.ascontiguousarray(inputs[first].T)
-    positive = np.zeros((len(weight), len(first)))
-    negative = np.zeros_like(positive)
-    quantum = np.full_like(positive, np.inf)
-    weight_bit, input_bit = lowest_bit(weight), lowest_bit(columns)
-    unit_of = np.where(input_bit > 0, input_bit, np.inf)
-    # Compiled weights are mostly zero: go through the non-zero ones, not the matrix.
-    for o, i in zip(*np.nonzero(weight), strict=True):
-        term = weight[o, i] * columns[i]
-        positive[o] += np.maximum(term, 0.0)
-        negative[o] -= np.minimum(term, 0.0)
-        np.minimum(quantum[o], weight_bit[o, i] * unit_of[i], out=quantum[o])
-    if extra is not None:
-        term = np.broadcast_to(extra[:, None], positive.shape)
-        positive, negative = positive + np.maximum(term, 0.0), negative - np.minimum(term, 0.0)
-        unit = lowest_bit(term)
-        quantum = np.minimum(quantum, np.where(unit > 0, unit, np.inf))
-    total = _settle(ledger, positive, negative, quantum, stored, where)
-    result: Array = np.ascontiguousarray(total[:, row].T)
-    return result
-
-
-def distinct_rows(rows: Array) -> tuple[list[int], list[int]]:
-    """The first position of each distinct row, and for each row which of them it is."""
-    number: dict[bytes, int] = {}
-    which = [number.setdefault(row.tobytes(), len(number)) for row in rows]
-    first = [-1] * len(number)
-    for position, n in reversed(list(enumerate(which))):
-        first[n] = position
-    return first, which
 
 
 def check_vanishing(ledger: Ledger, terms: Array, stored: Format, where: str) -> Array:
@@ -159,38 +78,6 @@ def check_vanishing(ledger: Ledger, terms: Array, stored: Format, where: str) ->
     vanishes = (terms <= 0).all(axis=-1) & (terms.min(axis=-1) <= VANISHES_BELOW)
     exact = check_terms(ledger, np.where(vanishes[..., None], 0.0, terms), stored, where)
     return np.where(vanishes, VANISHES_BELOW, exact)
-
-
-def check_terms(ledger: Ledger, terms: Array, stored: Format, where: str) -> Array:
-    """The sums of ``terms`` over the last axis, with the obligation that no order of summation rounds."""
-    unit = lowest_bit(terms)
-    quantum = np.where(unit > 0, unit, np.inf).min(axis=-1)
-    positive, negative = np.maximum(terms, 0.0).sum(axis=-1), -np.minimum(terms, 0.0).sum(axis=-1)
-    return _settle(ledger, positive, negative, quantum, stored, where)
-
-
-def _settle(ledger: Ledger, positive: Array, negative: Array, quantum: Array, stored: Format, where: str) -> Array:
-    """The sums. Every partial sum is a multiple of the quantum between -``negative`` and ``positive``.
-
-    So there is no overflow, no subnormal and no rounding.
-    """
-    total, size = np.asarray(positive - negative), np.maximum(positive, negative)
-    limit = np.where(np.isfinite(quantum), quantum, 1.0) * 2.0**ACCUMULATOR.bits
-    ledger.tightest = max(ledger.tightest, float((size / limit).max(initial=0.0)))
-    in_range = (size <= ACCUMULATOR.largest) & (quantum >= ACCUMULATOR.smallest)
-    ledger.note("sums", (size <= limit) & in_range & fits(total, stored), where)
-    return total
-
-
-def fits(values: Array, stored: Format) -> NDArray[np.bool_]:
-    """Whether a format holds each number exactly, as zero or a normal number."""
-    good: NDArray[np.bool_] = np.ones(values.shape, dtype=np.bool_)
-    some = values != 0
-    chosen = values[some]
-    size = np.abs(chosen)
-    in_range = (size >= stored.smallest) & (size <= stored.largest)
-    good[some] = in_range & (size <= lowest_bit(chosen) * (2.0**stored.bits - 1))
-    return good
 
 
 def silu(ledger: Ledger, values: Array, where: str) -> Array:
@@ -205,6 +92,13 @@ def softplus(ledger: Ledger, values: Array, where: str) -> Array:
     identity, vanishes = values >= IDENTITY_FROM, values <= VANISHES_BELOW
     ledger.note("functions", identity | vanishes, f"{where}: softplus")
     return np.where(identity, values, 0.0)
+
+
+def tanh(ledger: Ledger, values: Array, where: str) -> Array:
+    """tanh, with the obligation that it is evaluated only where it is 1 or -1."""
+    ledger.note("functions", np.abs(values) >= SATURATES_FROM, f"{where}: tanh")
+    result: Array = np.sign(values)
+    return result
 
 
 def rms_norm(ledger: Ledger, norm: Any, stream: Array, stored: Format, where: str) -> Array:
@@ -245,7 +139,8 @@ class Inputs:
     Attributes:
         window: the convolution's inputs, shape (rows, d_inner, taps).
         x: after the convolution, shape (rows, d_inner).
-        held: where the gate is 1, shape (rows, d_inner, d_state); elsewhere it is 0.
+        held: where the gate is 1 or -1, shape (rows, d_inner, d_state); elsewhere it is 0.
+        sign: 1 or -1, what a gate that is not 0 is, shape (rows, d_inner, 1); 1 without signs.
         write: what is added to the gated state, likewise.
         c_read: C, shape (rows, d_state).
         skip: D x, shape (rows, d_inner).
@@ -255,14 +150,26 @@ class Inputs:
     window: Array
     x: Array
     held: NDArray[np.bool_]
+    sign: Array
     write: Array
     c_read: Array
     skip: Array
     gate: Array
 
 
-def check_inputs(ledger: Ledger, block: Any, stream: Array, past: Array, name: str) -> Inputs:
-    """The first half of :func:`check_block`, in exact arithmetic, with its obligations."""
+def check_inputs(
+    ledger: Ledger, block: Any, stream: Array, past: Array, name: str, *, negative: bool = False
+) -> Inputs:
+    """The first half of :func:`check_block`, in exact arithmetic, with its obligations.
+
+    Args:
+        ledger: where to record.
+        block: as there.
+        stream: as there.
+        past: as there.
+        name: as there.
+        negative: whether a gate may be -1; if not, that is a failure of the obligation on gates.
+    """
     mixer = block.mixer
     stored = FORMATS[mixer.in_proj.weight.dtype]
     normed = rms_norm(ledger, block.norm, stream, stored, f"{name} norm")
@@ -279,12 +186,7 @@ def check_inputs(ledger: Ledger, block: Any, stream: Array, past: Array, name: s
     rank, n = mixer.time_step_rank, mixer.ssm_state_size
     selected = check_sum(ledger, as_array(mixer.x_proj.weight), x, None, stored, f"{name} x_proj")
     dt, b, c_read = selected[:, :rank], selected[:, rank : rank + n], selected[:, rank + n :]
-    dt_weight, dt_bias = as_array(mixer.dt_proj.weight), as_array(mixer.dt_proj.bias)
-    # The product is stored before the bias is added.
-    check_sum(ledger, dt_weight, dt, None, stored, f"{name} dt_proj")
-    delta = softplus(
-        ledger, check_sum(ledger, dt_weight, dt, dt_bias, stored, f"{name} dt_proj bias"), f"{name} dt_proj"
-    )
+    delta = softplus(ledger, _steered(ledger, mixer.dt_proj, dt, stored, f"{name} dt_proj"), f"{name} dt_proj")
 
     with np.errstate(over="ignore"):  # an overflow fails the next line
         rate = np.exp(as_array(mixer.A_log))[None]
@@ -295,12 +197,31 @@ def check_inputs(ledger: Ledger, block: Any, stream: Array, past: Array, name: s
     held = decay >= ROUNDS_TO_ONE_FROM
     in_range = held | ((decay <= VANISHES_BELOW) & (decay >= -(2.0**120)))
     ledger.note("functions", in_range, f"{name} gate: exp")
+    sign = np.ones((*delta.shape, 1))
+    if is_signed(block):
+        steered = _steered(ledger, mixer.sign_proj, dt, stored, f"{name} sign_proj")
+        sign = tanh(ledger, steered, f"{name} sign_proj")[:, :, None]
+        if not negative:
+            ledger.note("gates", ~held | (sign > 0), f"{name}: a gate of -1, which this argument does not cover")
     # Implementations multiply Delta, B and x in any order.
     pairs = (delta[:, :, None] * b[:, None, :], delta[:, :, None] * x[:, :, None], b[:, None, :] * x[:, :, None])
     write = pairs[0] * x[:, :, None]
     for product in (*pairs, write):
         ledger.note("sums", fits(product, ACCUMULATOR), f"{name} write")
-    return Inputs(window, x, held, write, c_read, x * as_array(mixer.D)[None], silu(ledger, z, f"{name} gate branch"))
+    skip, gate = x * as_array(mixer.D)[None], silu(ledger, z, f"{name} gate branch")
+    return Inputs(window, x, held, sign, write, c_read, skip, gate)
+
+
+def is_signed(block: Any) -> bool:
+    """Whether a block's gates have signs."""
+    return hasattr(block.mixer, "sign_proj")
+
+
+def _steered(ledger: Ledger, projection: Any, dt: Array, stored: Format, where: str) -> Array:
+    """A projection of dt; the product is stored before the bias is added."""
+    weight, bias = as_array(projection.weight), as_array(projection.bias)
+    check_sum(ledger, weight, dt, None, stored, where)
+    return check_sum(ledger, weight, dt, bias, stored, f"{where} bias")
 
 
 def check_output(ledger: Ledger, block: Any, stream: Array, inputs: Inputs, states: Array, name: str) -> Array:
@@ -327,7 +248,7 @@ def check_block(
 
     Args:
         ledger: where to record.
-        block: a ``transformers`` ``MambaBlock``.
+        block: a ``transformers`` ``MambaBlock``, or a signed one.
         stream: residual vectors, shape (rows, d_model).
         past: the convolution's past inputs, shape (rows, d_inner, taps).
         states: SSM states, shape (rows, d_inner, d_state).
@@ -337,9 +258,9 @@ def check_block(
         The residual vectors, convolution inputs and states afterwards; they are the step function's own wherever
         every obligation holds.
     """
-    inputs = check_inputs(ledger, block, stream, past, name)
+    inputs = check_inputs(ledger, block, stream, past, name, negative=True)
     ledger.note("gates", ~inputs.held | (inputs.write == 0), f"{name}: a gate of 1 with a write")
-    new = np.where(inputs.held, states, 0.0) + inputs.write
+    new = np.where(inputs.held, inputs.sign * states, 0.0) + inputs.write
     return check_output(ledger, block, stream, inputs, new, name), inputs.window, new
 
 

@@ -19,6 +19,7 @@ import networkx as nx
 from ..automata.alphabet import BOS, EOS, Word
 from ..automata.dfa import Dfa
 from .cascade import Automaton
+from .cubes import Cube
 from .rules import RuleLevel, RuleTable
 from .thresholds import Threshold
 
@@ -28,10 +29,11 @@ class Condition:
     """A conjunction of literals, as an integer threshold over slots and letters (see ``compiler.thresholds``).
 
     u = sum of ``slots`` weights + sum of ``letters`` weights over the active features; the condition holds iff
-    ``taps[0] * u(t-1) + taps[1] * u(t) >= theta``. When it holds, the memory is overwritten with ``label``.
+    ``taps[0] * u(t-1) + taps[1] * u(t) >= theta``. When it holds, the memory is overwritten with ``label``, or swapped
+    if ``label`` is None.
     """
 
-    label: int
+    label: int | None
     slots: Mapping[int, int]
     letters: Mapping[int, int]
     taps: tuple[int, int]
@@ -57,23 +59,27 @@ class Move:
 
 @dataclass(frozen=True)
 class Block:
-    """One level: when to overwrite its memory, and what its memory does to the residual stream."""
+    """One level: when to overwrite its memory or swap it, and what its memory does to the residual stream.
+
+    A block with ``swaps`` has a memory of one bit; when one of them holds and no condition does, 0 and 1 change places.
+    """
 
     height: int
     conditions: tuple[Condition, ...]
     moves: tuple[Move, ...]
     slots_in: Mapping[int, str]
     slots_out: Mapping[int, str]
+    swaps: tuple[Condition, ...] = ()
 
     @property
     def channels(self) -> int:
         """Channels of the Mamba block that carry something."""
-        return sum(c.channels for c in self.conditions) + len(self.moves)
+        return sum(c.channels for c in (*self.conditions, *self.swaps)) + len(self.moves)
 
     @property
     def labels(self) -> tuple[int, ...]:
         """The values that the memory can hold."""
-        return tuple(sorted({c.label for c in self.conditions}))
+        return tuple(sorted({c.label for c in self.conditions if c.label is not None}))
 
 
 @dataclass(frozen=True)
@@ -110,24 +116,31 @@ class Program:
         """The slot that is active after each prefix, the empty one first."""
         bos = len(self.dfa.alphabet)
         memories: list[int | None] = [None] * len(self.blocks)
-        past = [0] * sum(len(b.conditions) for b in self.blocks)
+        past = [0] * sum(len(b.conditions) + len(b.swaps) for b in self.blocks)
         for letter in (bos, *(self.dfa.semiautomaton.index_of(s) for s in word)):
             stream = [0] * self.n_slots
             stream[0] = 1
             tap = 0
             for i, block in enumerate(self.blocks):
-                fired = []
-                for condition in block.conditions:
+                fired: list[int] = []
+                swap = False
+                for condition in (*block.conditions, *block.swaps):
                     u = condition.letters.get(letter, 0) + sum(w * stream[s] for s, w in condition.slots.items())
                     total = condition.taps[0] * past[tap] + condition.taps[1] * u
                     past[tap] = u
                     tap += 1
                     if total >= condition.theta:
                         assert not (condition.exact and total > condition.theta), "an exact condition overshoots"
-                        fired.append(condition.label)
+                        if condition.label is None:
+                            swap = True
+                        else:
+                            fired.append(condition.label)
                 assert len(fired) <= 1, "two conditions of one block hold together"
+                held = memories[i]
                 if fired:
                     memories[i] = fired[0]
+                elif swap and held is not None:
+                    memories[i] = 1 - held
                 after = list(stream)
                 for move in block.moves:
                     if stream[move.source] and move.label in (None, memories[i]):
@@ -144,6 +157,7 @@ class Program:
             lines.append(f"block {number} (level {block.height}): {block.channels} channels")
             for c in block.conditions:
                 lines.append(f"    memory := {c.label}  when {c.meaning}")
+            lines += [f"    memory swapped  when {c.meaning}" for c in block.swaps]
             for m in block.moves:
                 when = "always" if m.label is None else f"when memory = {m.label}"
                 lines.append(f"    slot {m.source} -> slot {m.target}  {when}  ({m.meaning})")
@@ -161,13 +175,15 @@ def assemble(table: RuleTable) -> Program:
         after_slots, moves, used = _allocate(table, level, slot_of)
         n_slots = max(n_slots, used)
         if moves:
+            needed = any(m.label is not None for m in moves)
             blocks.append(
                 Block(
                     level.height,
-                    _conditions(table, level, slot_of) if any(m.label is not None for m in moves) else (),
+                    _conditions(table, level.rules, level.thresholds, slot_of) if needed else (),
                     tuple(moves),
                     {s: _name(table, p) for p, s in sorted(slot_of.items(), key=lambda item: item[1])},
                     {s: _name(table, p) for p, s in sorted(after_slots.items(), key=lambda item: item[1])},
+                    _conditions(table, level.swaps, level.swap_thresholds, slot_of, swaps=True) if needed else (),
                 )
             )
         slot_of = after_slots
@@ -177,7 +193,7 @@ def assemble(table: RuleTable) -> Program:
 
 def _name(table: RuleTable, number: int) -> str:
     """A set as the names of its states."""
-    return "{" + ",".join(table.dfa.names[q] for q in table.parts.members(number)) + "}"
+    return table.parts.name(number, table.dfa.names)
 
 
 def _allocate(table: RuleTable, level: RuleLevel, slot_of: Mapping[int, int]) -> tuple[dict[int, int], list[Move], int]:
@@ -227,11 +243,18 @@ def _match(choices: Mapping[int, list[int]]) -> dict[int, int]:
     return {p: matching[(0, p)][1] for p in choices if (0, p) in matching}
 
 
-def _conditions(table: RuleTable, level: RuleLevel, slot_of: Mapping[int, int]) -> tuple[Condition, ...]:
-    """The level's rules, with sets replaced by their slots."""
+def _conditions(
+    table: RuleTable,
+    rules: tuple[Cube, ...],
+    thresholds: tuple[Threshold, ...],
+    slot_of: Mapping[int, int],
+    *,
+    swaps: bool = False,
+) -> tuple[Condition, ...]:
+    """A level's rules, with sets replaced by their slots."""
     symbols = (*table.dfa.alphabet, BOS)
     conditions = []
-    for rule, threshold in zip(level.rules, level.thresholds, strict=True):
+    for rule, threshold in zip(rules, thresholds, strict=True):
         literals = []
         if rule.before is not None:
             literals.append("before in " + " ".join(_name(table, p) for p in sorted(rule.before)))
@@ -239,10 +262,11 @@ def _conditions(table: RuleTable, level: RuleLevel, slot_of: Mapping[int, int]) 
             literals.append("letter in " + " ".join(symbols[a] for a in sorted(rule.letters)))
         if rule.after is not None:
             literals.append("after in " + " ".join(_name(table, p) for p in sorted(rule.after)))
-        conditions.append(_condition(rule.label, threshold, slot_of, " and ".join(literals) or "always"))
+        meaning = " and ".join(literals) or "always"
+        conditions.append(_condition(None if swaps else rule.label, threshold, slot_of, meaning))
     return tuple(conditions)
 
 
-def _condition(label: int, threshold: Threshold, slot_of: Mapping[int, int], meaning: str) -> Condition:
+def _condition(label: int | None, threshold: Threshold, slot_of: Mapping[int, int], meaning: str) -> Condition:
     slots = {slot_of[p]: w for p, w in threshold.sets.items() if p in slot_of}
     return Condition(label, slots, threshold.letters, threshold.taps, threshold.theta, threshold.exact, meaning)

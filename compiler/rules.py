@@ -30,6 +30,8 @@ class RuleLevel:
         rules: disjoint cubes; on a triple where none fires the coordinate is kept.
         thresholds: for each rule, the convolution channels that recognise it.
         values: for each set of this height that occurs, the labels that can be held in it.
+        swaps: cubes on which a coordinate that is not reset goes from 0 to 1 and back; their label says nothing.
+        swap_thresholds: the same for them as ``thresholds``.
     """
 
     height: int
@@ -37,10 +39,15 @@ class RuleLevel:
     rules: tuple[Cube, ...]
     thresholds: tuple[Threshold, ...]
     values: dict[int, tuple[int, ...]]
+    swaps: tuple[Cube, ...] = ()
+    swap_thresholds: tuple[Threshold, ...] = ()
 
     def label(self, triple: Triple, held: int | None) -> int | None:
         """The coordinate after a triple, from the coordinate before it."""
-        return next((rule.label for rule in self.rules if rule.fires(triple)), held)
+        reset = next((rule.label for rule in self.rules if rule.fires(triple)), None)
+        if reset is not None or held is None:
+            return reset
+        return 1 - held if any(swap.fires(triple) for swap in self.swaps) else held
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class RuleTable:
                     if self.parts.height[after] != level.height:
                         target = after
                     else:
-                        label = fired[0] if fired else held
+                        label = fired[0] if fired else level.label((before, letter, after), held)
                         assert label is not None, f"level {level.height} enters a set without a reset"
                         assert label in level.values[after], f"level {level.height} holds an unlisted label"
                         target = self.parts.tiles[after][label]
@@ -134,15 +141,18 @@ class RuleTable:
         symbols = (*self.dfa.alphabet, BOS)
         lines = []
         for level in self.levels:
-            lines.append(f"level {level.height}: {len(level.rules)} rules on {len(level.triples)} triples")
-            for rule, threshold in zip(level.rules, level.thresholds, strict=True):
+            swaps = f" and {len(level.swaps)} swaps" if level.swaps else ""
+            lines.append(f"level {level.height}: {len(level.rules)} rules{swaps} on {len(level.triples)} triples")
+            effects = [*(f"tile {rule.label}" for rule in level.rules), *("swap" for _ in level.swaps)]
+            cubes, thresholds = (*level.rules, *level.swaps), (*level.thresholds, *level.swap_thresholds)
+            for rule, threshold, effect in zip(cubes, thresholds, effects, strict=True):
                 before = "any" if rule.before is None else " ".join(name[p] for p in sorted(rule.before))
                 after = "any" if rule.after is None else " ".join(name[p] for p in sorted(rule.after))
                 letters = " ".join(symbols[a] for a in sorted(rule.letters))
                 plural = "s" if threshold.channels > 1 else ""
                 lines.append(
                     f"    before: {before} | letter: {letters} | after: {after}"
-                    f"  =>  tile {rule.label}   ({threshold.channels} channel{plural})"
+                    f"  =>  {effect}   ({threshold.channels} channel{plural})"
                 )
         return "\n".join(lines)
 
@@ -170,7 +180,7 @@ def tabulate(cascade: Cascade, budget: Budget = DEFAULT_BUDGET) -> RuleTable:
 def _tabulate_level(cascade: Cascade, height: int, triples: tuple[Triple, ...], meter: Meter) -> RuleLevel:
     parts, bos = cascade.parts, len(cascade.dfa.alphabet)
     resets: dict[Triple, tuple[int, ...]] = {}
-    keeps = set()
+    keeps, swaps = set(), set()
     for triple in triples:
         meter.tick()
         before, letter, after = triple
@@ -178,10 +188,12 @@ def _tabulate_level(cascade: Cascade, height: int, triples: tuple[Triple, ...], 
             continue  # the level says nothing here: a don't-care
         if before == START:
             resets[triple] = cascade.admissible(1 << cascade.dfa.initial, after)
-        elif (image := parts.successor[before][letter]) == after:
-            keeps.add(triple)
+        elif parts.successor[before][letter] != after:
+            resets[triple] = cascade.admissible(parts.image(before, letter), after)
+        elif (before, letter) in parts.swapped:
+            swaps.add(triple)
         else:
-            resets[triple] = cascade.admissible(parts.sets[image], after)
+            keeps.add(triple)
     contexts = Contexts(triples, len(parts.sets), bos)
     known: dict[Cube, Threshold | None] = {}
 
@@ -192,15 +204,28 @@ def _tabulate_level(cascade: Cascade, height: int, triples: tuple[Triple, ...], 
         threshold = known[cube]
         return None if threshold is None else threshold.channels
 
-    rules = cover(Demands(triples, resets, frozenset(keeps), bos), price)
-    thresholds = tuple(t for rule in rules if (t := known[rule]) is not None)
-    return RuleLevel(height, triples, rules, thresholds, _held_values(height, triples, rules, keeps, parts))
+    def merged(demanded: dict[Triple, tuple[int, ...]], forbidden: set[Triple]) -> tuple[Cube, ...]:
+        return cover(Demands(triples, demanded, frozenset(forbidden), bos), price)
+
+    def thresholds(cubes: tuple[Cube, ...]) -> tuple[Threshold, ...]:
+        return tuple(t for cube in cubes if (t := known[cube]) is not None)
+
+    rules = merged(resets, keeps | swaps)
+    # What happens to the old value does not matter where a reset overwrites it.
+    turning = merged(dict.fromkeys(sorted(swaps), (0,)), keeps)
+    values = _held_values(height, triples, rules, keeps, swaps, parts)
+    return RuleLevel(height, triples, rules, thresholds(rules), values, turning, thresholds(turning))
 
 
 def _held_values(
-    height: int, triples: tuple[Triple, ...], rules: tuple[Cube, ...], keeps: set[Triple], parts: Holonomy
+    height: int,
+    triples: tuple[Triple, ...],
+    rules: tuple[Cube, ...],
+    keeps: set[Triple],
+    swaps: set[Triple],
+    parts: Holonomy,
 ) -> dict[int, tuple[int, ...]]:
-    """Which labels can be held in which set: resets start them, keeps carry them along. O(triples * rules)."""
+    """Which labels can be held in which set: resets start them, keeps and swaps carry them on. O(triples * rules)."""
     values: dict[int, set[int]] = {}
     queue: list[tuple[int, int]] = []
 
@@ -209,16 +234,16 @@ def _held_values(
             values[number].add(label)
             queue.append((number, label))
 
-    onward: dict[int, list[int]] = {}
+    onward: dict[int, list[tuple[int, bool]]] = {}
     for triple in triples:
         before, _, after = triple
-        if triple in keeps:
-            onward.setdefault(before, []).append(after)
+        if triple in keeps or triple in swaps:
+            onward.setdefault(before, []).append((after, triple in swaps))
         elif parts.height[after] == height:
             add(after, next(rule.label for rule in rules if rule.fires(triple)))
     for number, label in queue:
-        for target in onward.get(number, ()):
-            add(target, label)
+        for target, swap in onward.get(number, ()):
+            add(target, 1 - label if swap else label)
     return {number: tuple(sorted(labels)) for number, labels in sorted(values.items())}
 
 

@@ -80,7 +80,7 @@ def scan(gates: Tensor, writes: Tensor, start: Tensor, layout: Layout) -> Tensor
     O(steps + log chunks) operations.
 
     Args:
-        gates: g, shape (rows, tokens), in [0, 1]; destroyed.
+        gates: g, shape (rows, tokens), in [-1, 1]; destroyed.
         writes: w, shape (rows, tokens), of the dtype of the gates; destroyed.
         start: the state before the first step, shape (rows, batch).
         layout: the order of the tokens.

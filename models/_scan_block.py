@@ -1,4 +1,7 @@
-"""One Mamba block on packed tokens. Tensors are (features, tokens), the tokens in the order of :class:`Layout`."""
+"""One Mamba block, signed or not, on packed tokens.
+
+Tensors are (features, tokens), the tokens in the order of :class:`Layout`.
+"""
 
 from __future__ import annotations
 
@@ -127,8 +130,13 @@ class Block:
         self.fixed_b, self.fixed_c = fixed[b].to(numbers.weights), fixed[c].to(numbers.weights)
         self.fixed_x = constant[parts.first][:, None]
         self.to_delta, self.delta_bias = w["dt_proj.weight"][cells][:, parts.dts], w["dt_proj.bias"][cells, None]
-        self.A = -torch.exp(w["A_log"][cells][:, spots].float())[:, :, None]
-        self.D = w["D"][parts.first, None].float()
+        self.sign: tuple[Tensor, Tensor] | None = None
+        if "sign_proj.weight" in w:
+            self.sign = w["sign_proj.weight"][cells][:, parts.dts], w["sign_proj.bias"][cells, None]
+        # transformers' Mamba takes these to float32, in a float64 model, too; the signed one does not narrow them.
+        self.wide = torch.float32 if self.sign is None else numbers.sums
+        self.A = -torch.exp(w["A_log"][cells][:, spots].to(self.wide))[:, :, None]
+        self.D = w["D"][parts.first, None].to(self.wide)
         remembering = sum(kind < len(cells) for kind in parts.kinds)
         self.runs = _runs(parts.kinds[:remembering], 0)
         self.plain_runs = _runs(parts.kinds[remembering:], remembering)
@@ -227,12 +235,15 @@ class Block:
         B, rows = (rows[:m], rows[m:]) if parts.b_varies else (self.fixed_b, rows)
         C = (rows if parts.c_varies else self.fixed_c).to(self.numbers.sums)
         delta = softplus((self.to_delta @ dt).add_(self.delta_bias))[:, None]
-        written = kinds[:n, None].float()
+        written, B = kinds[:n, None].to(self.wide), B.to(self.wide)
         if B.shape[1] == written.shape[2] == 1:
-            writes = delta * (B.float() * written)
+            writes = delta * (B * written)
         else:
-            writes = delta * B.float() * written
+            writes = delta * B * written
         gates = exp_(torch.mul(self.A, delta))
+        if self.sign is not None:
+            to_sign, bias = self.sign
+            gates.mul_((to_sign @ dt).add_(bias).tanh_()[:, None])
         shape = (n * m, tokens)
         h = scan(gates.to(self.memory).view(shape), writes.to(self.memory).view(shape), before, layout)
         step, chunk = layout.place(layout.time - 1)

@@ -1,4 +1,4 @@
-"""Which parts of a Mamba block do something: a look at its weights before it is run.
+"""Which parts of a Mamba block, signed or not, do something: a look at its weights before it is run.
 
 What is left out is exactly zero, or computed once instead of several times, whatever the weights are (as long as no
 number overflows):
@@ -6,7 +6,7 @@ number overflows):
 - channels whose gate or column of ``out_proj`` is zero, unless ``x_proj`` reads them;
 - the x of a channel that reads nothing: a constant;
 - states that nothing writes (B is zero, or Delta is) or nothing reads (C is zero);
-- channels with the same x, Delta, A and D: they are of one *kind*, and its y is computed once.
+- channels with the same x, Delta, sign, A and D: they are of one *kind*, and its y is computed once.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ def find_parts(w: Mapping[str, Tensor], live: Tensor, watched: Sequence[tuple[in
     channels, states = w["A_log"].shape
     rank = w["x_proj.weight"].shape[0] - 2 * states
     project, to_delta, delta_bias = w["x_proj.weight"], w["dt_proj.weight"], w["dt_proj.bias"]
+    signed = "sign_proj.weight" in w
+    steering = [to_delta, w["sign_proj.weight"]] if signed else [to_delta]  # what is multiplied with dt
+    biases = [delta_bias, w["sign_proj.bias"]] if signed else [delta_bias]
     fed = ((w["in_proj.weight"] != 0) & (w["norm.weight"] != 0) & live).any(1)
     if "in_proj.bias" in w:
         fed |= w["in_proj.bias"] != 0
@@ -86,14 +89,14 @@ def find_parts(w: Mapping[str, Tensor], live: Tensor, watched: Sequence[tuple[in
     memory = remembers[chosen, None]
     which = torch.where(varies, torch.arange(1, channels + 1), 0)  # channels of varying x are of different kinds
     key = [~memory, which[chosen, None], constant[chosen, None], w["D"][chosen, None]]
-    key += [part[chosen] * memory for part in (to_delta, delta_bias[:, None], w["A_log"])]
+    key += [part[chosen] * memory for part in (*steering, *(bias[:, None] for bias in biases), w["A_log"])]
     rows, kind = torch.unique(torch.cat([part.double() for part in key], dim=1), dim=0, return_inverse=True)
     first = torch.full((len(rows),), channels).scatter_reduce(0, kind, chosen, "amin")
     cells = first[rows[:, 0] == 0]
     order = torch.argsort(kind, stable=True)
     order = order[emits[chosen[order]]]
 
-    dts = ((to_delta[cells] != 0) & heard[:rank]).any(0).nonzero()[:, 0]
+    dts = torch.stack([((part[cells] != 0) & heard[:rank]).any(0) for part in steering]).any(0).nonzero()[:, 0]
     read = (project != 0) & varies & bool(len(cells))
     b, c = read[rank + spots], read[rank + states + spots]
     # One x that varies among the kinds, and all of them are computed: constants are what the same formula gives.

@@ -1,4 +1,7 @@
-"""Standard checkpoints: what ``transformers`` and ``mamba_ssm`` load, beside a manifest that says what it means."""
+"""Standard checkpoints: what ``transformers`` and ``mamba_ssm`` load, beside a manifest that says what it means.
+
+``mamba_ssm`` has no blocks with signed gates, so a checkpoint of a signed model has no copy for it.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ._files import replace_directory, replace_file, write_json
+from .build import model_classes
 from .errors import CheckpointError, WeightsError
-from .mamba import MambaWeights
+from .mamba import MODEL_TYPES, MambaWeights
 from .tokenizer import build_tokenizer, tokenizer_config
 
 MANIFEST = "scancraft.json"
@@ -35,7 +39,7 @@ def write_checkpoint(
     """Write a complete checkpoint; equal input gives equal bytes.
 
     ``config.json``, ``generation_config.json``, ``model.safetensors``, the tokenizer, ``scancraft.json`` (the
-    manifest), and the same weights as ``mamba_ssm`` reads them under ``mamba_ssm/``.
+    manifest), and, unless the gates have signs, the same weights as ``mamba_ssm`` reads them under ``mamba_ssm/``.
 
     Raises:
         CheckpointError: the directory is in the way or cannot be written.
@@ -52,13 +56,16 @@ def write_checkpoint(
         (place / "tokenizer.json").write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
         write_json(place / "tokenizer_config.json", tokenizer_config(bos=bos, eos=eos, pad=pad))
         write_json(place / MANIFEST, manifest)
-        original = place / ORIGINAL
-        original.mkdir()
-        write_json(original / "config.json", weights.shape.mamba_ssm_config())
-        # mamba_ssm reads only this pickled format; the tensors in it are plain.
-        torch.save(
-            {n: torch.from_numpy(np.array(t)) for n, t in weights.mamba_ssm_items()}, original / "pytorch_model.bin"
-        )
+        if not weights.shape.signed:
+            _write_original(place / ORIGINAL, weights)
+
+
+def _write_original(place: Path, weights: MambaWeights) -> None:
+    """The same weights in the format of ``mamba_ssm``."""
+    place.mkdir()
+    write_json(place / "config.json", weights.shape.mamba_ssm_config())
+    # mamba_ssm reads only this pickled format; the tensors in it are plain.
+    torch.save({n: torch.from_numpy(np.array(t)) for n, t in weights.mamba_ssm_items()}, place / "pytorch_model.bin")
 
 
 def write_certificate(directory: Path, content: Mapping[str, Any], evidence: Mapping[str, torch.Tensor]) -> None:
@@ -95,19 +102,35 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return manifest
 
 
+def _model_type(path: Path) -> str:
+    """The model type that a ``config.json`` names, one of those that we can load.
+
+    Raises:
+        CheckpointError: it names none of them, or is not JSON.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} describes no model ({error}); compile the language again") from error
+    if not isinstance(found, str) or found not in MODEL_TYPES:
+        raise CheckpointError(
+            f"{path} has model_type {found!r}; scancraft loads {' and '.join(MODEL_TYPES)}: compile the language again"
+        )
+    return found
+
+
 def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
-    """The checkpoint as a ``transformers`` ``MambaForCausalLM``, in eval mode.
+    """The checkpoint as a ``MambaForCausalLM`` or a ``SignedMambaForCausalLM``, as its model type says, in eval mode.
 
     Raises:
         CheckpointError: files are missing, truncated, or do not fit each other.
         WeightsError: a weight is NaN or infinite.
     """
-    from transformers import MambaConfig, MambaForCausalLM
-
     weights = directory / "model.safetensors"
-    for path in (directory / "config.json", weights):
-        if not path.is_file():
-            raise CheckpointError(f"{path} is missing; give a directory written by `scancraft compile`")
+    path = directory / "config.json"
+    for needed in (path, weights):
+        if not needed.is_file():
+            raise CheckpointError(f"{needed} is missing; give a directory written by `scancraft compile`")
     try:
         state = load_file(weights)
     except (OSError, ValueError, SafetensorError) as error:
@@ -115,16 +138,16 @@ def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"{weights}: {name} holds a NaN or an infinity; compile the language again")
+    config_class, model_class = model_classes(_model_type(path))
     try:
-        model: Any = MambaForCausalLM(MambaConfig.from_pretrained(str(directory)))
+        model: Any = model_class(config_class.from_pretrained(str(directory)))
     except Exception as error:  # what transformers raises on a malformed configuration is not documented
-        path = directory / "config.json"
         raise CheckpointError(f"{path} describes no model ({error}); compile the language again") from error
     config = model.config
     stored = str(getattr(config, "dtype", None)).removeprefix("torch.")
     if config.tie_word_embeddings or stored not in ("None", "float32", "bfloat16", "float64"):
         raise CheckpointError(
-            f"{directory / 'config.json'} has tie_word_embeddings {config.tie_word_embeddings} and dtype {stored}; "
+            f"{path} has tie_word_embeddings {config.tie_word_embeddings} and dtype {stored}; "
             "these weights need untied embeddings and float32, bfloat16 or float64: compile the language again"
         )
     try:

@@ -8,6 +8,13 @@ Per block, with r the residual stream and x̂ = RMSNorm(r) * w:
     y_c = sum_n C_n h_{c,n} + D_c x_c;  r <- r + W_out (y * silu(W_z x̂))
 
 (Gu and Dao 2023, arXiv 2312.00752.) Parameters carry the names of ``transformers``' ``MambaForCausalLM``.
+
+A *signed* block multiplies the gate by a sign that depends on the input, so that a state can be turned over:
+
+    s = tanh(sign_proj dt + b_sign)
+    h_{c,n} <- s_c exp(-Delta_c exp(A_log_{c,n})) h_{c,n} + Delta_c B_n x_c
+
+All else is the same (``models.signed_mamba``; negative gates: Grazzi et al. 2024, arXiv 2411.12537).
 """
 
 from __future__ import annotations
@@ -20,6 +27,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Tensor = NDArray[np.float32]
+
+MAMBA, SIGNED_MAMBA = "mamba", "signed_mamba"
+MODEL_TYPES = {MAMBA: "transformers.MambaForCausalLM", SIGNED_MAMBA: "scancraft.SignedMambaForCausalLM"}
+"""The classes that run such weights, by the ``model_type`` of ``config.json``."""
+
+
+def model_type_of(model: Any) -> str | None:
+    """The ``model_type`` in a model's configuration; None for objects without one."""
+    found = getattr(getattr(model, "config", None), "model_type", None)
+    return found if isinstance(found, str) else None
 
 
 @dataclass(frozen=True)
@@ -34,6 +51,7 @@ class MambaShape:
         d_state: states per channel (``state_size``).
         d_conv: taps of the convolution (``conv_kernel``).
         dt_rank: width of the bottleneck before Delta (``time_step_rank``).
+        signed: whether the gates have signs.
     """
 
     d_model: int
@@ -43,6 +61,12 @@ class MambaShape:
     d_state: int = 1
     d_conv: int = 2
     dt_rank: int = 1
+    signed: bool = False
+
+    @property
+    def model_type(self) -> str:
+        """The ``model_type`` of ``config.json``."""
+        return SIGNED_MAMBA if self.signed else MAMBA
 
     @property
     def d_inner(self) -> int:
@@ -52,6 +76,7 @@ class MambaShape:
     def block_tensors(self) -> dict[str, tuple[int, ...]]:
         """Names (inside one block) and shapes of its parameters."""
         d, c, n, r = self.d_model, self.d_inner, self.d_state, self.dt_rank
+        sign = {"mixer.sign_proj.weight": (c, r), "mixer.sign_proj.bias": (c,)} if self.signed else {}
         return {
             "norm.weight": (d,),
             "mixer.in_proj.weight": (2 * c, d),
@@ -60,6 +85,7 @@ class MambaShape:
             "mixer.x_proj.weight": (r + 2 * n, c),
             "mixer.dt_proj.weight": (c, r),
             "mixer.dt_proj.bias": (c,),
+            **sign,
             "mixer.A_log": (c, n),
             "mixer.D": (c,),
             "mixer.out_proj.weight": (d, c),
@@ -75,10 +101,10 @@ class MambaShape:
         return shapes
 
     def transformers_config(self, *, pad: int, bos: int, eos: int) -> dict[str, Any]:
-        """The ``config.json`` of a ``MambaForCausalLM``, with the ids of the special tokens."""
+        """The ``config.json`` of the model's class, with the ids of the special tokens."""
         return {
-            "architectures": ["MambaForCausalLM"],
-            "model_type": "mamba",
+            "architectures": [MODEL_TYPES[self.model_type].rpartition(".")[2]],
+            "model_type": self.model_type,
             "dtype": "float32",
             "vocab_size": self.vocab_size,
             "hidden_size": self.d_model,
@@ -101,7 +127,13 @@ class MambaShape:
         }
 
     def mamba_ssm_config(self) -> dict[str, Any]:
-        """The ``config.json`` that ``mamba_ssm``'s ``MambaLMHeadModel.from_pretrained`` reads."""
+        """The ``config.json`` that ``mamba_ssm``'s ``MambaLMHeadModel.from_pretrained`` reads.
+
+        Raises:
+            ValueError: the gates have signs, which that package does not know.
+        """
+        if self.signed:
+            raise ValueError("mamba_ssm has no blocks with signed gates; run these weights with transformers")
         return {
             "d_model": self.d_model,
             "d_intermediate": 0,
@@ -165,8 +197,8 @@ class MambaWeights:
             yield name.replace("backbone.embeddings.", "backbone.embedding."), tensor
 
     def __str__(self) -> str:
-        s = self.shape
+        s, kind = self.shape, "Signed Mamba" if self.shape.signed else "Mamba"
         return (
-            f"Mamba: {s.n_layers} blocks, d_model {s.d_model}, d_inner {s.d_inner}, d_state {s.d_state}, "
+            f"{kind}: {s.n_layers} blocks, d_model {s.d_model}, d_inner {s.d_inner}, d_state {s.d_state}, "
             f"d_conv {s.d_conv}, dt_rank {s.dt_rank}, {self.n_parameters:,} parameters, {self.n_nonzero:,} not zero"
         )

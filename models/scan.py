@@ -1,8 +1,8 @@
-"""A fast CPU runner for checkpoints in the layout of ``transformers``' ``MambaForCausalLM``: scans in chunks of time.
+"""A fast CPU runner for weights of ``transformers``' ``MambaForCausalLM``, or of signed ones: scans in chunks of time.
 
 ``transformers`` runs a Python loop over time on the CPU. Here a loop of sixteen steps serves all chunks of a long text
 at once (``models._chunked``), and what the weights make zero or equal is left out (``models._scan_parts``). Numbers are
-rounded to the dtype of the weights where ``transformers`` rounds them. So a model whose sums are exact, as every
+rounded to the dtype of the weights where the model rounds them. So a model whose sums are exact, as every
 compiled one, gives the same logits bit for bit at every symbol (the scan lemma of ``docs/construction.md``); others
 give the same up to the order of summation.
 
@@ -27,7 +27,7 @@ from ._chunked import Layout
 from ._scan_block import Block, Carry, NormedProduct, Numbers
 from ._threads import one_thread
 from .errors import CounterRangeError, ReadoutError
-from .mamba import MambaWeights
+from .mamba import MODEL_TYPES, MambaWeights, model_type_of
 
 CHUNK = 1 << 14
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -53,10 +53,10 @@ class Watch:
 
 
 class Runner:
-    """A Mamba language model that reads whole sequences fast, on the CPU.
+    """A Mamba language model, its gates signed or not, that reads whole sequences fast, on the CPU.
 
     Args:
-        source: a ``transformers`` ``MambaForCausalLM``, or weights in memory. The parameters are copied.
+        source: a ``MambaForCausalLM``, a ``SignedMambaForCausalLM``, or weights in memory. Parameters are copied.
         watches: counters. Their blocks compute the states in float64, and an error is raised where a value leaves its
             limit; float32 alone would stay at 2**24 in silence.
         chunk: how many tokens are worked on at once, over all rows. Memory besides the logits is proportional to it,
@@ -231,13 +231,13 @@ def _parameters(source: Any, dtype: torch.dtype | None) -> tuple[dict[str, Tenso
     if isinstance(source, MambaWeights):
         config = source.shape.transformers_config(pad=0, bos=0, eos=0)
         tensors = {name: torch.from_numpy(np.array(t)) for name, t in source.tensors.items()}
-    elif getattr(getattr(source, "config", None), "model_type", None) == "mamba" and hasattr(source, "lm_head"):
+    elif model_type_of(source) in MODEL_TYPES and hasattr(source, "lm_head"):
         config = source.config.to_dict()
         tensors = {name: t.detach() for name, t in source.state_dict().items()}
     else:
         raise ReadoutError(
-            f"the scan runner needs a transformers MambaForCausalLM or MambaWeights, not {type(source).__name__}; "
-            "call other models themselves"
+            "the scan runner needs a MambaForCausalLM, a SignedMambaForCausalLM or MambaWeights, not "
+            f"{type(source).__name__}; call other models themselves"
         )
     if config["hidden_act"] not in ("silu", "swish"):
         raise ReadoutError(

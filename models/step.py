@@ -1,7 +1,8 @@
 """A model's own step function, from any recurrent state: what a certificate speaks about.
 
-The step is that of ``transformers``' Mamba blocks with their cache, run on states that we put there. Batches have one
-fixed shape, padded by repeating the last row, because a matrix product may round differently at another shape.
+The step is that of ``transformers``' Mamba blocks, or of signed ones, with their cache, run on states that we put
+there. Batches have one fixed shape, padded by repeating the last row, because a matrix product may round differently at
+another shape.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .errors import ReadoutError
+from .mamba import MODEL_TYPES, model_type_of
 
 
 def canonical(tensor: Tensor) -> Tensor:
@@ -20,13 +22,13 @@ def canonical(tensor: Tensor) -> Tensor:
 
 
 class Stepper:
-    """Steps a ``MambaForCausalLM``, block by block or as a whole.
+    """Steps a ``MambaForCausalLM`` or a ``SignedMambaForCausalLM``, block by block or as a whole.
 
     A *state* of a run of blocks is one row of numbers: for each block the last inputs of its convolution and its SSM
     state, flattened, float32 (which holds bfloat16 and float16 exactly).
 
     Args:
-        model: a ``transformers`` ``MambaForCausalLM`` in float32, bfloat16 or float16.
+        model: such a model, in float32, bfloat16 or float16.
         batch: rows per call.
 
     Raises:
@@ -34,9 +36,10 @@ class Stepper:
     """
 
     def __init__(self, model: Any, batch: int = 256) -> None:
-        if getattr(getattr(model, "config", None), "model_type", None) != "mamba":
+        if model_type_of(model) not in MODEL_TYPES:
             raise ReadoutError(
-                f"certificates need a transformers MambaForCausalLM, not {type(model).__name__}; "
+                f"certificates need a transformers MambaForCausalLM or a SignedMambaForCausalLM, not "
+                f"{type(model).__name__}; "
                 "use scancraft.check for other models"
             )
         self.model, self.batch = model, batch

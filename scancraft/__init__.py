@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .automata.aperiodic import star_free_witness as star_free_witness
     from .automata.bounded_dyck import BoundedDyck as BoundedDyck
     from .automata.budget import Budget as Budget
+    from .automata.classification import Classification as Classification
+    from .automata.classification import GateClass as GateClass
+    from .automata.classification import classify as classify
     from .automata.counters import Counter as Counter
     from .automata.counters import CounterMachine as CounterMachine
     from .automata.counters import Step as Step
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from .checkpoints import load as load
     from .compiled import Compiled as Compiled
     from .compiled import compile as compile
+    from .compiler.gates import GateClassError as GateClassError
     from .constructions import Constructed as Constructed
     from .constructions import counters as counters
     from .constructions import dyck as dyck
@@ -63,12 +67,15 @@ _HOME = {
     "Certificate": "certifying",
     "CheckReport": "checking",
     "Checkpoint": "checkpoints",
+    "Classification": "automata.classification",
     "Compiled": "compiled",
     "Constructed": "constructions",
     "Counter": "automata.counters",
     "CounterMachine": "automata.counters",
     "CounterRangeError": "models.errors",
     "Dfa": "automata.dfa",
+    "GateClass": "automata.classification",
+    "GateClassError": "compiler.gates",
     "LanguageLogitsProcessor": "models.generation",
     "NotStarFreeError": "automata.aperiodic",
     "Readout": "models.readout",
@@ -78,6 +85,7 @@ _HOME = {
     "as_dfa": "automata.formats",
     "certify": "certifying",
     "check": "checking",
+    "classify": "automata.classification",
     "compile": "compiled",
     "counters": "constructions",
     "dyck": "constructions",

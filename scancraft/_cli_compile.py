@@ -17,7 +17,15 @@ from .constructions import flip_flop as compile_flip_flop
 
 
 def compile_language(
-    language: Language, *, named: bool, contract: Any, general: bool, budget: Budget, d_state: int, d_conv: int
+    language: Language,
+    *,
+    named: bool,
+    contract: Any,
+    general: bool,
+    budget: Budget,
+    d_state: int,
+    d_conv: int,
+    gates: Any,
 ) -> CompiledModel:
     """The paper's own construction where it has one, unless the general compiler is asked for.
 
@@ -38,7 +46,7 @@ def compile_language(
         raise ArgumentError("--d-state goes with the general compiler; this construction decides it itself")
     if own and isinstance(language, Dfa):
         return compile_flip_flop(contract=contract or "all-words", d_conv=d_conv)
-    return compiler.compile(language, budget=budget, d_state=d_state, d_conv=d_conv, contract=contract)
+    return compiler.compile(language, budget=budget, d_state=d_state, d_conv=d_conv, contract=contract, gates=gates)
 
 
 def facts_of(compiled: CompiledModel) -> dict[str, object]:
@@ -47,6 +55,8 @@ def facts_of(compiled: CompiledModel) -> dict[str, object]:
     facts: dict[str, object] = {}
     if isinstance(compiled, Compiled):
         facts |= {
+            "gates": compiled.classification.gates.value,
+            "reason": compiled.classification.reason,
             "states": compiled.dfa.n_states,
             "image_sets": len(compiled.cascade.parts.sets),
             "height": compiled.cascade.height,

@@ -102,7 +102,7 @@ def _channel_facts(labels: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _block(block: Mapping[str, Any], labels: Mapping[str, Any], levels: Mapping[int, Any]) -> dict[str, Any]:
     level = int(block["level"])
-    values = sorted({int(condition["label"]) for condition in block["conditions"]})
+    values = [0, 1] if block.get("swaps") else sorted({int(condition["label"]) for condition in block["conditions"]})
     sets = [
         {
             "set": _braces(entry["states"]),

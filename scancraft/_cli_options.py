@@ -44,6 +44,13 @@ class ContractName(StrEnum):
     live_prefixes = "live-prefixes"
 
 
+class GatesName(StrEnum):
+    """The strongest gates that a compiled model may use."""
+
+    nonnegative = "nonnegative"
+    signed = "signed"
+
+
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint written by scancraft compile.")]
 LanguageFile = Annotated[
     Path | None, typer.Argument(metavar="FILE.json", help="The language as JSON: a DFA or counters.")

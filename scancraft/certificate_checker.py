@@ -7,7 +7,8 @@ begins where the model begins, is closed under every letter that can come next, 
 once more in integer arithmetic, with the obligations of ``docs/certificates.md``. Certificates of counter languages and
 of bounded Dyck languages are checked by ``construction_checker``, which uses the parts below.
 
-Trusted: this file, ``transformers``' Mamba blocks, torch, numpy, safetensors and json. Nothing that is read is.
+Trusted: this file, ``transformers``' Mamba blocks (``models/signed_mamba.py`` for those with signed gates), torch,
+numpy, safetensors and json. Nothing that is read is.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ KEYS = {
 }
 CONSTRUCTIONS = ("counters", "slots")
 """The methods of ``construction_checker``; their certificates have one more key, "limits"."""
+MODELS = {"mamba": "transformers.MambaForCausalLM", "signed_mamba": "scancraft.SignedMambaForCausalLM"}
+"""How a certificate names the class that ``config.json`` calls by its ``model_type``."""
 Format = tuple[int, int, int]
 FORMATS: dict[str, Format] = {"float32": (24, -126, 127), "bfloat16": (8, -126, 127), "float16": (11, -14, 15)}
 """Significant bits, and the least and greatest exponent of a normal number."""
@@ -169,7 +172,10 @@ def _check(directory: Path, done: _Done) -> str:
 
 def _open(directory: Path, content: dict[str, Any], symbols: list[str]) -> tuple[_Machine, Any, dict[str, Any]]:
     """The model, the embedding of each letter and of ``<bos>``, and the evidence, as far as digests and shapes go."""
-    machine = _Machine(_load_model(directory, getattr(torch, content["dtype"])), content["batch"])
+    model = _load_model(directory, getattr(torch, content["dtype"]))
+    named, found = content["implementation"]["model"], MODELS[model.config.model_type]
+    _need(named == found, f"implementation: the certificate is about {named}, config.json about {found}")
+    machine = _Machine(model, content["batch"])
     weights = _tensors_digest(machine.model.state_dict())
     _need(content["sha256"]["weights"] == weights, "model.safetensors: these are not the weights that were certified")
     readout = content["readout"]
@@ -260,11 +266,13 @@ def _check_words(content: dict[str, Any]) -> None:
     stages = content["counts"]["stages"]
     _need(type(stages) is int and (stages > 0 or (construction and stages == 0)), "counts: no stage")
     named = content["implementation"]
-    _need(named["model"] == "transformers.MambaForCausalLM", f"implementation: unknown model {named['model']!r}")
+    _need(named["model"] in MODELS.values(), f"implementation: unknown model {named['model']!r}")
     if content["scope"] == "step":  # such a certificate speaks of one implementation, and we can run only this one
         import transformers
 
         ours = {"torch": torch.__version__, "transformers": transformers.__version__, "device": "cpu"}
+        if named["model"].startswith("scancraft."):
+            ours["scancraft"] = import_module(str(__package__)).__version__
         theirs = {key: named[key] for key in ours}
         _need(theirs == ours, f"scope step: certified with {theirs}, this is {ours}; certify again")
     entries = content["obligations"]
@@ -374,9 +382,18 @@ def _check_shapes(tensors: Mapping[str, Tensor], stages: int) -> None:
         _need(fits and (len(tensor) or name.endswith("transitions")), f"{name}: has shape {tuple(tensor.shape)}")
 
 
-def _load_model(directory: Path, dtype: torch.dtype) -> Any:
+def _model_class(model_type: object) -> tuple[Any, Any]:
+    """The configuration and the model class of a model type."""
+    if model_type == "signed_mamba":
+        from .models.signed_mamba import SignedMambaConfig, SignedMambaForCausalLM
+
+        return SignedMambaConfig, SignedMambaForCausalLM
     from transformers import MambaConfig, MambaForCausalLM
 
+    return MambaConfig, MambaForCausalLM
+
+
+def _load_model(directory: Path, dtype: torch.dtype) -> Any:
     state = _read_tensors(directory / "model.safetensors")
     for name, tensor in state.items():
         _need(torch.isfinite(tensor.to(dtype)).all(), f"model.safetensors: {name} holds a NaN or an infinity")
@@ -386,8 +403,11 @@ def _load_model(directory: Path, dtype: torch.dtype) -> Any:
         config.get("dtype", "float32") in ("float32", "bfloat16", "float64"),
         f"config.json: transformers would load the model in {config.get('dtype')}, which is not certified",
     )
+    kind = config.pop("model_type", None)
+    _need(kind in list(MODELS), f"config.json: the model_type {kind!r} is unknown; known: {', '.join(MODELS)}")
+    config_class, model_class = _model_class(kind)
     with torch.device("meta"):  # no need to draw random weights first
-        model: Any = MambaForCausalLM(MambaConfig(**config))
+        model: Any = model_class(config_class(**config))
     try:
         model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
@@ -627,7 +647,7 @@ def _where(condition: Bools, chosen: _Dyadic) -> _Dyadic:
 
 
 class _Selected(NamedTuple):
-    """Of one step: x (rows, channels); where the gate is 1 (else it is 0) and writes (rows, channels, states); C."""
+    """Of one step: x (rows, channels); where the gate is 1 or -1, not 0, and writes (rows, channels, states); C."""
 
     x: _Dyadic
     held: Bools
@@ -745,7 +765,21 @@ class _Obligations:
         return projected.map(lambda a: a[:, :d]), projected.map(lambda a: a[:, d:])
 
     def select(self, block: Any, window: _Dyadic, where: str) -> _Selected:
-        """What a block computes from the convolution's window."""
+        """What a block computes from the convolution's window; no gate is -1."""
+        chosen, turned = self.steer(block, window, where)
+        self.need("gates", ~(chosen.held & turned), f"{where}: a gate of -1, which this argument does not cover")
+        return chosen
+
+    def affine(self, projection: Any, dt: _Dyadic, where: str) -> _Dyadic:
+        """A projection of dt, with its bias."""
+        self.linear([(projection.weight, dt)], where)  # stored before the bias is added
+        return self.linear([(projection.weight, dt), *_bias(projection, _exact(np.ones((len(dt.odd), 1))))], where)
+
+    def steer(self, block: Any, window: _Dyadic, where: str) -> tuple[_Selected, Bools]:
+        """What a block computes from the convolution's window, and where the signs of the gates are negative.
+
+        The latter has the shape (rows, channels, 1); it is False throughout if the block has no signs.
+        """
         mixer = block.mixer
         d, n, rank, rows = mixer.intermediate_size, mixer.ssm_state_size, mixer.time_step_rank, len(window.odd)
         one = _exact(np.ones((rows, 1)))
@@ -759,9 +793,13 @@ class _Obligations:
         dt, b, c = (
             selected.map(lambda a, s=s: a[:, s]) for s in (slice(0, rank), slice(rank, rank + n), slice(rank + n, None))
         )
-        self.linear([(mixer.dt_proj.weight, dt)], f"{where} dt_proj")  # stored before the bias is added
-        before = self.linear([(mixer.dt_proj.weight, dt), *_bias(mixer.dt_proj, one)], f"{where} dt_proj bias")
+        before = self.affine(mixer.dt_proj, dt, f"{where} dt_proj")
         delta = self.function("softplus", before, f"{where} dt_proj").map(lambda a: a[:, :, None])
+        turned = np.zeros((rows, d, 1), dtype=bool)
+        if "sign_proj" in dict(mixer.named_children()):
+            signs = self.affine(mixer.sign_proj, dt, f"{where} sign_proj").floats()
+            self.need("functions", np.abs(signs) >= 64, f"{where} sign_proj: tanh")  # 1 - tanh(64) < 2^-183
+            turned = signs[:, :, None] < 0
 
         with np.errstate(over="ignore"):
             rate = np.exp(_array(mixer.A_log))[None]
@@ -774,7 +812,7 @@ class _Obligations:
             self.need("sums", self.fits(product, ACCUMULATOR), f"{where} write")
         write = delta * b * wide
         self.need("sums", self.fits(write, ACCUMULATOR), f"{where} write")
-        return _Selected(x, held, write, c.map(lambda a: a[:, None, :]))
+        return _Selected(x, held, write, c.map(lambda a: a[:, None, :])), turned
 
     def block(self, block: Any, stream: _Dyadic, past: _Dyadic, ssm: _Dyadic, where: str) -> tuple[_Dyadic, ...]:
         """One step of one block: the stream, the convolution's inputs and the SSM state afterwards."""
@@ -783,9 +821,10 @@ class _Obligations:
         one = _exact(np.ones((rows, 1)))
         u, z = self.project(block, stream, where)
         window = _join([past.map(lambda a: a[:, :, 1:]), u.map(lambda a: a[:, :, None])], 2)
-        x, held, write, c = self.select(block, window, where)
+        (x, held, write, c), turned = self.steer(block, window, where)
         self.need("gates", ~held | (write.odd == 0), f"{where}: a gate of 1 with a write")
-        new = _Dyadic(np.where(held, ssm.odd, write.odd), np.where(held, ssm.exp, write.exp))
+        kept = np.where(turned, -ssm.odd, ssm.odd)
+        new = _Dyadic(np.where(held, kept, write.odd), np.where(held, ssm.exp, write.exp))
         self.need("sums", self.fits(new), f"{where} state")
         seen, skip = new * c, x * _exact(mixer.D)
         terms = _join([seen, skip.map(lambda a: a[:, :, None])], 2).map(lambda a: a.reshape(rows, -1))

@@ -40,6 +40,7 @@ from .compiler.evidence import (
 from .compiler.explore import Stage, WordGraph
 from .models.checkpoint import write_certificate
 from .models.errors import CheckpointError, ReadoutError, WeightsError
+from .models.mamba import MODEL_TYPES, model_type_of
 from .models.readout import Readout, logits_of
 from .models.scan import Runner
 from .models.step import Stepper
@@ -168,7 +169,7 @@ def certify(
 
     Args:
         target: a checkpoint directory, what ``scancraft.compile`` returned, or a ``transformers`` ``MambaForCausalLM``
-            (then give ``language`` and ``readout``).
+            or ``SignedMambaForCausalLM`` (then give ``language`` and ``readout``).
         language: anything that ``as_language`` reads; by default the checkpoint's own.
         readout: how the model is bound to the language; by default the checkpoint's own. Its contract is honoured:
             under "live-prefixes" the claim is about prefixes that can still be completed.
@@ -257,7 +258,7 @@ def _check_readout(model: Any, language: Language, readout: Readout) -> None:
         raise ReadoutError(
             "the language is empty, so under live-prefixes nothing is promised and nothing can be certified"
         )
-    if getattr(getattr(model, "config", None), "model_type", None) != "mamba":
+    if model_type_of(model) not in MODEL_TYPES:
         return  # the stepper says what is wrong with it
     rows, columns = model.get_input_embeddings().num_embeddings, model.lm_head.out_features
     for token in (*readout.tokens.values(), readout.bos):
@@ -357,7 +358,7 @@ def _content(
         "dtype": _dtype_name(model),
         "batch": BATCH,
         "implementation": {
-            "model": "transformers.MambaForCausalLM",
+            "model": MODEL_TYPES[model.config.model_type],
             "transformers": transformers.__version__,
             "torch": torch.__version__,
             "scancraft": __version__,

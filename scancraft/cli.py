@@ -42,6 +42,7 @@ from ._cli_options import (
     ContractName,
     Directory,
     Dtype,
+    GatesName,
     Items,
     Json,
     LanguageFile,
@@ -141,13 +142,17 @@ def compile(
     seconds: Seconds = None,
     d_state: Annotated[int, typer.Option(metavar="N", min=1, help="States per channel; one is enough.")] = 1,
     d_conv: Annotated[int, typer.Option(metavar="N", min=2, max=4, help="Convolution taps; two are enough.")] = 2,
+    gates: Annotated[
+        GatesName, typer.Option("--gates", help="The strongest gates allowed; nonnegative: a real Mamba or none.")
+    ] = GatesName.signed,
     certify: Annotated[bool, typer.Option("--certify", help="Prove the result, and keep the certificate.")] = False,
     json: Json = False,
 ) -> None:
     """Compile a language to a Mamba checkpoint that transformers and mamba_ssm load.
 
     A star-free language (theorem 4 of the paper), a bounded Dyck language (theorem 6), or a counter language (theorem
-    5; FILE.json with counters). The flip-flop language, by name, has a construction of its own too (theorem 1).
+    5; FILE.json with counters). The flip-flop language, by name, has a construction of its own too (theorem 1). A
+    language that is not star-free but has only 2-groups (PARITY) becomes a signed Mamba, which scancraft itself loads.
     """
     limits = budget_of(budget, seconds)
     with busy("compiling"):
@@ -163,6 +168,7 @@ def compile(
             budget=limits,
             d_state=d_state,
             d_conv=d_conv,
+            gates=gates.value,
         )
         elapsed = time.perf_counter() - started  # without writing, which imports torch
         compiled.save(out)
@@ -410,27 +416,20 @@ def decide(
 ) -> None:
     """Decide whether a language is star-free, that is, whether a Mamba can model it at every length.
 
-    Exit code 1 if it is not, with a witness: a word that permutes states of the minimal DFA.
+    Exit code 1 if it is not, with a witness: a word that permutes states of the minimal DFA. Also said is which gates
+    the language needs: nonnegative (as Mamba's), signed, complex, or none suffice because a group of words is
+    unsolvable.
     """
-    from .automata.aperiodic import NotStarFreeError, require_star_free
+    from ._cli_decide import decide_language
 
     limits = budget_of(budget, seconds)
     with busy("deciding"):
-        dfa = read_language(file, regex, alphabet, limits)
-        witness: NotStarFreeError | None = None
-        try:
-            require_star_free(dfa, limits)
-        except NotStarFreeError as error:
-            witness = error
+        decision = decide_language(read_language(file, regex, alphabet, limits), limits)
     if json:
-        show_json(
-            {"star_free": True, "states": dfa.n_states} if witness is None else witness.as_json() | {"star_free": False}
-        )
-    elif witness is None:
-        typer.echo(f"star-free: no word permutes the {dfa.n_states} states of the minimal DFA")
+        show_json(decision.as_json())
     else:
-        typer.echo(str(witness))
-    if witness is not None:
+        typer.echo(str(decision))
+    if decision.witness is not None:
         raise typer.Exit(1)
 
 

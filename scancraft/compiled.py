@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .automata.alphabet import BOS, EOS, PAD, is_spaced
+from .automata.aperiodic import NotStarFreeError
 from .automata.bounded_dyck import BoundedDyck
 from .automata.budget import DEFAULT_BUDGET, Budget
+from .automata.classification import Classification, GateClass, classify_by_groups
 from .automata.dfa import Dfa
 from .automata.languages import Language, as_language
 from .compiler.cascade import Cascade, decompose
+from .compiler.gates import GateClassError, Gates, check_gates
 from .compiler.lower import lower
 from .compiler.manifest import build_manifest
 from .compiler.program import Program, assemble
@@ -83,19 +86,21 @@ class CompiledModel:
 
 @dataclass(frozen=True)
 class Compiled(CompiledModel):
-    """A star-free language compiled by theorem 4, with every stage on the way; print any of them.
+    """A regular language compiled by a cascade (theorem 4, or with swaps), with every stage; print any of them.
 
     Attributes:
         dfa: the language.
-        cascade: its reset cascade.
+        cascade: its cascade.
         rules: the cascade's rules, merged.
         program: the block program.
+        classification: which gates the language needs, and why.
     """
 
     dfa: Dfa
     cascade: Cascade
     rules: RuleTable
     program: Program
+    classification: Classification
 
     @property
     def language(self) -> Dfa:
@@ -114,25 +119,33 @@ def compile(
     d_state: int = 1,
     d_conv: int = 2,
     contract: Contract | None = None,
+    gates: Gates = "signed",
 ) -> CompiledModel:
     """Compile a language to the weights of a Mamba language model.
 
+    The weakest gates that suffice are used. A star-free language becomes a Mamba; one whose groups are 2-groups
+    (PARITY) a *signed* Mamba, whose gates may be -1 (``models.signed_mamba``); nothing else is compiled yet.
+
     Args:
         language: a :class:`Dfa`, a regular expression (str), a JSON file (Path) or mapping, a networkx graph, or a DFA
-            of automata-lib or pyformlang (see ``scancraft.as_dfa``), which must be star-free; or a
-            :class:`BoundedDyck` or a :class:`CounterMachine`.
+            of automata-lib or pyformlang (see ``scancraft.as_dfa``); or a :class:`BoundedDyck` or a
+            :class:`CounterMachine`.
         out: a directory to write the checkpoint to; None to keep it in memory.
         budget: how far the searches may go.
         d_state: states per channel of the Mamba layers (one is enough; counters take one each, whatever is asked).
         d_conv: taps of their convolution, 2 to 4 (two are enough).
         contract: "all-words" or "live-prefixes"; by default "all-words", but "live-prefixes" for bounded Dyck
-            languages. A star-free language is always compiled for all words, which includes the live prefixes.
+            languages. A DFA is always compiled for all words, which includes the live prefixes.
+        gates: the strongest gates allowed: "nonnegative" insists on a real Mamba, "signed" allows the signed block.
 
     Returns:
-        :class:`Compiled` for a star-free language, else :class:`~scancraft.constructions.Constructed`.
+        :class:`Compiled` for a DFA, else :class:`~scancraft.constructions.Constructed`.
 
     Raises:
-        NotStarFreeError: no Mamba can model the language at every length; carries the witness.
+        NotStarFreeError: the language is not star-free and ``gates`` is "nonnegative": no Mamba can model it at every
+            length; carries the witness.
+        GateClassError: it needs gates that are not compiled yet (a kind of NotStarFreeError).
+        UnknownGatesError: ``gates`` is neither.
         BudgetExceededError: undecided within the budget.
         ReadoutError: an unknown contract.
         ScancraftError: the language cannot be read, or ``out`` cannot be written.
@@ -145,11 +158,12 @@ dt_rank 2, 3,200 parameters, 219 not zero
     from . import constructions
 
     wanted = as_language(language)
+    check_gates(gates)
     if contract is not None:
         constructions.check_contract(contract)
     compiled: CompiledModel
     if isinstance(wanted, Dfa):
-        compiled = _star_free(wanted, budget, d_state, d_conv)
+        compiled = _regular(wanted, budget, d_state, d_conv, gates)
     elif isinstance(wanted, BoundedDyck):
         compiled = constructions.bounded_dyck(wanted, contract=contract or "live-prefixes", d_conv=d_conv)
     else:
@@ -159,10 +173,23 @@ dt_rank 2, 3,200 parameters, 219 not zero
     return compiled
 
 
-def _star_free(dfa: Dfa, budget: Budget, d_state: int, d_conv: int) -> Compiled:
-    cascade = decompose(dfa, budget)
+def _regular(dfa: Dfa, budget: Budget, d_state: int, d_conv: int, gates: Gates) -> Compiled:
+    witness = None
+    try:
+        cascade = decompose(dfa, budget)
+    except NotStarFreeError as error:
+        if gates == "nonnegative":
+            raise
+        witness = error.witness
+    kind = classify_by_groups(dfa, witness, budget.meter("image sets"))
+    if kind.gates > GateClass.SIGNED:
+        assert kind.witness is not None
+        raise GateClassError(kind.witness, dfa.alphabet, kind.gates.value, kind.reason)
+    if witness is not None:
+        cascade = decompose(dfa, budget, swaps=True)
     rules = tabulate(cascade, budget)
     rules.verify()
     program = assemble(rules)
     weights = lower(program, d_state=d_state, d_conv=d_conv)
-    return Compiled(weights, build_manifest(cascade, program, weights), dfa, cascade, rules, program)
+    manifest = build_manifest(cascade, program, weights, kind.reason)
+    return Compiled(weights, manifest, dfa, cascade, rules, program, kind)

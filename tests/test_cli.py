@@ -202,8 +202,10 @@ def test_the_alphabet_can_be_named(extra: tuple[str, ...], tmp_path: Path, langu
 
 def test_not_star_free(tmp_path: Path) -> None:
     place = tmp_path / "x"
-    assert '"a" permutes the states' in refused(invoke("compile", "--regex", NOT_STAR_FREE, "-o", place))
-    result = invoke("compile", "--regex", NOT_STAR_FREE, "-o", place, "--json")
+    assert '"a" permutes the states' in refused(
+        invoke("compile", "--regex", NOT_STAR_FREE, "-o", place, "--gates", "nonnegative")
+    )
+    result = invoke("compile", "--regex", NOT_STAR_FREE, "-o", place, "--gates", "nonnegative", "--json")
     assert (result.exit_code, result.stderr) == (2, "")
     witness = json.loads(result.stdout)
     del witness["message"]
@@ -254,7 +256,10 @@ def test_a_directory_in_the_way_is_left_alone(tmp_path: Path) -> None:
 def test_decide(language: Path) -> None:
     result = invoke("decide", language)
     assert (result.exit_code, result.stdout.startswith("star-free")) == (0, True)
-    assert json.loads(invoke("decide", "--regex", REGEX, "--json").stdout) == {"star_free": True, "states": 4}
+    assert "gates: nonnegative" in result.stdout
+    decision = json.loads(invoke("decide", "--regex", REGEX, "--json").stdout)
+    assert decision.pop("reason").startswith("no word permutes states of the minimal DFA, so")
+    assert decision == {"star_free": True, "states": 4, "gates": "nonnegative", "group": None}
     result = invoke("decide", "--regex", "(aaa)*")
     assert (result.exit_code, result.stderr) == (1, "")
     assert "not star-free" in result.stdout
@@ -263,6 +268,46 @@ def test_decide(language: Path) -> None:
     witness = json.loads(result.stdout)
     assert (witness["star_free"], witness["word"], witness["period"]) == (False, ["a"], 3)
     assert witness["access"] == ["b"]
+    assert witness["error"] == "not star-free"
+    assert "not star-free" in witness["message"]
+    assert (witness["gates"], witness["group"]["name"]) == ("complex", "Z3")
+    assert set(witness["group"]["states"]) == set(witness["states"])
+    assert 'the word "a" permutes the states' in witness["reason"]
+
+
+def test_decide_says_which_gates(tmp_path: Path) -> None:
+    letters = {"r": [1, 2, 3, 4, 0], "s": [1, 0, 2, 3, 4]}  # they generate S5
+    rows = {str(q): {a: str(images[q]) for a, images in letters.items()} for q in range(5)}
+    path = tmp_path / "s5.json"
+    path.write_text(json.dumps({"alphabet": ["r", "s"], "initial": "0", "accepting": ["0"], "transitions": rows}))
+    result = invoke("decide", path)
+    assert result.exit_code == 1
+    assert "gates: unsolvable" in result.stdout
+    assert "S5 (order 120, on 5 states); composition factors A5, Z2" in result.stdout
+    group = json.loads(invoke("decide", path, "--json").stdout)["group"]
+    assert group["composition_factors"] == {"A5": 1, "Z2": 1}
+    assert {"word": ["s"], "images": ["1", "0", "2", "3", "4"]} in group["generators"]
+    result = invoke("decide", "--regex", "(0*10*1)*0*")
+    assert (result.exit_code, result.stdout.count("\n")) == (1, 5)
+    assert "gates: signed" in result.stdout
+
+
+def test_gates_may_stay_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict on star-freeness stands where only the gates are undecided."""
+    from scancraft.automata.errors import BudgetExceededError
+
+    def out_of_time(*_: object) -> None:
+        raise BudgetExceededError("image sets", 11, 10)
+
+    monkeypatch.setattr("scancraft._cli_decide.classify_by_groups", out_of_time)
+    result = invoke("decide", "--regex", "(aa)*", "--json")
+    assert result.exit_code == 1
+    decision = json.loads(result.stdout)
+    assert (decision["star_free"], decision["word"], decision["gates"], decision["group"]) == (False, ["a"], None, None)
+    assert "undecided" in decision["reason"]
+    result = invoke("decide", "--regex", "(aa)*")
+    assert result.exit_code == 1
+    assert "\ngates: undecided: the search reached 11 image sets" in result.stdout
 
 
 # -- check -----------------------------------------------------------------------------------------------------------

@@ -676,7 +676,7 @@ BAD: dict[str, tuple[tuple[Any, ...], str]] = {
     "d_state of dyck": (("--dyck", "2,2", "--d-state", 2), "--d-state goes with the general compiler"),
     "d_state of counters": ((TWO_FOR_ONE, "--d-state", 4), "--d-state goes with the general compiler"),
     "d_state of flip-flop": (("--named", "flip-flop", "--d-state", 2), "--d-state goes with the general compiler"),
-    "not star-free": (("--named", "Parity"), '"1" permutes the states'),
+    "not star-free": (("--named", "Parity", "--gates", "nonnegative"), '"1" permutes the states'),
     "missing file": ((Path("missing.json"),), "cannot be read"),
     "test": ((on_b(when={"owed": "=3"}),), "the test '=3' of counter 'owed' is not allowed"),
     "test of a number": ((on_b(when={"owed": 3}),), '"when" is no object'),

@@ -18,7 +18,7 @@ from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import d_n, flip_flop
 from scancraft.models._chunked import Layout, scan
 from scancraft.models._scan_block import NormedProduct, Numbers, exp_
-from scancraft.models.build import build_model
+from scancraft.models.build import build_model, model_classes
 from scancraft.models.errors import CounterRangeError, ReadoutError
 from scancraft.models.mamba import MambaShape, MambaWeights
 from scancraft.models.scan import Runner, Watch
@@ -133,26 +133,28 @@ def test_chunks_join_to_the_whole(compiled: Any) -> None:
 # -- any weights: the same numbers ---------------------------------------------------------------------------------
 
 
-def random_model(seed: int, **options: Any) -> Any:
-    """A model with transformers' initialisation, and biases and A that are not all alike."""
-    from transformers import MambaConfig, MambaForCausalLM
-
+def random_model(seed: int, *, signed: bool = False, **options: Any) -> Any:
+    """A model with transformers' initialisation, and biases and A that are not all alike; with signs of both kinds."""
     torch.manual_seed(seed)
     settings = {"vocab_size": 11, "hidden_size": 12, "num_hidden_layers": 2, "time_step_rank": 2} | options
-    model = MambaForCausalLM(MambaConfig(**settings)).eval()
+    config_class, model_class = model_classes("signed_mamba" if signed else "mamba")
+    model = model_class(config_class(**settings)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             # Big enough to tell a wrong formula from rounding: the initial weights hardly move the logits.
             if not name.endswith(("A_log", "norm.weight", "norm_f.weight")):
                 parameter.add_(0.3 * torch.randn_like(parameter))
+            if name.endswith("sign_proj.bias"):
+                parameter.copy_(torch.randn_like(parameter))
     return model
 
 
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("d_state", [1, 2, 5, 16])
 @pytest.mark.parametrize("d_conv", [2, 3, 4, 20])
 @pytest.mark.parametrize("biases", [(False, True), (True, True), (True, False), (False, False)])
-def test_random_weights(d_state: int, d_conv: int, biases: tuple[bool, bool]) -> None:
-    other = {"tie_word_embeddings": d_state % 2 == 0, "residual_in_fp32": d_conv % 2 == 0}
+def test_random_weights(d_state: int, d_conv: int, biases: tuple[bool, bool], signed: bool) -> None:
+    other = {"tie_word_embeddings": d_state % 2 == 0, "residual_in_fp32": d_conv % 2 == 0, "signed": signed}
     model = random_model(
         d_state + d_conv, state_size=d_state, conv_kernel=d_conv, use_bias=biases[0], use_conv_bias=biases[1], **other
     )
@@ -164,15 +166,18 @@ def test_random_weights(d_state: int, d_conv: int, biases: tuple[bool, bool]) ->
     assert torch.allclose(streamed(Runner(model), ids), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize(
     ("dtype", "error", "same"),
     [(torch.float64, 1e-5, 0), (torch.float32, 1e-4, 0), (torch.bfloat16, 0.01, 0.95), (torch.float16, 0.001, 0.95)],
 )
-def test_random_weights_in_other_formats(dtype: torch.dtype, error: float, same: float, wide: bool, tied: bool) -> None:
+def test_random_weights_in_other_formats(
+    dtype: torch.dtype, error: float, same: float, wide: bool, tied: bool, signed: bool
+) -> None:
     """Narrow formats show where numbers are rounded: in the right places most logits are the same bits."""
-    model = random_model(3, residual_in_fp32=wide, tie_word_embeddings=tied, state_size=4).to(dtype)
+    model = random_model(3, signed=signed, residual_in_fp32=wide, tie_word_embeddings=tied, state_size=4).to(dtype)
     ids = torch.randint(11, (2, 60))
     expected = reference(model, ids)
     for found in (Runner(model)(ids), streamed(Runner(model), ids)):
@@ -186,11 +191,13 @@ def thin_out(model: Any, rng: np.random.Generator) -> None:
     for layer in model.backbone.layers:
         mixer = layer.mixer
         mixer.in_proj.weight[: len(mixer.D)][torch.from_numpy(rng.random(len(mixer.D)) < rng.choice([0, 0.5, 1]))] = 0
-        for matrix in (mixer.in_proj.weight, mixer.x_proj.weight, mixer.dt_proj.weight, mixer.out_proj.weight):
+        signs = [mixer.sign_proj.weight, mixer.sign_proj.bias] if hasattr(mixer, "sign_proj") else []
+        matrices = [mixer.in_proj.weight, mixer.x_proj.weight, mixer.dt_proj.weight, mixer.out_proj.weight]
+        for matrix in (*matrices, *signs[:1]):
             matrix[torch.from_numpy(rng.random(matrix.shape) < rng.choice([0, 0.5, 0.9]))] = 0
             matrix[torch.from_numpy(rng.random(len(matrix)) < rng.choice([0, 0.5]))] = 0
             matrix[:, torch.from_numpy(rng.random(matrix.shape[1]) < rng.choice([0, 0.5]))] = 0
-        for vector in (mixer.conv1d.bias, mixer.D, layer.norm.weight):
+        for vector in (mixer.conv1d.bias, mixer.D, layer.norm.weight, *signs[1:]):
             vector[torch.from_numpy(rng.random(len(vector)) < rng.choice([0, 0.3, 1]))] = 0
         mixer.conv1d.weight[torch.from_numpy(rng.random(mixer.conv1d.weight.shape) < 0.3)] = 0
         mixer.dt_proj.bias[torch.from_numpy(rng.random(len(mixer.dt_proj.bias)) < rng.choice([0, 0.5, 1]))] = -1000
@@ -198,7 +205,7 @@ def thin_out(model: Any, rng: np.random.Generator) -> None:
             layer.norm.weight.copy_(torch.exp2(layer.norm.weight.round()))
         copies = rng.integers(len(mixer.D), size=len(mixer.D)) if rng.random() < 0.7 else np.arange(len(mixer.D))
         some = torch.from_numpy(np.where(rng.random(len(copies)) < 0.6, copies, np.arange(len(copies))))
-        for tensor in (mixer.D, mixer.A_log, mixer.dt_proj.weight, mixer.dt_proj.bias, mixer.conv1d.bias):
+        for tensor in (mixer.D, mixer.A_log, mixer.dt_proj.weight, mixer.dt_proj.bias, mixer.conv1d.bias, *signs):
             if rng.random() < 0.8:
                 tensor.copy_(tensor[some].clone())
     empty = torch.from_numpy(rng.random(model.config.hidden_size) < 0.3)
@@ -208,11 +215,13 @@ def thin_out(model: Any, rng: np.random.Generator) -> None:
             layer.mixer.out_proj.weight[empty] = 0
 
 
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("seed", range(60))
-def test_nothing_that_matters_is_left_out(seed: int) -> None:
+def test_nothing_that_matters_is_left_out(seed: int, signed: bool) -> None:
     rng = np.random.default_rng(seed)
     model = random_model(
         seed,
+        signed=signed,
         state_size=int(rng.integers(1, 4)),
         conv_kernel=int(rng.integers(2, 5)),
         use_bias=seed % 5 == 0,
@@ -226,15 +235,18 @@ def test_nothing_that_matters_is_left_out(seed: int) -> None:
     assert torch.allclose(Runner(model, watches=watches, chunk=50)(ids), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["A_log", "D", "dt_proj.weight", "dt_proj.bias", "conv1d.bias", "nothing"])
+PER_CHANNEL = ["A_log", "D", "dt_proj.weight", "dt_proj.bias", "sign_proj.weight", "sign_proj.bias", "conv1d.bias"]
+
+
+@pytest.mark.parametrize("name", [*PER_CHANNEL, "nothing"])
 def test_channels_that_differ_in_one_parameter_are_of_different_kinds(name: str) -> None:
     """Channels that read nothing and are otherwise equal: their y may be computed once only if all of it is equal."""
-    model = random_model(1, state_size=2, num_hidden_layers=1)
+    model = random_model(1, signed=True, state_size=2, num_hidden_layers=1)
     mixer = model.backbone.layers[0].mixer
     with torch.no_grad():
         mixer.in_proj.weight[: len(mixer.D)] = 0
         for parameter, tensor in mixer.named_parameters():
-            if parameter in ("A_log", "D", "dt_proj.weight", "dt_proj.bias", "conv1d.bias"):
+            if parameter in PER_CHANNEL:
                 varied = tensor[0] + 0.5 * torch.randn_like(tensor)
                 tensor.copy_(varied if parameter == name else tensor[0].clone().expand_as(tensor))
     runner = Runner(model)
@@ -259,10 +271,10 @@ def test_exp_of_low_numbers(dtype: torch.dtype) -> None:
     seed=st.integers(0),
 )
 def test_the_scan_is_the_recurrence(batch: int, time: int, past: int, rows: int, seed: int) -> None:
-    """On gates 0 and 1 and integer writes, whatever the chunks are."""
+    """On gates -1, 0 and 1 and integer writes, whatever the chunks are."""
     rng = np.random.default_rng(seed)
     layout = Layout.of(batch, time, past)
-    gates, writes = rng.integers(2, size=(rows, batch, time)), rng.integers(-9, 10, size=(rows, batch, time))
+    gates, writes = rng.integers(-1, 2, size=(rows, batch, time)), rng.integers(-9, 10, size=(rows, batch, time))
     state = start = rng.integers(-9, 10, size=(rows, batch))
     expected = []
     for t in range(time):
