@@ -8,6 +8,7 @@ from pathlib import Path
 
 import references
 import render_certificates
+import render_signed
 import render_suite
 from cells import Json, Targets, code, earlier, halves, short, table, whole, yes
 
@@ -357,6 +358,7 @@ TITLES = {
     "trained": "Trained baselines",
     "bounded_dyck": "Bounded Dyck languages",
     "scan": "The fast runner",
+    "signed": "The signed target",
 }
 TARGETS: dict[str, Callable[[Json], Targets]] = {
     "compile": compile_targets,
@@ -370,6 +372,7 @@ TARGETS: dict[str, Callable[[Json], Targets]] = {
     "trained": render_suite.trained_targets,
     "bounded_dyck": render_suite.dyck_targets,
     "scan": render_suite.scan_targets,
+    "signed": render_signed.signed_targets,
 }
 BODIES: dict[str, Callable[[Json], list[str]]] = {
     "compile": compile_body,
@@ -383,6 +386,7 @@ BODIES: dict[str, Callable[[Json], list[str]]] = {
     "trained": render_suite.trained_body,
     "bounded_dyck": render_suite.dyck_body,
     "scan": render_suite.scan_body,
+    "signed": render_signed.signed_body,
 }
 
 

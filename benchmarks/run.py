@@ -28,6 +28,7 @@ import measure
 import mutation
 import render
 import scan
+import signed
 import suite
 import torch
 import trained
@@ -46,6 +47,7 @@ SECTIONS: dict[str, ModuleType] = {
     "trained": trained,
     "bounded_dyck": bounded_dyck,
     "scan": scan,
+    "signed": signed,
 }
 
 

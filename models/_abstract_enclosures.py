@@ -73,8 +73,9 @@ def enclosure(expression: Any, box: Mapping[Symbol, Interval], precision: int = 
 def sign_of(number: Expr) -> int | None:
     """The sign of a real constant, proved: -1, 0 or 1; None if it cannot be told.
 
-    By enclosures of growing precision; zero is recognised where it simplifies to zero.
+    By enclosures of growing precision; zero is recognised where enclosures close in on it and it simplifies to zero.
     """
+    found = REALS
     for precision in (80, 400, 2000):
         found = enclosure(number, {}, precision)
         if found.positive:
@@ -83,10 +84,13 @@ def sign_of(number: Expr) -> int | None:
             return -1
         if found == ZERO:
             return 0
-    return 0 if sympy.simplify(number) == 0 else None
+        if isinstance(found.largest, float):
+            return None  # not understood, or not defined; more digits will not help
+    near = isinstance(found.largest, Fraction) and found.largest < Fraction(1, 1 << 300)
+    return 0 if near and sympy.simplify(number) == 0 else None
 
 
-# -- functions ---
+# -- functions -------------------------------------------------------------------------------------------------------
 
 
 def _power(base: Interval, exponent: Interval, precision: int) -> Interval:

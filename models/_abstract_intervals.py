@@ -81,7 +81,10 @@ class Interval:
 
 
 def _shown(end: End) -> str:
-    return str(end) if len(str(end)) < 12 else f"{float(end):.6g}"
+    if len(str(end)) < 12:
+        return str(end)
+    near_one = isinstance(end, Fraction) and abs(end - 1) < 1e-6
+    return f"1{float(end - 1):+.2g}" if near_one else f"{float(end):.6g}"
 
 
 REALS = Interval(-math.inf, math.inf)

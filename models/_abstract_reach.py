@@ -23,7 +23,7 @@ from .abstract import AbstractSsm, SsmLayer, Vector
 Word = tuple[str, ...]
 Constants = tuple[Expr, ...]
 
-SHORT_WORDS = 120
+SHORT_WORDS = 40
 """Words followed symbolically where states are not rational."""
 
 WIDENINGS = 40

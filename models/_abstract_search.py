@@ -1,6 +1,6 @@
 """Proving that an expression is never negative, or finding where it is.
 
-A claim is proved by enclosures (:mod:`._abstract_intervals`) of the expression in several forms, by sympy's sign
+A claim is proved by enclosures (:mod:`._abstract_enclosures`) of the expression in several forms, by sympy's sign
 rules, or by cutting the box into smaller ones. A violation is only reported at a point with exact coordinates, where
 the sign of the value is proved. What neither settles is undecided.
 """
@@ -73,25 +73,17 @@ def value_at(expression: Expr, at: Point) -> Expr:
     return expression.xreplace(dict(at)).doit()
 
 
-def search(box: Box, violates: Callable[[Point], bool], rough: Callable[[Point], bool] | None = None) -> Point | None:
-    """The first point of the grid where ``violates`` holds; only those that ``rough`` does not exclude are tried."""
-    for at in grid(box):
-        if (rough is None or rough(at)) and violates(at):
-            return at
-    return None
-
-
 def find_sign(expression: Expr, box: Box, signs: Sequence[int]) -> Point | None:
     """A point of the grid where a real expression has one of these signs (-1, 1), proved; None if none was found."""
     if expression == 0:
         return None
-    rough = rough_value(expression, list(box))
-
-    def likely(at: Point) -> bool:
+    rough = _rough_value(expression, list(box))
+    for at in grid(box):
         value = rough(at)
-        return value == -math.inf or any(value * sign > NOISE for sign in signs)
-
-    return search(box, lambda at: sign_of(value_at(expression, at)) in signs, likely)
+        likely = value == -math.inf or any(value * sign > NOISE for sign in signs)
+        if likely and sign_of(value_at(expression, at)) in signs:
+            return at
+    return None
 
 
 def never_negative(expression: Expr, domains: Box, budget: int = CUTS) -> tuple[bool | None, Point | None]:
@@ -229,7 +221,7 @@ def _compositions(total: int, limits: Sequence[int]) -> Iterator[tuple[int, ...]
             yield (first, *rest)
 
 
-def rough_value(expression: Expr, symbols: Sequence[Symbol]) -> Callable[[Point], float]:
+def _rough_value(expression: Expr, symbols: Sequence[Symbol]) -> Callable[[Point], float]:
     """The value in doubles, to leave out most points cheaply; -inf (look closely) where that fails."""
     function = sympy.lambdify(symbols, elementary(expression), "math")
 

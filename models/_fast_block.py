@@ -125,7 +125,7 @@ class FastBlock:
         column = new(di, 2)[:, 1]
         for position in range(self.taps):
             row = _Operations()
-            row.copy(projected[0, :di], self._rows[position])
+            row.put(projected[0, :di], self._rows[position])
             keep.append(row.only())
             convs.append((*row, *self._convolve(position, column)))
         tail = _Operations()
@@ -182,7 +182,7 @@ class FastBlock:
         if self.conv == "own":
             window = torch.zeros(1, self.channels, self.taps + 1, dtype=self.dtype)
             for k, row in enumerate(rows):
-                ops.copy(row[: self.channels], window[0, :, 1 + k])
+                ops.put(row[: self.channels], window[0, :, 1 + k])
             ops.call(_own_conv, self.mixer, window, column)
             return ops
         total = torch.empty_like(self._bias)
@@ -195,7 +195,7 @@ class FastBlock:
                 ops.multiply(tap, row, product)
                 ops.add(before, product, total)
             before = total
-        ops.copy(total[: self.channels], column)
+        ops.put(total[: self.channels], column)
         return ops
 
 
@@ -221,7 +221,7 @@ class _Operations(list[Operation]):
         else:
             self.call(general, a, b, out=out)
 
-    def copy(self, source: Tensor, target: Tensor) -> None:
+    def put(self, source: Tensor, target: Tensor) -> None:
         if source.dtype == target.dtype and target.dtype in _NUMPY:
             self.call(np.copyto, target.numpy(), source.numpy())
         else:
@@ -232,7 +232,7 @@ class _Operations(list[Operation]):
         if source.dtype == dtype:
             return source
         target = torch.empty(source.shape, dtype=dtype)
-        self.copy(source, target)
+        self.put(source, target)
         return target
 
     def linear(self, x: Tensor, layer: Any, out: Tensor) -> None:

@@ -246,6 +246,9 @@ def _short(value: Expr) -> str:
 def _number(value: Expr) -> str:
     if value.is_Rational:
         return _short(value)
-    real, imaginary = (complex(sympy.N(value, 15)).real, complex(sympy.N(value, 15)).imag)
-    rough = f"{real:.6g}" if imaginary == 0 else f"{real:.6g}{imaginary:+.6g}i"
+    try:
+        number = complex(sympy.N(value, 15))
+    except TypeError:  # an unknown function in it
+        return str(value)
+    rough = f"{number.real:.6g}" if number.imag == 0 else f"{number.real:.6g}{number.imag:+.6g}i"
     return f"{value} = {rough}" if len(str(value)) < 50 else rough

@@ -67,6 +67,14 @@ class Step(Protocol):
         """Continue from this state; :meth:`logits` is undefined until the next token."""
         ...
 
+    def save(self) -> Any:
+        """The state in a form of its own, for :meth:`restore`."""
+        ...
+
+    def restore(self, saved: Any) -> None:
+        """Go back to a saved state."""
+        ...
+
 
 def digest(numbers: Numbers) -> str:
     """The sha256 of a state: its numbers as little-endian float64, -0.0 as +0.0."""
@@ -110,11 +118,11 @@ class OwnStep:
         return joined
 
     def save(self) -> tuple[Numbers, Tensor]:
-        """The state, for :meth:`restore`."""
+        """See :class:`Step`."""
         return self.numbers(), self.logits()
 
-    def restore(self, saved: tuple[Numbers, Tensor]) -> None:
-        """Go back to a saved state."""
+    def restore(self, saved: Any) -> None:
+        """See :class:`Step`."""
         self.put(saved[0])
         self._logits = saved[1]
 
@@ -198,15 +206,15 @@ class FastStep:
         self._last = None
 
     def save(self) -> tuple[Tensor, Tensor, list[int]]:
-        """The state, for :meth:`restore`."""
+        """See :class:`Step`."""
         return self._states.clone(), self._rings.clone(), [block.position for block in self.blocks]
 
-    def restore(self, saved: tuple[Tensor, Tensor, list[int]]) -> None:
-        """Go back to a saved state; :meth:`logits` is undefined until the next token."""
+    def restore(self, saved: Any) -> None:
+        """See :class:`Step`; :meth:`logits` is undefined until the next token."""
         self._states.copy_(saved[0])
         self._rings.copy_(saved[1])
-        for block, block.position in zip(self.blocks, saved[2], strict=True):
-            pass
+        for block, position in zip(self.blocks, saved[2], strict=True):
+            block.position = position
         self._last = None
 
     def show(self, stream: Tensor) -> None:

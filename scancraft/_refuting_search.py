@@ -1,4 +1,4 @@
-"""The search of ``scancraft.refute``: which x w^n settles soonest, where it does, and what the model says from then on."""
+"""The search of ``scancraft.refute``: which x w^n settles soonest, where, and what the model says from then on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._refuting_leaps import Leap, longest_leap
 from ._refuting_words import Question, visible
 from .automata.alphabet import EOS, format_word
 from .automata.budget import Meter
@@ -54,6 +55,7 @@ class Trajectory:
     Attributes:
         marks: some states on the way, by n; once settled, those of one period from N on.
         outlook: how far it is to go.
+        leaps: turns that were not taken one by one.
         settled: None, or (N, r): the states after x w^N and x w^(N + r) are the same, so the states have period r from
             N on.
         state: the complete state after x w^N, once settled.
@@ -61,6 +63,8 @@ class Trajectory:
 
     def __init__(self, owner: Trajectories, x: tuple[int, ...], w: tuple[int, ...]) -> None:
         self.x, self.w, self._owner = x, w, owner
+        self.leaps: list[Leap] = []
+        self._before = 0  # turns before those of the loop
         self.marks: dict[int, Mark] = {}
         self.outlook = Outlook(math.nan, ())
         self.state: Numbers | None = None
@@ -74,13 +78,16 @@ class Trajectory:
 
     @property
     def turns(self) -> int:
-        """How often w has been read."""
-        return self._loop.turns
+        """How often w has been read, or leapt over."""
+        return self._before + self._loop.turns
 
     @property
     def settled(self) -> tuple[int, int] | None:
         """See the class."""
-        return self._loop.settled if self.state is not None else None
+        if self.state is None or self._loop.settled is None:
+            return None
+        first, period = self._loop.settled
+        return self._before + first, period
 
     @property
     def tokens_left(self) -> float:
@@ -97,17 +104,39 @@ class Trajectory:
                 if loop.settled is not None:
                     break
                 loop.turn()
-                n = loop.turns
+                n = self.turns
                 if n < MARKED or n - (1 << n.bit_length() - 1) < 4:
                     self.marks[n] = Mark(self._owner.step.save(), loop.logits())
             self.outlook = loop.outlook()
             if loop.settled is not None:
-                self._finish(*loop.settled)
+                self._finish(self._before + loop.settled[0], loop.settled[1])
+
+    def leap(self) -> bool:
+        """Take two turns, and after them as many at once as can be proved to add the same each; whether there are any.
+
+        See ``_refuting_leaps``.
+        """
+        step = self._owner.step
+        with self._at_work():
+            states = [step.numbers()]
+            for _ in range(2):
+                self._loop.turn()
+                states.append(step.numbers())
+            if self._loop.settled is not None or (states[2] - states[1] != states[1] - states[0]).any():
+                return False
+            turns = longest_leap(self._owner.model, self.w, states[1], states[2])
+            if not turns:
+                return False
+            start = self.turns - 1
+            self.leaps.append(Leap(start, start + turns))
+            step.put(states[1] + turns * (states[2] - states[1]))
+            self._before, self._loop = start + turns, Loop(step, self.w)
+            self.outlook = Outlook(math.nan, ())
+        return True
 
     def _finish(self, first: int, period: int) -> None:
         """Mark the states of one period from N on, as the step leaves them after the turns so far."""
-        step, loop = self._owner.step, self._loop
-        turns = loop.turns
+        step, loop, turns = self._owner.step, self._loop, self.turns
         at = first + (turns - first) % period
         numbers: Numbers | None = step.numbers() if at == first else None
         self.marks[at] = Mark(step.save(), loop.logits())
@@ -143,7 +172,8 @@ class Trajectory:
 
     def confirmed(self, y: Sequence[int]) -> bool:
         """Whether ``transformers``' own step, put on the settled state, repeats it and says the same after y."""
-        assert self.settled is not None and self.state is not None
+        assert self.settled is not None
+        assert self.state is not None
         first, period = self.settled
         own = OwnStep(self._owner.model)
         own.start(self.x[0])
@@ -289,7 +319,8 @@ class Search:
                 left = trajectory.tokens_left
                 whole = SLICE if not math.isfinite(left) else int(min(max(left / 2, SLICE), 1e9))
                 self._say(question, trajectory)
-                self._read(trajectory, whole, question)
+                if not (math.isinf(left) and trajectory.leap()):
+                    self._read(trajectory, whole, question)
                 if (verdict := self._conclude(question)) is not None:
                     return verdict
                 if trajectory.settled is None and not self._overflowed(question, trajectory):

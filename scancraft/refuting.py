@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -147,7 +146,7 @@ class Refutation:
 KEYS = (
     *("verdict", "x", "w", "y", "period", "N", "word", "state_period", "joint_period", "offsets", "observed"),
     *("answers", "model", "right", "state", "claim", "dtype", "batch", "threads", "step", "implementation"),
-    *("readout", "language", "weights", "tokens_read", "seconds", "schema_version"),
+    *("readout", "language", "weights", "leaps", "tokens_read", "seconds", "schema_version"),
 )
 
 
@@ -334,7 +333,8 @@ def _content(
     import transformers
 
     question, trajectory, model = verdict.question, verdict.trajectory, trajectories.model
-    assert trajectory.settled is not None and trajectory.state is not None
+    assert trajectory.settled is not None
+    assert trajectory.state is not None
     start, period = trajectory.settled
     what = "whether the word may end" if question.observed == "accepts" else "which tokens may come next"
     offsets = ", ".join(map(str, verdict.offsets))
@@ -379,6 +379,7 @@ def _content(
         },
         "language": language_to_json(dfa),
         "weights": weights_digest(model),
+        "leaps": [leap.as_json() for leap in trajectory.leaps],
         "tokens_read": tokens_read,
         "schema_version": SCHEMA_VERSION,
     }

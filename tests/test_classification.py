@@ -26,6 +26,7 @@ from scancraft.automata.classification import (
     GateClass,
     classify,
     classify_by_groups,
+    gates_of,
 )
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError
@@ -111,6 +112,22 @@ def permutations_of(states: Sequence[int], monoid: Sequence[Map]) -> set[Map]:
     return {tuple(s[q] for q in states) for s in monoid if {s[q] for q in states} == set(states)}
 
 
+def gates_of_permutations(images: set[Map]) -> GateClass:
+    """The definition again, for permutations of a set of states given by the images of its states, ascending."""
+    states = sorted(next(iter(images)))
+    perms = frozenset(tuple(states.index(q) for q in image) for image in images)
+    e = tuple(range(len(states)))
+    if len(perms) == 1:
+        return NONNEGATIVE
+    if all(order_of(p, e) in (1, 2, 4, 8) for p in perms):
+        return SIGNED
+    return COMPLEX if is_solvable(perms, e) else UNSOLVABLE
+
+
+def reaches(dfa: Dfa, source: int, target: int) -> bool:
+    return dfa.path(source, target.__eq__) is not None
+
+
 def judge(dfa: Dfa, monoid: Sequence[Map], found: Classification) -> None:
     """Everything a classification says, against the monoid, by naive code."""
     assert found.gates is plain_gates(monoid)
@@ -140,6 +157,11 @@ def judge(dfa: Dfa, monoid: Sequence[Map], found: Classification) -> None:
     assert group.order == len(everything)
     assert group.names == tuple(dfa.names[q] for q in group.states)
     assert bool(group.simple) == (found.gates is UNSOLVABLE)
+    # No larger image set of its component has such a group.
+    part = {q for q in range(dfa.n_states) if reaches(dfa, q, group.states[0]) and reaches(dfa, group.states[0], q)}
+    for larger in {frozenset(s[q] for q in part) & part for s in monoid}:
+        if len(larger) > group.degree:
+            assert gates_of_permutations(permutations_of(sorted(larger), monoid)) < found.gates
     # It is what a maximal subgroup of the monoid does to these states.
     assert any(
         set(group.states) <= set(e) and {tuple(s[q] for q in group.states) for s in units} == everything
@@ -237,10 +259,39 @@ def test_all_groups_of_image_sets(dfa: Dfa) -> None:
 
 
 def mutually_reachable(r: frozenset[int], r2: frozenset[int], monoid: Sequence[Map]) -> bool:
-    def reaches(a: frozenset[int], b: frozenset[int]) -> bool:
-        return any({s[q] for q in a} == b for s in monoid)
+    there = any({s[q] for q in r} == r2 for s in monoid)
+    return there and any({s[q] for q in r2} == r for s in monoid)
 
-    return len(r) == len(r2) and reaches(r, r2) and reaches(r2, r)
+
+@pytest.mark.parametrize("n", [8, 11, 14])
+def test_groups_behind_long_words(n: int) -> None:
+    """Uniform maps: the sets that are permuted come up deep in the graph of image sets, and so do their words."""
+    chance = random.Random(n)
+    longest = 0
+    for _ in range(60):
+        dfa = on_points(*(tuple(chance.choices(range(n), k=n)) for _ in range(chance.randint(2, 3))))
+        found = classify(dfa)
+        assert found.check(dfa)
+        if found.group is not None:
+            for part in components(dfa.semiautomaton):
+                groups = permutators(part, Budget().meter("image sets"), lambda: 2)
+                degrees = [len(p.states) for p in groups if gates_of(p.group) is found.gates]
+                if degrees:
+                    assert found.group.degree == max(degrees)
+                    break
+        if found.group is not None and found.group.order <= 720:
+            columns = columns_of(dfa.semiautomaton)
+            start = found.group.states
+            tuples, seen = [start], {start}  # what words make of the states in their order, all different
+            for states in tuples:
+                for column in columns:
+                    image = tuple(column[q] for q in states)
+                    if len(set(image)) == len(start) and image not in seen:
+                        seen.add(image)
+                        tuples.append(image)
+            assert sum(set(image) == set(start) for image in seen) == found.group.order
+            longest = max(longest, *(len(g.word) for g in found.group.generators))
+    assert longest > n / 2
 
 
 # -- languages by name -----------------------------------------------------------------------------------------------

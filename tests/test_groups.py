@@ -292,6 +292,15 @@ def test_giants(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.undo()
 
 
+def test_an_odd_permutation_after_a_giant() -> None:
+    for n in (6, 24):
+        even, odd = [cyc(n, (0, 1, 2)), cyc(n, range(1, n))], cyc(n, (0, 1))
+        clock = Budget().meter("x")
+        assert generated_by(n, even, clock).order == math.factorial(n) // 2
+        assert generated_by(n, [*even, odd], clock).order == math.factorial(n)
+        assert generated_by(n, [odd, *even], clock).order == math.factorial(n)
+
+
 def test_transitive_groups_that_are_no_giants() -> None:
     for generators in (
         wreath(symmetric(5), symmetric(4)),
@@ -408,6 +417,13 @@ def test_known_groups(name: str) -> None:
     for simple in dict.fromkeys(factors.simple):
         if simple.order <= 100_000:
             assert is_simple(simple)
+
+
+def test_another_group_over_a6() -> None:
+    """M10, the stabiliser of a point in M11, has A6 as a subgroup of index 2, and is not S6."""
+    group = group_of(M11).fixing([0])
+    factors = composition_factors(group)
+    assert (group.order, factor_names(factors), group_name(group, factors)) == (720, ("A6", "Z2"), None)
 
 
 def is_simple(group: PermutationGroup) -> bool:
