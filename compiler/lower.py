@@ -172,11 +172,11 @@ def _set_swap_block(w: dict[str, Tensor], block: Block, stream: Stream, shape: M
                 w["mixer.x_proj.weight"][swap, c] = once
             else:
                 w["mixer.x_proj.weight"][overwrite, c] = once
-                w["mixer.x_proj.weight"][r, c] = once * (1 - 2 * condition.label) * 2.0**-12 / T
+                w["mixer.x_proj.weight"][r, c] = once * (1.0 - 2.0 * condition.label) * 2.0**-12 / T
         elif move is not None and move.label is None:
             _set_move(w, channel, stream, shape)
         elif move is not None:
-            sign = 1 - 2 * move.label
+            sign = 1.0 - 2.0 * move.label
             _set_move(w, channel, stream, shape, offset=sign, scale=sign / 2)
             w["mixer.A_log"][c, :] = A_LOG
             w["mixer.dt_proj.weight"][c, overwrite] = 1.0 + V / T

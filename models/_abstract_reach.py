@@ -18,6 +18,7 @@ from ._abstract_enclosures import enclosure
 from ._abstract_errors import InexactError
 from ._abstract_functions import inputs, states
 from ._abstract_intervals import REALS, Interval, point
+from ._abstract_search import value_at
 from .abstract import AbstractSsm, SsmLayer, Vector
 
 Word = tuple[str, ...]
@@ -120,11 +121,9 @@ def _follow(model: AbstractSsm, seen: Seen) -> None:
 
 def _symbolic_step(layer: SsmLayer, h: Constants, x: Constants) -> tuple[Constants, Constants]:
     at: dict[Symbol, Expr] = dict(zip(inputs(layer.inputs), x, strict=True))
-    after = tuple(
-        (a.xreplace(at) * old + b.xreplace(at)).doit() for a, b, old in zip(layer.gate, layer.write, h, strict=True)
-    )
+    after = tuple(value_at(a, at) * old + value_at(b, at) for a, b, old in zip(layer.gate, layer.write, h, strict=True))
     at |= dict(zip(states(layer.size), after, strict=True))
-    return after, tuple(e.xreplace(at).doit() for e in layer.output)
+    return after, tuple(value_at(e, at) for e in layer.output)
 
 
 def _short_words(alphabet: Sequence[str]) -> Iterator[Word]:

@@ -69,8 +69,11 @@ def grid(box: Box) -> Iterator[Point]:
 
 
 def value_at(expression: Expr, at: Point) -> Expr:
-    """The expression at a point, as an exact constant."""
-    return expression.xreplace(dict(at)).doit()
+    """The expression at a point, as an exact constant; NaN where it is undefined."""
+    try:
+        return expression.xreplace(dict(at)).doit()
+    except (ValueError, TypeError, ZeroDivisionError):  # Max(1/x, x) at 0, say
+        return sympy.nan
 
 
 def find_sign(expression: Expr, box: Box, signs: Sequence[int]) -> Point | None:

@@ -26,7 +26,7 @@ from sympy import Expr
 from ._abstract_enclosures import sign_of
 from ._abstract_functions import inputs, outputs, states
 from ._abstract_reach import Constants, Seen, Word, bounds, walk
-from ._abstract_search import smooth
+from ._abstract_search import smooth, value_at
 from .abstract import AbstractSsm, SsmLayer, Vector
 from .abstract_properties import NONNEGATIVE, PRIME, TIME_INVARIANT, Counterexample, Property, Verdict, nonnegative
 
@@ -137,7 +137,7 @@ class _Known:
         found, complete = self.occurring(k)
         undecided = not complete
         for value, word in found.items():
-            at = gate.xreplace(dict(zip(x, value, strict=True))).doit()
+            at = value_at(gate, dict(zip(x, value, strict=True)))
             sign = sign_of(at)
             if sign == -1:
                 return self._refuted(NONNEGATIVE, k, entry, [(value, word, at)])
@@ -153,7 +153,7 @@ class _Known:
         undecided = not complete
         first: tuple[Constants, Word, Expr] | None = None
         for value, word in found.items():
-            at = gate.xreplace(dict(zip(x, value, strict=True))).doit()
+            at = value_at(gate, dict(zip(x, value, strict=True)))
             if first is None:
                 first = (value, word, at)
                 continue

@@ -337,6 +337,7 @@ class Loop:
         """Per block: how many tokens in a row came with the input stream of a turn ago."""
         self._ends: list[bytes] = [block.h.numpy().tobytes() for block in blocks]
         self._anchor: tuple[int, bytes, bytes] = (0, b"", b"")
+        self._previous = b""
 
     def turn(self) -> None:
         """Read the word once. Does nothing once settled."""
@@ -352,7 +353,12 @@ class Loop:
             for token in self.word:
                 self.step.read(token)
             self.turns += 1
-            self._compare(self.step.numbers().tobytes(), b"")
+            state = self.step.numbers().tobytes()
+            if self.turns > 1 and state == self._previous:
+                self.settled = (self.turns - 1, 1)
+            else:
+                self._compare(state, b"")
+            self._previous = state
 
     def _fast_turn(self, step: FastStep) -> None:
         blocks, streaks, fixed = step.blocks, self._streaks, self.fixed

@@ -58,6 +58,10 @@ if TYPE_CHECKING:
     from .models.errors import CounterRangeError as CounterRangeError
     from .models.generation import LanguageLogitsProcessor as LanguageLogitsProcessor
     from .models.readout import Readout as Readout
+    from .models.signed_mamba import SignedMambaConfig as SignedMambaConfig
+    from .models.signed_mamba import SignedMambaForCausalLM as SignedMambaForCausalLM
+    from .refuting import Refutation as Refutation
+    from .refuting import refute as refute
 
 _HOME = {
     "Acceptor": "automata.acceptor",
@@ -79,8 +83,11 @@ _HOME = {
     "LanguageLogitsProcessor": "models.generation",
     "NotStarFreeError": "automata.aperiodic",
     "Readout": "models.readout",
+    "Refutation": "refuting",
     "ScancraftError": "automata.errors",
     "Semiautomaton": "automata.semiautomaton",
+    "SignedMambaConfig": "models.signed_mamba",
+    "SignedMambaForCausalLM": "models.signed_mamba",
     "Step": "automata.counters",
     "as_dfa": "automata.formats",
     "certify": "certifying",
@@ -95,6 +102,7 @@ _HOME = {
     "members_of": "automata.suite_words",
     "mixture_of": "automata.suite_words",
     "parse_regex": "automata.regex",
+    "refute": "refuting",
     "star_free_witness": "automata.aperiodic",
     "suite_language": "automata.suite",
 }

@@ -146,7 +146,7 @@ class _Turn:
         if line:
             low, high = self.ends(line)
             size, unit = max(-low, high), _unit((line,))
-            if size > min(unit * (2 ** BITS[dtype] - 1), LARGEST[dtype]) or unit < SMALLEST[dtype]:
+            if size > min(unit * 2 ** BITS[dtype], LARGEST[dtype]) or unit < SMALLEST[dtype]:
                 self.fail(f"up to {float(size):g} in steps of {float(unit):g} does not fit {dtype}")
         return line
 

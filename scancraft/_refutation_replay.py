@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -71,12 +73,14 @@ class OwnReplay:
 
 
 class PlainReplay:
-    """The same step, transcribed: one line per formula, nothing kept from one token to the next but the state.
+    """The same step, transcribed: a line per formula, and nothing kept from one token to the next but the state.
 
-    The first token goes through ``transformers``. Then each one is compared with it for as long as ``TRIED``.
+    The first token goes through ``transformers``; then each one is compared with it, up to ``TRIED``.
 
-    Raises:
-        ScancraftError: the two differ.
+    Args:
+        model: a ``transformers`` ``MambaForCausalLM`` on the CPU.
+
+    :meth:`read` raises :class:`ScancraftError` where the two differ.
     """
 
     TRIED = 12
@@ -84,6 +88,7 @@ class PlainReplay:
     def __init__(self, model: Any) -> None:
         self.own: OwnReplay | None = OwnReplay(model)
         self.model, self.count = model, 0
+        self.blocks = [_Weights.of(block) for block in model.backbone.layers]
         self.windows: list[Tensor] = []
         self.states: list[Tensor] = []
         self.stream = torch.empty(0)
@@ -109,14 +114,14 @@ class PlainReplay:
         if self.count == 1:
             assert self.own is not None
             return self.own.logits()
-        hidden = self.model.backbone.norm_f(self.stream)
+        hidden = self.model.backbone.norm_f(self.stream[None])
         head = self.model.lm_head
         scores: Tensor = head(hidden.to(head.weight.dtype)).float()
         return scores[0, -1]
 
     def state(self) -> NDArray[np.float64]:
         """See :class:`Replay`."""
-        rows = [part for pair in zip(self.windows, self.states, strict=True) for part in pair]
+        rows = [part for pair in zip(self.windows, self.states, strict=True) for part in (pair[0].t(), pair[1])]
         joined: NDArray[np.float64] = torch.cat([part.double().flatten() for part in rows]).numpy() + 0.0
         return joined
 
@@ -129,33 +134,103 @@ class PlainReplay:
     def _take(self, state: NDArray[np.float64]) -> None:
         values, at = torch.from_numpy(state.copy()), 0
         self.windows, self.states = [], []
-        for block in self.model.backbone.layers:
-            mixer = block.mixer
-            channels, taps, n = mixer.intermediate_size, mixer.conv_kernel_size, mixer.ssm_state_size
-            window = values[at : at + channels * taps].view(1, channels, taps)
-            self.windows.append(window.to(mixer.in_proj.weight.dtype))
+        for w in self.blocks:
+            channels, taps = w.conv.shape
+            window = values[at : at + channels * taps].view(channels, taps)
+            self.windows.append(window.t().to(w.dtype).contiguous())
             at += channels * taps
-            self.states.append(values[at : at + channels * n].view(1, channels, n).float())
-            at += channels * n
+            states = values[at : at + w.rate.numel()].view(w.rate.shape)
+            self.states.append(states.float())
+            at += w.rate.numel()
 
     def _step(self, token: int) -> None:
-        stream = self.model.backbone.embeddings.weight[token][None, None]
-        for i, block in enumerate(self.model.backbone.layers):
-            m = block.mixer
-            rank, n, dtype = m.time_step_rank, m.ssm_state_size, m.in_proj.weight.dtype
-            x, z = m.in_proj(block.norm(stream.to(dtype))).transpose(1, 2).chunk(2, dim=1)
-            window = torch.cat([self.windows[i], x], dim=-1)
-            self.windows[i] = window[:, :, 1:]
-            conv = functional.conv1d(window, m.conv1d.weight, m.conv1d.bias, groups=m.intermediate_size)
-            x = m.act(conv[:, :, -1:]).transpose(1, 2)
-            dt, b, c = torch.split(functional.linear(x, m.x_proj.weight), [rank, n, n], dim=-1)
-            dt = (m.dt_proj.weight @ dt.transpose(1, 2))[..., 0]
-            delta = functional.softplus(dt + m.dt_proj.bias.float().to(dtype))
-            gate = torch.exp(delta.float()[..., None] * -torch.exp(m.A_log.float()))
-            write = delta.float()[..., None] * b[:, 0].float()[:, None, :] * x[:, 0].float()[..., None]
-            self.states[i] = self.states[i] * gate + write
-            y = torch.matmul(self.states[i].to(dtype), c[:, 0].unsqueeze(-1)).squeeze(-1)
-            y = (y + x[:, 0] * m.D) * functional.silu(z[..., 0])
-            out = m.out_proj(y[:, None])
-            stream = (stream.float() if block.residual_in_fp32 else stream) + out
+        stream = self.model.backbone.embeddings.weight[token][None]
+        for i, w in enumerate(self.blocks):
+            wide = stream.to(w.dtype).float()
+            wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + w.epsilon)
+            x, z = functional.linear(w.norm * wide.to(w.dtype), w.in_proj, w.in_bias).chunk(2, dim=1)
+            self.windows[i] = torch.cat([self.windows[i][1:], x])
+            x = w.convolve(self.windows[i])
+            dt, b, c = torch.mm(x, w.x_proj.t()).split([w.rank, w.n, w.n], dim=1)
+            delta = functional.softplus(torch.mm(dt, w.dt_proj.t()) + w.dt_bias).float().t()
+            write = delta * b.float() * x.float().t()
+            self.states[i] = self.states[i] * torch.exp(delta * w.rate) + write
+            y = torch.bmm(self.states[i].to(w.dtype)[None], c[:, :, None])[..., 0]
+            out = functional.linear((y + x * w.skip) * functional.silu(z), w.out_proj, w.out_bias)
+            stream = (stream.float() if w.keep_wide else stream) + out
         self.stream = stream
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """The parameters of a block."""
+
+    dtype: torch.dtype
+    epsilon: float
+    rank: int
+    n: int
+    keep_wide: bool
+    norm: Tensor
+    in_proj: Tensor
+    in_bias: Tensor | None
+    conv: Tensor
+    conv_bias: Tensor | None
+    taps: tuple[Tensor, ...]
+    before: Tensor
+    x_proj: Tensor
+    dt_proj: Tensor
+    dt_bias: Tensor
+    rate: Tensor
+    skip: Tensor
+    out_proj: Tensor
+    out_bias: Tensor | None
+    act: Callable[[Tensor], Tensor]
+    fused: bool = False
+
+    @classmethod
+    def of(cls, block: Any) -> _Weights:
+        m = block.mixer
+        dtype = m.in_proj.weight.dtype
+        wide = m.conv1d.weight[:, 0].to(torch.promote_types(dtype, torch.float32))
+        bias = torch.zeros_like(wide[:, 0]) if m.conv1d.bias is None else m.conv1d.bias.to(wide.dtype)
+        plain = cls(
+            dtype,
+            block.norm.variance_epsilon,
+            m.time_step_rank,
+            m.ssm_state_size,
+            block.residual_in_fp32,
+            block.norm.weight,
+            m.in_proj.weight,
+            m.in_proj.bias,
+            m.conv1d.weight[:, 0],
+            m.conv1d.bias,
+            tuple(wide.t().contiguous()),
+            bias.contiguous(),
+            m.x_proj.weight,
+            m.dt_proj.weight,
+            m.dt_proj.bias.float().to(dtype),
+            -torch.exp(m.A_log.float()),
+            m.D,
+            m.out_proj.weight,
+            m.out_proj.bias,
+            m.act,
+        )
+        fused = replace(plain, fused=True)
+        noise = torch.Generator().manual_seed(1)
+        windows = [torch.randn(plain.conv.t().shape, generator=noise).to(dtype) for _ in range(50)]
+        return fused if all(torch.equal(fused.convolve(v), plain.convolve(v)) for v in windows) else plain
+
+    def convolve(self, window: Tensor) -> Tensor:
+        """The activated sum of the taps, shape (1, channels); window (taps, channels), the newest last."""
+        _, channels = window.shape
+        if self.fused:
+            total = self.before
+            for tap, row in zip(self.taps, window.to(total.dtype), strict=True):  # one rounding each
+                total = torch.addcmul(total, tap, row)
+            pair = torch.empty(1, channels, 2, dtype=self.dtype)
+            pair[0, :, 1] = total
+        else:
+            columns = torch.cat([window[:1], window]).t()[None]
+            pair = functional.conv1d(columns, self.conv[:, None], self.conv_bias, groups=channels)
+        # The newest of two columns, as in transformers: torch treats a stride of 2 differently.
+        return self.act(pair[:, :, -1:])[..., 0]

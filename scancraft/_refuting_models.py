@@ -74,6 +74,18 @@ def _open_foreign(
     return load_any(place, dtype), wanted, readout or own_readout or default_readout(wanted.alphabet)
 
 
+def own_binding(place: Path) -> tuple[Language | None, Readout | None]:
+    """The language and the readout that a directory brings; None for what it does not.
+
+    Raises:
+        CheckpointError: it is malformed.
+    """
+    if (place / MANIFEST).is_file():
+        checkpoint = load(place)
+        return checkpoint.language, checkpoint.readout
+    return _trained(place)
+
+
 def default_readout(alphabet: tuple[str, ...]) -> Readout:
     """How a model that says nothing of its tokens is read: as scancraft numbers them.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -30,7 +31,9 @@ PROMISING = 50_000
 """Once one is expected to settle within so many tokens, no others are looked at."""
 
 SLICE = 4_000
-"""Tokens between looks at the clock."""
+"""Tokens between looks at the clock, at most, and as many as take about ..."""
+
+SLICE_SECONDS = 0.25
 
 MARKED = 32
 """Answers are compared for all n below this, and for four n from each power of two on."""
@@ -284,6 +287,7 @@ class Search:
     Attributes:
         reasons: why trajectories were given up, by w.
         wrong: the shortest wrong word seen on any trajectory; None if none was wrong at a marked n.
+        slice: tokens to read before the next look at the clock.
     """
 
     trajectories: Trajectories
@@ -293,6 +297,7 @@ class Search:
     note: Note
     reasons: dict[str, str] = field(default_factory=dict)
     wrong: Wrong | None = None
+    slice: int = PILOT
 
     def run(self, questions: Iterator[Question]) -> Verdict | None:
         """Look at questions until one promises to settle soon, then follow the most promising one at any time.
@@ -339,12 +344,15 @@ class Search:
         return self.trajectories.of(x, [self.readout.tokens[s] for s in question.w])
 
     def _read(self, trajectory: Trajectory, tokens: int, question: Question | None = None) -> None:
-        for start in range(0, tokens, SLICE):
-            if trajectory.settled is not None:
-                return
-            part = min(SLICE, tokens - start)
+        while tokens > 0 and trajectory.settled is None:
+            part = min(self.slice, tokens)
             self.meter.tick(part)
+            started = time.perf_counter()
             trajectory.run(part)
+            self.meter.check_time()
+            pace = part / max(time.perf_counter() - started, 1e-6)
+            self.slice = int(min(SLICE, max(PILOT, pace * SLICE_SECONDS)))
+            tokens -= part
             if question is not None:
                 self._say(question, trajectory)
 

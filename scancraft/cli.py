@@ -51,6 +51,8 @@ from ._cli_options import (
     Seed,
     Stage,
 )
+from ._cli_refute import EPILOG as REFUTE_EPILOG
+from ._cli_refute import refute
 from ._cli_suite import EPILOG as SUITE_EPILOG
 from ._cli_suite import suite
 from ._cli_train import train
@@ -433,6 +435,7 @@ def decide(
         raise typer.Exit(1)
 
 
+app.command(epilog=REFUTE_EPILOG)(refute)
 app.command(epilog=SUITE_EPILOG)(suite)
 app.command(epilog="Example: scancraft train D-12 --budget 60s -o out/trained")(train)
 

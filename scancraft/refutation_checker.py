@@ -87,8 +87,8 @@ def check_refutation(
             ``scancraft.Dfa``); by default the one that the refutation names.
         readout: how the model is bound to it; by default as the refutation says.
         replay: "transformers" reads with ``transformers``' own forward pass and cache, one token at a time; "plain"
-            with a short transcription of it that has the same bits (``_refutation_replay``) and takes a fifth of the
-            time.
+            with a short transcription of it that has the same bits (``_refutation_replay``) and takes a quarter of
+            the time.
         replays: what other calls have read of the same model; calls add to it.
         note: told now and then what is going on.
 
@@ -231,7 +231,8 @@ class _Check:
             place = Path(model)
             kind = json.loads((place / "config.json").read_text(encoding="utf-8")).get("model_type")
             _need(kind in MODELS, f"{place} holds a {kind!r}, not a Mamba")
-            model = MambaForCausalLM.from_pretrained(str(place), dtype=getattr(torch, content["dtype"])).eval()
+            loaded: Any = MambaForCausalLM.from_pretrained(str(place), dtype=getattr(torch, content["dtype"]))
+            model = loaded.eval()
         kind = model.config.model_type
         _need(MODELS.get(kind) == content["implementation"]["model"], f"this model is a {kind!r}, that one another")
         digest = hashlib.sha256()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from .certifying import Certificate, Open, Refuted, certify
 from .compiled import CompiledModel
 from .models._files import replace_file, write_json
 from .models._threads import one_thread
-from .models.errors import CheckpointError
+from .models.errors import CheckpointError, ReadoutError
 from .models.mamba import MODEL_TYPES, SIGNED_MAMBA, model_type_of
 from .models.readout import Readout
 from .models.settle import FastStep, digest
@@ -275,8 +276,15 @@ def refute(
                 raise ScancraftError("the trajectories are of another model; leave them out, or give that model")
             search = Search(known, bound, wanted.alphabet, budget.meter("tokens"), note)
             before = known.step.tokens_read
+            asked = questions(wanted, witness, bound)
+            first = next(asked, None)
+            if first is None:
+                raise ReadoutError(
+                    "nothing that the readout sees, and its contract promises, tells apart the states that a word "
+                    "permutes; give it accept, or the contract all-words"
+                )
             try:
-                verdict = search.run(questions(wanted, witness, bound))
+                verdict = search.run(chain([first], asked))
                 limit = "no word is left to try"
             except BudgetExceededError as error:
                 verdict, limit = None, f"past {error.reached:,g} {error.what}, the budget being {error.limit:,g}"

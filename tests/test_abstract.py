@@ -20,7 +20,7 @@ import mpmath
 import pytest
 import sympy
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -501,6 +501,8 @@ def test_consequences() -> None:
         (x * y, False),
         (x**2 + x * y + y**2, None),
         (sympy.sqrt(x), None),
+        (sympy.Max(1 / x, x), False),
+        (sympy.Max(1 / x, x) ** 2 + 1, None),
         (sympy.I * x, False),
         (sympy.exp(sympy.I * x) * sympy.exp(-sympy.I * x), True),
     ],
@@ -708,6 +710,8 @@ SIGNED = st.lists(st.tuples(st.fractions(-2, 2, max_denominator=3), RATIONALS), 
 
 
 @given(STEPS, RATIONALS, st.integers(0, 5))
+@example([(Fraction(3, 2), Fraction(0))], Fraction(-1, 2), 1)  # rounding holds back what would grow
+@example([(Fraction(1, 2), Fraction(0)), (Fraction(2), Fraction(-1, 2))], Fraction(0), 1)
 @settings(max_examples=200, deadline=None)
 def test_nonnegative_entries_become_constant_or_grow(steps: Any, h: Fraction, bits: int) -> None:
     """The mechanism of theorem 2."""
