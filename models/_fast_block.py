@@ -1,4 +1,4 @@
-"""One Mamba block, one token at batch size 1, as lists of prepared operations: the arithmetic of ``models.settle``.
+"""One Mamba block, one token at batch size 1, as lists of prepared operations, for ``models.single_step``.
 
 The operations are those of ``transformers``' single-token step with a cache, in the same order, on tensors of the same
 shapes and strides, so that each rounds alike; they write to buffers that are allocated once. numpy multiplies and adds

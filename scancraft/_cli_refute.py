@@ -171,7 +171,6 @@ def _readout(
 ) -> Readout:
     """The model's own readout, or scancraft's numbering, with what the options say instead."""
     from ._refuting_models import default_readout
-    from .models.readout import Readout
 
     base = own if own is not None else default_readout(language.alphabet)
     changes: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Reading a word one token at a time, for the checker of refutations; independent of ``models.settle``."""
+"""Reading a word one token at a time, for the checker of refutations; independent of ``models.single_step``."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class PlainReplay:
             x, z = functional.linear(w.norm * wide.to(w.dtype), w.in_proj, w.in_bias).chunk(2, dim=1)
             self.windows[i] = torch.cat([self.windows[i][1:], x])
             x = w.convolve(self.windows[i])
-            dt, b, c = torch.mm(x, w.x_proj.t()).split([w.rank, w.n, w.n], dim=1)
+            dt, b, c = torch.split(torch.mm(x, w.x_proj.t()), [w.rank, w.n, w.n], dim=1)
             delta = functional.softplus(torch.mm(dt, w.dt_proj.t()) + w.dt_bias).float().t()
             write = delta * b.float() * x.float().t()
             self.states[i] = self.states[i] * torch.exp(delta * w.rate) + write

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from .compiler._exact_sums import ACCUMULATOR, FORMATS, Array, Ledger, check_terms, lowest_bit
 from .compiler.obligations import check_inputs, check_output
-from .models.settle import Numbers
+from .models.single_step import Numbers
 
 LONGEST = 1 << 32
 """Turns of one leap."""

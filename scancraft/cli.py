@@ -187,9 +187,12 @@ def compile(
     else:
         if isinstance(limits_of := facts.get("exact_to"), dict):
             facts["exact_to"] = ", ".join(f"{name} {limit:,}" for name, limit in limits_of.items())
-        for left_out in ("directory", "certificate", "verdict", "scope", "margin", "word"):
+        reason = facts.get("reason") if facts.get("gates") == "signed" else None
+        for left_out in ("directory", "certificate", "verdict", "scope", "margin", "word", "reason"):
             facts.pop(left_out, None)
         console().print(facts_table(facts))
+        if reason is not None:
+            typer.echo(f"a signed Mamba, which scancraft.load(...).model() builds: {reason}")
         typer.echo(f"written to {out}")
     if verdict is not None:
         from ._cli_certify import EXIT_CODES, told

@@ -166,8 +166,10 @@ def test_compile_writes_a_checkpoint_and_says_what_it_is(tmp_path: Path) -> None
     config = json.loads((place / "config.json").read_text())
     tensors = load_file(place / "model.safetensors")
     assert facts.pop("seconds") >= 0
+    assert "star-free" in facts.pop("reason")
     assert facts == {
         "directory": str(place),
+        "gates": "nonnegative",
         "states": 4,
         "image_sets": 10,
         "height": 3,
@@ -186,7 +188,7 @@ def test_compile_prints_a_table(tmp_path: Path, language: Path) -> None:
     result = invoke("compile", language, "-o", tmp_path / "x")
     assert result.exit_code == 0
     assert [line.split()[0] for line in result.stdout.splitlines()] == (
-        ["states", "image", "height", "blocks", "d", "d", "d", "d", "parameters", "nonzero", "seconds", "written"]
+        ["gates", "states", "image", "height", "blocks", "d", "d", "d", "d", "parameters", "nonzero", "seconds", "written"]
     )
     assert str(tmp_path / "x") in result.stdout.splitlines()[-1]
 
