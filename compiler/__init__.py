@@ -1,6 +1,7 @@
 """Decomposition, block program, lowering: a pipeline of passes, each from one printable value to the next.
 
-language -> :class:`~.cascade.Cascade` -> :class:`~.rules.RuleTable` -> :class:`~.program.Program` -> weights
+language -> :class:`~.cascade.Cascade` -> :class:`~.rules.RuleTable` -> :class:`~.program.Program` -> weights of a
+:class:`~.targets.Target`
 
 The paper's own constructions go another way: language -> :class:`~.circuit.Circuit` -> weights.
 """
@@ -11,13 +12,13 @@ from .circuit import Circuit, CircuitBlock, CircuitChannel
 from .counting import counter_circuit
 from .flip_flop import flip_flop_circuit
 from .holonomy import Holonomy, holonomy
-from .lower import lower
-from .lower_circuit import lower_circuit
 from .manifest import build_manifest, circuit_manifest
 from .program import Block, Condition, Move, Program, assemble
 from .rules import RuleLevel, RuleTable, tabulate
+from .targets import TARGETS, Options, Target, target
 
 __all__ = [
+    "TARGETS",
     "Block",
     "Cascade",
     "Circuit",
@@ -26,9 +27,11 @@ __all__ = [
     "Condition",
     "Holonomy",
     "Move",
+    "Options",
     "Program",
     "RuleLevel",
     "RuleTable",
+    "Target",
     "assemble",
     "bounded_dyck_circuit",
     "build_manifest",
@@ -37,7 +40,6 @@ __all__ = [
     "decompose",
     "flip_flop_circuit",
     "holonomy",
-    "lower",
-    "lower_circuit",
     "tabulate",
+    "target",
 ]

@@ -36,13 +36,13 @@ def _is_number(name: str) -> bool:
 
 
 def wrapped(name: str, width: int = 14) -> str:
-    """A set's name, broken after commas into lines of about ``width`` characters, at most three."""
+    """A set's name, broken after commas and bars into lines of about ``width`` characters, at most three."""
     lines = [""]
-    for piece in name.replace(",", ",\0").split("\0"):
+    for piece in name.replace(",", ",\0").replace("|", "|\0").split("\0"):
         if lines[-1] and len(lines[-1]) + len(piece) > width:
             lines.append("")
         lines[-1] += piece
-    return "\n".join(lines if len(lines) <= 3 else [*lines[:2], f"… ({name.count(',') + 1} parts)"])
+    return "\n".join(lines if len(lines) <= 3 else [*lines[:2], f"… ({name.count(',') + name.count('|') + 1} parts)"])
 
 
 def edge_label(letters: Sequence[str], alphabet: Sequence[str]) -> str:

@@ -8,20 +8,22 @@ from typing import Any
 from ..automata.alphabet import BOS, EOS, PAD
 from ..automata.dfa import Dfa
 from ..automata.formats import to_json_dict
-from ..models.mamba import MambaWeights
+from ..models.weights import ModelWeights
 from .cascade import Cascade
 from .circuit import Circuit, show
 from .layout import channels_of, stream_for, stream_labels
-from .lower import A_LOG, CONSTANT_EXPONENT, LOGIT, T, V
-from .lower_circuit import A_LOG_COUNT, DELTA_RESET, circuit_stream
+from .lower import CONSTANT_EXPONENT, LOGIT, circuit_stream
 from .program import Block, Program
+from .targets.base import Target
 from .tokens import token_ids
 
 SCHEMA_VERSION = 1
 CONTRACT = "all-words"
 
 
-def circuit_manifest(circuit: Circuit, language: Mapping[str, Any], weights: MambaWeights) -> dict[str, Any]:
+def circuit_manifest(
+    circuit: Circuit, language: Mapping[str, Any], weights: ModelWeights, target: Target
+) -> dict[str, Any]:
     """The manifest of one of the paper's own constructions; the keys are those of :func:`build_manifest`.
 
     ``levels`` is empty. ``counters`` lists the counters: name, place (block, channel, entry of d_state), and by dtype
@@ -33,6 +35,7 @@ def circuit_manifest(circuit: Circuit, language: Mapping[str, Any], weights: Mam
         circuit: the construction.
         language: what stands under ``language``.
         weights: the circuit's weights.
+        target: what it was lowered to.
     """
     stream = circuit_stream(circuit)
     first = circuit.n_blocks - len(circuit.blocks)
@@ -40,12 +43,13 @@ def circuit_manifest(circuit: Circuit, language: Mapping[str, Any], weights: Mam
     names = ["constant"] * stream.n_constants + list(circuit.features)
     return {
         "schema_version": SCHEMA_VERSION,
+        "target": target.name,
         "contract": circuit.contract,
         "construction": circuit.construction,
         "language": dict(language),
         "tokens": token_ids(circuit.alphabet),
         "special_tokens": {"bos": BOS, "eos": EOS, "pad": PAD},
-        "shape": _shape(weights),
+        "shape": weights.sizes(),
         "blocks": [
             *({"index": i, "title": f"control, level {b.height}"} for i, b in enumerate(controls)),
             *({"index": first + i, "title": b.title} for i, b in enumerate(circuit.blocks)),
@@ -78,33 +82,20 @@ def circuit_manifest(circuit: Circuit, language: Mapping[str, Any], weights: Mam
         "memories": circuit.memories,
         "state_entries": _state_entries(controls, circuit, weights),
         "constants": {
-            "T": T,
-            "A_log": A_LOG,
-            "A_log of counters": A_LOG_COUNT,
-            "Delta at <bos> of counters": DELTA_RESET,
+            **target.circuit_constants,
             "logit": LOGIT,
             "constant": 2.0**CONSTANT_EXPONENT,
         },
     }
 
 
-def _state_entries(levels: Sequence[Block], circuit: Circuit | None, weights: MambaWeights) -> dict[str, int]:
+def _state_entries(levels: Sequence[Block], circuit: Circuit | None, weights: ModelWeights) -> dict[str, int]:
     """Entries of the SSM state that hold a memory (copies for the gates counted), and all there are."""
     used = sum(c.role == "memory" for b in levels for c in channels_of(b))
     if circuit is not None:
         used += sum(c.memory is not None for b in circuit.blocks for c in b.channels)
     shape = weights.shape
     return {"used": used, "allocated": shape.n_layers * shape.d_inner * shape.d_state}
-
-
-def _shape(weights: MambaWeights) -> dict[str, int]:
-    return {
-        "d_model": weights.shape.d_model,
-        "d_inner": weights.shape.d_inner,
-        "num_hidden_layers": weights.shape.n_layers,
-        "parameters": weights.n_parameters,
-        "nonzero": weights.n_nonzero,
-    }
 
 
 def _channels(block: Block) -> list[dict[str, Any]]:
@@ -117,7 +108,9 @@ def _construction(program: Program) -> str:
     return "holonomy cascade, one block per level (Sarrof, Veitsman, Hahn 2024, theorem 4)"
 
 
-def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights, reason: str) -> dict[str, Any]:
+def build_manifest(
+    cascade: Cascade, program: Program, weights: ModelWeights, reason: str, target: Target
+) -> dict[str, Any]:
     """Everything but the weights. Deterministic: equal input gives an equal manifest.
 
     Args:
@@ -125,32 +118,34 @@ def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights, re
         program: its blocks.
         weights: what they were lowered to.
         reason: why the language needs these gates (``automata.classification``).
+        target: what it was lowered to.
 
-    Keys: ``schema_version``; ``contract`` ("all-words": every prefix of every word, dead ones included);
-    ``construction``; ``gates`` (``class``: "nonnegative", or "signed" if the model is a ``signed_mamba``; ``reason``);
+    Keys: ``schema_version``; ``target`` (its name); ``contract`` ("all-words": every prefix of every word, dead ones
+    included); ``construction``; ``gates`` (``class``: "nonnegative" or "signed", those of the target; ``reason``);
     ``language`` (its ``dfa``, in the JSON format that scancraft reads); ``tokens`` (from symbol to id, with ``<bos>``,
     ``<eos>``, ``<pad>``); ``blocks`` (what each block computes); ``levels`` (image sets and tiles, top first);
     ``labels`` (the meaning of each dimension of the residual stream and of each channel of each block);
     ``state_entries`` (of the SSM state: used, and allocated); ``constants`` (the dyadic numbers that the weights are
     made of).
     """
-    stream = stream_for(program)
-    dfa = program.dfa
+    stream, swaps = stream_for(program), any(block.swaps for block in program.blocks)
+    dfa, meanings = program.dfa, [(m, program.blocks[m.level]) for m in target.meanings(program)]
     assert isinstance(dfa, Dfa), "only languages have a manifest"
     parts, names = cascade.parts, program.dfa.names
     return {
         "schema_version": SCHEMA_VERSION,
+        "target": target.name,
         "contract": CONTRACT,
         "construction": _construction(program),
-        "gates": {"class": "signed" if weights.shape.signed else "nonnegative", "reason": reason},
+        "gates": {"class": target.gates, "reason": reason},
         "language": {
             "dfa": to_json_dict(dfa),
             "states": dfa.n_states,
-            "class": "not star-free, only 2-groups" if weights.shape.signed else "star-free",
+            "class": "not star-free, only 2-groups" if swaps else "star-free",
         },
         "tokens": token_ids(program.dfa.alphabet),
         "special_tokens": {"bos": BOS, "eos": EOS, "pad": PAD},
-        "shape": _shape(weights),
+        "shape": weights.sizes(),
         "blocks": [
             {
                 "index": index,
@@ -162,7 +157,7 @@ def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights, re
                     for m in block.moves
                 ],
             }
-            for index, block in enumerate(program.blocks)
+            for index, (_, block) in enumerate(meanings)
         ],
         "levels": [
             {
@@ -184,17 +179,15 @@ def build_manifest(cascade: Cascade, program: Program, weights: MambaWeights, re
                 {
                     "slots_before": {str(s): name for s, name in block.slots_in.items()},
                     "slots_after": {str(s): name for s, name in block.slots_out.items()},
-                    "channels": _channels(block),
+                    "channels": [{"index": n, "role": role, "meaning": text} for n, role, text in meaning.channels],
                 }
-                for block in program.blocks
+                for meaning, block in meanings
             ],
             "readout": {str(s): names[q] for s, q in program.readout.items()},
         },
         "state_entries": _state_entries(program.blocks, None, weights),
         "constants": {
-            "T": T,
-            "V": V,
-            "A_log": A_LOG,
+            **target.constants,
             "logit": LOGIT,
             "constant": 2.0**CONSTANT_EXPONENT,
         },

@@ -13,8 +13,9 @@ shape, any bracketing of the scan, any order of summation.
    number: silu at 0, at arguments >= 64 (the identity) and <= -1024 (it underflows to 0); softplus at >= 64 and <=
    -1024; exp where its argument is between -2^-30 and 0 (it rounds to 1) or <= -1024; tanh at >= 64 and <= -64 (it
    saturates at 1 and -1).
-4. *RMSNorm.* The mean of squares is a power of four exactly, and the other squares and epsilon vanish in it in any
-   order, so that the norm multiplies by a power of two.
+4. *RMSNorm.* Of the residual stream, and in Falcon-Mamba of dt, B and C unless they are all 0: the mean of squares is a
+   power of four exactly, and the other squares and epsilon vanish in it in any order, so that the norm multiplies by a
+   power of two.
 
 Everything is computed in float64 from the weights and the inputs found by the search; ``compiler._exact_sums`` has the
 second obligation.
@@ -103,6 +104,23 @@ def tanh(ledger: Ledger, values: Array, where: str) -> Array:
 
 def rms_norm(ledger: Ledger, norm: Any, stream: Array, stored: Format, where: str) -> Array:
     """RMSNorm as multiplication by a power of two, with the obligation that it is one."""
+    normed = stream / _root(ledger, float(norm.variance_epsilon), stream, where)[:, None]
+    result: Array = normed * as_array(norm.weight)
+    ledger.note("sums", fits(normed, stored) & fits(result, stored), f"{where}: rounding")
+    return result
+
+
+def plain_norm(ledger: Ledger, norm: Any, values: Array, stored: Format, where: str) -> Array:
+    """The same without weights; rows of zeros stay zeros, since epsilon keeps the root from vanishing."""
+    live = (values != 0).any(axis=1)
+    normed = values.copy()
+    normed[live] /= _root(ledger, float(norm.eps), values[live], where)[:, None]
+    ledger.note("sums", fits(normed, stored), f"{where}: rounding")
+    return normed
+
+
+def _root(ledger: Ledger, epsilon: float, stream: Array, where: str) -> Array:
+    """What RMSNorm divides each row by, shape (rows,), with the obligation that it is a power of two."""
     squares = stream**2
     largest = squares.max(axis=1, keepdims=True)
     big = squares == largest
@@ -112,18 +130,15 @@ def rms_norm(ledger: Ledger, norm: Any, stream: Array, stored: Format, where: st
     power_of_four = (mean > 0) & (lowest_bit(mean) == mean) & ((exponent - 1) % 2 == 0)
     # In any order a partial sum is either one of small squares or holds a big square, and half a unit in the last place
     # of one big square absorbs all small ones together.
-    small = np.where(big, 0.0, squares).sum(axis=1) + float(norm.variance_epsilon) * stream.shape[1]
+    small = np.where(big, 0.0, squares).sum(axis=1) + epsilon * stream.shape[1]
     absorbed = small <= largest[:, 0] * 2.0**-25
     partial_sums = lowest_bit(count.astype(np.float64)) == count
     width = stream.shape[1]
     in_range = fits(largest[:, 0] * count, ACCUMULATOR) & fits(mean, ACCUMULATOR)
     good = power_of_four & absorbed & partial_sums & in_range & (width & (width - 1) == 0)
     ledger.note("rmsnorm", good, where)
-    root = np.ldexp(1.0, (exponent - 1) // 2)
-    normed = stream / root[:, None]
-    result: Array = normed * as_array(norm.weight)
-    ledger.note("sums", fits(normed, stored) & fits(result, stored), f"{where}: rounding")
-    return result
+    root: Array = np.ldexp(1.0, (exponent - 1) // 2)
+    return root
 
 
 def as_array(tensor: Tensor) -> Array:
@@ -186,6 +201,10 @@ def check_inputs(
     rank, n = mixer.time_step_rank, mixer.ssm_state_size
     selected = check_sum(ledger, as_array(mixer.x_proj.weight), x, None, stored, f"{name} x_proj")
     dt, b, c_read = selected[:, :rank], selected[:, rank : rank + n], selected[:, rank + n :]
+    if hasattr(mixer, "dt_layernorm"):  # Falcon-Mamba
+        dt = plain_norm(ledger, mixer.dt_layernorm, dt, stored, f"{name} norm of dt")
+        b = plain_norm(ledger, mixer.b_layernorm, b, stored, f"{name} norm of B")
+        c_read = plain_norm(ledger, mixer.c_layernorm, c_read, stored, f"{name} norm of C")
     delta = softplus(ledger, _steered(ledger, mixer.dt_proj, dt, stored, f"{name} dt_proj"), f"{name} dt_proj")
 
     with np.errstate(over="ignore"):  # an overflow fails the next line
@@ -248,7 +267,7 @@ def check_block(
 
     Args:
         ledger: where to record.
-        block: a ``transformers`` ``MambaBlock``, or a signed one.
+        block: a ``transformers`` ``MambaBlock`` or ``FalconMambaBlock``, or a signed one.
         stream: residual vectors, shape (rows, d_model).
         past: the convolution's past inputs, shape (rows, d_inner, taps).
         states: SSM states, shape (rows, d_inner, d_state).

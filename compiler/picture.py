@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -12,28 +10,24 @@ from typing import Any
 import numpy as np
 
 from ..automata.dfa import Dfa
-from ..automata.errors import MissingExtraError, ScancraftError
 from ._picture_layout import RADIUS, Arc, Edge, Places, Point, Rows, free_direction, place_sets, place_states, route
 from ._picture_names import edge_label, set_name, short_names, wrapped
 from .cascade import Cascade
+from .picture_file import PAPER, PictureError, drawing, picture_path, write_picture
 
-SUFFIXES = (".png", ".svg", ".pdf")
+__all__ = ["FAINT", "INK", "PictureError", "draw_cascade"]
+
 MOST_SETS = 3000
 """More image sets are refused: nobody could read them."""
 
 FEW_SETS = 250
 """More image sets are drawn as dots."""
 
-LARGEST_SIDE = 6000
-"""Pixels of a PNG; 150 to the inch as long as that fits."""
+INK, FAINT = "#1b1f24", "#68727d"
+"""FAINT has a contrast of 4.9 to 1 on PAPER, so that it can be read in print."""
 
-INK, FAINT, PAPER = "#1b1f24", "#9aa3ad", "white"
 CLASS_COLOURS = ("#dcebfa", "#fdebd0", "#dff3e0", "#f8dede", "#ece2f5", "#efe6da", "#fbe3f0", "#e0f2f1")
 MARGIN, DROP = 0.5, 0.95
-
-
-class PictureError(ScancraftError):
-    """A picture cannot be drawn or written."""
 
 
 def draw_cascade(cascade: Cascade, path: str | PathLike[str]) -> Path:
@@ -41,8 +35,9 @@ def draw_cascade(cascade: Cascade, path: str | PathLike[str]) -> Path:
 
     On the left the DFA: accepting states have a double edge, the dead state is grey. On the right every image set in
     the row of its height, with an edge to each of its tiles, labelled by the tile's number (the value of the level's
-    memory). Sets of one colour can reach each other; their tiles are numbered alike. More than a few hundred sets are
-    drawn as dots.
+    memory). Sets of one colour can reach each other; their tiles are numbered alike. Where letters swap the two values
+    of a level's memory they stand under its height, and a block of tiles (docs/signed.md) has a dashed edge. More than
+    a few hundred sets are drawn as dots.
 
     Args:
         cascade: what to draw.
@@ -54,41 +49,15 @@ def draw_cascade(cascade: Cascade, path: str | PathLike[str]) -> Path:
 
     Cost: O((transitions + tiles)^2) for the layout of small cascades, linear for large ones.
     """
-    target = Path(path)
-    if target.suffix.lower() not in SUFFIXES:
-        raise PictureError(f"{target}: a picture is written as {', '.join(SUFFIXES)}; choose one of these suffixes")
+    target = picture_path(path)
     if len(cascade.parts.sets) > MOST_SETS:
         raise PictureError(
             f"{len(cascade.parts.sets):,} image sets are too many for a picture (at most {MOST_SETS:,}); "
             "print the cascade instead"
         )
-    try:
-        import matplotlib
-    except ImportError:
-        raise MissingExtraError("pictures need matplotlib; run: pip install 'scancraft[plot]'") from None
-    # The salt makes the identifiers in an SVG the same every time.
-    with (
-        matplotlib.rc_context({"svg.hashsalt": "scancraft", "font.family": ["DejaVu Sans"]}),
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        _write(_figure(cascade), target)
+    with drawing():
+        write_picture(_figure(cascade), target)
     return target
-
-
-def _write(figure: Any, target: Path) -> None:
-    """Save under a temporary name beside the target, then rename."""
-    kind = target.suffix.lower()[1:]
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        dpi = min(150.0, LARGEST_SIDE / max(figure.get_size_inches()))
-        figure.savefig(temporary, format=kind, dpi=dpi, metadata=undated[kind], facecolor=PAPER)
-        temporary.replace(target)
-    except OSError as error:
-        raise PictureError(f"{target} cannot be written ({error.strerror}); check the place") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _figure(cascade: Cascade) -> Any:
@@ -99,7 +68,10 @@ def _figure(cascade: Cascade) -> Any:
     assert isinstance(dfa, Dfa), "only languages are drawn"
     state_names, legend = short_names(dfa)
     dots = len(parts.sets) > FEW_SETS
-    set_names = [wrapped(set_name(parts.members(p), state_names)) for p in range(len(parts.sets))]
+    set_names = [
+        wrapped("|".join(set_name(parts.members(t), state_names) for t in parts.leaves(p)))
+        for p in range(len(parts.sets))
+    ]
     box_width = 0.18 + 0.072 * max(len(line) for name in set_names for line in name.split("\n"))
     states = place_states(_letters(dfa), dfa.n_states)
     rows = place_sets(parts.height, parts.tiles, 0.16 if dots else box_width + 0.25, DROP)
@@ -118,14 +90,21 @@ def _figure(cascade: Cascade) -> Any:
     page.set_ylim(0, height)
     page.set_axis_off()
     right = MARGIN + left_width
-    notes = "edges: the tiles of a set, by number (the value of the memory); one colour: sets that reach each other"
-    notes = "a dot for each set; edges lead to its tiles" if dots else notes
-    for x, title, note in (
-        (MARGIN, f"minimal DFA, {_count(dfa.n_states, 'state')}", ""),
-        (right, f"{_count(len(parts.sets), 'image set')}, {_count(cascade.height, 'level')}", notes),
+    notes = ["edges: the tiles of a set, by number (the value of the memory)", "one colour: sets that reach each other"]
+    notes += ["dashed: a block of tiles, one of the halves that letters swap"] if parts.blocks else []
+    notes = ["a dot for each set; edges lead to its tiles"] if dots else notes
+    blocks = f", {_count(len(parts.blocks), 'block')} of tiles" if parts.blocks else ""
+    for x, title, lines in (
+        (MARGIN, f"minimal DFA, {_count(dfa.n_states, 'state')}", []),
+        (
+            right,
+            f"{_count(len(parts.sets) - len(parts.blocks), 'image set')}{blocks}, {_count(cascade.height, 'level')}",
+            notes,
+        ),
     ):
         page.text(x, height - MARGIN, title, fontsize=10, fontweight="bold", color=INK, va="center")
-        page.text(x, height - MARGIN - 0.22, note, fontsize=6, color=FAINT, va="center")
+        for i, line in enumerate(lines):
+            page.text(x, height - MARGIN - 0.22 - 0.12 * i, line, fontsize=6, color=FAINT, va="center")
     _draw_dfa(page, dfa, state_names, {q: (x + MARGIN + side, y + height - 1.75) for q, (x, y) in states.items()})
     for i, line in enumerate(legend):
         y = MARGIN + legend_height - 0.18 * (i + 0.5)
@@ -134,7 +113,17 @@ def _figure(cascade: Cascade) -> Any:
     for level in range(cascade.height + 1):
         y = height - 1.4 - DROP * (cascade.height - level)
         page.text(right, y, f"height {level}", fontsize=8, color=FAINT, va="center")
+        if level in parts.swap_levels:
+            _text(page, (right, y - 0.18), _swap_label(cascade, level), 6.5, boxed=False, ha="left")
     return figure
+
+
+def _swap_label(cascade: Cascade, level: int) -> str:
+    """Which letters swap the memory of a level, in some set or other."""
+    parts, alphabet = cascade.parts, cascade.dfa.alphabet
+    letters = sorted({a for p, a in parts.swapped if parts.height[p] == level})
+    label = f"swapped by {edge_label([alphabet[a] for a in letters], alphabet)}"
+    return label if len(label) <= 18 else f"swapped by {len(letters)}"
 
 
 def _count(number: int, what: str) -> str:
@@ -277,6 +266,7 @@ def _draw_levels(
                 facecolor=colours[p],
                 edgecolor=INK,
                 linewidth=0.8,
+                linestyle="--" if p in parts.blocks else "-",
                 zorder=3,
             )
         )

@@ -1,4 +1,4 @@
-"""Weights in memory as a running ``transformers`` model."""
+"""Weights in memory as a running model."""
 
 from __future__ import annotations
 
@@ -7,26 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from .mamba import SIGNED_MAMBA, MambaWeights
+from .classes import model_classes
+from .weights import ModelWeights
+
+__all__ = ["build_model", "model_classes"]
+
+DERIVED = ("architectures", "model_type", "dtype", "intermediate_size")
+"""Entries of ``config.json`` that the configuration works out itself."""
 
 
-def model_classes(model_type: str) -> tuple[Any, Any]:
-    """The configuration and the model class of a model type in ``models.mamba.MODEL_TYPES``."""
-    if model_type == SIGNED_MAMBA:
-        from .signed_mamba import SignedMambaConfig, SignedMambaForCausalLM
-
-        return SignedMambaConfig, SignedMambaForCausalLM
-    from transformers import MambaConfig, MambaForCausalLM
-
-    return MambaConfig, MambaForCausalLM
-
-
-def build_model(weights: MambaWeights, *, pad: int, bos: int, eos: int, dtype: torch.dtype = torch.float32) -> Any:
-    """A ``MambaForCausalLM``, or a ``SignedMambaForCausalLM`` for signed shapes, with these weights, in eval mode."""
-    config_class, model_class = model_classes(weights.shape.model_type)
-    settings = weights.shape.transformers_config(pad=pad, bos=bos, eos=eos)
-    for derived in ("architectures", "model_type", "dtype", "intermediate_size"):
-        del settings[derived]
-    model: Any = model_class(config_class(**settings))
+def build_model(weights: ModelWeights, *, pad: int, bos: int, eos: int, dtype: torch.dtype = torch.float32) -> Any:
+    """The model's class (``models.classes``), say a ``MambaForCausalLM``, with these weights, in eval mode."""
+    config_class, model_class = model_classes(weights.model_type)
+    settings = weights.config(pad=pad, bos=bos, eos=eos)
+    model: Any = model_class(config_class(**{k: v for k, v in settings.items() if k not in DERIVED}))
     model.load_state_dict({name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}, strict=True)
     return model.to(dtype=dtype).eval()

@@ -1,6 +1,6 @@
 """Standard checkpoints: what ``transformers`` and ``mamba_ssm`` load, beside a manifest that says what it means.
 
-``mamba_ssm`` has no blocks with signed gates, so a checkpoint of a signed model has no copy for it.
+A model that ``mamba_ssm`` does not know (signed gates, Falcon-Mamba's norms) has no copy for it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ._files import replace_directory, replace_file, write_json
-from .build import model_classes
+from .classes import model_classes
 from .errors import CheckpointError, WeightsError
-from .mamba import MODEL_TYPES, MambaWeights
 from .tokenizer import build_tokenizer, tokenizer_config
+from .weights import ModelWeights
 
 MANIFEST = "scancraft.json"
 ORIGINAL = "mamba_ssm"
@@ -28,7 +28,7 @@ CERTIFICATE, CERTIFICATE_EVIDENCE = "certificate.json", "certificate.safetensors
 
 def write_checkpoint(
     directory: Path,
-    weights: MambaWeights,
+    weights: ModelWeights,
     manifest: Mapping[str, Any],
     *,
     bos: str,
@@ -39,7 +39,7 @@ def write_checkpoint(
     """Write a complete checkpoint; equal input gives equal bytes.
 
     ``config.json``, ``generation_config.json``, ``model.safetensors``, the tokenizer, ``scancraft.json`` (the
-    manifest), and, unless the gates have signs, the same weights as ``mamba_ssm`` reads them under ``mamba_ssm/``.
+    manifest), and, if ``mamba_ssm`` knows such models, the same weights as it reads them under ``mamba_ssm/``.
 
     Raises:
         CheckpointError: the directory is in the way or cannot be written.
@@ -47,7 +47,7 @@ def write_checkpoint(
     tokens = manifest["tokens"]
     ids = {"pad": tokens[pad], "bos": tokens[bos], "eos": tokens[eos]}
     with replace_directory(directory, MANIFEST) as place:
-        write_json(place / "config.json", weights.shape.transformers_config(**ids))
+        write_json(place / "config.json", weights.config(**ids))
         write_json(place / "generation_config.json", {f"{name}_token_id": i for name, i in sorted(ids.items())})
         state = {name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}
         save_file(state, place / "model.safetensors", metadata={"format": "pt"})
@@ -56,16 +56,18 @@ def write_checkpoint(
         (place / "tokenizer.json").write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
         write_json(place / "tokenizer_config.json", tokenizer_config(bos=bos, eos=eos, pad=pad))
         write_json(place / MANIFEST, manifest)
-        if not weights.shape.signed:
-            _write_original(place / ORIGINAL, weights)
+        _write_original(place / ORIGINAL, weights)
 
 
-def _write_original(place: Path, weights: MambaWeights) -> None:
-    """The same weights in the format of ``mamba_ssm``."""
+def _write_original(place: Path, weights: ModelWeights) -> None:
+    """The same weights in the format of ``mamba_ssm``, if they have ``mamba_ssm_config`` and it is not None."""
+    known: Any = weights if hasattr(weights, "mamba_ssm_config") else None
+    if known is None or (config := known.mamba_ssm_config()) is None:
+        return
     place.mkdir()
-    write_json(place / "config.json", weights.shape.mamba_ssm_config())
+    write_json(place / "config.json", config)
     # mamba_ssm reads only this pickled format; the tensors in it are plain.
-    torch.save({n: torch.from_numpy(np.array(t)) for n, t in weights.mamba_ssm_items()}, place / "pytorch_model.bin")
+    torch.save({n: torch.from_numpy(np.array(t)) for n, t in known.mamba_ssm_items()}, place / "pytorch_model.bin")
 
 
 def write_certificate(directory: Path, content: Mapping[str, Any], evidence: Mapping[str, torch.Tensor]) -> None:
@@ -103,7 +105,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 
 def _model_type(path: Path) -> str:
-    """The model type that a ``config.json`` names, one of those that we can load.
+    """The model type that a ``config.json`` names, one of those that have a class (``models.classes``).
 
     Raises:
         CheckpointError: it names none of them, or is not JSON.
@@ -112,15 +114,18 @@ def _model_type(path: Path) -> str:
         found = json.loads(path.read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} describes no model ({error}); compile the language again") from error
-    if not isinstance(found, str) or found not in MODEL_TYPES:
+    try:
+        model_classes(str(found))
+    except KeyError:
         raise CheckpointError(
-            f"{path} has model_type {found!r}; scancraft loads {' and '.join(MODEL_TYPES)}: compile the language again"
-        )
-    return found
+            f"{path} has model_type {found!r}; neither scancraft nor transformers has such a language model: compile "
+            "the language again"
+        ) from None
+    return str(found)
 
 
 def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
-    """The checkpoint as a ``MambaForCausalLM`` or a ``SignedMambaForCausalLM``, as its model type says, in eval mode.
+    """The checkpoint as its model type says (a ``MambaForCausalLM``, a ``SignedMambaForCausalLM``, ...), in eval mode.
 
     Raises:
         CheckpointError: files are missing, truncated, or do not fit each other.
@@ -140,10 +145,12 @@ def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
             raise WeightsError(f"{weights}: {name} holds a NaN or an infinity; compile the language again")
     config_class, model_class = model_classes(_model_type(path))
     try:
-        model: Any = model_class(config_class.from_pretrained(str(directory)))
+        settings = config_class.from_pretrained(str(directory))
+        with torch.device("meta"):  # takes no memory, whatever sizes the configuration asks for
+            outline: Any = model_class(settings)
     except Exception as error:  # what transformers raises on a malformed configuration is not documented
         raise CheckpointError(f"{path} describes no model ({error}); compile the language again") from error
-    config = model.config
+    config = outline.config
     stored = str(getattr(config, "dtype", None)).removeprefix("torch.")
     if config.tie_word_embeddings or stored not in ("None", "float32", "bfloat16", "float64"):
         raise CheckpointError(
@@ -151,7 +158,9 @@ def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
             "these weights need untied embeddings and float32, bfloat16 or float64: compile the language again"
         )
     try:
-        model.load_state_dict(state, strict=True)
+        outline.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
         raise CheckpointError(f"{weights} does not fit config.json: {error}") from error
+    model: Any = model_class(settings)
+    model.load_state_dict(state, strict=True)
     return model.to(dtype=dtype).eval()

@@ -19,14 +19,11 @@ All else is the same (``models.signed_mamba``; negative gates: Grazzi et al. 202
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-Tensor = NDArray[np.float32]
+from .weights import NamedTensors, Tensor
 
 MAMBA, SIGNED_MAMBA = "mamba", "signed_mamba"
 MODEL_TYPES = {MAMBA: "transformers.MambaForCausalLM", SIGNED_MAMBA: "scancraft.SignedMambaForCausalLM"}
@@ -69,6 +66,11 @@ class MambaShape:
         return SIGNED_MAMBA if self.signed else MAMBA
 
     @property
+    def architecture(self) -> str:
+        """The name of the class that runs such weights."""
+        return MODEL_TYPES[self.model_type].rpartition(".")[2]
+
+    @property
     def d_inner(self) -> int:
         """Channels per block."""
         return self.expand * self.d_model
@@ -103,7 +105,7 @@ class MambaShape:
     def transformers_config(self, *, pad: int, bos: int, eos: int) -> dict[str, Any]:
         """The ``config.json`` of the model's class, with the ids of the special tokens."""
         return {
-            "architectures": [MODEL_TYPES[self.model_type].rpartition(".")[2]],
+            "architectures": [self.architecture],
             "model_type": self.model_type,
             "dtype": "float32",
             "vocab_size": self.vocab_size,
@@ -157,7 +159,7 @@ class MambaShape:
 
 
 @dataclass(frozen=True, eq=False)
-class MambaWeights:
+class MambaWeights(NamedTensors):
     """Parameters of a Mamba language model, float32, by name; the arrays are read-only.
 
     Raises:
@@ -165,31 +167,10 @@ class MambaWeights:
     """
 
     shape: MambaShape
-    tensors: Mapping[str, Tensor]
 
-    def __post_init__(self) -> None:
-        expected = self.shape.tensors()
-        if set(expected) != set(self.tensors):
-            raise ValueError(f"parameters differ: {sorted(set(expected) ^ set(self.tensors))}")
-        for name, shape in expected.items():
-            if self.tensors[name].shape != shape:
-                raise ValueError(f"{name} has shape {self.tensors[name].shape}, expected {shape}")
-            self.tensors[name].setflags(write=False)
-
-    @property
-    def n_parameters(self) -> int:
-        """How many numbers there are."""
-        return sum(t.size for t in self.tensors.values())
-
-    @property
-    def n_nonzero(self) -> int:
-        """How many of them are not zero."""
-        return sum(int(np.count_nonzero(t)) for t in self.tensors.values())
-
-    def block(self, layer: int) -> dict[str, Tensor]:
-        """The parameters of one block, by their names inside it."""
-        prefix = f"backbone.layers.{layer}."
-        return {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
+    def mamba_ssm_config(self) -> dict[str, Any] | None:
+        """The ``config.json`` that ``mamba_ssm`` reads; None if the gates have signs, which it does not know."""
+        return None if self.shape.signed else self.shape.mamba_ssm_config()
 
     def mamba_ssm_items(self) -> Iterator[tuple[str, Tensor]]:
         """The same parameters under the names of ``mamba_ssm``'s ``MambaLMHeadModel``."""

@@ -1,8 +1,8 @@
 """A model's own step function, from any recurrent state: what a certificate speaks about.
 
-The step is that of ``transformers``' Mamba blocks, or of signed ones, with their cache, run on states that we put
-there. Batches have one fixed shape, padded by repeating the last row, because a matrix product may round differently at
-another shape.
+The step is that of ``transformers``' Mamba or Falcon-Mamba blocks, or of signed ones, with their cache, run on states
+that we put there. Batches have one fixed shape, padded by repeating the last row, because a matrix product may round
+differently at another shape.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 
 from .errors import ReadoutError
+from .falcon_mamba import FALCON_MAMBA
 from .mamba import MODEL_TYPES, model_type_of
+
+STEPPED = {**MODEL_TYPES, FALCON_MAMBA: "transformers.FalconMambaForCausalLM"}
+"""The classes whose blocks can be stepped, by their ``model_type``; certificates are about these."""
 
 
 def canonical(tensor: Tensor) -> Tensor:
@@ -22,7 +26,7 @@ def canonical(tensor: Tensor) -> Tensor:
 
 
 class Stepper:
-    """Steps a ``MambaForCausalLM`` or a ``SignedMambaForCausalLM``, block by block or as a whole.
+    """Steps a model of one of the classes in ``STEPPED``, block by block or as a whole.
 
     A *state* of a run of blocks is one row of numbers: for each block the last inputs of its convolution and its SSM
     state, flattened, float32 (which holds bfloat16 and float16 exactly).
@@ -36,11 +40,10 @@ class Stepper:
     """
 
     def __init__(self, model: Any, batch: int = 256) -> None:
-        if model_type_of(model) not in MODEL_TYPES:
+        if model_type_of(model) not in STEPPED:
+            known = " or ".join(name.rpartition(".")[2] for name in STEPPED.values())
             raise ReadoutError(
-                f"certificates need a transformers MambaForCausalLM or a SignedMambaForCausalLM, not "
-                f"{type(model).__name__}; "
-                "use scancraft.check for other models"
+                f"certificates need a {known}, not {type(model).__name__}; use scancraft.check for other models"
             )
         self.model, self.batch = model, batch
         self.blocks = list(model.backbone.layers)

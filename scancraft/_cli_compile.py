@@ -26,6 +26,7 @@ def compile_language(
     d_state: int,
     d_conv: int,
     gates: Any,
+    target: str | None = None,
 ) -> CompiledModel:
     """The paper's own construction where it has one, unless the general compiler is asked for.
 
@@ -45,8 +46,10 @@ def compile_language(
     if own and d_state != 1:
         raise ArgumentError("--d-state goes with the general compiler; this construction decides it itself")
     if own and isinstance(language, Dfa):
-        return compile_flip_flop(contract=contract or "all-words", d_conv=d_conv)
-    return compiler.compile(language, budget=budget, d_state=d_state, d_conv=d_conv, contract=contract, gates=gates)
+        return compile_flip_flop(contract=contract or "all-words", d_conv=d_conv, target=target)
+    return compiler.compile(
+        language, budget=budget, d_state=d_state, d_conv=d_conv, contract=contract, gates=gates, target=target
+    )
 
 
 def facts_of(compiled: CompiledModel) -> dict[str, object]:
@@ -72,6 +75,7 @@ def facts_of(compiled: CompiledModel) -> dict[str, object]:
         if limits := {c["name"]: c["limits"]["float32"] for c in compiled.manifest["counters"]}:
             facts["exact_to"] = limits
     facts |= {
+        "target": compiled.manifest["target"],
         "blocks": shape.n_layers,
         "d_model": shape.d_model,
         "d_inner": shape.d_inner,

@@ -245,16 +245,17 @@ def recompiled(checkpoint: Checkpoint) -> CompiledModel:
 
     path = checkpoint.directory / "config.json"
     language, contract = checkpoint.language, checkpoint.readout.contract
+    target = checkpoint.manifest.get("target")  # None in checkpoints of older versions: mamba or signed_mamba
     compiled: CompiledModel
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         d_state, d_conv = int(config["state_size"]), int(config["conv_kernel"])
         if isinstance(language, Dfa) and "verdicts" in checkpoint.manifest["labels"]:
-            compiled = flip_flop(contract=contract, d_conv=d_conv)
+            compiled = flip_flop(contract=contract, d_conv=d_conv, target=target)
             if compiled.language != language:
                 raise CheckpointError(f"{checkpoint.directory} is of no language that has a construction of its own")
         else:
-            compiled = compile(language, d_state=d_state, d_conv=d_conv, contract=contract)
+            compiled = compile(language, d_state=d_state, d_conv=d_conv, contract=contract, target=target)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not the configuration that scancraft writes ({error})") from None
     if compiled.manifest != checkpoint.manifest:

@@ -42,7 +42,11 @@ KEYS = {
 }
 CONSTRUCTIONS = ("counters", "slots")
 """The methods of ``construction_checker``; their certificates have one more key, "limits"."""
-MODELS = {"mamba": "transformers.MambaForCausalLM", "signed_mamba": "scancraft.SignedMambaForCausalLM"}
+MODELS = {
+    "mamba": "transformers.MambaForCausalLM",
+    "signed_mamba": "scancraft.SignedMambaForCausalLM",
+    "falcon_mamba": "transformers.FalconMambaForCausalLM",
+}
 """How a certificate names the class that ``config.json`` calls by its ``model_type``."""
 Format = tuple[int, int, int]
 FORMATS: dict[str, Format] = {"float32": (24, -126, 127), "bfloat16": (8, -126, 127), "float16": (11, -14, 15)}
@@ -388,6 +392,10 @@ def _model_class(model_type: object) -> tuple[Any, Any]:
         from .models.signed_mamba import SignedMambaConfig, SignedMambaForCausalLM
 
         return SignedMambaConfig, SignedMambaForCausalLM
+    if model_type == "falcon_mamba":
+        from transformers import FalconMambaConfig, FalconMambaForCausalLM
+
+        return FalconMambaConfig, FalconMambaForCausalLM
     from transformers import MambaConfig, MambaForCausalLM
 
     return MambaConfig, MambaForCausalLM
@@ -412,6 +420,9 @@ def _load_model(directory: Path, dtype: torch.dtype) -> Any:
         model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
         raise RejectedError(f"model.safetensors does not fit config.json: {error}") from error
+    for module in model.modules():  # buffers are not in the file: Falcon-Mamba has ones, which no step reads
+        for name, buffer in module.named_buffers(recurse=False):
+            module.register_buffer(name, torch.ones_like(buffer, device="cpu"), persistent=False)
     return model.to(dtype=dtype).eval()
 
 
@@ -737,7 +748,7 @@ class _Obligations:
         exp = np.where(big, stream.exp, -NOTHING).max(axis=1)
         twos = np.frexp(count)[1] - np.frexp(width)[1]
         with np.errstate(over="ignore"):
-            rest = np.where(big, 0.0, (sizes + more) ** 2).sum(axis=1) + float(norm.variance_epsilon) * width
+            rest = np.where(big, 0.0, (sizes + more) ** 2).sum(axis=1) + _epsilon(norm) * width
         good = (
             ~(big & (more != 0)).any(axis=1)
             & (np.where(big, np.abs(stream.odd), 1) == 1).all(axis=1)
@@ -747,6 +758,15 @@ class _Obligations:
         good &= (2 * exp + np.frexp(count)[1] <= 127) & (2 * exp + twos >= -126)
         self.need("rmsnorm", good, where)
         return np.asarray(exp + twos // 2)
+
+    def plain_norm(self, norm: Any, values: _Dyadic, where: str) -> _Dyadic:
+        """RMSNorm without weights, likewise; a row of zeros stays one, whatever it is divided by."""
+        live = (values.odd != 0).any(axis=1)
+        exp = np.zeros(len(live), dtype=np.int64)
+        exp[live] = self.scale(norm, values.map(lambda a: a[live]), where)
+        normed = _Dyadic(values.odd, np.where(values.odd == 0, 0, values.exp - exp[:, None]))
+        self.need("sums", self.fits(values) & self.fits(normed), f"{where}: rounding")
+        return normed
 
     def norm(self, norm: Any, stream: _Dyadic, where: str) -> _Dyadic:
         """RMSNorm, where it multiplies by a power of two."""
@@ -793,10 +813,16 @@ class _Obligations:
         dt, b, c = (
             selected.map(lambda a, s=s: a[:, s]) for s in (slice(0, rank), slice(rank, rank + n), slice(rank + n, None))
         )
+        children = dict(mixer.named_children())
+        if "dt_layernorm" in children:  # Falcon-Mamba
+            dt, b, c = (
+                self.plain_norm(children[f"{name}_layernorm"], part, f"{where} norm of {name}")
+                for name, part in (("dt", dt), ("b", b), ("c", c))
+            )
         before = self.affine(mixer.dt_proj, dt, f"{where} dt_proj")
         delta = self.function("softplus", before, f"{where} dt_proj").map(lambda a: a[:, :, None])
         turned = np.zeros((rows, d, 1), dtype=bool)
-        if "sign_proj" in dict(mixer.named_children()):
+        if "sign_proj" in children:
             signs = self.affine(mixer.sign_proj, dt, f"{where} sign_proj").floats()
             self.need("functions", np.abs(signs) >= 64, f"{where} sign_proj: tanh")  # 1 - tanh(64) < 2^-183
             turned = signs[:, :, None] < 0
@@ -877,6 +903,11 @@ class _Obligations:
             verified = type(checked) is int and 0 <= checked <= self.checked[name]
             _need(verified, f"obligation {name}: {checked} instances claimed, {self.checked[name]} verified")
             _need(entry["detail"] == details[name], f"obligation {name}: the detail is not {details[name]!r}")
+
+
+def _epsilon(norm: Any) -> float:
+    """What RMSNorm adds to the mean of squares; Falcon-Mamba's norms without weights call it otherwise."""
+    return float(norm.variance_epsilon if hasattr(norm, "variance_epsilon") else norm.eps)
 
 
 def _array(tensor: Any) -> Floats:

@@ -40,10 +40,10 @@ from .compiler.evidence import (
 from .compiler.explore import Stage, WordGraph
 from .models.checkpoint import write_certificate
 from .models.errors import CheckpointError, ReadoutError, WeightsError
-from .models.mamba import MODEL_TYPES, model_type_of
+from .models.mamba import model_type_of
 from .models.readout import Readout, logits_of
 from .models.scan import Runner
-from .models.step import Stepper
+from .models.step import STEPPED, Stepper
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -258,7 +258,7 @@ def _check_readout(model: Any, language: Language, readout: Readout) -> None:
         raise ReadoutError(
             "the language is empty, so under live-prefixes nothing is promised and nothing can be certified"
         )
-    if model_type_of(model) not in MODEL_TYPES:
+    if model_type_of(model) not in STEPPED:
         return  # the stepper says what is wrong with it
     rows, columns = model.get_input_embeddings().num_embeddings, model.lm_head.out_features
     for token in (*readout.tokens.values(), readout.bos):
@@ -358,7 +358,7 @@ def _content(
         "dtype": _dtype_name(model),
         "batch": BATCH,
         "implementation": {
-            "model": MODEL_TYPES[model.config.model_type],
+            "model": STEPPED[model.config.model_type],
             "transformers": transformers.__version__,
             "torch": torch.__version__,
             "scancraft": __version__,

@@ -20,6 +20,7 @@ from .models.readout import CONTRACTS, Readout
 if TYPE_CHECKING:
     import torch
 
+    from .models.model_runner import ModelRunner
     from .models.scan import Runner
 
 SCHEMA_VERSION = 1
@@ -76,8 +77,10 @@ class Checkpoint:
                 )
         return model
 
-    def runner(self, dtype: torch.dtype | None = None) -> Runner:
+    def runner(self, dtype: torch.dtype | None = None) -> Runner | ModelRunner:
         """The model in scancraft's own fast runner, which refuses to go past what the counters hold exactly.
+
+        Other kinds than Mamba, signed or not, get a plain one, without streams.
 
         Raises:
             CheckpointError: as :meth:`model`; or the manifest's counters are malformed, or not exact in this dtype.
@@ -148,11 +151,11 @@ def _kind(language: Language) -> str:
     return "a bounded Dyck language" if isinstance(language, BoundedDyck) else "a counter language"
 
 
-def runner_of(source: Any, manifest: Mapping[str, Any], dtype: torch.dtype | None) -> Runner:
+def runner_of(source: Any, manifest: Mapping[str, Any], dtype: torch.dtype | None) -> Runner | ModelRunner:
     """A runner that watches the counters that a manifest lists.
 
     Args:
-        source: weights or a model, already in the dtype.
+        source: weights or a model, already in the dtype; the fast runner is for Mamba, signed or not.
         manifest: the content of ``scancraft.json``.
         dtype: float32 if None.
 
@@ -161,6 +164,8 @@ def runner_of(source: Any, manifest: Mapping[str, Any], dtype: torch.dtype | Non
     """
     import torch
 
+    from .models.mamba import MODEL_TYPES, MambaWeights, model_type_of
+    from .models.model_runner import ModelRunner
     from .models.scan import Runner, Watch
 
     dtype = torch.float32 if dtype is None else dtype
@@ -177,6 +182,8 @@ def runner_of(source: Any, manifest: Mapping[str, Any], dtype: torch.dtype | Non
             watches.append(Watch(block, channel, state, int(limits[name]), str(counter["name"])))
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise CheckpointError(f"{MANIFEST} lists malformed counters ({error}); compile the language again") from None
+    if not isinstance(source, MambaWeights) and model_type_of(source) not in MODEL_TYPES:
+        return ModelRunner(source, watches=watches)
     return Runner(source, watches=watches, dtype=dtype)
 
 

@@ -55,6 +55,8 @@ from ._cli_refute import EPILOG as REFUTE_EPILOG
 from ._cli_refute import refute
 from ._cli_suite import EPILOG as SUITE_EPILOG
 from ._cli_suite import suite
+from ._cli_targets import EPILOG as TARGETS_EPILOG
+from ._cli_targets import targets
 from ._cli_train import train
 from .automata.budget import Budget
 from .automata.errors import ScancraftError
@@ -147,6 +149,9 @@ def compile(
     gates: Annotated[
         GatesName, typer.Option("--gates", help="The strongest gates allowed; nonnegative: a real Mamba or none.")
     ] = GatesName.signed,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="NAME", help="The kind of model (see scancraft targets).")
+    ] = None,
     certify: Annotated[bool, typer.Option("--certify", help="Prove the result, and keep the certificate.")] = False,
     json: Json = False,
 ) -> None:
@@ -171,6 +176,7 @@ def compile(
             d_state=d_state,
             d_conv=d_conv,
             gates=gates.value,
+            target=target,
         )
         elapsed = time.perf_counter() - started  # without writing, which imports torch
         compiled.save(out)
@@ -440,6 +446,7 @@ def decide(
 
 app.command(epilog=REFUTE_EPILOG)(refute)
 app.command(epilog=SUITE_EPILOG)(suite)
+app.command(epilog=TARGETS_EPILOG)(targets)
 app.command(epilog="Example: scancraft train D-12 --budget 60s -o out/trained")(train)
 
 

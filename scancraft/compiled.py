@@ -15,30 +15,33 @@ from .automata.classification import Classification, GateClass, classify_by_grou
 from .automata.dfa import Dfa
 from .automata.languages import Language, as_language
 from .compiler.cascade import Cascade, decompose
-from .compiler.gates import GateClassError, Gates, check_gates
-from .compiler.lower import lower
+from .compiler.gates import GATES, GateClassError, Gates, check_gates
 from .compiler.manifest import build_manifest
 from .compiler.program import Program, assemble
 from .compiler.rules import RuleTable, tabulate
+from .compiler.targets import Options, Target, TargetError
+from .compiler.targets import target as target_named
 from .models.mamba import MambaWeights
+from .models.weights import ModelWeights
 
 if TYPE_CHECKING:
     import torch
 
+    from .models.model_runner import ModelRunner
     from .models.readout import Contract, Readout
     from .models.scan import Runner
 
 
 @dataclass(frozen=True)
 class CompiledModel:
-    """A language as a Mamba language model: what every way of compiling gives.
+    """A language as a language model of state-space layers: what every way of compiling gives.
 
     Attributes:
-        weights: the Mamba weights, float32.
+        weights: the weights, float32 (a ``MambaWeights`` in the target mamba).
         manifest: what ``scancraft.json`` says.
     """
 
-    weights: MambaWeights
+    weights: ModelWeights
     manifest: dict[str, Any]
 
     @property
@@ -54,7 +57,10 @@ class CompiledModel:
         return readout_of(self.manifest)
 
     def model(self, dtype: torch.dtype | None = None) -> Any:
-        """The weights in a ``transformers`` ``MambaForCausalLM`` (float32 unless ``dtype`` says otherwise)."""
+        """The weights in a model of the target's class, say ``transformers``' ``MambaForCausalLM``.
+
+        It is in float32 unless ``dtype`` says otherwise.
+        """
         import torch
 
         from .models.build import build_model
@@ -64,11 +70,15 @@ class CompiledModel:
             self.weights, pad=ids[PAD], bos=ids[BOS], eos=ids[EOS], dtype=torch.float32 if dtype is None else dtype
         )
 
-    def runner(self, dtype: torch.dtype | None = None) -> Runner:
-        """The weights in scancraft's own fast runner, which refuses to go past what the counters hold exactly."""
+    def runner(self, dtype: torch.dtype | None = None) -> Runner | ModelRunner:
+        """The weights in scancraft's own fast runner, which refuses to go past what the counters hold exactly.
+
+        Other kinds than Mamba, signed or not, get a plain one, without streams.
+        """
         from .checkpoints import runner_of
 
-        return runner_of(self.weights if dtype is None else self.model(dtype), self.manifest, dtype)
+        native = dtype is None and isinstance(self.weights, MambaWeights)
+        return runner_of(self.weights if native else self.model(dtype), self.manifest, dtype)
 
     def save(self, directory: str | PathLike[str]) -> Path:
         """Write a standard checkpoint directory and return its path; equal input gives equal bytes.
@@ -120,6 +130,7 @@ def compile(
     d_conv: int = 2,
     contract: Contract | None = None,
     gates: Gates = "signed",
+    target: str | None = None,
 ) -> CompiledModel:
     """Compile a language to the weights of a Mamba language model.
 
@@ -137,6 +148,8 @@ def compile(
         contract: "all-words" or "live-prefixes"; by default "all-words", but "live-prefixes" for bounded Dyck
             languages. A DFA is always compiled for all words, which includes the live prefixes.
         gates: the strongest gates allowed: "nonnegative" insists on a real Mamba, "signed" allows the signed block.
+        target: the kind of model, a name in ``scancraft.compiler.targets.TARGETS``; by default the target mamba, or
+            signed_mamba where the language needs signs.
 
     Returns:
         :class:`Compiled` for a DFA, else :class:`~scancraft.constructions.Constructed`.
@@ -146,6 +159,8 @@ def compile(
             length; carries the witness.
         GateClassError: it needs gates that are not compiled yet (a kind of NotStarFreeError).
         UnknownGatesError: ``gates`` is neither.
+        UnknownTargetError: there is no such target.
+        TargetError: the target has no such sizes or no such construction, or its gates are stronger than ``gates``.
         BudgetExceededError: undecided within the budget.
         ReadoutError: an unknown contract.
         ScancraftError: the language cannot be read, or ``out`` cannot be written.
@@ -159,26 +174,47 @@ dt_rank 2, 3,200 parameters, 219 not zero
 
     wanted = as_language(language)
     check_gates(gates)
+    to = None if target is None else allowed_target(target, gates)
+    options = Options(d_state=d_state, d_conv=d_conv)
     if contract is not None:
         constructions.check_contract(contract)
     compiled: CompiledModel
     if isinstance(wanted, Dfa):
-        compiled = _regular(wanted, budget, d_state, d_conv, gates)
+        compiled = _regular(wanted, budget, options, gates, to)
     elif isinstance(wanted, BoundedDyck):
-        compiled = constructions.bounded_dyck(wanted, contract=contract or "live-prefixes", d_conv=d_conv)
+        compiled = constructions.bounded_dyck(
+            wanted, contract=contract or "live-prefixes", d_conv=d_conv, target=target
+        )
     else:
-        compiled = constructions.counters(wanted, contract=contract or "all-words", budget=budget, d_conv=d_conv)
+        compiled = constructions.counters(
+            wanted, contract=contract or "all-words", budget=budget, d_conv=d_conv, target=target
+        )
     if out is not None:
         compiled.save(out)
     return compiled
 
 
-def _regular(dfa: Dfa, budget: Budget, d_state: int, d_conv: int, gates: Gates) -> Compiled:
+def allowed_target(name: str, gates: Gates = "signed") -> Target:
+    """The target of this name.
+
+    Raises:
+        UnknownTargetError: there is none.
+        TargetError: its gates are stronger than those allowed.
+    """
+    found = target_named(name)
+    if GATES.index(found.gates) > GATES.index(gates):
+        raise TargetError(
+            f"the target {name} has {found.gates} gates, and only {gates} ones are allowed; drop one of both"
+        )
+    return found
+
+
+def _regular(dfa: Dfa, budget: Budget, options: Options, gates: Gates, target: Target | None) -> Compiled:
     witness = None
     try:
         cascade = decompose(dfa, budget)
     except NotStarFreeError as error:
-        if gates == "nonnegative":
+        if gates == "nonnegative" or (target is not None and target.gates == "nonnegative"):
             raise
         witness = error.witness
     kind = classify_by_groups(dfa, witness, budget.meter("image sets"))
@@ -190,6 +226,7 @@ def _regular(dfa: Dfa, budget: Budget, d_state: int, d_conv: int, gates: Gates) 
     rules = tabulate(cascade, budget)
     rules.verify()
     program = assemble(rules)
-    weights = lower(program, d_state=d_state, d_conv=d_conv)
-    manifest = build_manifest(cascade, program, weights, kind.reason)
+    chosen = target or target_named("mamba" if witness is None else "signed_mamba")
+    weights = chosen.weights_of(program, options)
+    manifest = build_manifest(cascade, program, weights, kind.reason, chosen)
     return Compiled(weights, manifest, dfa, cascade, rules, program, kind)

@@ -12,13 +12,13 @@ from .automata.counters import CounterMachine
 from .automata.errors import BracketLanguageError, BudgetExceededError, CounterLanguageError
 from .automata.families import flip_flop as flip_flop_language
 from .automata.languages import Language, language_to_json
-from .compiled import CompiledModel
+from .compiled import CompiledModel, allowed_target
 from .compiler.bounded_dyck import bounded_dyck_circuit
 from .compiler.circuit import Circuit
 from .compiler.counting import counter_circuit, machine_limits
 from .compiler.flip_flop import flip_flop_circuit
-from .compiler.lower_circuit import lower_circuit
 from .compiler.manifest import circuit_manifest
+from .compiler.targets import Options
 
 if TYPE_CHECKING:
     from .models.readout import Contract
@@ -58,7 +58,11 @@ def check_contract(contract: str) -> None:
 
 
 def flip_flop(
-    out: str | PathLike[str] | None = None, *, contract: Contract = "all-words", d_conv: int = 2
+    out: str | PathLike[str] | None = None,
+    *,
+    contract: Contract = "all-words",
+    d_conv: int = 2,
+    target: str | None = None,
 ) -> Constructed:
     """The flip-flop language by theorem 1: one block for live prefixes, two for all words.
 
@@ -68,6 +72,7 @@ def flip_flop(
         out: a directory to write the checkpoint to; None to keep it in memory.
         contract: "all-words" or "live-prefixes".
         d_conv: taps of the convolution, 2 to 4.
+        target: the kind of model (``scancraft.compile``); by default the target mamba.
 
     >>> print(flip_flop())
     flip-flop, one memory (Sarrof, Veitsman, Hahn 2024, theorem 1), 5 memories -> Mamba: 2 blocks, d_model 16, \
@@ -75,7 +80,7 @@ d_inner 16, d_state 1, d_conv 2, dt_rank 4, 2,352 parameters, 196 not zero
     """
     check_contract(contract)
     circuit = flip_flop_circuit(all_words=contract == "all-words")
-    return _constructed(flip_flop_language(), "star-free", circuit, d_conv, out)
+    return _constructed(flip_flop_language(), "star-free", circuit, d_conv, out, target)
 
 
 def dyck(
@@ -86,6 +91,7 @@ def dyck(
     brackets: tuple[Pair, ...] = (),
     contract: Contract = "live-prefixes",
     d_conv: int = 2,
+    target: str | None = None,
 ) -> Constructed:
     """Dyck_{K,h} by theorem 6, in two blocks (live prefixes) or three (all words). O(h log K) channels, no DFA.
 
@@ -96,6 +102,7 @@ def dyck(
         brackets: the pairs of symbols; by default ``( ) [ ] { } < >``, or ``(1 )1 (2 )2`` for more than four kinds.
         contract: "live-prefixes", or "all-words", which takes a third block.
         d_conv: taps of the convolution, 2 to 4.
+        target: the kind of model (``scancraft.compile``); by default the target mamba.
 
     Raises:
         BracketLanguageError: K or h below 1.
@@ -104,7 +111,7 @@ def dyck(
     >>> dyck(8, 10).circuit.n_blocks, dyck(8, 10).circuit.memories
     (2, 41)
     """
-    return bounded_dyck(BoundedDyck(kinds, depth, brackets), out, contract=contract, d_conv=d_conv)
+    return bounded_dyck(BoundedDyck(kinds, depth, brackets), out, contract=contract, d_conv=d_conv, target=target)
 
 
 def bounded_dyck(
@@ -113,6 +120,7 @@ def bounded_dyck(
     *,
     contract: Contract = "live-prefixes",
     d_conv: int = 2,
+    target: str | None = None,
 ) -> Constructed:
     """:func:`dyck` of a language that is a value already."""
     check_contract(contract)
@@ -123,7 +131,7 @@ def bounded_dyck(
     circuit = bounded_dyck_circuit(language, all_words=contract == "all-words")
     if not any("float32" in limits for limits in circuit.limits.values()):
         raise BracketLanguageError(f"{language.name} is too deep for float32 to count exactly; give a smaller depth")
-    return _constructed(language, "star-free", circuit, d_conv, out)
+    return _constructed(language, "star-free", circuit, d_conv, out, target)
 
 
 def counters(
@@ -133,6 +141,7 @@ def counters(
     contract: Contract = "all-words",
     budget: Budget = DEFAULT_BUDGET,
     d_conv: int = 2,
+    target: str | None = None,
 ) -> Constructed:
     """A counter language by theorem 5.
 
@@ -142,6 +151,7 @@ def counters(
         contract: "all-words", or "live-prefixes", which saves a block.
         budget: how far the search for the control's cascade may go.
         d_conv: taps of the convolution, 2 to 4.
+        target: the kind of model (``scancraft.compile``); by default the target mamba.
 
     Raises:
         CounterLanguageError: the control is not star-free, or an amount is too large for float32.
@@ -155,15 +165,16 @@ def counters(
                 f"others (2^24 in all, half of it for signed counters); give smaller amounts"
             )
     circuit = counter_circuit(machine, all_words=contract == "all-words", budget=budget)
-    return _constructed(machine, "counter", circuit, d_conv, out)
+    return _constructed(machine, "counter", circuit, d_conv, out, target)
 
 
 def _constructed(
-    language: Language, kind: str, circuit: Circuit, d_conv: int, out: str | PathLike[str] | None
+    language: Language, kind: str, circuit: Circuit, d_conv: int, out: str | PathLike[str] | None, target: str | None
 ) -> Constructed:
-    weights = lower_circuit(circuit, d_conv=d_conv)
+    chosen = allowed_target(target or "mamba")
+    weights = chosen.weights_of(circuit, Options(d_conv=d_conv))
     about = language_to_json(language) | {"class": kind}
-    constructed = Constructed(weights, circuit_manifest(circuit, about, weights), language, circuit)
+    constructed = Constructed(weights, circuit_manifest(circuit, about, weights, chosen), language, circuit)
     if out is not None:
         constructed.save(out)
     return constructed

@@ -9,6 +9,7 @@ import torch
 
 from .models.errors import ReadoutError
 from .models.generation import LanguageLogitsProcessor
+from .models.model_runner import ModelRunner
 from .models.readout import Readout
 from .models.scan import Runner
 
@@ -35,7 +36,7 @@ def generate(
     prompt: tuple[str, ...] = (),
     max_length: int = 60,
     seed: int = 0,
-    runner: Runner | None = None,
+    runner: Runner | ModelRunner | None = None,
 ) -> list[Sample]:
     """Sample words: at each step one of the tokens that may come next, uniformly.
 

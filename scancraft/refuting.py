@@ -31,7 +31,7 @@ from .models._threads import one_thread
 from .models.errors import ReadoutError
 from .models.mamba import MODEL_TYPES, SIGNED_MAMBA, model_type_of
 from .models.readout import Readout
-from .models.single_step import FastStep, digest
+from .models.single_step import ALIGNMENT, FastStep, digest
 
 __all__ = ["REFUTE_BUDGET", "NotApplicable", "Refutation", "Trajectories", "Unsettled", "refute"]
 
@@ -198,6 +198,7 @@ def _content(
         "dtype": str(trajectories.model.lm_head.weight.dtype).removeprefix("torch."),
         "batch": 1,
         "threads": 1,
+        "alignment": ALIGNMENT,
         "step": "fast, bit for bit" if isinstance(trajectories.step, FastStep) else "transformers' own",
         "implementation": {
             "model": MODEL_TYPES[model.config.model_type],

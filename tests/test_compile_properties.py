@@ -26,10 +26,12 @@ from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError
 from scancraft.automata.monoid import is_aperiodic_by_monoid, transition_monoid
 from scancraft.compiled import Compiled
-from scancraft.compiler.lower import lower
 from scancraft.compiler.program import Program, assemble
 from scancraft.compiler.rules import RuleTable
+from scancraft.compiler.targets import Options
+from scancraft.compiler.targets import target as target_named
 from scancraft.models.build import build_model
+from scancraft.models.weights import ModelWeights
 from scancraft.testing import any_words, assert_models_language, assert_same_bits, dfas, star_free_dfas
 
 PAD, BOS, EOS = 0, 1, 2
@@ -445,8 +447,12 @@ def broken_programs(program: Program) -> Iterator[Program]:
             yield replace(program, blocks=(*program.blocks[:number], faulty_block, *program.blocks[number + 1 :]))
 
 
+def lowered(program: Program) -> ModelWeights:
+    return target_named("mamba").weights_of(program, Options())
+
+
 def model_of(program: Program) -> Any:
-    return build_model(lower(program), pad=PAD, bos=BOS, eos=EOS)
+    return build_model(lowered(program), pad=PAD, bos=BOS, eos=EOS)
 
 
 @pytest.mark.parametrize("name", ["D-2", "Tomita-4", "Tomita-7", "{a,b}*d{b,c}*"])
@@ -492,6 +498,6 @@ def prefix_answers(program: Program, word: Sequence[str]) -> list[frozenset[str]
 def test_a_program_is_assembled_from_its_rules() -> None:
     compiled = scancraft.compile("(a(ab)*b)*")
     assert assemble(compiled.rules) == compiled.program
-    weights: Any = lower(compiled.program)
+    weights: Any = lowered(compiled.program)
     for name, tensor in compiled.weights.tensors.items():
         assert (weights.tensors[name] == tensor).all()

@@ -17,10 +17,14 @@ from scancraft.compiler.cascade import Cascade, decompose
 from scancraft.compiler.cubes import START, Cube, Demands, cover
 from scancraft.compiler.holonomy import holonomy
 from scancraft.compiler.layout import channels_of, stream_for
-from scancraft.compiler.lower import delta_rows, lower
 from scancraft.compiler.program import Program, assemble
 from scancraft.compiler.rules import RuleTable, tabulate
+from scancraft.compiler.targets import Options, TargetError
+from scancraft.compiler.targets import target as target_named
+from scancraft.compiler.targets.mamba import delta_rows
 from scancraft.compiler.thresholds import Contexts, recognise
+from scancraft.models.mamba import MambaWeights
+from scancraft.models.weights import ModelWeights
 
 
 def rotation(n: int) -> Semiautomaton:
@@ -255,6 +259,16 @@ def test_a_cube_that_is_no_threshold_is_refused() -> None:
 # -- lowering --------------------------------------------------------------------------------------------------
 
 
+def mamba_weights(program: Program) -> MambaWeights:
+    weights = lower(program)
+    assert isinstance(weights, MambaWeights)
+    return weights
+
+
+def lower(program: Program, **sizes: int) -> ModelWeights:
+    return target_named("mamba").weights_of(program, Options(**sizes))
+
+
 def test_weights_are_dyadic_and_exact_in_bfloat16(language: Dfa) -> None:
     import torch
 
@@ -267,7 +281,7 @@ def test_weights_are_dyadic_and_exact_in_bfloat16(language: Dfa) -> None:
 def test_width_follows_the_layout(language: Dfa) -> None:
     _, _, program = pipeline(language)
     stream = stream_for(program)
-    weights = lower(program)
+    weights = mamba_weights(program)
     assert stream.d_model == stream.n_constants * 4**stream.exponent
     assert stream.used <= stream.d_model == weights.shape.d_model
     assert all(block.channels <= weights.shape.d_inner for block in program.blocks)
@@ -278,7 +292,7 @@ def test_width_follows_the_layout(language: Dfa) -> None:
 
 @pytest.mark.parametrize(("d_state", "d_conv"), [(0, 2), (1, 1), (1, 5)])
 def test_impossible_sizes_are_refused(d_state: int, d_conv: int) -> None:
-    with pytest.raises(ValueError, match=r"d_(state|conv) must be"):
+    with pytest.raises(TargetError, match=r"d_(state|conv) must be"):
         lower(pipeline(d_n(1))[2], d_state=d_state, d_conv=d_conv)
 
 

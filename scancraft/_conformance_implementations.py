@@ -1,0 +1,234 @@
+"""Implementations that ``scancraft conformance`` knows by name, and how others are named: ``module:function``.
+
+An implementation is a function from a checkpoint directory to a model: a callable from token ids of shape (batch,
+time), int64, to logits of shape (batch, time, vocabulary). What else the model can do is found by its methods; see
+:class:`Model`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ._conformance_cases import ConformanceError
+from ._conformance_trials import MODES
+from .automata.errors import MissingExtraError
+
+
+class Model(Protocol):
+    """What a conformance test calls. Only ``__call__`` is needed; other methods open further modes.
+
+    ``prefill(ids) -> (logits, cache)``; ``step(ids, cache) -> (logits, cache)``, with ids of shape (batch, 1);
+    ``extend(ids, cache) -> (logits, cache)``, the same for several tokens; ``padded(ids, mask) -> logits``;
+    ``packed(ids, lengths) -> logits``, with ids of shape (1, sum of lengths); ``packed_extend(ids, lengths, caches) ->
+    logits``, the same from one cache of ``prefill`` per document; ``snapshots(ids, lengths) -> [(position,
+    cache)]``: for each packed document a position inside it and the cache of what came before, for ``step``;
+    ``hidden(ids) -> [stream]``: the residual stream before the first block and after each, each of shape (batch, time,
+    d_model), by which a difference is located more closely.
+    """
+
+    def __call__(self, ids: Tensor, /) -> Any:
+        """Logits of shape (batch, time, vocabulary)."""
+        ...
+
+
+Load = Callable[[Path], Any]
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """A way of running checkpoints.
+
+    Attributes:
+        name: for people.
+        load: from a checkpoint directory to a model.
+        kind: of the checkpoints: a target of ``scancraft.compile``.
+        modes: those that it documents as supported; None: all that the model's methods allow.
+    """
+
+    name: str
+    load: Load
+    kind: str = "mamba"
+    modes: tuple[str, ...] | None = None
+
+
+class _Transformers:
+    """A model of ``transformers`` on the CPU, as :class:`Model`."""
+
+    def __init__(self, directory: Path, **settings: Any) -> None:
+        from .models.checkpoint import load_model
+
+        self.model = load_model(directory)
+        for block in self.model.backbone.layers:
+            for name, value in settings.items():
+                assert hasattr(block.mixer, name), f"this transformers has no setting {name}"
+                setattr(block.mixer, name, value)
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        logits: Tensor = self.model(ids, use_cache=False).logits
+        return logits
+
+    def prefill(self, ids: Tensor) -> tuple[Tensor, Any]:
+        out = self.model(ids, use_cache=True)
+        return out.logits, out.cache_params
+
+    def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
+        out = self.model(ids, cache_params=cache, use_cache=True)
+        return out.logits, out.cache_params
+
+    extend = step
+
+    def padded(self, ids: Tensor, mask: Tensor) -> Tensor:
+        logits: Tensor = self.model(ids, attention_mask=mask, use_cache=False).logits
+        return logits
+
+    def hidden(self, ids: Tensor) -> list[Tensor]:
+        streams: list[Tensor] = [self.model.backbone.embeddings(ids)]
+        handles = [
+            block.register_forward_hook(lambda _m, _i, out: streams.append(out[0] if isinstance(out, tuple) else out))
+            for block in self.model.backbone.layers
+        ]
+        try:
+            self(ids)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return streams
+
+
+class _Compiled(_Transformers):
+    """The same through ``torch.compile``, which is where transformers uses its associative scan."""
+
+    def __init__(self, directory: Path) -> None:
+        import torch
+
+        super().__init__(directory, use_associative_scan=True)
+        torch._dynamo.reset()
+        self.compiled: Any = torch.compile(self.model, backend="eager", dynamic=True)
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        logits: Tensor = self.compiled(ids, use_cache=False).logits
+        return logits
+
+
+def _mambapy(directory: Path) -> _Transformers:
+    from transformers.utils.import_utils import is_mambapy_available
+
+    if not is_mambapy_available():
+        raise MissingExtraError("mambapy is not installed; pip install mambapy")
+    return _Transformers(directory, use_mambapy=True)
+
+
+class _OnlyCall:
+    """A callable and nothing else, so that only the mode "full" is tried."""
+
+    def __init__(self, call: Callable[[Tensor], Tensor]) -> None:
+        self.call = call
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        return self.call(ids)
+
+
+def _runner(directory: Path) -> _OnlyCall:
+    from .models.checkpoint import load_model
+    from .models.scan import Runner
+
+    return _OnlyCall(Runner(load_model(directory)))
+
+
+class _MambaSsm:
+    """``mamba_ssm``'s ``MambaLMHeadModel``, on a GPU if there is one."""
+
+    def __init__(self, directory: Path, *, fused: bool = True) -> None:
+        import torch
+
+        from .models.mamba_ssm import load_mamba_ssm
+
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = load_mamba_ssm(directory, device=self.device, fused=fused)
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        logits: Tensor = self.model(ids.to(self.device)).logits
+        return logits
+
+    def prefill(self, ids: Tensor) -> tuple[Tensor, Any]:
+        from mamba_ssm.utils.generation import InferenceParams
+
+        state = InferenceParams(max_seqlen=1 << 30, max_batch_size=len(ids))
+        logits = self.model(ids.to(self.device), inference_params=state).logits
+        state.seqlen_offset += ids.shape[1]
+        return logits, state
+
+    def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
+        logits = self.model(ids.to(self.device), inference_params=cache).logits
+        cache.seqlen_offset += ids.shape[1]
+        return logits, cache
+
+    def hidden(self, ids: Tensor) -> list[Tensor] | None:
+        return None
+
+
+_SUPPORTED = ("full", "step", "cached", "interleaved", "continued", "padded")
+KNOWN: dict[str, Implementation] = {
+    i.name: i
+    for i in (
+        Implementation("transformers", _Transformers, modes=_SUPPORTED),
+        Implementation("transformers-associative-scan", _Compiled, modes=("full",)),
+        Implementation("transformers-mambapy", _mambapy, modes=_SUPPORTED),
+        Implementation("scancraft", _runner),
+        Implementation("mamba_ssm", _MambaSsm),
+        Implementation("mamba_ssm-unfused", partial(_MambaSsm, fused=False)),
+        Implementation("transformers-mamba2", _Transformers, "mamba2", _SUPPORTED),
+        *(
+            Implementation(f"transformers-mamba2-chunk-{n}", partial(_Transformers, chunk_size=n), "mamba2", _SUPPORTED)
+            for n in (1, 3, 8, 64)
+        ),
+        Implementation("transformers-falcon-mamba", _Transformers, "falcon_mamba", _SUPPORTED),
+    )
+}
+
+
+def resolve(target: str | Load, kind: str | None = None) -> Implementation:
+    """The implementation that a target names.
+
+    Args:
+        target: a name in :data:`KNOWN`, ``module:function``, or the function itself.
+        kind: of the checkpoints, if the target is not a known name; default "mamba".
+
+    Raises:
+        ConformanceError: nothing has this name, or it cannot be imported.
+    """
+    if not isinstance(target, str):
+        return Implementation(getattr(target, "__name__", type(target).__name__), target, kind or "mamba")
+    if target in KNOWN:
+        found = KNOWN[target]
+        if kind not in (None, found.kind):
+            raise ConformanceError(f"{target} runs checkpoints of {found.kind}, not of {kind}; leave the kind out")
+        return found
+    module, colon, function = target.partition(":")
+    if not colon:
+        raise ConformanceError(
+            f"no implementation is called {target!r}; use one of {', '.join(KNOWN)}, or module:function"
+        )
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does: a module in the current folder
+    try:
+        load = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConformanceError(f"{target} cannot be imported ({error}); give module:function") from error
+    if not callable(load):
+        raise ConformanceError(f"{target} is not callable; it must take a checkpoint directory and give a model")
+    return Implementation(target, load, kind or "mamba")
+
+
+def check_modes(modes: tuple[str, ...]) -> None:
+    """Raise :class:`ConformanceError` for a mode that does not exist."""
+    if unknown := sorted(set(modes) - set(MODES)):
+        raise ConformanceError(f"there is no mode {', '.join(unknown)}; choose from {', '.join(MODES)}")

@@ -1,0 +1,208 @@
+"""Conformance of an implementation: compiled checkpoints whose outputs are known exactly, tried in every way.
+
+>>> from scancraft import conformance
+>>> report = conformance.run(load)          # doctest: +SKIP
+>>> assert report.passed, report            # doctest: +SKIP
+
+``load`` takes a checkpoint directory and gives a callable from token ids (batch, time) to logits (batch, time,
+vocabulary); further methods of what it gives open further modes (``Model``). Expected logits come from the language's
+acceptor or from a program run in integers, never from another implementation, and are compared bit for bit (-0.0 counts
+as 0).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ._conformance_cases import Case, ConformanceError, cases
+from ._conformance_implementations import KNOWN, Implementation, Load, Model, check_modes, resolve
+from ._conformance_locate import Difference, difference, smallest
+from ._conformance_trials import MEANING, MODES, NEEDS, Trial, trials
+from .automata.errors import ScancraftError
+
+Progress = Callable[[int, int], None]
+
+__all__ = [
+    "KNOWN",
+    "MODES",
+    "Case",
+    "ConformanceError",
+    "Difference",
+    "Implementation",
+    "Model",
+    "ModeResult",
+    "Report",
+    "Trial",
+    "cases",
+    "run",
+]
+
+
+@dataclass(frozen=True)
+class ModeResult:
+    """One mode.
+
+    Attributes:
+        mode: its name.
+        trials: tried, up to and including the first that differs.
+        tokens: read in them.
+        difference: the first, or None.
+        skipped: why nothing was tried, or None.
+    """
+
+    mode: str
+    trials: int = 0
+    tokens: int = 0
+    difference: Difference | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a conformance test found.
+
+    Attributes:
+        implementation: its name.
+        kind: of the checkpoints.
+        cases: their names.
+        modes: one result each.
+        seconds: taken.
+    """
+
+    implementation: str
+    kind: str
+    cases: tuple[str, ...]
+    modes: tuple[ModeResult, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """No difference in any mode that was tried, and at least one was."""
+        return all(m.difference is None for m in self.modes) and any(m.trials for m in self.modes)
+
+    @property
+    def first(self) -> Difference | None:
+        """The first difference, in the order of the modes."""
+        return next((m.difference for m in self.modes if m.difference is not None), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts."""
+        return {
+            "implementation": self.implementation,
+            "kind": self.kind,
+            "passed": self.passed,
+            "seconds": round(self.seconds, 2),
+            "cases": list(self.cases),
+            "modes": [
+                {
+                    "mode": m.mode,
+                    "trials": m.trials,
+                    "tokens": m.tokens,
+                    "skipped": m.skipped,
+                    "difference": None if m.difference is None else m.difference.as_json(),
+                }
+                for m in self.modes
+            ],
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.implementation}: {'pass' if self.passed else 'DIFFERS'} ({len(self.cases)} checkpoints)"]
+        for m in self.modes:
+            if m.skipped is not None:
+                lines.append(f"  {m.mode}: not tried ({m.skipped})")
+            else:
+                verdict = "pass" if m.difference is None else "DIFFERS"
+                lines.append(f"  {m.mode}: {verdict}, {m.trials} trials, {m.tokens:,} tokens")
+            if m.difference is not None:
+                lines += [f"    {line}" for line in str(m.difference).split("\n")]
+        return "\n".join(lines)
+
+
+def run(
+    target: str | Load,
+    *,
+    modes: Iterable[str] | None = None,
+    kind: str | None = None,
+    quick: bool = False,
+    only: Iterable[str] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Try an implementation on the whole set, and say where it first differs in each mode.
+
+    Args:
+        target: a known implementation's name, ``module:function``, or a function from a checkpoint directory to a model.
+        modes: those to try; by default those that the implementation documents, or that its methods allow.
+        kind: the kind of block (a target of ``scancraft.compile``), for implementations that are not known by name.
+        quick: a subset that takes seconds.
+        only: names of cases, to try no others.
+        progress: called with (checkpoints done, in all).
+
+    Raises:
+        ConformanceError: unknown target, mode or case, or ``load`` itself fails.
+        MissingExtraError: a known implementation's package is not installed.
+    """
+    started = time.perf_counter()
+    implementation = resolve(target, kind)
+    wanted = tuple(MODES if modes is None else modes)
+    check_modes(wanted)
+    if modes is None and implementation.modes is not None:
+        wanted = implementation.modes
+    chosen = cases(implementation.kind, quick=quick)
+    if only is not None:
+        names = set(only)
+        if unknown := sorted(names - {c.name for c in chosen}):
+            raise ConformanceError(f"there is no case {', '.join(unknown)}; see `scancraft conformance --list`")
+        chosen = tuple(c for c in chosen if c.name in names)
+    results = {mode: ModeResult(mode) for mode in wanted}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, case in enumerate(chosen):
+            if progress is not None:
+                progress(number, len(chosen))
+            open_modes = [m for m, r in results.items() if r.difference is None and r.skipped is None]
+            if not open_modes:
+                break
+            model = _load(implementation, case, Path(folder) / str(number))
+            for mode in open_modes:
+                results[mode] = _tried(results[mode], case, model)
+    if progress is not None:
+        progress(len(chosen), len(chosen))
+    names_of = tuple(c.name for c in chosen)
+    elapsed = time.perf_counter() - started
+    return Report(implementation.name, implementation.kind, names_of, tuple(results.values()), elapsed)
+
+
+def _load(implementation: Implementation, case: Case, directory: Path) -> Any:
+    case.write(directory)
+    try:
+        model = implementation.load(directory)
+    except ScancraftError:
+        raise
+    except Exception as error:
+        raise ConformanceError(
+            f"{implementation.name} cannot load the checkpoint of case {case.name}: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(model):
+        raise ConformanceError(
+            f"{implementation.name} gave {type(model).__name__} for a checkpoint, which is not callable; it must give "
+            "a callable from token ids to logits"
+        )
+    return model
+
+
+def _tried(result: ModeResult, case: Case, model: Any) -> ModeResult:
+    """One case in one mode, added to what was tried before."""
+    missing = [name for name in NEEDS[result.mode] if not hasattr(model, name)]
+    if missing:
+        return ModeResult(result.mode, skipped=f"the model has no {' and no '.join(missing)}; {MEANING[result.mode]}")
+    tried, tokens = result.trials, result.tokens
+    for trial in trials(case, result.mode):
+        tried, tokens = tried + 1, tokens + trial.tokens
+        found = difference(case, trial, model)
+        if found is not None:
+            return ModeResult(result.mode, tried, tokens, smallest(case, found, model))
+    return ModeResult(result.mode, tried, tokens)

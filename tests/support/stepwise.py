@@ -1,0 +1,55 @@
+"""A checkpoint's own model, one token at a time: the state, the residual stream and the logits after each token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+
+@torch.no_grad()
+def trace(model: Any, tokens: Sequence[int]) -> list[dict[str, Any]]:
+    """What ``transformers``' own forward pass with its cache leaves behind.
+
+    Args:
+        model: a causal language model of state-space blocks.
+        tokens: what it reads.
+
+    Returns:
+        Per token ``windows`` and ``states`` (inputs of the convolution, and the SSM state, flattened, block by block),
+        ``streams`` (the residual stream into the first block and after each) and ``logits``.
+    """
+    streams: list[Any] = []
+    layers = list(model.backbone.layers)
+
+    def into(_module: Any, arguments: tuple[Any, ...]) -> None:
+        streams.append(arguments[0])
+
+    def after(_module: Any, _arguments: Any, result: Any) -> None:
+        streams.append(result[0] if isinstance(result, tuple) else result)
+
+    hooks = [layers[0].register_forward_pre_hook(into), *(layer.register_forward_hook(after) for layer in layers)]
+    cache, found = None, []
+    for token in tokens:
+        streams.clear()
+        out = model(torch.tensor([[token]]), cache_params=cache, use_cache=True)
+        cache = out.cache_params
+        found.append(
+            {
+                "windows": [_numbers(layer.conv_states[0]) for layer in cache.layers],
+                "states": [_numbers(layer.recurrent_states[0]) for layer in cache.layers],
+                "streams": [_numbers(stream) for stream in streams],
+                "logits": _numbers(out.logits),
+            }
+        )
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def _numbers(tensor: Any) -> list[float]:
+    """Flattened, with -0.0 as +0.0, which JSON cannot tell apart."""
+    flat: list[float] = (tensor.float().numpy().ravel() + np.float32(0)).tolist()
+    return flat
