@@ -8,6 +8,7 @@ from pathlib import Path
 
 import references
 import render_certificates
+import render_refute
 import render_signed
 import render_suite
 from cells import Json, Targets, code, earlier, halves, short, table, whole, yes
@@ -359,6 +360,7 @@ TITLES = {
     "bounded_dyck": "Bounded Dyck languages",
     "scan": "The fast runner",
     "signed": "The signed target",
+    "refute": "Refutations",
 }
 TARGETS: dict[str, Callable[[Json], Targets]] = {
     "compile": compile_targets,
@@ -373,6 +375,7 @@ TARGETS: dict[str, Callable[[Json], Targets]] = {
     "bounded_dyck": render_suite.dyck_targets,
     "scan": render_suite.scan_targets,
     "signed": render_signed.signed_targets,
+    "refute": render_refute.refute_targets,
 }
 BODIES: dict[str, Callable[[Json], list[str]]] = {
     "compile": compile_body,
@@ -387,6 +390,7 @@ BODIES: dict[str, Callable[[Json], list[str]]] = {
     "bounded_dyck": render_suite.dyck_body,
     "scan": render_suite.scan_body,
     "signed": render_signed.signed_body,
+    "refute": render_refute.refute_body,
 }
 
 

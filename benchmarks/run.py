@@ -26,6 +26,7 @@ import compile_table
 import decide
 import measure
 import mutation
+import refute
 import render
 import scan
 import signed
@@ -48,6 +49,7 @@ SECTIONS: dict[str, ModuleType] = {
     "bounded_dyck": bounded_dyck,
     "scan": scan,
     "signed": signed,
+    "refute": refute,
 }
 
 

@@ -45,7 +45,7 @@ def sections(modules: dict[str, Any]) -> dict[str, Any]:
 def test_a_benchmark_for_each_target(modules: dict[str, Any]) -> None:
     assert set(modules["run"].SECTIONS) == {
         *("compile", "agree", "decide", "acceptor", "certify", "checker", "mutation"),
-        *("suite", "trained", "bounded_dyck", "scan", "signed"),
+        *("suite", "trained", "bounded_dyck", "scan", "signed", "refute"),
     }
 
 
