@@ -22,12 +22,19 @@ $(VENV)/.fresh: $(VENV)/.installed $(SOURCES)
 	@rm -rf build *.egg-info
 	touch $@
 
+# The published package without its CUDA extensions, in a folder of its own: transformers would use it on a CPU, too, and
+# fail. Without it (no network, say) tests/test_mamba_ssm.py skips.
+$(VENV)/.mamba_ssm: $(VENV)/.installed
+	-MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target $(VENV)/mamba_ssm mamba-ssm==2.3.2.post1
+	-$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/mamba_ssm einops==0.8.2 triton==3.9.0
+	touch $@
+
 run: $(VENV)/.fresh
 	$(BIN)/scancraft compile --regex '(a(a(ab)*b)*b)*' -o out/d3
 	$(BIN)/scancraft check out/d3
 	$(BIN)/scancraft generate out/d3 -n 8
 
-test: $(VENV)/.fresh lint types
+test: $(VENV)/.fresh $(VENV)/.mamba_ssm lint types
 	$(BIN)/pytest -n 2
 
 lint: $(VENV)/.fresh
@@ -39,6 +46,10 @@ types: $(VENV)/.fresh
 
 bench: $(VENV)/.fresh
 	$(BIN)/python benchmarks/run.py
+
+# Installs nothing beyond .venv: finds which kernels are there (docs/gpu.md), and says what was not run.
+gpu: $(VENV)/.fresh
+	$(BIN)/python benchmarks/gpu.py
 
 clean:
 	rm -rf $(VENV) out build *.egg-info

@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -23,14 +23,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import Tick
+from measure import Tick, best_of
 
+from scancraft._refutation_replay import PlainReplay
 from scancraft.automata.budget import Budget
 from scancraft.automata.suite import LANGUAGES, suite_language
 from scancraft.models._files import replace_file, write_json
 from scancraft.models.readout import Readout
 from scancraft.models.settle import Loop
-from scancraft.models.single_step import stepper
+from scancraft.models.single_step import FastStep, OwnStep, stepper
 from scancraft.refutation_checker import Replays, check_refutation
 from scancraft.refuting import Refutation, Trajectories, refute
 from scancraft.training import Settings, train
@@ -51,24 +52,39 @@ class Size:
             ``WIDTHS[k mod 5]`` for d_model.
         trained: how many trained ones; the k-th learns ``NAMES[k mod 7]`` from seed k with 1 + k mod 3 blocks and
             d_model 16 or 32.
+        names: languages, of the suite.
         train_steps: of the optimiser.
         seconds: budget of each refutation.
         sample: how many refutations are verified with ``transformers``' own step too, drawn at random.
         jobs: processes.
         picture_turns: how far the picture follows 1^n at most.
+        timed_widths: d_model of the models whose step is timed.
+        timed_tokens: how many tokens they read.
     """
 
     random: int = 100
     trained: int = 20
+    names: tuple[str, ...] = NAMES
     train_steps: int = 400
     seconds: float = 300.0
     sample: int = 40
     jobs: int = 2
     picture_turns: int = 200_000
+    timed_widths: tuple[int, ...] = (16, 32, 64)
+    timed_tokens: int = 400
 
 
 FULL = Size()
-QUICK = Size(random=1, trained=1, train_steps=3, sample=2, jobs=1, picture_turns=20_000)
+QUICK = Size(
+    random=1,
+    trained=1,
+    names=("Parity", "(aa)*", "(aaaa)*"),
+    train_steps=3,
+    sample=1,
+    jobs=1,
+    timed_widths=(16,),
+    timed_tokens=20,
+)
 
 
 @dataclass(frozen=True)
@@ -79,19 +95,21 @@ class Result:
         rows: one per model and language.
         models: of each model its kind, number, blocks, d_model, and for trained ones what they learnt and how well.
         curve: what a trained model does on 1^n (:func:`curve`).
+        steps: microseconds per token and block of the three single-token steps (:func:`steps`).
         seconds: wall-clock time of everything but the curve.
     """
 
     rows: tuple[dict[str, Any], ...]
     models: tuple[dict[str, Any], ...]
     curve: dict[str, Any]
+    steps: tuple[dict[str, Any], ...]
     seconds: float
 
 
 def measure(size: Size, tick: Tick) -> Result:
     started = time.perf_counter()
     tasks = [("random", k) for k in range(size.random)] + [("trained", k) for k in range(size.trained)]
-    cells = [(kind, k, name) for kind, k in tasks for name in NAMES]
+    cells = [(kind, k, name) for kind, k in tasks for name in size.names]
     drawn = np.random.default_rng(0).choice(len(cells), min(size.sample, len(cells)), replace=False)
     sampled = {cells[i] for i in drawn}
     work = WORK / hashlib.sha256(json.dumps(asdict(size)).encode()).hexdigest()[:12]
@@ -101,7 +119,7 @@ def measure(size: Size, tick: Tick) -> Result:
         if (path := _path(work, *task)).is_file():
             found[task] = json.loads(path.read_text(encoding="utf-8"))
     left = [task for task in tasks if task not in found]
-    again = {task: [name for name in NAMES if (*task, name) in sampled] for task in left}
+    again = {task: [name for name in size.names if (*task, name) in sampled] for task in left}
     tick(len(found), len(tasks), "models")
     if size.jobs <= 1:
         for task in left:
@@ -119,7 +137,7 @@ def measure(size: Size, tick: Tick) -> Result:
     seconds = time.perf_counter() - started
     shutil.rmtree(work)
     rows = tuple(row for task in tasks for row in found[task]["rows"])
-    return Result(rows, tuple(found[task]["model"] for task in tasks), curve(size), seconds)
+    return Result(rows, tuple(found[task]["model"] for task in tasks), curve(size), steps(size), seconds)
 
 
 def _one_thread() -> None:
@@ -143,7 +161,7 @@ def _one(size: Size, kind: str, k: int, again: Sequence[str], work: Path) -> dic
     trajectories = Trajectories(model)
     plain: Replays = {}
     own: Replays = {}
-    for name in NAMES:
+    for name in size.names:
         language = suite_language(name).language
         symbols = {symbol: FIRST + i for i, symbol in enumerate(language.alphabet)}
         readout = Readout(symbols, bos=BOS, accept=EOS, contract=contract)  # type: ignore[arg-type]
@@ -172,13 +190,18 @@ def _one(size: Size, kind: str, k: int, again: Sequence[str], work: Path) -> dic
 
 def random_model(k: int) -> tuple[Any, dict[str, Any]]:
     """A ``MambaForCausalLM`` with the weights that ``transformers`` draws from seed k."""
+    blocks, d_model = 1 + k % 4, WIDTHS[k % 5]
+    facts = {"kind": "random", "model": k, "blocks": blocks, "d_model": d_model}
+    return random_mamba(k, blocks, d_model), facts
+
+
+def random_mamba(seed: int, blocks: int, d_model: int) -> Any:
     from transformers import MambaConfig, MambaForCausalLM
 
-    blocks, d_model = 1 + k % 4, WIDTHS[k % 5]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(k)
+        torch.manual_seed(seed)
         model: Any = MambaForCausalLM(MambaConfig(vocab_size=8, hidden_size=d_model, num_hidden_layers=blocks))
-    return model.eval(), {"kind": "random", "model": k, "blocks": blocks, "d_model": d_model}
+    return model.eval()
 
 
 def trained_model(k: int, steps: int) -> tuple[Any, dict[str, Any]]:
@@ -195,6 +218,38 @@ def trained_model(k: int, steps: int) -> tuple[Any, dict[str, Any]]:
     facts = {"kind": "trained", "model": k, "blocks": blocks, "d_model": d_model, "language": name}
     accuracy = trained.accuracy[0]
     return trained.model, facts | {"strings": accuracy.strings, "positions": accuracy.positions}
+
+
+# -- speed -----------------------------------------------------------------------------------------------------------
+
+
+def steps(size: Size) -> tuple[dict[str, Any], ...]:
+    """How long a token takes, per block, in models of two blocks; best of some runs of ``timed_tokens``."""
+    rows = []
+    for dtype in (torch.float32, torch.bfloat16):
+        for d_model in size.timed_widths:
+            model = random_mamba(0, 2, d_model).to(dtype)
+            row: dict[str, Any] = {"dtype": str(dtype).removeprefix("torch."), "d_model": d_model}
+            for name, step in (("fast", FastStep(model)), ("plain", PlainReplay(model)), ("own", OwnStep(model))):
+                if not isinstance(step, PlainReplay):
+                    step.start(BOS)
+                row[name] = _per_block(step.read, size.timed_tokens)
+            rows.append(row)
+    return tuple(rows)
+
+
+@torch.no_grad()
+def _per_block(read: Callable[[int], None], tokens: int) -> float:
+    """Microseconds per token and block, of two."""
+    for k in range(PlainReplay.TRIED + 1):
+        read(FIRST + k % 2)
+
+    def work() -> None:
+        for k in range(tokens):
+            read(FIRST + k % 2)
+
+    seconds, _ = best_of(5, work)
+    return round(seconds / tokens / 2 * 1e6, 1)
 
 
 # -- the picture -----------------------------------------------------------------------------------------------------

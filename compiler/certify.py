@@ -22,8 +22,10 @@ from ..automata.errors import BudgetExceededError
 from ..models.errors import ReadoutError
 from ..models.readout import Readout
 from ..models.step import Stepper
+from ..models.step_mamba2 import Mamba2Stepper, stepper_for
 from .explore import Stage, WordGraph, explore, token_graph
 from .obligations import Ledger, Obligation, as_array, check_block, check_head
+from .obligations_mamba2 import check_mamba2_block
 
 BATCH = 256
 """Rows per step: the batch shape that a certificate of scope "step" speaks about."""
@@ -103,7 +105,7 @@ def prove(
         note: told now and then what is going on.
     """
     judge = Judge(model, dfa, readout)
-    stepper = Stepper(model, BATCH)
+    stepper = stepper_for(model, BATCH)
     reasons = []
     attempts: list[tuple[str, Callable[[], Verdict]]] = [
         ("block by block", lambda: _by_blocks(stepper, judge, budget, note)),
@@ -254,14 +256,15 @@ def oblige(ledger: Ledger, stepper: Stepper, stage: Stage, vectors: Tensor) -> b
     """Record the obligations of every step of a stage; whether exact arithmetic agrees with the step function."""
     agree = True
     taps, channels = stepper.taps, stepper.channels
+    check = check_mamba2_block if isinstance(stepper, Mamba2Stepper) else check_block
     for stream, before, after, out in evaluations(stage, vectors):
         current = as_array(stream)
         for place, number in enumerate(range(stage.first, stage.last)):
             own = slice(place * stepper.block_size, (place + 1) * stepper.block_size)
             state, expected = as_array(before[:, own]), as_array(after[:, own])
             past = state[:, : channels * taps].reshape(-1, channels, taps)
-            ssm = state[:, channels * taps :].reshape(-1, channels, stepper.states)
-            current, window, new = check_block(ledger, stepper.blocks[number], current, past, ssm, f"block {number}")
+            ssm = state[:, channels * taps :].reshape(-1, *stepper.state_shape)
+            current, window, new = check(ledger, stepper.blocks[number], current, past, ssm, f"block {number}")
             kept = np.where(stepper.masks[number].numpy(), window, 0.0).reshape(len(window), -1)
             found = np.concatenate([kept, new.reshape(len(new), -1)], axis=1)
             agree = agree and bool((found == expected).all())

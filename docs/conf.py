@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -18,6 +19,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 os.environ.setdefault("COLUMNS", "120")
+
+# Kernels start without anybody's own settings, and keep quiet about how they are connected.
+SETTINGS = tempfile.TemporaryDirectory(prefix="scancraft-docs-")
+PROFILE = Path(SETTINGS.name) / "profile_default"
+PROFILE.mkdir()
+(PROFILE / "ipython_kernel_config.py").write_text("get_config().IPKernelApp.log_level = 40\n", encoding="utf-8")
+os.environ["IPYTHONDIR"] = SETTINGS.name
 
 project = "scancraft"
 author = "the scancraft developers"

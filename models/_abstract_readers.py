@@ -91,7 +91,7 @@ def _selective(mixer: Any, signed: bool = False) -> BoundGate:
     """Mamba and its relatives with a low-rank projection to Delta."""
     projections = {D: mixer.dt_proj, **({S: mixer.sign_proj} if signed else {})}
     rank = mixer.dt_proj.weight.shape[1]
-    alive = (_wide(mixer.x_proj.weight)[:rank] != 0).any(1)
+    alive = (_wide(mixer.x_proj.weight[:rank]) != 0).any(1)
     norm = getattr(mixer, "dt_layernorm", None)
     low_bias = _bias_of(mixer.x_proj)[:rank]
     if norm is not None and low_bias.any():
@@ -102,7 +102,7 @@ def _selective(mixer: Any, signed: bool = False) -> BoundGate:
     }
 
     def observed(x: Tensor) -> dict[Symbol, Tensor]:
-        low = x.double() @ mixer.x_proj.weight.detach().double()[:rank].T + _bias_of(mixer.x_proj)[:rank].to(x.device)
+        low = x.double() @ mixer.x_proj.weight[:rank].detach().double().T + _bias_of(mixer.x_proj)[:rank].to(x.device)
         if norm is not None:
             low = norm(low.to(x.dtype)).double()
         return {s: (low @ p.weight.detach().double().T).cpu() + _bias_of(p) for s, p in projections.items()}
@@ -132,7 +132,7 @@ def _scalar(mixer: Any) -> BoundGate:
     return BoundGate(
         "Mamba-2",
         exp(-delta * exp(A)),
-        {D: Drive((_wide(mixer.in_proj.weight)[-heads:] != 0).any(1), bias)},
+        {D: Drive((_wide(mixer.in_proj.weight[-heads:]) != 0).any(1), bias)},
         {A: _wide(mixer.A_log)[:, None]},
         mixer.in_proj,
         "output",

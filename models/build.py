@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from .classes import model_classes
+from .precision import check_precision
 from .weights import ModelWeights
 
 __all__ = ["build_model", "model_classes"]
@@ -21,5 +22,7 @@ def build_model(weights: ModelWeights, *, pad: int, bos: int, eos: int, dtype: t
     config_class, model_class = model_classes(weights.model_type)
     settings = weights.config(pad=pad, bos=bos, eos=eos)
     model: Any = model_class(config_class(**{k: v for k, v in settings.items() if k not in DERIVED}))
+    if dtype == torch.float16:  # the other formats hold every compiled model
+        check_precision(weights.tensors, dtype)
     model.load_state_dict({name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}, strict=True)
     return model.to(dtype=dtype).eval()

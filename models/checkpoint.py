@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from ._files import replace_directory, replace_file, write_json
 from .classes import model_classes
 from .errors import CheckpointError, WeightsError
+from .precision import check_precision
 from .tokenizer import build_tokenizer, tokenizer_config
 from .weights import ModelWeights
 
@@ -130,6 +131,7 @@ def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
     Raises:
         CheckpointError: files are missing, truncated, or do not fit each other.
         WeightsError: a weight is NaN or infinite.
+        PrecisionError: a weight would become infinite in float16.
     """
     weights = directory / "model.safetensors"
     path = directory / "config.json"
@@ -157,6 +159,8 @@ def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
             f"{path} has tie_word_embeddings {config.tie_word_embeddings} and dtype {stored}; "
             "these weights need untied embeddings and float32, bfloat16 or float64: compile the language again"
         )
+    if dtype == torch.float16 and any(torch.isinf(tensor.half()).any() for tensor in state.values()):
+        check_precision(state, dtype)
     try:
         outline.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:

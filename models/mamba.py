@@ -23,7 +23,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .weights import NamedTensors, Tensor
+from .weights import NamedTensors
+from .weights import Tensor as Tensor
 
 MAMBA, SIGNED_MAMBA = "mamba", "signed_mamba"
 MODEL_TYPES = {MAMBA: "transformers.MambaForCausalLM", SIGNED_MAMBA: "scancraft.SignedMambaForCausalLM"}

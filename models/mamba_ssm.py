@@ -1,5 +1,7 @@
 """Compiled weights in the classes of the package ``mamba_ssm``: ``MambaLMHeadModel`` and single ``Mamba`` blocks.
 
+Models of the target mamba2 load as well, with ``Mamba2`` blocks, whose scan is Triton's on every device.
+
 The package is imported when a function here is called. On a GPU its classes run the CUDA selective scan, causal-conv1d,
 and one fused function for a whole block where both are there; without a GPU they do not run at all (the tests bring a
 stand-in for the extensions, ``tests/support/selective_scan_stand_in.py``).
@@ -22,6 +24,7 @@ from ..automata.errors import MissingExtraError
 from .checkpoint import ORIGINAL
 from .errors import CheckpointError, ReadoutError
 from .mamba import MambaWeights
+from .mamba2 import Mamba2Weights
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 """What the kernels take. (float64 they refuse.)"""
@@ -74,7 +77,7 @@ def load_mamba_ssm(
 
 
 def build_mamba_ssm(
-    weights: MambaWeights,
+    weights: MambaWeights | Mamba2Weights,
     *,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
@@ -116,9 +119,9 @@ def build_block(
     return block.eval()
 
 
-def _check(weights: MambaWeights, dtype: torch.dtype) -> None:
+def _check(weights: MambaWeights | Mamba2Weights, dtype: torch.dtype) -> None:
     _check_dtype(dtype)
-    if weights.shape.signed:
+    if isinstance(weights, MambaWeights) and weights.shape.signed:
         raise CheckpointError("mamba_ssm has no blocks with signed gates; use scancraft's own class for such weights")
 
 
@@ -131,7 +134,8 @@ def _check_dtype(dtype: torch.dtype) -> None:
 
 def _ready(model: Any, fused: bool) -> Any:
     for layer in model.backbone.layers:
-        layer.mixer.use_fast_path = fused
+        name = "use_mem_eff_path" if hasattr(layer.mixer, "use_mem_eff_path") else "use_fast_path"  # Mamba2, Mamba
+        setattr(layer.mixer, name, fused)
     return model.eval()
 
 
@@ -163,7 +167,7 @@ class Session:
             raise ReadoutError(
                 f"token ids have shape {tuple(ids.shape)}; this session takes ({self._batch}, at least 1)"
             )
-        parts = [ids] if self.tokens == 0 else ids.split(1, dim=1)
+        parts = [ids] if self.tokens == 0 else list(torch.split(ids, 1, dim=1))
         logits = []
         with torch.inference_mode():
             for part in parts:

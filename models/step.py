@@ -15,8 +15,9 @@ from torch import Tensor
 from .errors import ReadoutError
 from .falcon_mamba import FALCON_MAMBA
 from .mamba import MODEL_TYPES, model_type_of
+from .mamba2 import MAMBA2
 
-STEPPED = {**MODEL_TYPES, FALCON_MAMBA: "transformers.FalconMambaForCausalLM"}
+STEPPED = {**MODEL_TYPES, FALCON_MAMBA: "transformers.FalconMambaForCausalLM", MAMBA2: "transformers.Mamba2ForCausalLM"}
 """The classes whose blocks can be stepped, by their ``model_type``; certificates are about these."""
 
 
@@ -57,6 +58,7 @@ class Stepper:
                 f"the model is in {str(self.dtype).removeprefix('torch.')}; certificates are for float32, bfloat16 "
                 "and float16, so convert it with model.to(...)"
             )
+        self.state_shape: tuple[int, ...] = (self.channels, self.states)
         self.block_size = self.channels * (self.taps + self.states)
         self.masks = [self._conv_mask(block) for block in self.blocks]
 

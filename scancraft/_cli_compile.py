@@ -27,6 +27,7 @@ def compile_language(
     d_conv: int,
     gates: Any,
     target: str | None = None,
+    dtype: str = "float32",
 ) -> CompiledModel:
     """The paper's own construction where it has one, unless the general compiler is asked for.
 
@@ -46,9 +47,18 @@ def compile_language(
     if own and d_state != 1:
         raise ArgumentError("--d-state goes with the general compiler; this construction decides it itself")
     if own and isinstance(language, Dfa):
-        return compile_flip_flop(contract=contract or "all-words", d_conv=d_conv, target=target)
+        model = compile_flip_flop(contract=contract or "all-words", d_conv=d_conv, target=target)
+        compiler.fitted(model.weights, dtype)
+        return model
     return compiler.compile(
-        language, budget=budget, d_state=d_state, d_conv=d_conv, contract=contract, gates=gates, target=target
+        language,
+        budget=budget,
+        d_state=d_state,
+        d_conv=d_conv,
+        contract=contract,
+        gates=gates,
+        target=target,
+        dtype=dtype,
     )
 
 

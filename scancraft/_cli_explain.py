@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ._cli_explain_options import PictureOf
 from ._cli_io import ArgumentError, facts_table, note
+from .automata.alphabet import parse_word
 from .automata.bounded_dyck import BoundedDyck
 from .automata.dfa import Dfa
 from .automata.languages import Language
@@ -226,6 +229,29 @@ def _block_tables(block: Mapping[str, Any]) -> Group:
     for slot in sorted({*before, *after}, key=int):
         slots.add_row(slot, Text(before.get(slot, "-")), Text(after.get(slot, "-")))
     return Group(*parts, Text(), _channel_table(block), Text(), slots)
+
+
+# -- pages and pictures ----------------------------------------------------------------------------------------------
+
+
+def write_picture_of(checkpoint: Checkpoint, target: Path, of: PictureOf, block: int | None, word: str | None) -> Path:
+    """Write the picture that ``--picture``, ``--of``, ``--block`` and ``--word`` ask for.
+
+    Raises:
+        ArgumentError: ``--of memories`` without a word.
+        ScancraftError: the picture cannot be drawn or written, or the word holds an unknown symbol.
+    """
+    from .pictures import draw_memories, draw_weights
+
+    if of is PictureOf.weights:
+        return draw_weights(checkpoint, block or 0, target)
+    if of is PictureOf.memories:
+        if word is None:
+            raise ArgumentError("--of memories needs a word; give one, as in --word abab")
+        return draw_memories(checkpoint, parse_word(word, checkpoint.language.alphabet), target)
+    from .compiler.picture import draw_cascade
+
+    return draw_cascade(stage_of(recompiled(checkpoint), "cascade"), target)
 
 
 # -- stages ----------------------------------------------------------------------------------------------------------

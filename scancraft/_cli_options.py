@@ -37,6 +37,15 @@ class Dtype(StrEnum):
     bfloat16 = "bfloat16"
 
 
+class ModelDtype(StrEnum):
+    """Number formats that ``compile`` makes models for."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+    float64 = "float64"
+
+
 class ContractName(StrEnum):
     """What a compiled model promises."""
 

@@ -114,7 +114,7 @@ def cases(kind: str = "mamba", *, quick: bool = False) -> tuple[Case, ...]:
 def _probe_cases(quick: bool) -> tuple[Case, ...]:
     found = [_probe("embedding", "embedding, norms, head", probes.embedding(), rows=4, length=12)]
     found.append(_probe("paths", "conv1d.bias, D, the gate and out_proj", probes.paths(), rows=2, length=8))
-    found += [_probe(f"taps-{k}", f"conv1d, {k} taps", probes.taps(k), rows=4, length=24) for k in (2, 3, 4)]
+    found += [_taps(k) for k in (2, 3, 4)]
     found.append(_probe("gates", "in_proj halves, gate, D, out_proj", probes.gates(), rows=3, length=16))
     found.append(_registers())
     found.append(_probe("epsilon", "epsilon of RMSNorm", probes.epsilon(), rows=3, length=16))
@@ -126,6 +126,14 @@ def _probe_cases(quick: bool) -> tuple[Case, ...]:
     found.append(_lengths(quick))
     found.append(_long(QUICK_LONG if quick else FULL_LONG))
     return tuple(found)
+
+
+def _taps(k: int) -> Case:
+    """Every word begins with an a, which all taps must find at the first steps."""
+    probe = probes.taps(k)
+    words = probes.random_words(probe, 4, 24, seed=k)
+    words[:, 0] = probe.ids["a"]
+    return _case(f"taps-{k}", f"conv1d, {k} taps", probe, words)
 
 
 def _registers() -> Case:
@@ -221,7 +229,7 @@ def _case(
             for feature in channel.writes:
                 writers[feature].append(Source(number, index, channel.meaning, channel.exercises))
     after = Source(len(probe.blocks), None, "a logit that is constant", "final norm and lm_head")
-    columns = {j: (after,) for j in range(probe.vocabulary)}
+    columns: dict[int, tuple[Source, ...]] = dict.fromkeys(range(probe.vocabulary), (after,))
     columns |= {j: tuple(writers[feature]) for j, feature in enumerate(features) if j}
     symbols = {i: t for t, i in probe.ids.items()}
 
@@ -316,9 +324,7 @@ def _words_over(compiled: Any, rows: int, length: int) -> Ints:
     found = []
     for row in range(rows):
         live = row % 2 == 0 or compiled.manifest["contract"] == "live-prefixes"
-        word = (
-            live_word_of(compiled.language, length - 1, rng) if live else arbitrary(alphabet, length - 1, rng)
-        )
+        word = live_word_of(compiled.language, length - 1, rng) if live else arbitrary(alphabet, length - 1, rng)
         found.append([tokens[BOS], *(tokens[s] for s in word)])
     return np.array(found, dtype=np.int64)
 
@@ -339,7 +345,10 @@ def _regular(name: str, compiled: Any) -> Case:
             raise ValueError("a word of a language begins with <bos>")
         # Everything after the last <bos> is one word: <bos> overwrites every memory.
         starts = [i for i, token in enumerate(word) if symbols[token] == BOS] + [len(word)]
-        logits, streams = np.full((len(word), vocabulary), -16.0), np.zeros((len(program.blocks) + 1, len(word), len(residual)))
+        logits, streams = (
+            np.full((len(word), vocabulary), -16.0),
+            np.zeros((len(program.blocks) + 1, len(word), len(residual))),
+        )
         streams[:, :, [i for i, label in enumerate(residual) if label == "constant"]] = CONSTANT
         for first, last in zip(starts, starts[1:], strict=False):
             letters = [symbols[token] for token in word[first + 1 : last]]

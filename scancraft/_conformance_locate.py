@@ -13,6 +13,7 @@ from ._conformance_cases import Case, Expected, Source
 from ._conformance_trials import Trial, answers, expected, shorter
 
 SHRINKING_SECONDS, SHRINKING_RUNS = 8.0, 300
+NOT_A_NUMBER = "overflow in softplus, Delta or A"
 SHOWN_COLUMNS, SHOWN_TOKENS = 8, 24
 
 
@@ -131,9 +132,9 @@ def difference(case: Case, trial: Trial, model: Any) -> Difference | None:
         got = answers(model, trial)
     except Exception as error:  # whatever an implementation raises on valid input is its fault, and is reported
         source = Source(0, None, "nothing was computed", case.exercises)
-        name, where = f"{type(error).__name__}: {error}", trial.words[0][0]
+        name, token_id = f"{type(error).__name__}: {error}", trial.words[0][0]
         return Difference(
-            *(case.name, case.exercises, trial, 0, 0, symbols[where], source),
+            *(case.name, case.exercises, trial, 0, 0, symbols[token_id], source),
             found_by="exception",
             error=name.split("\n")[0][:300],
             symbols=symbols,
@@ -160,7 +161,9 @@ def difference(case: Case, trial: Trial, model: Any) -> Difference | None:
     symbol = f"{token}: {case.token_meanings[token]}" if token in case.token_meanings else token
     if shape:
         source = Source(case.n_blocks, None, shape, "final norm and lm_head")
-        return Difference(case.name, case.exercises, trial, number, position, symbol, source, error=shape, symbols=symbols)
+        return Difference(
+            case.name, case.exercises, trial, number, position, symbol, source, error=shape, symbols=symbols
+        )
     start, logits = got[number]
     now, right_now = logits[position - start], owed[number][position]
     where = [int(j) for j in np.flatnonzero(now[: len(right_now)] != right_now)]
@@ -169,6 +172,8 @@ def difference(case: Case, trial: Trial, model: Any) -> Difference | None:
     by = "residual stream"
     if found is None:
         found, by = _by_columns(case, where), "logits"
+        if np.isnan(now).all() and case.n_blocks == 1:
+            found = (Source(0, None, "all logits, which are not a number", NOT_A_NUMBER), *found)
     return Difference(
         *(case.name, case.exercises, trial, number, position, symbol, found[0]),
         others=found[1:],
@@ -220,6 +225,8 @@ def _by_streams(case: Case, trial: Trial, model: Any, number: int, position: int
             return None
         wrong = np.flatnonzero(values != right[number, position])
         if len(wrong):
+            if block >= 0 and np.isnan(values).all():
+                return (Source(block, None, "the whole residual stream, which is not a number", NOT_A_NUMBER),)
             if block < 0:
                 return (Source(-1, None, "the residual stream before the first block", "embedding"),)
             sources: dict[Source, None] = {}

@@ -53,10 +53,19 @@ def taps(d_conv: int) -> Probe:
             "mix",
             "a weighted sum of the last letters",
             "conv1d.weight, all taps together",
-            reads={"a": 1, "size": 1},
+            reads={"a": 1},
             taps=tuple(2**j for j in range(d_conv)),
             skip=1,
             writes={"mix": 1},
+        ),
+        Channel(
+            "before",
+            f"whether there is a token {d_conv - 1} steps ago",
+            f"conv1d.weight, the tap {d_conv - 1} steps back, and zeros before the first token",
+            reads={ONE: 1},
+            taps=(1, *([0] * (d_conv - 1))),
+            skip=1,
+            writes={"before": 1},
         ),
         Channel("bias", "the constant 5", "conv1d.bias", reads={}, bias=5, skip=1, writes={"bias": 1}),
         Channel(
@@ -98,7 +107,9 @@ def gates() -> Probe:
             Channel(f"D {k}", f"{k} times the size", "D", reads={"size": 1}, skip=k, writes={f"{k} sizes": 1})
             for k in (1, 2, 7, -3)
         ),
-        Channel("out", "the size in two places", "out_proj", reads={"size": 1}, skip=1, writes={"plus": 2, "minus": -1}),
+        Channel(
+            "out", "the size in two places", "out_proj", reads={"size": 1}, skip=1, writes={"plus": 2, "minus": -1}
+        ),
     ]
     return Probe(LETTERS, (Block(tuple(channels)),), d_conv=2)
 
@@ -173,6 +184,16 @@ def registers(ranks: int = 5) -> Probe:
             writes={"sum": 1},
         ),
         Channel(
+            "clock",
+            "the number of steps",
+            "an entry that is never forgotten: a write at every step, none at padding",
+            reads={},
+            bias=1,
+            delta={ONE: 1},
+            keeps=frozenset({0}),
+            writes={"clock": 1},
+        ),
+        Channel(
             "triple",
             "three times the value last added",
             "Delta as a factor of the write",
@@ -238,7 +259,9 @@ def stack() -> Probe:
     is_set = Channel("is set", "the register is set", "in_proj", reads={"set": 1})
     step = Channel("is step", "the token is step", "in_proj", reads={"step": 1})
 
-    def memory(name: str, meaning: str, reads: str, when: str, taps: tuple[int, ...], keeps: bool, skip: int) -> Channel:
+    def memory(
+        name: str, meaning: str, reads: str, when: str, taps: tuple[int, ...], keeps: bool, skip: int
+    ) -> Channel:
         return Channel(
             name,
             meaning,
@@ -253,7 +276,11 @@ def stack() -> Probe:
 
     blocks = (
         (CONST, is_set, memory("first", "the value last set", "v", "is set", (1,), False, 0)),
-        (step, CONST, memory("second", "first as it was at the last step, before it", "first", "is step", (1, 0), False, 0)),
+        (
+            step,
+            CONST,
+            memory("second", "first as it was at the last step, before it", "first", "is step", (1, 0), False, 0),
+        ),
         (CONST, step, memory("third", "the sum of second over all steps", "second", "is step", (1,), True, 1)),
     )
     return Probe(tokens, tuple(Block(channels, ({"one": 1},), ({"one": 1},)) for channels in blocks), d_conv=4)
@@ -269,7 +296,9 @@ def epsilon() -> Probe:
     is_set = Channel("is set", "the latches are set", "in_proj", reads={"set": 1})
 
     def clears(name: str, bias: int) -> Channel:
-        return Channel(name, "whether the tiny token is large enough after the norm", "epsilon", reads={"tiny": 1}, bias=bias)
+        return Channel(
+            name, "whether the tiny token is large enough after the norm", "epsilon", reads={"tiny": 1}, bias=bias
+        )
 
     def latch(name: str, meaning: str, by: str) -> Channel:
         return Channel(
@@ -303,7 +332,9 @@ def epsilon() -> Probe:
     return Probe(tokens, (block,), d_conv=2, tiny={"tiny": 2.0**-10}, patch=patch)
 
 
-def random_words(probe: Probe, rows: int, length: int, seed: int, weights: Mapping[str, int] | None = None) -> np.ndarray:
+def random_words(
+    probe: Probe, rows: int, length: int, seed: int, weights: Mapping[str, int] | None = None
+) -> np.ndarray:
     """Token ids of shape (rows, length): every token of the probe, some more often, but no ``<pad>`` or ``<eos>``."""
     rng = np.random.default_rng(seed)
     tokens = [t for t in probe.ids if t not in ("<pad>", "<eos>")]
@@ -312,4 +343,16 @@ def random_words(probe: Probe, rows: int, length: int, seed: int, weights: Mappi
     return np.array([probe.ids[t] for t in tokens], dtype=np.int64)[chosen]
 
 
-__all__ = ["ALWAYS", "embedding", "epsilon", "gates", "paths", "random_words", "registers", "stack", "state", "sums", "taps"]
+__all__ = [
+    "ALWAYS",
+    "embedding",
+    "epsilon",
+    "gates",
+    "paths",
+    "random_words",
+    "registers",
+    "stack",
+    "state",
+    "sums",
+    "taps",
+]

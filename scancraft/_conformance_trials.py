@@ -41,6 +41,8 @@ MEANING = {
 }
 TAIL = 6
 """Tokens that are read after a split."""
+FEW = 8
+"""Up to so many splits are tried both with one word and with all; else in turns."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,14 @@ def trials(case: Case, mode: str) -> Iterator[Trial]:
         yield Trial(mode, (rows[0],))
         yield Trial(mode, tuple(rows[1:] or rows))
     elif mode in ("cached", "continued"):
-        for batch in ((rows[0],), tuple(rows)):
-            for cut in _splits(case, length):
-                words = tuple(row[: min(length, cut + TAIL)] for row in batch)
+        splits = _splits(case, length)
+        for number, cut in enumerate(splits):
+            batches = (rows[:1], rows) if len(splits) <= FEW else ((rows[:1], rows)[number % 2],)
+            for batch in batches:
+                words = tuple(row[: cut + TAIL] for row in batch)
                 yield Trial(mode, words, (cut,))
                 if mode == "continued" and cut + 3 < len(words[0]):
-                    yield Trial(mode, words, (cut, cut + 3))
+                    yield Trial(mode, words, (cut, cut + 1, cut + 3))
     elif mode == "interleaved":
         for cut in (1, 2, case.d_conv + 1):
             yield Trial(mode, tuple((rows[:2] * 2)[:2]), (cut,))
@@ -236,9 +240,7 @@ def shorter(trial: Trial) -> Iterator[Trial]:
     """Smaller trials of the same mode: fewer words, then shorter ones, then earlier cuts."""
     if len(trial.words) > 1 and trial.mode != "interleaved":
         yield from (replace(trial, words=(word,)) for word in trial.words)
-        yield from (
-            replace(trial, words=trial.words[:i] + trial.words[i + 1 :]) for i in range(len(trial.words))
-        )
+        yield from (replace(trial, words=trial.words[:i] + trial.words[i + 1 :]) for i in range(len(trial.words)))
     same = trial.mode in ("full", "step", "cached", "continued", "interleaved")
     longest = max(map(len, trial.words))
     size = longest // 2

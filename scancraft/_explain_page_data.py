@@ -142,8 +142,8 @@ def _model(model: Any) -> dict[str, Any]:
     total = sum(tensor.size for tensor in state.values())
     if total > MOST_PARAMETERS:
         raise PageError(
-            f"the model has {total:,} parameters, and a page takes {MOST_PARAMETERS:,} at most; use `scancraft run` and "
-            "`scancraft explain --block N` for this one"
+            f"the model has {total:,} parameters, and a page takes {MOST_PARAMETERS:,} at most; use `scancraft run` "
+            "and `scancraft explain --block N` for this one"
         )
     block = model.backbone.layers[0].mixer
     d_inner, d_state = int(block.intermediate_size), int(config.state_size)
@@ -202,9 +202,7 @@ def block_titles(manifest: Mapping[str, Any]) -> list[str]:
 def _blocks(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     levels = [block.get("level") for block in manifest["blocks"]]
     found = []
-    for number, (title, labels) in enumerate(
-        zip(block_titles(manifest), manifest["labels"]["blocks"], strict=True)
-    ):
+    for number, (title, labels) in enumerate(zip(block_titles(manifest), manifest["labels"]["blocks"], strict=True)):
         before = {str(slot): str(name) for slot, name in labels.get("slots_before", {}).items()}
         after = {str(slot): str(name) for slot, name in labels.get("slots_after", {}).items()}
         if levels[number] is not None and levels[number] in levels[number + 1 : number + 2]:

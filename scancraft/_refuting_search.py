@@ -110,11 +110,11 @@ class Search:
                 if (verdict := self._conclude(question)) is not None:
                     return verdict
                 if trajectory.settled is None:
-                    heapq.heappush(queue, (_rank(trajectory), next(order), question))
+                    heapq.heappush(queue, (*_rank(trajectory, next(order)), question))
                 if trajectory.tokens_left <= PROMISING:
                     break
             while queue:
-                _, _, question = heapq.heappop(queue)
+                _, place, question = heapq.heappop(queue)
                 trajectory = self._trajectory(question)
                 left = trajectory.tokens_left
                 whole = SLICE if not math.isfinite(left) else int(min(max(left / 2, SLICE), 1e9))
@@ -124,7 +124,8 @@ class Search:
                 if (verdict := self._conclude(question)) is not None:
                     return verdict
                 if trajectory.settled is None and not self._overflowed(question, trajectory):
-                    heapq.heappush(queue, (_rank(trajectory), next(order), question))
+                    place = place if math.isnan(trajectory.tokens_left) else next(order)
+                    heapq.heappush(queue, (*_rank(trajectory, place), question))
         except BudgetExceededError as error:
             for question in opened:
                 self._look(question)
@@ -144,7 +145,8 @@ class Search:
             self.meter.tick(part)
             started = time.perf_counter()
             trajectory.run(part)
-            self.meter.check_time()
+            if trajectory.settled is None:
+                self.meter.check_time()
             pace = part / max(time.perf_counter() - started, 1e-6)
             self.slice = int(min(SLICE, max(PILOT, pace * SLICE_SECONDS)))
             tokens -= part
@@ -214,7 +216,8 @@ class Search:
     def _overflowed(self, question: Question, trajectory: Trajectory) -> bool:
         """Whether numbers have left the range of floats; nothing is concluded from such a state."""
         finite = trajectory.state is None or bool(np.isfinite(trajectory.state).all())
-        if finite and all(torch.isfinite(mark.logits).all() for mark in trajectory.marks.values()):
+        columns = self.readout.columns(self.alphabet)
+        if finite and all(torch.isfinite(mark.logits[columns]).all() for mark in trajectory.marks.values()):
             return False
         self.reasons[format_word(question.w, self.alphabet)] = "numbers overflow to infinity or NaN"
         return True
@@ -227,7 +230,8 @@ class Search:
             self.reasons[name] = why_moving(trajectory)
 
 
-def _rank(trajectory: Trajectory) -> float:
-    """For the queue: what is expected to settle first comes first; what is unknown before what never seems to."""
+def _rank(trajectory: Trajectory, place: int) -> tuple[float, int]:
+    """For the queue: what is expected to settle first; then what is unknown, one after the other; then, in turns, what
+    does not seem to settle."""
     left = trajectory.tokens_left
-    return 1e18 if math.isnan(left) else left
+    return (1e18 if math.isnan(left) else left), place

@@ -18,6 +18,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -46,6 +47,7 @@ MODELS = {
     "mamba": "transformers.MambaForCausalLM",
     "signed_mamba": "scancraft.SignedMambaForCausalLM",
     "falcon_mamba": "transformers.FalconMambaForCausalLM",
+    "mamba2": "transformers.Mamba2ForCausalLM",
 }
 """How a certificate names the class that ``config.json`` calls by its ``model_type``."""
 Format = tuple[int, int, int]
@@ -396,6 +398,10 @@ def _model_class(model_type: object) -> tuple[Any, Any]:
         from transformers import FalconMambaConfig, FalconMambaForCausalLM
 
         return FalconMambaConfig, FalconMambaForCausalLM
+    if model_type == "mamba2":
+        from transformers import Mamba2Config, Mamba2ForCausalLM
+
+        return Mamba2Config, Mamba2ForCausalLM
     from transformers import MambaConfig, MambaForCausalLM
 
     return MambaConfig, MambaForCausalLM
@@ -432,11 +438,13 @@ class _Machine:
     def __init__(self, model: Any, batch: int) -> None:
         self.model, self.batch, self.blocks = model, batch, list(model.backbone.layers)
         mixer = self.blocks[0].mixer
-        self.shape = (mixer.intermediate_size, mixer.conv_kernel_size)
-        self.conv, self.size = (
-            np.prod(self.shape),
-            mixer.intermediate_size * (mixer.conv_kernel_size + mixer.ssm_state_size),
-        )
+        # Mamba-2's convolution has B and C beside x, and its states are those of heads.
+        self.two = model.config.model_type == "mamba2"
+        self.shape = (mixer.conv_dim if self.two else mixer.intermediate_size, mixer.conv_kernel_size)
+        heads = (mixer.num_heads, mixer.head_dim) if self.two else (mixer.intermediate_size,)
+        self.states = (*heads, mixer.ssm_state_size)
+        self.conv = int(np.prod(self.shape))
+        self.size = self.conv + int(np.prod(self.states))
         self.dtype = mixer.in_proj.weight.dtype
         # An input that only taps with weight 0 will meet again is forgotten: it cannot change any later number.
         self.kept = []
@@ -479,7 +487,7 @@ class _Machine:
                 if before:
                     own = before[0][:, (number - first) * self.size : (number - first + 1) * self.size]
                     conv = own[:, : self.conv].reshape(-1, *self.shape).to(self.dtype)
-                    ssm = own[:, self.conv :].reshape(len(own), self.shape[0], -1)
+                    ssm = own[:, self.conv :].reshape(len(own), *self.states)
                     layer.lazy_initialization(conv_states=conv, recurrent_states=ssm)
                     layer.conv_states[0].copy_(conv)
                     layer.recurrent_states[0].copy_(ssm)
@@ -868,18 +876,20 @@ class _Obligations:
 
     def check_stage(self, i: int, machine: _Machine, first: int, last: int, steps: _Steps) -> None:
         """Every distinct step of a stage; exact arithmetic must give the model's own numbers."""
-        d = machine.shape[0]
+        step: Any = self.block
+        if machine.two:  # that module builds on this one
+            step = partial(import_module(f"{__package__}._mamba2_checker").mamba2_block, self)
         for at in range(0, len(steps.vectors), ROWS):
             vectors, before, after, out = (part[at : at + ROWS] for part in steps)
             stream = _exact(vectors)
             for number in range(first, last):
                 own = slice((number - first) * machine.size, (number - first + 1) * machine.size)
                 past, ssm = np.split(before[:, own], [machine.conv], axis=1)
-                stream, window, new = self.block(
+                stream, window, new = step(
                     machine.blocks[number],
                     stream,
                     _exact(past.reshape(-1, *machine.shape)),
-                    _exact(ssm.reshape(len(ssm), d, -1)),
+                    _exact(ssm.reshape(len(ssm), *machine.states)),
                     f"block {number}",
                 )
                 kept = window.floats().reshape(len(past), -1) * machine.kept[number]

@@ -43,7 +43,8 @@ from .models.errors import CheckpointError, ReadoutError, WeightsError
 from .models.mamba import model_type_of
 from .models.readout import Readout, logits_of
 from .models.scan import Runner
-from .models.step import STEPPED, Stepper
+from .models.step import STEPPED
+from .models.step_mamba2 import stepper_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -315,7 +316,7 @@ def _certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, seconds: 
         "readouts": len(proof.graph),
         "obligations": proof.obligations,
     }
-    inputs = Judge(model, dfa, readout).inputs(Stepper(model, BATCH))
+    inputs = Judge(model, dfa, readout).inputs(stepper_for(model, BATCH))
     return _content(facts, proof.stages, inputs, model, readout, seconds)
 
 

@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from . import __version__
+from ._cli_explain_options import Of, Page, Picture, PictureOf, WordToRead
 from ._cli_io import (
     ArgumentError,
     FileAccessError,
@@ -46,6 +47,7 @@ from ._cli_options import (
     Items,
     Json,
     LanguageFile,
+    ModelDtype,
     Regex,
     Seconds,
     Seed,
@@ -152,6 +154,9 @@ def compile(
     target: Annotated[
         str | None, typer.Option("--target", metavar="NAME", help="The kind of model (see scancraft targets).")
     ] = None,
+    dtype: Annotated[
+        ModelDtype, typer.Option("--dtype", help="A format in which it must be exact; float16 has its own constants.")
+    ] = ModelDtype.float32,
     certify: Annotated[bool, typer.Option("--certify", help="Prove the result, and keep the certificate.")] = False,
     json: Json = False,
 ) -> None:
@@ -177,6 +182,7 @@ def compile(
             d_conv=d_conv,
             gates=gates.value,
             target=target,
+            dtype=dtype.value,
         )
         elapsed = time.perf_counter() - started  # without writing, which imports torch
         compiled.save(out)
@@ -371,24 +377,35 @@ def generate(
         typer.echo((format_word(s.word, alphabet) or "(the empty word)") + ("" if s.complete else " …"))
 
 
-@app.command(epilog="Example: scancraft explain out/d2 --block 1; scancraft explain out/d2 --picture d2.png")
+@app.command(
+    epilog="Example: scancraft explain out/d2 --html d2.html; scancraft explain out/d2 --picture w.png --of weights"
+)
 def explain(
     directory: Directory,
     block: Annotated[int | None, typer.Option(metavar="N", min=0, help="Only this block.")] = None,
     stage: Annotated[Stage | None, typer.Option(help="Print a stage of the compiler instead.")] = None,
-    picture: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a picture of the cascade (.png, .svg, .pdf) instead.")
-    ] = None,
+    html: Page = None,
+    picture: Picture = None,
+    of: Of = None,
+    word: WordToRead = None,
     json: Json = False,
 ) -> None:
     """Show what each block, memory, channel and dimension of a checkpoint stands for."""
-    if block is not None and (stage is not None or picture is not None):
-        raise ArgumentError("--block goes with the table only, not with --stage or --picture")
-    from ._cli_explain import explanation, only_block, recompiled, stage_of, tables
+    if (of is not None or word is not None) and picture is None:
+        raise ArgumentError("--of and --word say what a picture shows; give --picture FILE too")
+    if word is not None and of is not PictureOf.memories:
+        raise ArgumentError("--word goes with --of memories only")
+    if block is not None and (stage is not None or html is not None or of is PictureOf.memories):
+        raise ArgumentError(
+            "--block goes with the table or with --of weights, not with --stage, --html or --of memories"
+        )
+    if block is not None and picture is not None and of is not PictureOf.weights:
+        raise ArgumentError("--block goes with the table or with --of weights, not with a picture of the cascade")
+    from ._cli_explain import explanation, only_block, recompiled, stage_of, tables, write_picture_of
     from .checkpoints import load
 
     checkpoint = load(directory)
-    if stage is None and picture is None:
+    if stage is None and picture is None and html is None:
         facts = explanation(checkpoint)
         if block is not None:
             facts = only_block(facts, block)
@@ -397,16 +414,19 @@ def explain(
         else:
             console().print(*tables(facts, blocks_only=block is not None), sep="\n")
         return
-    with busy("compiling again"):
-        compiled = recompiled(checkpoint)
     shown: dict[str, object] = {}
     if stage is not None:
-        shown |= {"stage": stage.value, "text": str(stage_of(compiled, stage.value))}
+        with busy("compiling again"):
+            shown |= {"stage": stage.value, "text": str(stage_of(recompiled(checkpoint), stage.value))}
     if picture is not None:
-        from .compiler.picture import draw_cascade
-
+        quiet_transformers()
         with busy("drawing"):
-            shown["picture"] = str(draw_cascade(stage_of(compiled, "cascade"), picture))
+            shown["picture"] = str(write_picture_of(checkpoint, picture, of or PictureOf.cascade, block, word))
+    if html is not None:
+        from .explain_page import write_page
+
+        with busy("writing the page"):
+            shown["html"] = str(write_page(checkpoint, html))
     if json:
         show_json(shown)
         return
@@ -414,6 +434,8 @@ def explain(
         typer.echo(shown["text"])
     if picture is not None:
         note(f"picture written to {picture}")
+    if html is not None:
+        note(f"page written to {html}")
 
 
 @app.command(epilog="Example: scancraft decide --regex '(aa)*'")

@@ -131,6 +131,7 @@ def compile(
     contract: Contract | None = None,
     gates: Gates = "signed",
     target: str | None = None,
+    dtype: str = "float32",
 ) -> CompiledModel:
     """Compile a language to the weights of a Mamba language model.
 
@@ -150,6 +151,8 @@ def compile(
         gates: the strongest gates allowed: "nonnegative" insists on a real Mamba, "signed" allows the signed block.
         target: the kind of model, a name in ``scancraft.compiler.targets.TARGETS``; by default the target mamba, or
             signed_mamba where the language needs signs.
+        dtype: a format in which the model must be exact besides float32, bfloat16 and float64; only "float16" changes
+            the weights (a smaller constant in the norms), and only some models fit it (docs/precision.md).
 
     Returns:
         :class:`Compiled` for a DFA, else :class:`~scancraft.constructions.Constructed`.
@@ -161,6 +164,7 @@ def compile(
         UnknownGatesError: ``gates`` is neither.
         UnknownTargetError: there is no such target.
         TargetError: the target has no such sizes or no such construction, or its gates are stronger than ``gates``.
+        PrecisionError: the model is not exact in ``dtype``.
         BudgetExceededError: undecided within the budget.
         ReadoutError: an unknown contract.
         ScancraftError: the language cannot be read, or ``out`` cannot be written.
@@ -180,7 +184,7 @@ dt_rank 2, 3,200 parameters, 219 not zero
         constructions.check_contract(contract)
     compiled: CompiledModel
     if isinstance(wanted, Dfa):
-        compiled = _regular(wanted, budget, options, gates, to)
+        compiled = _regular(wanted, budget, options, gates, to, dtype)
     elif isinstance(wanted, BoundedDyck):
         compiled = constructions.bounded_dyck(
             wanted, contract=contract or "live-prefixes", d_conv=d_conv, target=target
@@ -189,6 +193,8 @@ dt_rank 2, 3,200 parameters, 219 not zero
         compiled = constructions.counters(
             wanted, contract=contract or "all-words", budget=budget, d_conv=d_conv, target=target
         )
+    if not isinstance(wanted, Dfa):
+        fitted(compiled.weights, dtype)
     if out is not None:
         compiled.save(out)
     return compiled
@@ -209,7 +215,28 @@ def allowed_target(name: str, gates: Gates = "signed") -> Target:
     return found
 
 
-def _regular(dfa: Dfa, budget: Budget, options: Options, gates: Gates, target: Target | None) -> Compiled:
+def fitted(weights: ModelWeights, dtype: str) -> ModelWeights:
+    """The same weights, if need be with constants that ``dtype`` holds.
+
+    Raises:
+        PrecisionError: an unknown dtype, or one in which the model is not exact.
+    """
+    if dtype == "float32":
+        return weights
+    from .compiler.precision import check_dtype, fit  # these import torch
+    from .models.precision import PrecisionError
+
+    check_dtype(dtype)
+    if dtype != "float16":
+        return weights
+    if not isinstance(weights, MambaWeights) or weights.shape.signed:
+        raise PrecisionError(
+            f"a {weights.model_type} is not compiled to float16; use another dtype or the target mamba"
+        )
+    return fit(weights, dtype)
+
+
+def _regular(dfa: Dfa, budget: Budget, options: Options, gates: Gates, target: Target | None, dtype: str) -> Compiled:
     witness = None
     try:
         cascade = decompose(dfa, budget)
@@ -227,6 +254,8 @@ def _regular(dfa: Dfa, budget: Budget, options: Options, gates: Gates, target: T
     rules.verify()
     program = assemble(rules)
     chosen = target or target_named("mamba" if witness is None else "signed_mamba")
-    weights = chosen.weights_of(program, options)
+    weights = fitted(chosen.weights_of(program, options), dtype)
     manifest = build_manifest(cascade, program, weights, kind.reason, chosen)
+    if dtype == "float16":
+        manifest["constants"]["constant"] = float(weights.tensors["backbone.embeddings.weight"].max())
     return Compiled(weights, manifest, dfa, cascade, rules, program, kind)

@@ -264,6 +264,11 @@
     }
   }
 
+  // What is typed may be no word yet, so these look at the field.
+  function enable() {
+    for (const id of ["backspace", "clear"]) $(id).disabled = $("word").value === "";
+  }
+
   function draw() {
     const last = session.word.length;
     here = Math.max(0, Math.min(here, last));
@@ -272,7 +277,7 @@
     $("position").setAttribute("aria-valuetext", `${here} of ${last}: ${symbolAt(here)}`);
     for (const id of ["first", "back"]) $(id).disabled = here === 0;
     for (const id of ["last", "forward"]) $(id).disabled = here === last;
-    for (const id of ["backspace", "clear"]) $(id).disabled = last === 0;
+    enable();
     drawVerdict();
     drawRaster();
     drawLogits();
@@ -285,6 +290,7 @@
   function read(word, position) {
     if (word.length > LONGEST) {
       $("word-error").textContent = `the page reads words of at most ${LONGEST} symbols, this one has ${word.length}`;
+      enable();
       return;
     }
     $("word-error").textContent = "";
@@ -298,6 +304,7 @@
       read(Scancraft.parseWord($("word").value, page));
     } catch (error) {
       $("word-error").textContent = error.message;
+      enable();
     }
   }
 

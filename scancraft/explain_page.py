@@ -2,7 +2,8 @@
 
 The page holds the weights (float32, base64), their labels, and the language; a script in it computes the blocks in
 float32, and runs the language beside them. It needs no server and no network, and its security policy allows none:
-only its own script and style may run, told by their hashes. What comes from the checkpoint is inserted as text, never as markup.
+only its own script and style may run, told by their hashes. What comes from the checkpoint is inserted as text, never
+as markup.
 """
 
 from __future__ import annotations

@@ -501,6 +501,7 @@ def test_consequences() -> None:
         (x * y, False),
         (x**2 + x * y + y**2, None),
         (sympy.sqrt(x), None),
+        (1 - 2 * indicator((x > sympy.Rational(1, 7)) & (x < sympy.Rational(1, 6))), False),  # its slope says nothing
         (sympy.Max(1 / x, x), False),
         (sympy.Max(1 / x, x) ** 2 + 1, None),
         (sympy.I * x, False),
@@ -594,10 +595,11 @@ def test_higher_layers_see_only_what_can_occur() -> None:
     assert wrong.counterexample.gates == (-sympy.Rational(1, 4),)
 
 
-def test_undecided_within_a_budget() -> None:
+@pytest.mark.parametrize("way", [1, -1])
+def test_undecided_within_a_budget(way: int) -> None:
     (x0,), (h0,) = inputs(1), states(1)
-    count = SsmLayer(1, (1,), (x0,), (h0,))
-    model = AbstractSsm({"a": (1,)}, (count, SsmLayer(1, (10 - x0,), (0,), (h0,))))
+    count = SsmLayer(1, (1,), (way * x0,), (h0,))
+    model = AbstractSsm({"a": (1,)}, (count, SsmLayer(1, (10 - way * x0,), (0,), (h0,))))
     assert properties(model, budget=5).nonnegative.holds is None
     found = properties(model, budget=50).nonnegative
     assert found.holds is False
@@ -813,6 +815,16 @@ def test_parity_alternates_and_settled_models_fail_it() -> None:
     assert found.as_json()["answers"] == [True, False]
     settled = settle(EXAMPLES["halving"](), "1", fractional_bits=4)
     assert (settled.repeats_from, settled.period, settled.answers) == (5, 1, (True,))
+
+
+def test_the_last_symbol_before_w_is_no_part_of_the_repetition() -> None:
+    """The state is the same after x as after x w, but phi sees another symbol."""
+    (x0,) = inputs(1)
+    layer = SsmLayer(1, (1,), (0,), (x0 - sympy.Rational(1, 2),), (1,))
+    model = AbstractSsm({"a": (0,), "b": (1,)}, (layer,), accept=outputs(1)[0])
+    found = settle(model, "b", x="a")
+    assert (found.repeats_from, found.period, found.answers) == (1, 1, (True,))
+    assert settle(model, "b", x="ab").repeats_from == 0
 
 
 def test_settling_refuses_what_it_cannot_do() -> None:
@@ -1057,6 +1069,10 @@ def test_signed_models() -> None:
     found = properties_of(turning)
     assert (found.nonnegative.holds, found.fixed_phase.holds) == (False, False)
     assert found.consequence is Consequence.NOT_EXCLUDED
+    some = with_weights(
+        signed(), "sign_proj.weight", lambda t: t[0].zero_()
+    )  # channel 0 keeps its sign, by its weights
+    assert properties_of(some).nonnegative.holds is None
     for value, kept in ((2.0, True), (-2.0, False)):
         model = with_weights(signed(), "sign_proj.weight", torch.zero_)
         found = properties_of(with_weights(model, "sign_proj.bias", lambda t, v=value: t.fill_(v)))  # type: ignore[misc]

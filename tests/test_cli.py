@@ -173,6 +173,7 @@ def test_compile_writes_a_checkpoint_and_says_what_it_is(tmp_path: Path) -> None
         "states": 4,
         "image_sets": 10,
         "height": 3,
+        "target": "mamba",
         "blocks": config["num_hidden_layers"],
         "d_model": config["hidden_size"],
         "d_inner": config["intermediate_size"],
@@ -188,7 +189,7 @@ def test_compile_prints_a_table(tmp_path: Path, language: Path) -> None:
     result = invoke("compile", language, "-o", tmp_path / "x")
     assert result.exit_code == 0
     assert [line.split()[0] for line in result.stdout.splitlines()] == (
-        ["gates", "states", "image", "height", "blocks", "d", "d", "d", "d", "parameters", "nonzero", "seconds", "written"]
+        "gates states image height target blocks d d d d parameters nonzero seconds written".split()
     )
     assert str(tmp_path / "x") in result.stdout.splitlines()[-1]
 

@@ -72,9 +72,13 @@ def test_json_and_token_options(plain: Path) -> None:
 
 
 def test_a_compiled_checkpoint(all_words: Path, tmp_path: Path) -> None:
-    result = invoke("refute", all_words, "--regex", "(aa|b)*", "--json")
+    result = invoke("refute", all_words, "--regex", "(aa|b)*", "--json", "-o", tmp_path / "found.json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["w"] == ["a"]
+    assert json.loads(result.stdout) == json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    result = invoke("refute", all_words, "--check", tmp_path / "found.json", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["accepted"] is True
     given = {"alphabet": ["a", "b"], "initial": "q", "accepting": ["q"]}
     table = {"q": {"a": "r", "b": "q"}, "r": {"a": "q", "b": "r"}}
     (tmp_path / "even.json").write_text(json.dumps({**given, "transitions": table}), encoding="utf-8")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -52,16 +53,19 @@ def test_the_cells_of_a_page_run(page: Path, tmp_path: Path) -> None:
     program.write_text(code_of(page), encoding="utf-8")
     path = os.pathsep.join(filter(None, [str(DOCS / "_ext"), os.environ.get("PYTHONPATH", "")]))
     quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "MPLBACKEND": "agg"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-c", "exec(compile(open('page.py', encoding='utf-8').read(), 'page.py', 'exec'))"],
         cwd=tmp_path,
         env={**os.environ, **quiet, "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=10 * SECONDS,  # the machine may be busy
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.strip()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SECONDS, "of processor time"
 
 
 def test_a_page_with_a_false_assertion_fails(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from scancraft.automata.families import flip_flop as flip_flop_language
 from scancraft.automata.languages import truth_of
 from scancraft.automata.suite_words import members_of, mixture_of
 from scancraft.compiled import Compiled, CompiledModel
+from scancraft.compiler.precision import fit
 from scancraft.constructions import dyck, flip_flop
 from scancraft.models.errors import CheckpointError, ReadoutError
 from scancraft.models.mamba_ssm import Session, build_block, build_mamba_ssm, load_mamba_ssm
@@ -255,3 +256,29 @@ def test_the_stand_in_convolves_as_torch_does(taps: int) -> None:
     state = torch.zeros(2, 5, taps)
     steps = [convolve_step(x[..., t], state, weight, bias, "silu") for t in range(9)]
     torch.testing.assert_close(torch.stack(steps, -1), want)
+
+
+@pytest.mark.parametrize("triton", [False, True], ids=["references", "Triton interpreted"])
+@pytest.mark.parametrize("name", ["D-3", "aa*bb*cc*"])
+def test_float16(name: str, triton: bool) -> None:
+    compiled = LANGUAGES[name]
+    words = long_words(compiled, 2, 5) if triton else short_words(compiled)
+    ids = padded(compiled, words)
+    with on_cpu(triton=triton), torch.no_grad():
+        model = build_mamba_ssm(fit(compiled.weights, "float16"), dtype=torch.float16)
+        logits = model(ids).logits
+        assert logits.dtype == torch.float16
+        assert right(compiled, words, logits)
+        assert right(compiled, words, Session(model, batch=len(ids)).feed(ids))
+
+
+def test_mamba2_blocks_with_triton_interpreted() -> None:
+    """``mamba_ssm.Mamba2``: the chunked scan, the gated norm and the state update are Triton's, here interpreted."""
+    compiled = scancraft.compile("(ab)*", target="mamba2")
+    words = [("a", "b"), ("b", "a")]
+    ids = padded(compiled, words)
+    with on_cpu(), torch.no_grad():
+        model = build_mamba_ssm(compiled.weights)  # type: ignore[arg-type]
+        assert right(compiled, words, model(ids).logits)
+        session = Session(model, batch=2)
+        assert right(compiled, words, torch.cat([session.feed(ids[:, :2]), session.feed(ids[:, 2:])], 1))

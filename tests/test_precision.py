@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from scancraft.automata.counter_families import dyck_1
 from scancraft.automata.families import ascending_runs, d_n
 from scancraft.automata.languages import truth_of
 from scancraft.automata.suite_words import members_of
+from scancraft.certifying import Certificate, certify
 from scancraft.compiled import CompiledModel
+from scancraft.compiler.precision import fit
 from scancraft.constructions import dyck, flip_flop
 from scancraft.models.precision import FORMATS, PrecisionError, check_precision, rounded_parameters
 from scancraft.testing import star_free_dfas
@@ -110,31 +113,18 @@ def test_a_rounded_entry_is_named() -> None:
     check_precision({"minus zero": np.array([-0.0, 2.0**-24, 65504.0])}, torch.float16)
 
 
-def for_float16(compiled: CompiledModel) -> dict[str, torch.Tensor]:
-    """The weights with 2^14 in place of 2^40 in the norms: what ``compile(..., dtype="float16")`` is to write."""
-    tensors = {name: torch.from_numpy(np.array(t)) for name, t in compiled.weights.tensors.items()}
-    factor = 2.0**26
-    embedding = tensors["backbone.embeddings.weight"]
-    embedding[embedding == 2.0**40] /= factor
-    for name, tensor in tensors.items():
-        if name.endswith(("norm.weight", "norm_f.weight")):
-            tensor[tensor >= 2.0**20] /= factor
-    return tensors
-
-
 def float16_is_exact(compiled: CompiledModel, words: list[tuple[str, ...]]) -> None:
     ids = padded(compiled, words)
-    tensors = for_float16(compiled)
-    check_precision(tensors, torch.float16)
+    fitted = replace(compiled, weights=fit(compiled.weights, "float16"))
+    with torch.no_grad():
+        want = compiled.model()(ids).logits
+    assert right(compiled, words, want)
     for dtype in FORMATS.values():  # these weights hold in every format
-        model = compiled.model(torch.float32)
-        model.load_state_dict(tensors)
-        model = model.to(dtype)
+        model = fitted.model(dtype)
         with torch.no_grad():
-            full, step = model(ids).logits, stepped(model, ids)
-        assert right(compiled, words, full)
-        assert torch.equal(full.float(), compiled.model()(ids).logits)
-        assert torch.equal(step, full)
+            assert torch.equal(model(ids).logits.float(), want)
+            assert torch.equal(stepped(model, ids).float(), want)
+    assert torch.equal(fitted.runner(torch.float16)(ids).float(), want)
 
 
 @pytest.mark.parametrize("name", CASCADES)
@@ -149,16 +139,28 @@ def test_drawn_cascades_in_float16(dfa: Any) -> None:
     float16_is_exact(compiled, words_of(compiled, 40))
 
 
-def test_latches_do_not_fit_float16() -> None:
-    """B = 2^-30 is below the least number of the format, with whatever constant in the norms."""
-    tensors = for_float16(MODELS["flip-flop, theorem 1"])
-    with pytest.raises(PrecisionError, match="would become 0"):
-        check_precision(tensors, torch.float16)
+def test_a_certificate_holds_for_the_smaller_constant() -> None:
+    compiled = MODELS["D-3"]
+    fitted = replace(compiled, weights=fit(compiled.weights, "float16"))
+    verdict = certify(fitted, compiled.language)
+    assert isinstance(verdict, Certificate)
+    assert verdict.scope == "every-implementation"
+
+
+def test_what_does_not_fit() -> None:
+    for name in set(MODELS) - set(CASCADES):
+        with pytest.raises(PrecisionError, match="would become"):
+            fit(MODELS[name].weights, "float16")
+    with pytest.raises(PrecisionError, match="no dtype 'float8'"):
+        fit(MODELS["D-3"].weights, "float8")
+    for dtype in WIDE:
+        assert fit(MODELS["D-3"].weights, dtype) is MODELS["D-3"].weights
 
 
 def compiled_pair(count: int) -> tuple[CompiledModel, Any, torch.Tensor]:
-    """A small language with its model, and as many words of three letters."""
-    compiled = scancraft.compile("a*b")
+    """A language of one block with its model, and as many words of three letters."""
+    compiled = scancraft.compile("(a|b)*a")
+    assert compiled.weights.shape.n_layers == 1
     words = list(product("ab", repeat=3))[:count]
     return compiled, compiled.model(), padded(compiled, words)
 
@@ -172,7 +174,7 @@ def test_torch_compile(backend: str, associative: bool) -> None:
     if backend == "inductor" and associative:
         pytest.skip("the same code path as with aot_eager, and minutes of compilation")
     _, model, ids = compiled_pair(4)
-    ids = ids[:, :2] if backend == "inductor" else ids  # it compiles the unrolled loop: seconds per token
+    ids = ids[:2, :2] if backend == "inductor" else ids  # it compiles the unrolled loop: seconds per token
     for layer in model.backbone.layers:
         layer.mixer.use_associative_scan = associative
     torch._dynamo.reset()

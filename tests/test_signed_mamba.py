@@ -471,7 +471,7 @@ def edit_json(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c.update(model_type="mamba2"), "model_type 'mamba2'; scancraft loads mamba and signed_mamba"),
+        (lambda c: c.update(model_type="none"), "model_type 'none'; neither scancraft nor transformers has"),
         (lambda c: c.pop("model_type"), "model_type None"),
         (lambda c: c.update(model_type=["mamba"]), "model_type"),
         (lambda c: c.update(model_type="mamba"), "does not fit config.json"),

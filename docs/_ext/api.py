@@ -86,7 +86,7 @@ def escape(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: l
                 result.extend(["::", ""])
         if blank and table:
             table = False
-        begins = not section and not block and line.startswith("    ") and not line.lstrip().startswith(">>>")
+        begins = not table and not section and not block and line.startswith("    ") and not line.lstrip().startswith(">>>")
         if begins and not blank and not (plain and plain[-1].strip()):
             block = True
             told = [text for text in (*result, *plain) if text.strip()][-1:]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from plain_parts import Block, Weights
 from torch import Tensor
 
-from plain_parts import Block, Weights
-
-SLOTS = 512
+SLOTS = 128
 
 
 class Model:
@@ -17,8 +16,9 @@ class Model:
 
     def __init__(self, directory: Path) -> None:
         self.w = Weights(directory)
-        self.pasts = [torch.zeros(SLOTS, b.k - 1, b.channels) for b in self.w.blocks]
-        self.states = [torch.zeros(SLOTS, b.channels, b.n) for b in self.w.blocks]
+        # As in a server's pool, what lies in a slot before it is taken is what others left there.
+        self.pasts = [torch.ones(SLOTS, b.k - 1, b.channels) for b in self.w.blocks]
+        self.states = [torch.ones(SLOTS, b.channels, b.n) for b in self.w.blocks]
         self.next = 0
 
     def __call__(self, ids: Tensor) -> Tensor:
@@ -49,8 +49,9 @@ class Model:
 
     def take(self, count: int) -> Tensor:
         """Empty slots, the oldest ones used again."""
-        slots = torch.arange(self.next, self.next + count) % SLOTS
-        self.next = (self.next + count) % SLOTS
+        self.next = 0 if self.next + count > SLOTS else self.next
+        slots = torch.arange(self.next, self.next + count)
+        self.next += count
         for pasts, states in zip(self.pasts, self.states, strict=True):
             pasts[slots] = 0.0
             states[slots] = 0.0

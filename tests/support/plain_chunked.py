@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
-
 from plain_parts import Block, Weights
+from torch import Tensor
 
 CHUNK = 16
 

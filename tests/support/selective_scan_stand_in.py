@@ -22,6 +22,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -32,20 +33,38 @@ from torch import Tensor
 from torch.nn.functional import pad, silu
 
 SCAN, CONV = "selective_scan_cuda", "causal_conv1d"
+FOLDER = Path(os.environ.get("SCANCRAFT_MAMBA_SSM", str(Path(sys.prefix) / "mamba_ssm")))
 CHUNK = 2048  # tokens per chunk of the CUDA scan
 HALF = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def mamba_ssm_on_cpu() -> Any:
-    """The published package, imported with the stand-ins; skips the calling test module where it is not installed."""
-    missing = [name for name in ("mamba_ssm", "triton", "einops") if importlib.util.find_spec(name) is None]
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)}, not installed (docs/gpu.md says how)", allow_module_level=True)
+    """The published package, imported with the stand-ins; skips the calling test module where it is not installed.
+
+    It is looked for in the folder ``mamba_ssm`` of the virtual environment first (``pip install --target``). There
+    nothing else sees it: transformers would call its functions, on a CPU too, if it could import them.
+    """
     if torch.cuda.is_available():
         pytest.skip("torch sees a GPU: tests/test_gpu.py runs the real kernels there", allow_module_level=True)
-    if "mamba_ssm" in sys.modules:
+    if SCAN in sys.modules:
         return sys.modules["mamba_ssm"]
-    sys.modules.setdefault(SCAN, scan_module())
+    # transformers decides when its modules are first imported. They are what we compare with: they must not see the
+    # stand-ins. (Nor may they import Triton before it is told to interpret.)
+    sys.modules["mamba_ssm"] = None  # type: ignore[assignment]  # an import of it fails
+    try:
+        for name in ("mamba", "mamba2", "falcon_mamba"):
+            importlib.import_module(f"transformers.models.{name}.modeling_{name}")
+    finally:
+        del sys.modules["mamba_ssm"]
+    with mock.patch.object(sys, "path", [str(FOLDER), *sys.path]):
+        missing = [name for name in ("mamba_ssm", "triton", "einops") if importlib.util.find_spec(name) is None]
+        if missing:
+            pytest.skip(f"needs {', '.join(missing)}, not installed (docs/gpu.md says how)", allow_module_level=True)
+        return _imported()
+
+
+def _imported() -> Any:
+    sys.modules[SCAN] = scan_module()
     convolutions = convolution_modules()
     # Triton decides when a kernel is decorated, that is, on import. One configuration per kernel, so that nothing is
     # timed: there is no driver to time it with.

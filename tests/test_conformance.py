@@ -1,0 +1,286 @@
+"""The conformance set: its integers against meanings written by hand, planted faults, the report, the command line."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import mutants
+import numpy as np
+import pytest
+import torch
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from scancraft import _conformance_probes as probes
+from scancraft import conformance
+from scancraft._cli_conformance import conformance as command
+from scancraft._conformance_probe import Probe, evaluate
+from scancraft._conformance_trials import NEEDS, Trial, trials
+
+LARGE = {"only the first 64 entries of the state", "state overflows after 100,000 steps"}
+"""Mutants that only the full set can find."""
+
+
+def feature(probe: Probe, word: list[str], name: str) -> list[int]:
+    """A feature at the end of the last block, after each token."""
+    ids = np.array([[probe.ids[t] for t in word]])
+    return [int(v) for v in evaluate(probe, ids).streams[-1][0, :, probe.features.index(name)]]
+
+
+# -- the integers mean what they say (an independent definition of each, in plain Python) ------------------------------
+
+LETTERS = st.lists(st.sampled_from(["<bos>", "a", "b", "c", "-"]), min_size=1, max_size=30)
+
+
+@given(LETTERS, st.integers(2, 4))
+@settings(max_examples=60, deadline=None)
+def test_taps_look_back(word: list[str], d_conv: int) -> None:
+    probe = probes.taps(d_conv)
+    for j in range(d_conv):
+        right = [int(t >= j and word[t - j] == "a") for t in range(len(word))]
+        assert feature(probe, word, f"a {j} back") == right
+    mix = [sum(2 ** (d_conv - 1 - j) for j in range(d_conv) if t >= j and word[t - j] == "a") for t in range(len(word))]
+    assert feature(probe, word, "mix") == mix
+
+
+@given(st.lists(st.sampled_from(list(probes.registers().ids)[1:]), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_registers_hold_what_was_written(word: list[str]) -> None:
+    probe = probes.registers()
+    held = dict.fromkeys(range(5), 0)
+    total, kept = 0, 0
+    seen: dict[str, list[int]] = {name: [] for name in ("register 0", "register 4", "sum", "kept", "clock", "never")}
+    for t, token in enumerate(word, 1):
+        value = 0
+        if match := re.fullmatch(r"(\d):=(\d)", token):
+            value = int(match[2])
+            held[int(match[1])] = value
+        if token == "add":
+            value = 3
+            total += 3
+        kept = kept if token == "hold" else value
+        for name, now in zip(seen, (held[0], held[4], total, kept, t, 0), strict=True):
+            seen[name].append(now)
+    for name, values in seen.items():
+        assert feature(probe, word, name) == values
+
+
+@pytest.mark.parametrize("d_state", [1, 2, 5, 128])
+def test_every_state_entry_reaches_the_logits(d_state: int) -> None:
+    probe = probes.state(d_state)
+    for n in range(d_state):
+        odd = feature(probe, ["w1", "w2", f"r{n}"], "h odd")[-1]
+        first, second = 1 + n % 7, 2 + n % 5
+        assert odd == (first + second if n % 2 else second)
+        even = feature(probe, ["w1", "w2", f"r{n}"], "h even")[-1]
+        assert even == (4 * second if n % 2 else 2 * first + 4 * second)
+
+
+def test_stack_adds_up_what_was_delayed() -> None:
+    probe = probes.stack()
+    for word in itertools.product(["-", "1", "2", "step"], repeat=5):
+        first, before, second, third, sums = 0, 0, 0, 0, []
+        for token in word:
+            before, first = first, int(token) if token in "12" else first
+            if token == "step":
+                second = before
+                third += second
+            sums.append(third + second)
+        assert feature(probe, list(word), "third") == sums
+
+
+def test_every_case_has_words_that_begin_with_its_tokens_and_fits_float32() -> None:
+    for case in conformance.cases():
+        if case.name == "long-hold":
+            continue
+        logits = case.expect(case.words).logits
+        assert np.abs(logits).max() < 2**24
+        assert len(np.unique(logits)) > 1
+
+
+def test_every_parameter_of_the_block_matters(tmp_path: Path) -> None:
+    """Changing any parameter tensor of some checkpoint, in any entry that carries something, changes a logit."""
+    from safetensors.torch import load_file, save_file
+
+    names = {"state-2": None, "registers": None, "taps-4": None, "gates": None}
+    changed: set[str] = set()
+    for case in conformance.cases(quick=True):
+        if case.name not in names:
+            continue
+        directory = tmp_path / case.name
+        case.write(directory)
+        path = directory / "model.safetensors"
+        state = load_file(path)
+        load = mutants.build("sequential")
+        ids = torch.from_numpy(case.words)
+        right = load(directory)(ids)
+        for name, tensor in state.items():
+            if "layers.0" not in name and "norm_f" not in name and "head" not in name and "embed" not in name:
+                continue
+            save_file({**state, name: tensor + 1.0}, path)
+            if not torch.equal(load(directory)(ids), right):
+                changed.add(name.removeprefix("backbone."))
+        save_file(state, path)
+    assert {n.removeprefix("layers.0.") for n in changed} == {
+        *("embeddings.weight", "norm_f.weight", "lm_head.weight", "norm.weight", "mixer.in_proj.weight"),
+        *("mixer.conv1d.weight", "mixer.conv1d.bias", "mixer.x_proj.weight", "mixer.dt_proj.weight"),
+        *("mixer.dt_proj.bias", "mixer.A_log", "mixer.D", "mixer.out_proj.weight"),
+    }
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", mutants.BASES)
+def test_plain_implementations_pass(base: str) -> None:
+    report = conformance.run(mutants.build(base), quick=True)
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda m: m.name)
+def test_faults_are_found_and_located(mutant: mutants.Mutant) -> None:
+    load = mutants.build(mutant.base, mutant.old, mutant.new)
+    only = None
+    if mutant.name in LARGE:
+        only = ["long-hold" if "steps" in mutant.name else "state-128"]
+    report = conformance.run(load, modes=[mutant.mode], quick=mutant.name not in LARGE, only=only)
+    found = report.first
+    assert found is not None, "survived"
+    told = " | ".join((found.case, found.symbol, found.source.exercises, found.source.meaning))
+    assert re.search(mutant.where, told), told
+    assert found.error is None
+
+
+def test_there_are_enough_faults_and_the_real_ones_are_among_them() -> None:
+    assert len(mutants.MUTANTS) >= 50
+    assert {m.after.rpartition("#")[2] for m in mutants.MUTANTS} >= set(
+        "22034 23279 56196 31833 33450 500 641 716 997 35154".split()
+    )
+
+
+# -- the report --------------------------------------------------------------------------------------------------------
+
+
+def test_reproduction_is_short_and_reproduces(tmp_path: Path) -> None:
+    fault = next(m for m in mutants.MUTANTS if m.name == "initial state ignored at batch size 1")
+    load = mutants.build(fault.base, fault.old, fault.new)
+    found = conformance.run(load, modes=["continued"], quick=True).first
+    assert found is not None
+    assert len(found.trial.words) == 1
+    assert found.trial.tokens <= 3
+    case = next(c for c in conformance.cases(quick=True) if c.name == found.case)
+    case.write(tmp_path / "c")
+    model = load(tmp_path / "c")
+    ids = torch.tensor(found.trial.words)
+    (cut,) = found.trial.cuts
+    _, cache = model.prefill(ids[:, :cut])
+    logits, _ = model.extend(ids[:, cut:], cache)
+    right = case.expect(ids.numpy()).logits[:, cut:]
+    assert not np.array_equal(logits.numpy(), right)
+    assert np.array_equal(mutants.build(fault.base)(tmp_path / "c")(ids).numpy()[:, cut:], right)
+
+
+def test_a_crash_is_a_difference() -> None:
+    class Crashes:
+        def __call__(self, ids: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("no kernel for this shape")
+
+    report = conformance.run(lambda directory: Crashes(), quick=True)
+    assert not report.passed
+    assert report.first is not None
+    assert report.first.error == "RuntimeError: no kernel for this shape"
+    assert report.first.found_by == "exception"
+
+
+def test_wrong_shapes_are_a_difference() -> None:
+    report = conformance.run(lambda directory: lambda ids: torch.zeros(len(ids), ids.shape[1], 1), quick=True)
+    assert report.first is not None
+    assert "shape" in report.first.source.meaning
+
+
+def test_all_modes_have_trials_and_a_model_without_methods_has_one() -> None:
+    for mode in conformance.MODES:
+        assert any(isinstance(t, Trial) for c in conformance.cases(quick=True) for t in trials(c, mode))
+    report = conformance.run(mutants.build("sequential"), quick=True, only=["paths"])
+    assert [m.mode for m in report.modes if m.skipped is None] == [m for m, needs in NEEDS.items() if not needs]
+
+
+def test_json_is_plain() -> None:
+    fault = next(m for m in mutants.MUTANTS if m.name == "A not negated")
+    report = conformance.run(mutants.build(fault.base, fault.old, fault.new), quick=True)
+    told = json.loads(json.dumps(report.as_json(), allow_nan=False))
+    (full,) = [m for m in told["modes"] if m["mode"] == "full"]
+    assert full["difference"]["block"] == 0
+    assert full["difference"]["reproduction"]["token_ids"]
+    assert "DIFFERS" in str(report)
+
+
+# -- known implementations and the command line ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["full", "step", "padded"])
+def test_transformers(mode: str) -> None:
+    report = conformance.run("transformers", modes=[mode], quick=True)
+    assert report.passed, report
+
+
+def test_scancraft_itself() -> None:
+    assert conformance.run("scancraft", quick=True).passed
+
+
+APP = typer.Typer()
+APP.command()(command)
+
+
+def invoke(*arguments: str) -> tuple[int, str, BaseException | None]:
+    result = CliRunner().invoke(APP, list(arguments))
+    return result.exit_code, result.output, result.exception
+
+
+def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = next(m for m in mutants.MUTANTS if m.name == "taps reversed")
+    (tmp_path / "kernel_under_test.py").write_text(
+        "import mutants\n"
+        "good = mutants.build('sequential')\n"
+        f"bad = mutants.build('sequential', {fault.old!r}, {fault.new!r})\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    code, output, _ = invoke("kernel_under_test:good", "--quick", "--case", "taps-2")
+    assert code == 0
+    assert "pass" in output
+    code, output, _ = invoke("kernel_under_test:bad", "--quick", "--json")
+    assert code == 1
+    (full,) = [m for m in json.loads(output)["modes"] if m["mode"] == "full"]
+    assert "conv1d.weight" in full["difference"]["exercises"]
+    code, output, _ = invoke("--list")
+    assert code == 0
+    assert "transformers" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no-such-thing"], "no implementation is called"),
+        (["json:no_such_function"], "cannot be imported"),
+        (["json:__name__"], "not callable"),
+        (["scancraft", "--mode", "sideways"], "there is no mode sideways"),
+        (["scancraft", "--case", "nothing"], "there is no case nothing"),
+        (["scancraft", "--kind", "mamba2"], "leave the kind out"),
+        (["json:loads", "--kind", "rnn"], "cannot compile to 'rnn'"),
+        (["json:loads"], "cannot load the checkpoint"),
+        ([], "name an implementation"),
+    ],
+)
+def test_bad_input(arguments: list[str], message: str) -> None:
+    from scancraft.automata.errors import ScancraftError
+
+    _, _, error = invoke(*arguments)
+    assert isinstance(error, ScancraftError)
+    assert error.exit_code == 2
+    assert message in str(error)
