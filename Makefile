@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find automata compiler models scancraft -name '*.py' -o -name '*.lark') pyproject.toml
 
-.PHONY: run test lint types bench gpu clean
+.PHONY: run test lint types bench gpu docs clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -51,5 +51,15 @@ bench: $(VENV)/.fresh
 gpu: $(VENV)/.fresh
 	$(BIN)/python benchmarks/gpu.py
 
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt ".[docs]"
+	@rm -rf build *.egg-info
+	touch $@
+
+# The site opens from disk: docs/_build/html/index.html. Warnings and failing assertions stop it.
+docs: $(VENV)/.docs $(VENV)/.fresh
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV) out build *.egg-info
+	rm -rf $(VENV) out build docs/_build *.egg-info

@@ -8,7 +8,7 @@ form of the features, at this step and at the step before, and computes
     features[f] += writes[f] * y * max(0, gate)
 
 What it remembers is nothing, a :class:`Latch` or a :class:`Counter`. At the end a token is allowed iff its *verdict*,
-one more linear form, is at most 0. :meth:`Circuit.run` runs all that on words in integers; ``compiler.lower_circuit``
+one more linear form, is at most 0. :meth:`Circuit.run` runs all that on words in integers; ``compiler.targets``
 turns it into weights that compute the same integers.
 """
 

@@ -1,7 +1,8 @@
-"""The documentation site: ``make docs`` writes it to ``docs/_build/html``. Every code cell is executed while it builds."""
+"""The documentation site: ``make docs`` writes it to ``docs/_build/html``, and executes every code cell."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -26,6 +27,7 @@ PROFILE = Path(SETTINGS.name) / "profile_default"
 PROFILE.mkdir()
 (PROFILE / "ipython_kernel_config.py").write_text("get_config().IPKernelApp.log_level = 40\n", encoding="utf-8")
 os.environ["IPYTHONDIR"] = SETTINGS.name
+logging.getLogger("traitlets").setLevel(logging.WARNING)
 
 project = "scancraft"
 author = "the scancraft developers"

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -350,7 +351,7 @@ def _regular(name: str, compiled: Any) -> Case:
             np.zeros((len(program.blocks) + 1, len(word), len(residual))),
         )
         streams[:, :, [i for i, label in enumerate(residual) if label == "constant"]] = CONSTANT
-        for first, last in zip(starts, starts[1:], strict=False):
+        for first, last in pairwise(starts):
             letters = [symbols[token] for token in word[first + 1 : last]]
             state = dfa.initial
             for t in range(first, last):

@@ -122,7 +122,7 @@ class Difference:
 
 
 def difference(case: Case, trial: Trial, model: Any) -> Difference | None:
-    """The first difference in a trial: the earliest token, of the words in turn; there the earliest block. None if none.
+    """The first difference in a trial: at the earliest token that differs, the earliest block; None if none.
 
     An exception of the model is a difference too. One run of the model, two if it has ``hidden`` and differs.
     """

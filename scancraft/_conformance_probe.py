@@ -13,7 +13,7 @@ several rows of dt. A channel computes, in integers,
 :func:`evaluate` computes just that with numpy's int64; no float and no Mamba is involved, so its result is what every
 implementation owes. :func:`weights_of` scales the same integers by powers of two (the constants and the reasons are
 those of ``compiler.lower``), with three differences that make more parameters matter: each norm has its own powers of
-two, undone where its output is read; every feature has a row of ``lm_head`` of its own, with a factor and an offset; and
+two, undone where it is read; every feature has a row of ``lm_head`` of its own, with a factor and an offset; and
 Delta of a write may be any power of two from 32 to 1024.
 """
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -168,7 +169,7 @@ def _everywhere(model: Any, trial: Trial, pad: int) -> list[Floats]:
         bounds = [*trial.cuts, ids.shape[1]]
         logits, cache = model.prefill(ids[:, : bounds[0]])
         parts = [logits]
-        for first, last in zip(bounds, bounds[1:], strict=False):
+        for first, last in pairwise(bounds):
             logits, cache = model.extend(ids[:, first:last], cache)
             parts.append(logits)
         return _rows(torch.cat(parts, dim=1))

@@ -135,7 +135,7 @@ def run(
     """Try an implementation on the whole set, and say where it first differs in each mode.
 
     Args:
-        target: a known implementation's name, ``module:function``, or a function from a checkpoint directory to a model.
+        target: a known implementation's name, ``module:function``, or a function from a directory to a model.
         modes: those to try; by default those that the implementation documents, or that its methods allow.
         kind: the kind of block (a target of ``scancraft.compile``), for implementations that are not known by name.
         quick: a subset that takes seconds.

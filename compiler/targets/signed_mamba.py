@@ -67,7 +67,7 @@ def _set_swap_block(w: BlockTensors, block: Block, stream: Stream, shape: MambaS
                 w["mixer.x_proj.weight"][r, c] = once * (1.0 - 2.0 * condition.label) * 2.0**-12 / T
         elif move is not None and move.label is None:
             set_move(w, channel, stream, shape)
-        elif move is not None:
+        elif move is not None and move.label is not None:
             sign = 1.0 - 2.0 * move.label
             set_move(w, channel, stream, shape, offset=sign, scale=sign / 2)
             w["mixer.A_log"][c, :] = A_LOG

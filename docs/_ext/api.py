@@ -1,8 +1,8 @@
 """The API reference: every public module of a folder, found when the docs are built, so that none is forgotten.
 
 In a page a line ``<!-- modules of scancraft.automata -->`` stands for all its public modules, and
-``<!-- public names of scancraft -->`` for a table of what ``import scancraft`` offers. Docstrings are written for people
-in the terminal; what reStructuredText would take for markup in them is escaped here.
+``<!-- public names of scancraft -->`` for a table of what ``import scancraft`` offers. Docstrings are written for
+people in the terminal; what reStructuredText would take for markup in them is escaped here.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def escape(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: l
                 result.extend(["::", ""])
         if blank and table:
             table = False
-        begins = not table and not section and not block and line.startswith("    ") and not line.lstrip().startswith(">>>")
+        example = line.lstrip().startswith(">>>")
+        begins = line.startswith("    ") and not (table or section or block or example)
         if begins and not blank and not (plain and plain[-1].strip()):
             block = True
             told = [text for text in (*result, *plain) if text.strip()][-1:]
@@ -95,7 +96,7 @@ def escape(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: l
                 result.extend(["::", ""])
         if table:
             result.append("    " + line)
-        elif block or line.lstrip().startswith(">>>"):
+        elif block or example:
             flush()
             result.append(line)
         else:
@@ -117,7 +118,7 @@ def _plain(text: str) -> str:
 
 def skip(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:
     """Leave out what another public module has documented, or will."""
-    home, here = getattr(thing, "__module__", None), app.env.current_document.autodoc_module
+    home, here = getattr(thing, "__module__", None), str(app.env.current_document.autodoc_module)
     if what != "module" or not isinstance(home, str) or home == here or not home.startswith("scancraft."):
         return None
     if not any(part.startswith("_") for part in home.split(".")):

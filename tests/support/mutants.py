@@ -102,7 +102,7 @@ _SEQUENTIAL = [
     ("residual connection missing", "streams[-1] + mixed(block, streams[-1])", "mixed(block, streams[-1])", "out_proj"),
     ("blocks in the wrong order", "for block in self.w.blocks:", "for block in reversed(self.w.blocks):", "blocks in order"),
     ("batch rows share the state", "        states.append(h)", "        h = h[:1].expand_as(h)\n        states.append(h)", "hold and overwrite"),
-    ("state overflows after 100,000 steps", "states.append(h)", "h = h * (t != 100_000)\n        states.append(h)", "long-hold"),
+    ("state lost after 1,000 steps", "states.append(h)", "h = h * (t != 1_000)\n        states.append(h)", "long-hold"),
 ]  # fmt: skip
 _CHUNKED = [
     ("operands of the scan swapped", "right_a * left_b + right_b", "left_a * right_b + left_b", "full", "hold and overwrite|written at every step|write at every step", "state-spaces/mamba #716"),
