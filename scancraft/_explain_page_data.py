@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .automata.alphabet import is_spaced
 from .automata.bounded_dyck import BoundedDyck
 from .automata.dfa import Dfa
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
 MODEL_TYPES = ("mamba", "signed_mamba", "falcon_mamba", "mamba2")
 """Blocks that the page knows how to run."""
 
-MOST_PARAMETERS = 4_000_000
-"""More are refused: the page would have over 21 MB."""
+MOST_PARAMETERS = 20_000_000
+"""More are refused: the browser would take some hundred MB for them."""
+
+MOST_NONZERO = 2_000_000
+"""More parameters that are not zero are refused: the page would have over 21 MB."""
 
 MOST_TRANSITIONS = 500_000
 """A DFA with more is refused; so is a counter machine."""
@@ -131,7 +136,7 @@ def _check_transitions(number: int) -> None:
 
 
 def _model(model: Any) -> dict[str, Any]:
-    """The weights, base64 of little-endian float32 by name, and the numbers of the configuration that blocks use."""
+    """The weights by name, and the numbers of the configuration that blocks use."""
     config, kind = model.config, model.config.model_type
     if kind not in MODEL_TYPES:
         raise PageError(
@@ -140,10 +145,11 @@ def _model(model: Any) -> dict[str, Any]:
         )
     state = {name: tensor.detach().float().numpy().astype("<f4") for name, tensor in model.state_dict().items()}
     total = sum(tensor.size for tensor in state.values())
-    if total > MOST_PARAMETERS:
+    nonzero = sum(int(np.count_nonzero(tensor)) for tensor in state.values())
+    if total > MOST_PARAMETERS or nonzero > MOST_NONZERO:
         raise PageError(
-            f"the model has {total:,} parameters, and a page takes {MOST_PARAMETERS:,} at most; use `scancraft run` "
-            "and `scancraft explain --block N` for this one"
+            f"the model has {total:,} parameters, {nonzero:,} of them not zero, and a page takes {MOST_PARAMETERS:,} "
+            f"and {MOST_NONZERO:,} at most; use `scancraft run` and `scancraft explain --block N` for this one"
         )
     block = model.backbone.layers[0].mixer
     d_inner, d_state = int(block.intermediate_size), int(config.state_size)
@@ -163,8 +169,19 @@ def _model(model: Any) -> dict[str, Any]:
         "dt_rank": None if second else int(config.time_step_rank),
         "epsilon": float(config.layer_norm_epsilon),
         "mixer_epsilon": float(config.mixer_rms_eps) if kind == "falcon_mamba" else None,
-        "tensors": {name: base64.b64encode(tensor.tobytes()).decode("ascii") for name, tensor in state.items()},
+        "tensors": {name: _sparse(tensor) for name, tensor in state.items()},
     }
+
+
+def _sparse(tensor: Any) -> dict[str, Any]:
+    """The size of a tensor, and of its entries that are not zero the places (uint32) and the values (float32)."""
+    flat = tensor.ravel()
+    places = np.flatnonzero(flat)
+    return {"size": flat.size, "places": _base64(places.astype("<u4")), "values": _base64(flat[places])}
+
+
+def _base64(numbers: Any) -> str:
+    return base64.b64encode(numbers.tobytes()).decode("ascii")
 
 
 def _facts(checkpoint: Checkpoint, model: Any) -> list[list[str]]:

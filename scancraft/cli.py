@@ -19,6 +19,8 @@ import typer
 from typer.core import TyperGroup
 
 from . import __version__
+from ._cli_conformance import EPILOG as CONFORMANCE_EPILOG
+from ._cli_conformance import conformance
 from ._cli_explain_options import Of, Page, Picture, PictureOf, WordToRead
 from ._cli_io import (
     ArgumentError,
@@ -466,6 +468,7 @@ def decide(
         raise typer.Exit(1)
 
 
+app.command(epilog=CONFORMANCE_EPILOG)(conformance)
 app.command(epilog=REFUTE_EPILOG)(refute)
 app.command(epilog=SUITE_EPILOG)(suite)
 app.command(epilog=TARGETS_EPILOG)(targets)

@@ -54,6 +54,8 @@
     return text.replace("-", "−");
   }
 
+  // A set of many states, cut short; the whole name is in the title.
+  const brief = (set) => (set.length > 60 ? `${set.slice(0, 44)}… (${set.split(/[,|]/).length} states)` : set);
   const short = (text) => (text.length > 16 ? `${text.slice(0, 15)}…` : text);
   const difference = (now, before) => Math.fround(now - before);
   const symbolAt = (t) => (t === 0 ? "<bos>" : session.word[t - 1]);
@@ -77,11 +79,10 @@
     return found.map((slot) => slotName(block, slot, after)).join(" and ");
   }
 
-  function meaningOf(memory, index, record) {
+  function meaningOf(memory, index, record, cut) {
     const value = record.held[index];
     if (memory.kind === "state") return `${memory.name}: ${value}`;
-    const before = activeSet(record, memory.block, false);
-    const after = activeSet(record, memory.block, true);
+    const [before, after] = [false, true].map((end) => cut(activeSet(record, memory.block, end)));
     const holds = `block ${memory.block}, ${memory.name}: the memory is ${value}`;
     if (!before || !after) {
       const moved = memory.channels.filter((c) => record.parts[memory.block].y[c.index] * record.parts[memory.block].z[c.index] !== 0);
@@ -126,7 +127,7 @@
       const terms = [];
       for (let i = head.starts[id]; i < head.starts[id + 1]; i++) {
         const product = Math.fround(head.kept[i] * record.normed[head.places[i]]);
-        if (product !== 0) terms.push(`${product > 0 ? "+" : ""}${shown(product)} ${featureName(head.places[i], page.blocks.length)}`);
+        if (product !== 0) terms.push(`${product > 0 ? "+" : ""}${shown(product)} ${brief(featureName(head.places[i], page.blocks.length))}`);
       }
       const line = row(body, [
         element("th", token, "symbol name", { scope: "row" }),
@@ -183,7 +184,7 @@
         const coloured = number === 0 ? "v0" : `v${1 + ((Math.abs(number) - 1) % 7)}`;
         const cell = element("td", Number.isNaN(number) ? value : text, `${Number.isInteger(number) ? coloured : ""}${t === here ? " here" : ""}`);
         cell.dataset.t = t;
-        cell.title = meaningOf(memory, m, session.records[t]);
+        cell.title = meaningOf(memory, m, session.records[t], brief);
         return cell;
       });
       const line = row(body, [element("th", name, "name", { scope: "row", title: name }), ...cells]);
@@ -205,7 +206,12 @@
         .map((memory, m) => [memory, m])
         .filter(([memory, m]) => memory.kind === "level" || Number(record.held[m]) !== 0)
         .slice(0, 40)
-        .flatMap(([memory, m]) => [element("span", meaningOf(memory, m, record)), document.createElement("br")]),
+        .flatMap(([memory, m]) => {
+          const whole = meaningOf(memory, m, record, (set) => set);
+          const line = element("span", meaningOf(memory, m, record, brief));
+          if (line.textContent !== whole) line.title = whole;
+          return [line, document.createElement("br")];
+        }),
     );
   }
 

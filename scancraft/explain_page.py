@@ -1,6 +1,6 @@
 """``scancraft explain DIR --html FILE``: a checkpoint as one page that runs it, symbol by symbol.
 
-The page holds the weights (float32, base64), their labels, and the language; a script in it computes the blocks in
+The page holds the weights (float32), their labels, and the language; a script in it computes the blocks in
 float32, and runs the language beside them. It needs no server and no network, and its security policy allows none:
 only its own script and style may run, told by their hashes. What comes from the checkpoint is inserted as text, never
 as markup.
@@ -17,13 +17,13 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._explain_page_data import MOST_PARAMETERS, MOST_TRANSITIONS, PageError, page_data
+from ._explain_page_data import MOST_NONZERO, MOST_PARAMETERS, MOST_TRANSITIONS, PageError, page_data
 from .models._files import replace_file
 
 if TYPE_CHECKING:
     from .checkpoints import Checkpoint
 
-__all__ = ["MOST_PARAMETERS", "MOST_TRANSITIONS", "PageError", "page_of", "write_page"]
+__all__ = ["MOST_NONZERO", "MOST_PARAMETERS", "MOST_TRANSITIONS", "PageError", "page_of", "write_page"]
 
 SCRIPTS = ("explain_page_core.js", "explain_page.js")
 
@@ -36,8 +36,8 @@ def page_of(checkpoint: Checkpoint) -> str:
 
     Raises:
         CheckpointError: the checkpoint is damaged.
-        PageError: more than :data:`MOST_PARAMETERS` parameters or :data:`MOST_TRANSITIONS` transitions, or a kind of
-            model that the page does not run.
+        PageError: more than :data:`MOST_PARAMETERS` parameters, :data:`MOST_NONZERO` that are not zero, or
+            :data:`MOST_TRANSITIONS` transitions; or a kind of model that the page does not run.
 
     Cost: O(parameters + transitions) to make; in the page O(nonzero parameters) per symbol.
     """

@@ -13,10 +13,16 @@ const Scancraft = (() => {
   const silu = (v) => f32(v / f32(1 + exp(-v)));
   const softplus = (v) => (v > 20 ? v : f32(Math.log1p(exp(v))));
 
-  function floats(text) {
-    const raw = atob(text);
-    const bytes = Uint8Array.from(raw, (ch) => ch.charCodeAt(0));
-    return new Float32Array(bytes.buffer);
+  // A tensor: its size, and base64 of the places (uint32) and values (float32) of the entries that are not zero.
+  function floats(tensor) {
+    const bytes = (text) => Uint8Array.from(atob(text), (ch) => ch.charCodeAt(0)).buffer;
+    const places = new Uint32Array(bytes(tensor.places));
+    const values = new Float32Array(bytes(tensor.values));
+    const out = new Float32Array(tensor.size);
+    places.forEach((place, i) => {
+      out[place] = values[i];
+    });
+    return out;
   }
 
   // The entries of a matrix that are not zero, row by row; zeros add nothing to a finite sum.

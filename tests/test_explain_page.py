@@ -258,7 +258,12 @@ def test_the_weights_are_in_the_page(place: Path) -> None:
     stored = load_file(found.directory / "model.safetensors")
     assert set(data["model"]["tensors"]) == set(stored)
     for name, tensor in stored.items():
-        assert np.array_equal(np.frombuffer(base64.b64decode(data["model"]["tensors"][name]), "<f4"), tensor.ravel())
+        sparse = data["model"]["tensors"][name]
+        whole = np.zeros(sparse["size"], dtype="<f4")
+        values = np.frombuffer(base64.b64decode(sparse["values"]), "<f4")
+        whole[np.frombuffer(base64.b64decode(sparse["places"]), "<u4")] = values
+        assert values.all()
+        assert np.array_equal(whole, tensor.ravel())
 
 
 json_values = st.recursive(
@@ -280,15 +285,20 @@ def test_json_survives_html(value: Any) -> None:
 def test_what_is_too_large_is_refused(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = checkpoint("D-2", place)
     monkeypatch.setattr(_explain_page_data, "MOST_PARAMETERS", 3199)
-    with pytest.raises(PageError, match="3,200 parameters, and a page takes 3,199 at most"):
+    with pytest.raises(PageError, match="3,200 parameters, 219 of them not zero, and a page takes 3,199 and"):
         write_page(found, tmp_path / "x.html")
+    assert not (tmp_path / "x.html").exists()
+    monkeypatch.setattr(_explain_page_data, "MOST_NONZERO", 218)
+    with pytest.raises(PageError, match="and 218 at most"):
+        page_of(found)
+    monkeypatch.setattr(_explain_page_data, "MOST_NONZERO", 219)
     monkeypatch.setattr(_explain_page_data, "MOST_PARAMETERS", 3200)
     write_page(found, tmp_path / "x.html")
     monkeypatch.setattr(_explain_page_data, "MOST_TRANSITIONS", 7)
     with pytest.raises(PageError, match="8 transitions"):
         page_of(found)
     monkeypatch.setattr(_explain_page_data, "MOST_TRANSITIONS", 1)
-    with pytest.raises(PageError, match="3 transitions"):
+    with pytest.raises(PageError, match="4 transitions, and a page takes 1 at most"):
         page_of(checkpoint("a^n b^n", place))
 
 

@@ -65,7 +65,9 @@ def test_shell_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_error_in_the_readme_is_the_real_one(tmp_path: Path) -> None:
     text = re.sub(r"\s+", " ", README.read_text(encoding="utf-8"))
-    result = CliRunner().invoke(app, ["compile", "--regex", "(0*10*1)*0*", "--gates", "nonnegative", "-o", str(tmp_path / "x")])
+    result = CliRunner().invoke(
+        app, ["compile", "--regex", "(0*10*1)*0*", "--gates", "nonnegative", "-o", str(tmp_path / "x")]
+    )
     assert re.sub(r"\s+", " ", result.stderr).strip() in text
 
 
