@@ -204,6 +204,35 @@ def test_counters_and_stacks_are_in_the_memories(place: Path) -> None:
         assert [r["held"][counter] for r in in_node(found, [tuple(word)])[0]] == [str(d) for d in depth]
 
 
+@needs_node
+def test_each_counter_of_a_block_is_read_from_its_own_entry(place: Path) -> None:
+    found = checkpoint("Shuffle-2", place)
+    memories = _explain_page_data.memories_of(found.manifest)
+    counters = [i for i, m in enumerate(memories) if m["name"].startswith("counter ")]
+    assert sorted(memories[i]["entry"] for i in counters) == [0, 1]
+    held = [tuple(r["held"][i] for i in counters) for r in in_node(found, [tuple("([[)]")])[0]]
+    assert sorted(held[3]) == ["1", "2"]
+    assert sorted(held[5]) == ["0", "1"]
+
+
+@needs_node
+@pytest.mark.parametrize("name", ["D-2", "parity", "falcon", "mamba2"])
+def test_the_functions_are_right_between_their_plateaus_too(name: str, place: Path, tmp_path: Path) -> None:
+    """With biases that are not dyadic nothing is exact; the first block's states agree nearly."""
+    folder = shutil.copytree(checkpoint(name, place).directory, tmp_path / "x")
+    weights, rng = load_file(folder / "model.safetensors"), np.random.default_rng(0)
+    for key in ("conv1d.bias", "dt_bias", "dt_proj.bias", "sign_proj.bias"):
+        if (full := f"backbone.layers.0.mixer.{key}") in weights:
+            weights[full] = rng.normal(scale=2, size=weights[full].shape).astype(np.float32)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    found = load(folder)
+    word = tuple(found.language.alphabet) * 3
+    owed = trace(found.model(), found.readout.encode(word))
+    for record, right in zip(in_node(found, [word])[0], owed, strict=True):
+        assert any(abs(v) > 1e-3 for v in right["states"][0])
+        np.testing.assert_allclose(record["states"][0], right["states"][0], rtol=2e-4, atol=1e-7)
+
+
 # -- the page as text ------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -96,6 +97,16 @@ def token_ids(compiled: Any, word: Iterable[str]) -> list[int]:
     """The token ids of a word, ``<bos>`` first, as the manifest of a compiled language numbers them."""
     tokens = compiled.manifest["tokens"]
     return [tokens["<bos>"], *(tokens[symbol] for symbol in word)]
+
+
+class Picture:
+    """An SVG file, shown by a notebook when it is the last line of a cell."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.text = Path(path).read_text(encoding="utf-8")
+
+    def _repr_svg_(self) -> str:
+        return self.text
 
 
 def number(value: Any) -> str:
