@@ -3,7 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find automata compiler models scancraft -name '*.py' -o -name '*.lark') pyproject.toml
+SOURCES := $(shell find automata compiler models scancraft -name '*.py' -o -name '*.lark' -o -name 'explain_page*') pyproject.toml
 
 .PHONY: run test lint types bench gpu docs clean
 

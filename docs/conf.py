@@ -20,6 +20,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 os.environ.setdefault("COLUMNS", "120")
+os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # tqdm, about a widget that no page uses
 
 # Kernels start without anybody's own settings, and keep quiet about how they are connected.
 SETTINGS = tempfile.TemporaryDirectory(prefix="scancraft-docs-")
@@ -54,6 +55,7 @@ autodoc_typehints = "signature"
 autodoc_class_signature = "separated"
 autodoc_inherit_docstrings = False
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {"ArrayLike": "numpy.typing.ArrayLike"}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True

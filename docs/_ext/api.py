@@ -102,7 +102,8 @@ def escape(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: l
         else:
             plain.append(line)
     flush()
-    lines[:] = result
+    # Of a constant's docstring napoleon would take what stands before a colon in the first line for its type.
+    lines[:] = ["", *result] if what in ("data", "attribute") else result
 
 
 def _plain(text: str) -> str:
