@@ -22,7 +22,7 @@ from scancraft.automata.languages import truth_of
 from scancraft.certifying import Certificate, Open, Refuted, certify
 from scancraft.compiler.certify_circuit import CircuitProof, prove_circuit
 from scancraft.constructions import Constructed, counters, dyck, flip_flop
-from scancraft.models.errors import WeightsError
+from scancraft.models.precision import PrecisionError
 from scancraft.models.readout import Readout
 
 CONTRACTS = ("live-prefixes", "all-words")
@@ -191,7 +191,7 @@ def test_budgets_and_contracts() -> None:
     undecided = certify(everything)
     assert isinstance(undecided, Open)
     assert "live prefixes only" in undecided.reason
-    with pytest.raises(WeightsError, match="infinity"):
+    with pytest.raises(PrecisionError, match="float16 cannot hold the weights"):
         certify(compiled, dtype=torch.float16)
 
 

@@ -30,8 +30,10 @@ from scancraft.automata.families import flip_flop as flip_flop_dfa
 from scancraft.automata.languages import Language, truth_of
 from scancraft.compiler.circuit import Circuit, plus, show
 from scancraft.compiler.counting import control_of
+from scancraft.compiler.targets import TargetError
 from scancraft.constructions import Constructed, counters, dyck, flip_flop
 from scancraft.models.errors import CheckpointError, CounterRangeError, ReadoutError
+from scancraft.models.precision import PrecisionError
 from scancraft.testing import assert_same_bits
 
 CONTRACTS = ("live-prefixes", "all-words")
@@ -319,7 +321,7 @@ def test_bfloat16_counts_to_256() -> None:
     assert accuracy(runner, truth_of(dyck_1()), readout, [word]).strings == 100
     with pytest.raises(CounterRangeError):
         runner(torch.tensor([readout.encode("(" * 257)]))
-    with pytest.raises(CheckpointError, match="not counted exactly in float16"):
+    with pytest.raises(PrecisionError, match="float16 cannot hold the weights"):
         constructed.runner(torch.float16)
 
 
@@ -349,7 +351,7 @@ def test_unknown_contracts_are_refused() -> None:
     for make in (flip_flop, partial(dyck, 2, 2), partial(counters, EQUAL), partial(scancraft.compile, "(ab)*")):
         with pytest.raises(ReadoutError, match="contract 'most-words' is unknown"):
             make(contract="most-words")  # type: ignore[operator]
-    with pytest.raises(ValueError, match="d_conv"):
+    with pytest.raises(TargetError, match="d_conv"):
         flip_flop(d_conv=5)
 
 

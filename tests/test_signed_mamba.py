@@ -688,8 +688,8 @@ def test_tampering_is_rejected(tmp_path: Path) -> None:
     rejected("about transformers.MambaForCausalLM, config.json about scancraft.SignedMambaForCausalLM")
     edit_json(place / "config.json", lambda c: c.update(model_type="mamba"))
     rejected("model.safetensors does not fit config.json")
-    edit_json(place / "config.json", lambda c: c.update(model_type="mamba2"))
-    rejected("config.json: the model_type 'mamba2' is unknown")
+    edit_json(place / "config.json", lambda c: c.update(model_type="mamba9"))
+    rejected("config.json: the model_type 'mamba9' is unknown")
     edit_json(place / "config.json", lambda c: c.pop("model_type"))
     rejected("config.json: the model_type None is unknown")
 

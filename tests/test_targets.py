@@ -46,7 +46,7 @@ MODELLED = [s for s in LANGUAGES if s.kind != "not star-free"]
 def words_of(compiled: CompiledModel, limit: int = 150) -> torch.Tensor:
     """Token ids of all words of one length (the first 150 of them), shape (words, 1 + length)."""
     alphabet, length = compiled.language.alphabet, 1
-    while len(alphabet) ** (length + 1) <= limit:
+    while len(alphabet) ** (length + 1) <= limit and length < 40:
         length += 1
     words = itertools.islice(itertools.product(alphabet, repeat=length + 1), limit)
     return torch.tensor([compiled.readout.encode(word) for word in words])
@@ -220,7 +220,7 @@ def test_compiled_or_refused_as_mamba(dfa: scancraft.Dfa) -> None:
 def test_long_words_and_long_holds() -> None:
     compiled = scancraft.compile("~(~[] 000 ~[])", target=FALCON)
     rng = np.random.default_rng(0)
-    word = tuple("01"[i] for i in rng.random(3_000) < 0.75)
+    word = tuple("01"[int(i)] for i in rng.random(3_000) < 0.75)
     with torch.no_grad():
         ids = torch.tensor([compiled.readout.encode(word), compiled.readout.encode(("1",) * 3_000)])
         expected = scancraft.compile("~(~[] 000 ~[])").runner()(ids)
