@@ -2,17 +2,18 @@
 
 What decides is the groups in the syntactic monoid of the language, which is the transition monoid of its minimal DFA:
 
-========== ============================ =========================================================================
-gates      groups                       source
-========== ============================ =========================================================================
-nonnegative none but the trivial one    Sarrof, Veitsman and Hahn (NeurIPS 2024, arXiv 2405.17394), theorem 4
-signed      2-groups                    Krohn and Rhodes (1965): a cascade of memories and of negations; real gates
-                                        in [-1, 1] count modulo powers of two only (Grazzi et al., arXiv 2411.12537)
-complex     solvable groups             Krohn and Rhodes (1965), with cyclic groups; Shakerinava et al. (ICLR 2026,
-                                        arXiv 2603.01959)
-unsolvable  some group is not solvable  the language is complete for NC1 (Barrington 1989); no fixed number of
-                                        layers suffices unless TC0 = NC1 (Merrill et al. 2024, arXiv 2404.08819)
-========== ============================ =========================================================================
+=========== ============================ ========================================================================
+gates       groups                       source
+=========== ============================ ========================================================================
+nonnegative none but the trivial one     Sarrof, Veitsman and Hahn (NeurIPS 2024, arXiv 2405.17394), theorem 4
+signed      2-groups                     Krohn and Rhodes (1965): a cascade of memories and of negations; real gates
+                                         in [-1, 1] count modulo powers of two only (Grazzi et al., arXiv
+                                         2411.12537)
+complex     solvable groups              Krohn and Rhodes (1965), with cyclic groups; Shakerinava et al. (ICLR 2026,
+                                         arXiv 2603.01959)
+unsolvable  some group is not solvable   the language is complete for NC1 (Barrington 1989); no fixed number of
+                                         layers suffices unless TC0 = NC1 (Merrill et al. 2024, arXiv 2404.08819)
+=========== ============================ ========================================================================
 
 :mod:`._permutators` says which groups are looked at, and why these are enough.
 """
