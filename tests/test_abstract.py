@@ -332,7 +332,7 @@ def boxes(draw: st.DrawFn) -> tuple[Interval, Fraction]:
 
 
 @given(formulas([x, y], smooth=True), boxes(), boxes())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_enclosures_hold_every_value(expression: Any, one: Any, two: Any) -> None:
     assume(not expression.has(sympy.zoo, sympy.nan, sympy.oo, sympy.I))
     at = {x: one[1], y: two[1]}
@@ -710,7 +710,7 @@ SIGNED = st.lists(st.tuples(st.fractions(-2, 2, max_denominator=3), RATIONALS), 
 @given(STEPS, RATIONALS, st.integers(0, 5))
 @example([(Fraction(3, 2), Fraction(0))], Fraction(-1, 2), 1)  # rounding holds back what would grow
 @example([(Fraction(1, 2), Fraction(0)), (Fraction(2), Fraction(-1, 2))], Fraction(0), 1)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_nonnegative_entries_become_constant_or_grow(steps: Any, h: Fraction, bits: int) -> None:
     """The mechanism of theorem 2."""
     gates, writes = zip(*steps, strict=True)
@@ -732,7 +732,7 @@ def test_nonnegative_entries_become_constant_or_grow(steps: Any, h: Fraction, bi
 
 
 @given(SIGNED, RATIONALS, st.integers(0, 4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_fates_of_any_entry(steps: Any, h: Fraction, bits: int) -> None:
     gates, writes = zip(*steps, strict=True)
     model, w = one_entry(gates, writes, h)
@@ -754,7 +754,7 @@ def test_fates_of_any_entry(steps: Any, h: Fraction, bits: int) -> None:
 
 
 @given(SIGNED, RATIONALS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_fates_without_rounding(steps: Any, h: Fraction) -> None:
     gates, writes = zip(*steps, strict=True)
     model, w = one_entry(gates, writes, h)
@@ -772,7 +772,7 @@ def test_fates_without_rounding(steps: Any, h: Fraction) -> None:
 
 
 @given(small_models(st.integers(0, 1)), st.sampled_from(["b", "a", "ab", "aab"]), st.integers(0, 3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_nonnegative_stacks_never_cycle(model: AbstractSsm, w: str, bits: int) -> None:
     assume(properties(model, budget=200).nonnegative)
     found = settle(model, w, x="ba", fractional_bits=bits)
@@ -786,7 +786,7 @@ def test_nonnegative_stacks_never_cycle(model: AbstractSsm, w: str, bits: int) -
 
 
 @given(small_models(st.integers(-1, 1)), st.sampled_from(["b", "ab", "aab"]), st.sampled_from(["", "a", "ba"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_stacks_repeat_as_told(model: AbstractSsm, w: str, first: str) -> None:
     found = settle(model, w, x=first, fractional_bits=1)
     if found.period is None:
