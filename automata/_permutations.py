@@ -5,7 +5,7 @@ What is found is a :class:`Loop`: letters by number, and one state that they mov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb
@@ -21,6 +21,8 @@ SHORTENING = 50_000
 
 Letters = tuple[int, ...]
 Columns = Sequence[Sequence[int]]
+StateOf = Callable[[Sequence[int]], int | None]
+"""Finds a state that a map of the states moves round as wanted, or None."""
 
 
 @dataclass(frozen=True)
@@ -99,27 +101,7 @@ def _odd_primes(limit: int) -> list[int]:
     return primes
 
 
-def try_short_words(columns: Columns, n_states: int, limit: int) -> tuple[bool, Loop | None]:
-    """Look at up to ``limit`` monoid elements by length of word: (whether those were all, a loop). O(n * limit)."""
-    identity = tuple(range(n_states))
-    queue: list[tuple[tuple[int, ...], Letters]] = [(identity, ())]
-    seen = {identity}
-    for action, word in queue:
-        for a, column in enumerate(columns):
-            product = tuple([column[q] for q in action])
-            if product in seen:
-                continue
-            state = _moved_state(product)
-            if state is not None:
-                return False, Loop((*word, a), state)
-            if len(seen) >= limit:
-                return False, None
-            seen.add(product)
-            queue.append((product, (*word, a)))
-    return True, None
-
-
-def _moved_state(action: Sequence[int]) -> int | None:
+def moved_state(action: Sequence[int]) -> int | None:
     """A state on a cycle of length >= 2 of a map, or None. O(n)."""
     seen_from = [-1] * len(action)
     for start in range(len(action)):
@@ -130,6 +112,35 @@ def _moved_state(action: Sequence[int]) -> int | None:
         if seen_from[q] == start and action[q] != q:
             return q
     return None
+
+
+def try_short_words(
+    columns: Columns, n_states: int, limit: int, state_of: StateOf = moved_state
+) -> tuple[bool, Loop | None]:
+    """Look at up to ``limit`` monoid elements by length of word: (whether those were all, a loop). O(n * limit).
+
+    Args:
+        columns: the letters, all total.
+        n_states: how many states there are.
+        limit: how many elements.
+        state_of: finds a state that a map moves round as wanted, or None; by default any cycle of length >= 2 will do.
+    """
+    identity = tuple(range(n_states))
+    queue: list[tuple[tuple[int, ...], Letters]] = [(identity, ())]
+    seen = {identity}
+    for action, word in queue:
+        for a, column in enumerate(columns):
+            product = tuple([column[q] for q in action])
+            if product in seen:
+                continue
+            state = state_of(product)
+            if state is not None:
+                return False, Loop((*word, a), state)
+            if len(seen) >= limit:
+                return False, None
+            seen.add(product)
+            queue.append((product, (*word, a)))
+    return True, None
 
 
 # -- steps 2 to 4: classes of sets ---------------------------------------------------------------------------------
@@ -207,17 +218,37 @@ def shorter(columns: Columns, loop: Loop, masks: list[int]) -> Loop:
     Searched are the loop's own cycle, cut to each prime factor of its period, and then, where ``masks`` (the class
     the loop was found in) are pairs, all of these.
     """
-    cycle = [loop.state]
-    while (q := _run(columns, cycle[-1], loop.letters)) != loop.state:
-        cycle.append(q)
+    cycle = cycle_of(columns, loop)
     period = len(cycle)
     factors = [r for r in (2, *_odd_primes(period)) if period % r == 0]
     starts = [tuple(cycle[:: period // r]) for r in factors]
     if masks[0].bit_count() == 2:
         starts += [members(mask) for mask in masks]
-    allowance = SHORTENING
+    return shortest_of(columns, loop, starts, SHORTENING, moved_state)
+
+
+def cycle_of(columns: Columns, loop: Loop) -> list[int]:
+    """The states that the letters of a loop move round, its own state first."""
+    cycle = [loop.state]
+    while (q := _run(columns, cycle[-1], loop.letters)) != loop.state:
+        cycle.append(q)
+    return cycle
+
+
+def shortest_of(
+    columns: Columns, loop: Loop, starts: Iterable[tuple[int, ...]], allowance: int, state_of: StateOf
+) -> Loop:
+    """The shortest of ``loop`` and the loops that permute the states of one of ``starts`` as wanted.
+
+    Args:
+        columns: letters, possibly partial.
+        loop: what there is already.
+        starts: tuples of distinct states.
+        allowance: how many tuples may be visited in all.
+        state_of: finds a state that a permutation moves round as wanted, or None.
+    """
     for start in starts:
-        visited, found = _shortest_loop(columns, start, len(loop.letters) - 1, allowance)
+        visited, found = _shortest_loop(columns, start, len(loop.letters) - 1, allowance, state_of)
         loop = found or loop
         allowance -= visited
         if allowance <= 0:
@@ -225,15 +256,19 @@ def shorter(columns: Columns, loop: Loop, masks: list[int]) -> Loop:
     return loop
 
 
-def _shortest_loop(columns: Columns, start: tuple[int, ...], longest: int, allowance: int) -> tuple[int, Loop | None]:
-    """(Tuples visited, a shortest loop that permutes the states of ``start`` non-trivially, if one is in reach).
+def _shortest_loop(
+    columns: Columns, start: tuple[int, ...], longest: int, allowance: int, state_of: StateOf
+) -> tuple[int, Loop | None]:
+    """(Tuples visited, a shortest loop that permutes the states of ``start`` as wanted, if one is in reach).
 
     Args:
         columns: letters, possibly partial.
         start: distinct states.
         longest: loops with more letters are of no interest.
         allowance: how many tuples may be visited.
+        state_of: finds a state that a permutation moves round as wanted, or None.
     """
+    place = {q: i for i, q in enumerate(start)}
     goal = frozenset(start)
     seen = {start}
     layer: list[tuple[tuple[int, ...], Letters]] = [(start, ())]
@@ -250,8 +285,9 @@ def _shortest_loop(columns: Columns, start: tuple[int, ...], longest: int, allow
                 if len(distinct) < len(start) or -1 in distinct:
                     continue
                 if distinct == goal:
-                    moved = next(p for p, q in zip(start, image, strict=True) if p != q)
-                    return len(seen), Loop((*letters, a), moved)
+                    moved = state_of([place[q] for q in image])
+                    if moved is not None:
+                        return len(seen), Loop((*letters, a), start[moved])
                 if len(seen) >= allowance:
                     return len(seen), None
                 seen.add(image)

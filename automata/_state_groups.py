@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._composition import composition_factors
-from ._gate_reasons import shown_states
 from ._group_names import factor_names, group_name
 from ._permutators import Permutator
+from ._shown import shown_states
 from .dfa import Dfa
 from .groups import PermutationGroup
 

@@ -27,7 +27,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from ._permutations import SHORTENING, Columns, Letters, Loop, components, try_short_words
-from .alphabet import format_word, is_spaced
+from ._shown import shown_cycle, shown_word
 from .budget import DEFAULT_BUDGET, Budget
 from .dfa import Dfa
 from .errors import BudgetExceededError, ScancraftError
@@ -46,6 +46,7 @@ __all__ = [
     "find_permutation",
     "require_star_free",
     "star_free_witness",
+    "witness_of",
 ]
 
 SHORT_WORDS = 1_000
@@ -206,22 +207,13 @@ class NotStarFreeError(ScancraftError):
 
     @cached_property
     def _message(self) -> str:
-        names = [*self.witness.names, self.witness.names[0]]
-        if len(names) > 14:
-            names = [*names[:6], "...", *names[-6:]]
+        witness = self.witness
         return (
-            f"the language is not star-free: the word {self._show(self.witness.word)} permutes the states "
-            f"{' -> '.join(names)} with period {self.witness.period} (the first is reached by "
-            f"{self._show(self.witness.access)}); Theorem 4 of Sarrof, Veitsman and Hahn (NeurIPS 2024) makes it "
-            "impossible for Mamba: a NONNEGATIVE SSM at finite precision predictively models a regular language "
-            "iff it is star-free. Give a star-free language instead"
+            f"the language is not star-free: {shown_cycle(witness.word, witness.names, self.alphabet)} (the first is "
+            f"reached by {shown_word(witness.access, self.alphabet)}); Theorem 4 of Sarrof, Veitsman and Hahn (NeurIPS "
+            "2024) makes it impossible for Mamba: a NONNEGATIVE SSM at finite precision predictively models a regular "
+            "language iff it is star-free. Give a star-free language instead"
         )
-
-    def _show(self, word: tuple[str, ...]) -> str:
-        if len(word) <= 60:
-            return f'"{format_word(word, self.alphabet)}"'
-        space = " " if is_spaced(self.alphabet) else ""
-        return f'"{format_word(word[:40], self.alphabet)}{space}..." ({len(word):,} symbols)'
 
     def __str__(self) -> str:
         return self._message
@@ -249,8 +241,11 @@ def star_free_witness(dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> Witness | No
     (('1',), (0, 1), (), ())
     """
     permutation = find_permutation(dfa.semiautomaton, budget)
-    if permutation is None:
-        return None
+    return None if permutation is None else witness_of(dfa, permutation)
+
+
+def witness_of(dfa: Dfa, permutation: Permutation) -> Witness:
+    """A permutation of states of a minimal DFA, with how to get to them and how to tell two of them apart. O(k n^2)."""
     access = dfa.path(0, set(permutation.states).__contains__)
     if access is None:
         raise AssertionError("a state of a minimal DFA is not reachable; please report this")

@@ -28,6 +28,7 @@ from . import _gate_reasons as reasons
 from ._odd_periods import odd_witness
 from ._permutations import components
 from ._permutators import Permutator, permutators
+from ._shown import shown_states, shown_word
 from ._state_groups import StateGroup, state_group
 from .aperiodic import Witness, star_free_witness
 from .budget import DEFAULT_BUDGET, Budget, Meter
@@ -116,8 +117,8 @@ class Classification:
             lines.append(f"group: {self.group}")
             name = dict(zip(self.group.states, self.group.names, strict=True))
             for generator in self.group.generators:
-                images = reasons.shown_states([name[q] for q in generator.images])
-                lines.append(f"  {reasons.shown_word(generator.word, self.alphabet)} takes them to {images}")
+                images = shown_states([name[q] for q in generator.images])
+                lines.append(f"  {shown_word(generator.word, self.alphabet)} takes them to {images}")
         return "\n".join(lines)
 
 

@@ -141,12 +141,16 @@ class PermutationGroup:
         The finest partitions that join point 0 to another point, one after the other (Atkinson 1975).
         O(generators * degree^2), up to the inverse Ackermann function.
         """
+        return next((classes for classes in self.partitions() if len(classes) > 1), None)
+
+    def partitions(self) -> Iterator[tuple[tuple[int, ...], ...]]:
+        """For each point but 0 the finest partition that joins 0 to it and that the group respects, classes ascending.
+
+        O(generators * degree) each, up to the inverse Ackermann function.
+        """
         for other in range(1, self.degree):
             self.clock.check_time()
-            classes = _finest_partition(self.degree, self.generators, other)
-            if len(classes) > 1:
-                return classes
-        return None
+            yield _finest_partition(self.degree, self.generators, other)
 
     def restricted(self, points: Sequence[int]) -> PermutationGroup:
         """The action on a set of points that the group maps to itself; ``points[i]`` becomes i."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import references
 import torch
-from measure import Tick, best_of, o_n
+from measure import Tick, best_of, o_n, stepped
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -177,12 +177,7 @@ def _equal_in_batches(models: Sequence[Any], readout: Readout, sample: Sequence[
 
 def _step(model: Any, words: Sequence[Tensor], pad: int) -> list[Tensor]:
     ids = pad_sequence(list(words), batch_first=True, padding_value=pad)
-    cache, columns = None, []
-    for t in range(ids.shape[1]):
-        output = model(ids[:, t : t + 1], cache_params=cache, use_cache=True)
-        cache = output.cache_params
-        columns.append(output.logits)
-    logits = torch.cat(columns, dim=1)
+    logits = stepped(model, ids)
     return [row[: len(word)] for row, word in zip(logits, words, strict=True)]
 
 

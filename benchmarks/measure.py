@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -70,3 +70,13 @@ def best_of(repeats: int, work: Callable[[], Value]) -> tuple[float, Value]:
 def o_n(points: int) -> Dfa:
     """O_n as a language: the words that take point 1 back to point 1. All n states are distinguishable."""
     return Dfa(order_preserving(points), 0, frozenset({0}))
+
+
+def stepped(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    """The logits, token by token through the cache."""
+    cache, columns = None, []
+    for token in ids.split(1, dim=1):
+        output = model(token, cache_params=cache, use_cache=True)
+        cache = output.cache_params
+        columns.append(output.logits)
+    return torch.cat(columns, dim=1)

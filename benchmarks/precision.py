@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from measure import stepped
 
 import scancraft
 from scancraft.automata.aperiodic import NotStarFreeError
@@ -42,15 +41,6 @@ def words_of(compiled: CompiledModel) -> list[tuple[str, ...]]:
     while sum(len(alphabet) ** k for k in range(longest + 2)) <= 130:
         longest += 1
     return [word for n in range(longest + 1) for word in product(alphabet, repeat=n)]
-
-
-def stepped(model: Any, ids: Tensor) -> Tensor:
-    cache, logits = None, []
-    for token in ids.split(1, dim=1):
-        out = model(token, cache_params=cache, use_cache=True)
-        cache = out.cache_params
-        logits.append(out.logits)
-    return torch.cat(logits, dim=1)
 
 
 def outcome(compiled: CompiledModel, dtype: str, fitted: bool) -> str:

@@ -245,10 +245,13 @@ def split(parts: Holonomy, turns: Turns) -> Holonomy:
         sets_of.setdefault(number, []).append(p)
     trees = {o: Trees(len(parts.tiles[sets_of[o][0]]), gens) for o, gens in sorted(generators.items())}
 
-    # Numbers for the blocks: all but single tiles and, in an orbit of sets with one orbit of tiles, its root.
+    # Every block gets a number, but single tiles and, where all tiles are one orbit, the root have theirs already.
     number_of: dict[tuple[int, frozenset[int]], int] = {}
     blocks: dict[int, tuple[int, ...]] = {}
-    sets, rank, holonomy_height = list(parts.sets), [0] * len(parts.sets), list(parts.height)
+    classes: dict[tuple[int, frozenset[int]], int] = {}
+    sets, rank, height, class_of = list(parts.sets), [0] * len(parts.sets), list(parts.height), list(parts.orbit)
+    successor, tiles = [list(row) for row in parts.successor], [list(row) for row in parts.tiles]
+    n_classes = max(parts.orbit) + 1
     for o, forest in trees.items():
         for p in sets_of[o]:
             for labels, tree in forest.blocks.items():
@@ -257,54 +260,50 @@ def split(parts: Holonomy, turns: Turns) -> Holonomy:
                 elif len(labels) == 1:
                     number_of[p, labels] = parts.tiles[p][min(labels)]
                 else:
-                    number_of[p, labels] = len(sets)
-                    blocks[len(sets)] = tuple(parts.tiles[p][v] for v in sorted(labels))
-                    sets.append(reduce(or_, (parts.sets[t] for t in blocks[len(sets)])))
+                    number = number_of[p, labels] = len(sets)
+                    blocks[number] = tuple(parts.tiles[p][v] for v in sorted(labels))
+                    sets.append(reduce(or_, (parts.sets[t] for t in blocks[number])))
                     rank.append(tree.rank)
-                    holonomy_height.append(parts.height[p])
+                    height.append(parts.height[p])
+                    class_of.append(classes.setdefault((o, labels), n_classes + len(classes)))
+                    successor.append([-1] * len(parts.successor[p]))
+                    tiles.append([])
+            if len(forest.trees) > 1:
+                tiles[p] = [number_of[p, tree.tiles] for tree in forest.trees]
 
-    successor, tiles = [list(row) for row in parts.successor], [list(row) for row in parts.tiles]
-    class_of = list(parts.orbit)
     swapped = set()
-    classes: dict[tuple[int, frozenset[int]], int] = {}
     for (p, labels), number in number_of.items():
-        if len(labels) == 1:
+        forest = trees[parts.orbit[p]]
+        halves = [half.tiles for half in forest.blocks[labels].halves]
+        if not halves:
             continue
-        o = parts.orbit[p]
-        halves = [half.tiles for half in trees[o].blocks[labels].halves]
-        if number != p:
-            successor.append([-1] * len(parts.successor[p]))
-            tiles.append([])
-            class_of.append(classes.setdefault((o, labels), max(parts.orbit) + 1 + len(classes)))
         tiles[number] = [number_of[p, half] for half in halves]
         for a, target in enumerate(parts.successor[p]):
-            if parts.orbit[target] != o:
+            if parts.orbit[target] != parts.orbit[p]:
                 continue
             turn = turns.get((p, a), tuple(range(len(parts.tiles[p]))))
             image = frozenset(turn[v] for v in labels)
             successor[number][a] = number_of[target, image]
-            first = frozenset(turn[v] for v in halves[0])
-            if first != trees[o].blocks[image].halves[0].tiles:
+            if frozenset(turn[v] for v in halves[0]) != forest.blocks[image].halves[0].tiles:
                 swapped.add((number, a))
-    for o, forest in trees.items():
-        if len(forest.trees) > 1:
-            for p in sets_of[o]:
-                tiles[p] = [number_of[p, tree.tiles] for tree in forest.trees]
 
-    # Within a height, blocks of 2^r tiles are on level r, and above them all sets that are not halved.
-    highest = [0] * (parts.top + 1)
-    for h, r in zip(holonomy_height, rank, strict=True):
-        highest[h] = max(highest[h], r)
-    place = [(h, r or highest[h] + 1) for h, r in zip(holonomy_height, rank, strict=True)]
-    level = {step: number for number, step in enumerate(sorted({(h, r) for h, r in place if h > 0}), 1)}
-    height = tuple(level.get(step, 0) for step in place)
     return Holonomy(
         parts.semiautomaton,
         tuple(sets),
         tuple(tuple(row) for row in successor),
-        height,
+        _levels(height, rank),
         tuple(class_of),
         tuple(tuple(row) for row in tiles),
         frozenset(swapped),
         blocks,
     )
+
+
+def _levels(height: Sequence[int], rank: Sequence[int]) -> tuple[int, ...]:
+    """The level of each set: within a height, blocks of 2^r tiles by r, and above them all sets that are not halved."""
+    highest: dict[int, int] = {}
+    for h, r in zip(height, rank, strict=True):
+        highest[h] = max(highest.get(h, 0), r)
+    places = [(h, r or highest[h] + 1) for h, r in zip(height, rank, strict=True)]
+    level = {place: number for number, place in enumerate(sorted({(h, r) for h, r in places if h > 0}), 1)}
+    return tuple(level.get(place, 0) for place in places)

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+from ..automata.groups import PermutationGroup
+
 Permutation = tuple[int, ...]
 
 
@@ -51,8 +53,10 @@ class Trees:
     """
 
     def __init__(self, n: int, generators: Iterable[Permutation]) -> None:
-        gens = sorted({g for g in generators if g != tuple(range(n))})
-        self.trees = tuple(_tree(orbit, gens) for orbit in _orbits(n, gens))
+        group = PermutationGroup(n, tuple(sorted(set(generators))))
+        moved = {point for orbit in group.orbits for point in orbit}
+        orbits = sorted([*group.orbits, *((point,) for point in range(n) if point not in moved)])
+        self.trees = tuple(_tree(orbit, group.restricted(orbit)) for orbit in orbits)
 
     @cached_property
     def blocks(self) -> dict[frozenset[int], Tree]:
@@ -66,65 +70,13 @@ class Trees:
         return found
 
 
-def _orbits(n: int, generators: Sequence[Permutation]) -> list[list[int]]:
-    """The orbits, each ascending, in the order of their smallest labels."""
-    seen: set[int] = set()
-    orbits = []
-    for start in range(n):
-        if start in seen:
-            continue
-        orbit = [start]
-        seen.add(start)
-        for point in orbit:
-            for g in generators:
-                if g[point] not in seen:
-                    seen.add(g[point])
-                    orbit.append(g[point])
-        orbits.append(sorted(orbit))
-    return orbits
-
-
-def _tree(orbit: Sequence[int], generators: Sequence[Permutation]) -> Tree:
+def _tree(orbit: Sequence[int], acting: PermutationGroup) -> Tree:
     """Pair blocks up, from single tiles to the whole orbit."""
     level = [Tree(frozenset({label}), ()) for label in orbit]
     while len(level) > 1:
-        number = {label: i for i, tree in enumerate(level) for label in tree.tiles}
-        acting = sorted({tuple(number[g[min(tree.tiles)]] for tree in level) for g in generators})
-        level = [Tree(level[i].tiles | level[j].tiles, (level[i], level[j])) for i, j in _pairing(len(level), acting)]
+        pairs = next((classes for classes in acting.partitions() if all(len(c) == 2 for c in classes)), None)
+        if pairs is None:
+            raise NotTwoGroupError("the tiles of an image set are permuted by a group that is not a 2-group")
+        level = [Tree(level[i].tiles | level[j].tiles, (level[i], level[j])) for i, j in pairs]
+        acting = acting.on_blocks(pairs)
     return level[0]
-
-
-def _pairing(n: int, generators: Sequence[Permutation]) -> list[tuple[int, int]]:
-    """Blocks of two points of a transitive group, ascending.
-
-    Raises:
-        NotTwoGroupError: there are none.
-    """
-    for partner in range(1, n):
-        block = _congruence(n, generators, partner)
-        groups: dict[int, list[int]] = {}
-        for point, root in enumerate(block):
-            groups.setdefault(root, []).append(point)
-        if all(len(group) == 2 for group in groups.values()):
-            return [(i, j) for i, j in groups.values()]
-    raise NotTwoGroupError("the tiles of an image set are permuted by a group that is not a 2-group")
-
-
-def _congruence(n: int, generators: Sequence[Permutation], partner: int) -> list[int]:
-    """The finest partition with 0 and ``partner`` in one class that the generators respect: a number per point."""
-    root = list(range(n))
-
-    def find(point: int) -> int:
-        while root[point] != point:
-            root[point] = root[root[point]]
-            point = root[point]
-        return point
-
-    queue = [(0, partner)]
-    for p, q in queue:
-        a, b = find(p), find(q)
-        if a != b:
-            root[max(a, b)] = min(a, b)
-            # Images of two points that are now alike must be alike; chains of pairs carry it to whole classes.
-            queue.extend((g[p], g[q]) for g in generators)
-    return [find(point) for point in range(n)]

@@ -36,8 +36,25 @@ def outputs(count: int) -> tuple[Symbol, ...]:
     return tuple(Symbol(f"z{i}", real=True) for i in range(count))
 
 
-class sigmoid(sympy.Function):  # noqa: N801 - printed in formulas under this name
-    """1 / (1 + exp(-x)), kept under its name so that formulas print as papers write them."""
+class _Positive(sympy.Function):
+    """A positive function of a real number, kept under its name so that formulas print as papers write them."""
+
+    def elementary(self) -> Expr:
+        """The same by exp and log."""
+        raise NotImplementedError
+
+    def _eval_evalf(self, prec: int) -> Any:
+        return self.elementary()._eval_evalf(prec)
+
+    def _eval_is_positive(self) -> bool | None:
+        return True if self.args[0].is_real else None
+
+    def _eval_is_real(self) -> bool | None:
+        return self.args[0].is_real
+
+
+class sigmoid(_Positive):  # noqa: N801 - printed in formulas under this name
+    """1 / (1 + exp(-x))."""
 
     @classmethod
     def eval(cls, x: Any) -> Any:
@@ -48,18 +65,9 @@ class sigmoid(sympy.Function):  # noqa: N801 - printed in formulas under this na
         """The same by exp."""
         return 1 / (1 + sympy.exp(-self.args[0]))
 
-    def _eval_evalf(self, prec: int) -> Any:
-        return self.elementary()._eval_evalf(prec)
 
-    def _eval_is_positive(self) -> bool | None:
-        return True if self.args[0].is_real else None
-
-    def _eval_is_real(self) -> bool | None:
-        return self.args[0].is_real
-
-
-class softplus(sympy.Function):  # noqa: N801 - printed in formulas under this name
-    """log(1 + exp(x)), kept under its name."""
+class softplus(_Positive):  # noqa: N801 - printed in formulas under this name
+    """log(1 + exp(x))."""
 
     @classmethod
     def eval(cls, x: Any) -> Any:
@@ -70,19 +78,10 @@ class softplus(sympy.Function):  # noqa: N801 - printed in formulas under this n
         """The same by exp and log."""
         return sympy.log(1 + sympy.exp(self.args[0]))
 
-    def _eval_evalf(self, prec: int) -> Any:
-        return self.elementary()._eval_evalf(prec)
-
-    def _eval_is_positive(self) -> bool | None:
-        return True if self.args[0].is_real else None
-
-    def _eval_is_real(self) -> bool | None:
-        return self.args[0].is_real
-
 
 def elementary(expression: Expr) -> Expr:
     """The expression with :class:`sigmoid` and :class:`softplus` written out by exp and log."""
-    return expression.replace(lambda e: isinstance(e, (sigmoid, softplus)), lambda e: e.elementary())
+    return expression.replace(lambda e: isinstance(e, _Positive), lambda e: e.elementary())
 
 
 def indicator(condition: Any) -> Expr:

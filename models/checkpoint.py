@@ -61,14 +61,14 @@ def write_checkpoint(
 
 
 def _write_original(place: Path, weights: ModelWeights) -> None:
-    """The same weights in the format of ``mamba_ssm``, if they have ``mamba_ssm_config`` and it is not None."""
-    known: Any = weights if hasattr(weights, "mamba_ssm_config") else None
-    if known is None or (config := known.mamba_ssm_config()) is None:
+    """The same weights in the format of ``mamba_ssm``, if it has such blocks."""
+    config = weights.mamba_ssm_config()
+    if config is None:
         return
     place.mkdir()
     write_json(place / "config.json", config)
     # mamba_ssm reads only this pickled format; the tensors in it are plain.
-    torch.save({n: torch.from_numpy(np.array(t)) for n, t in known.mamba_ssm_items()}, place / "pytorch_model.bin")
+    torch.save({n: torch.from_numpy(np.array(t)) for n, t in weights.mamba_ssm_items()}, place / "pytorch_model.bin")
 
 
 def write_certificate(directory: Path, content: Mapping[str, Any], evidence: Mapping[str, torch.Tensor]) -> None:

@@ -19,11 +19,10 @@ All else is the same (``models.signed_mamba``; negative gates: Grazzi et al. 202
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .weights import NamedTensors
+from .weights import NamedTensors, common_config, original_config, tensors_of
 from .weights import Tensor as Tensor
 
 MAMBA, SIGNED_MAMBA = "mamba", "signed_mamba"
@@ -96,12 +95,7 @@ class MambaShape:
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of all parameters."""
-        shapes: dict[str, tuple[int, ...]] = {"backbone.embeddings.weight": (self.vocab_size, self.d_model)}
-        for layer in range(self.n_layers):
-            shapes |= {f"backbone.layers.{layer}.{name}": s for name, s in self.block_tensors().items()}
-        shapes["backbone.norm_f.weight"] = (self.d_model,)
-        shapes["lm_head.weight"] = (self.vocab_size, self.d_model)
-        return shapes
+        return tensors_of(self)
 
     def transformers_config(self, *, pad: int, bos: int, eos: int) -> dict[str, Any]:
         """The ``config.json`` of the model's class, with the ids of the special tokens."""
@@ -117,16 +111,7 @@ class MambaShape:
             "conv_kernel": self.d_conv,
             "time_step_rank": self.dt_rank,
             "num_hidden_layers": self.n_layers,
-            "hidden_act": "silu",
-            "layer_norm_epsilon": 1e-05,
-            "residual_in_fp32": True,
-            "use_bias": False,
-            "use_conv_bias": True,
-            "use_cache": True,
-            "tie_word_embeddings": False,
-            "pad_token_id": pad,
-            "bos_token_id": bos,
-            "eos_token_id": eos,
+            **common_config(pad=pad, bos=bos, eos=eos),
         }
 
     def mamba_ssm_config(self) -> dict[str, Any]:
@@ -137,26 +122,14 @@ class MambaShape:
         """
         if self.signed:
             raise ValueError("mamba_ssm has no blocks with signed gates; run these weights with transformers")
-        return {
-            "d_model": self.d_model,
-            "d_intermediate": 0,
-            "n_layer": self.n_layers,
-            "vocab_size": self.vocab_size,
-            "ssm_cfg": {
-                "layer": "Mamba1",
-                "d_state": self.d_state,
-                "d_conv": self.d_conv,
-                "expand": self.expand,
-                "dt_rank": self.dt_rank,
-            },
-            "attn_layer_idx": [],
-            "attn_cfg": {},
-            "rms_norm": True,
-            "residual_in_fp32": True,
-            "fused_add_norm": True,
-            "pad_vocab_size_multiple": 8,
-            "tie_embeddings": False,
+        layer = {
+            "layer": "Mamba1",
+            "d_state": self.d_state,
+            "d_conv": self.d_conv,
+            "expand": self.expand,
+            "dt_rank": self.dt_rank,
         }
+        return original_config(self, layer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,11 +145,6 @@ class MambaWeights(NamedTensors):
     def mamba_ssm_config(self) -> dict[str, Any] | None:
         """The ``config.json`` that ``mamba_ssm`` reads; None if the gates have signs, which it does not know."""
         return None if self.shape.signed else self.shape.mamba_ssm_config()
-
-    def mamba_ssm_items(self) -> Iterator[tuple[str, Tensor]]:
-        """The same parameters under the names of ``mamba_ssm``'s ``MambaLMHeadModel``."""
-        for name, tensor in self.tensors.items():
-            yield name.replace("backbone.embeddings.", "backbone.embedding."), tensor
 
     def __str__(self) -> str:
         s, kind = self.shape, "Signed Mamba" if self.shape.signed else "Mamba"

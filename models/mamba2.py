@@ -17,11 +17,10 @@ so that the norm is over all of d_inner, in which the implementations agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .weights import NamedTensors, Tensor
+from .weights import NamedTensors, common_config, original_config, tensors_of
 
 MAMBA2 = "mamba2"
 
@@ -87,12 +86,7 @@ class Mamba2Shape:
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of all parameters."""
-        shapes: dict[str, tuple[int, ...]] = {"backbone.embeddings.weight": (self.vocab_size, self.d_model)}
-        for layer in range(self.n_layers):
-            shapes |= {f"backbone.layers.{layer}.{name}": s for name, s in self.block_tensors().items()}
-        shapes["backbone.norm_f.weight"] = (self.d_model,)
-        shapes["lm_head.weight"] = (self.vocab_size, self.d_model)
-        return shapes
+        return tensors_of(self)
 
     def transformers_config(self, *, pad: int, bos: int, eos: int) -> dict[str, Any]:
         """The ``config.json`` of ``Mamba2ForCausalLM``, with the ids of the special tokens."""
@@ -110,42 +104,21 @@ class Mamba2Shape:
             "conv_kernel": self.d_conv,
             "chunk_size": self.chunk_size,
             "num_hidden_layers": self.n_layers,
-            "hidden_act": "silu",
-            "layer_norm_epsilon": 1e-05,
-            "residual_in_fp32": True,
-            "use_bias": False,
-            "use_conv_bias": True,
-            "use_cache": True,
-            "tie_word_embeddings": False,
-            "pad_token_id": pad,
-            "bos_token_id": bos,
-            "eos_token_id": eos,
+            **common_config(pad=pad, bos=bos, eos=eos),
         }
 
     def mamba_ssm_config(self) -> dict[str, Any]:
         """The ``config.json`` that ``mamba_ssm``'s ``MambaLMHeadModel.from_pretrained`` reads."""
-        return {
-            "d_model": self.d_model,
-            "d_intermediate": 0,
-            "n_layer": self.n_layers,
-            "vocab_size": self.vocab_size,
-            "ssm_cfg": {
-                "layer": "Mamba2",
-                "d_state": self.d_state,
-                "d_conv": self.d_conv,
-                "expand": self.expand,
-                "headdim": self.head_dim,
-                "ngroups": 1,
-                "chunk_size": self.chunk_size,
-            },
-            "attn_layer_idx": [],
-            "attn_cfg": {},
-            "rms_norm": True,
-            "residual_in_fp32": True,
-            "fused_add_norm": True,
-            "pad_vocab_size_multiple": 8,
-            "tie_embeddings": False,
+        layer = {
+            "layer": "Mamba2",
+            "d_state": self.d_state,
+            "d_conv": self.d_conv,
+            "expand": self.expand,
+            "headdim": self.head_dim,
+            "ngroups": 1,
+            "chunk_size": self.chunk_size,
         }
+        return original_config(self, layer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,11 +134,6 @@ class Mamba2Weights(NamedTensors):
     def mamba_ssm_config(self) -> dict[str, Any]:
         """The ``config.json`` that ``mamba_ssm``'s ``MambaLMHeadModel.from_pretrained`` reads."""
         return self.shape.mamba_ssm_config()
-
-    def mamba_ssm_items(self) -> Iterator[tuple[str, Tensor]]:
-        """The same parameters under the names of ``mamba_ssm``'s ``MambaLMHeadModel``."""
-        for name, tensor in self.tensors.items():
-            yield name.replace("backbone.embeddings.", "backbone.embedding."), tensor
 
     def __str__(self) -> str:
         s = self.shape

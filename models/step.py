@@ -7,7 +7,9 @@ differently at another shape.
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Collection
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -40,27 +42,34 @@ class Stepper:
         ReadoutError: the model is of another kind.
     """
 
+    kinds: ClassVar[Collection[str]] = STEPPED
+    needs: ClassVar[str] = "certificates need a " + " or ".join(name.rpartition(".")[2] for name in STEPPED.values())
+    dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.float32, torch.bfloat16, torch.float16)
+    formats: ClassVar[str] = "certificates are for float32, bfloat16 and float16"
+
     def __init__(self, model: Any, batch: int = 256) -> None:
-        if model_type_of(model) not in STEPPED:
-            known = " or ".join(name.rpartition(".")[2] for name in STEPPED.values())
-            raise ReadoutError(
-                f"certificates need a {known}, not {type(model).__name__}; use scancraft.check for other models"
-            )
+        if model_type_of(model) not in self.kinds:
+            raise ReadoutError(f"{self.needs}, not {type(model).__name__}; use scancraft.check for other models")
         self.model, self.batch = model, batch
         self.blocks = list(model.backbone.layers)
         if not self.blocks:
             raise ReadoutError("the model has no blocks, hence no state to certify; give one that has some")
         mixer = self.blocks[0].mixer
-        self.channels, self.taps, self.states = mixer.intermediate_size, mixer.conv_kernel_size, mixer.ssm_state_size
         self.dtype = mixer.in_proj.weight.dtype
-        if self.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        if self.dtype not in self.dtypes:
             raise ReadoutError(
-                f"the model is in {str(self.dtype).removeprefix('torch.')}; certificates are for float32, bfloat16 "
-                "and float16, so convert it with model.to(...)"
+                f"the model is in {str(self.dtype).removeprefix('torch.')}; {self.formats}, so convert it with "
+                "model.to(...)"
             )
-        self.state_shape: tuple[int, ...] = (self.channels, self.states)
-        self.block_size = self.channels * (self.taps + self.states)
+        self.taps, self.states = mixer.conv_kernel_size, mixer.ssm_state_size
+        self.channels, self.state_shape = self._sizes(mixer)
+        self.conv_size = self.channels * self.taps
+        self.block_size = self.conv_size + math.prod(self.state_shape)
         self.masks = [self._conv_mask(block) for block in self.blocks]
+
+    def _sizes(self, mixer: Any) -> tuple[int, tuple[int, ...]]:
+        """The channels of a block's convolution, and the shape of its SSM state."""
+        return mixer.intermediate_size, (mixer.intermediate_size, mixer.ssm_state_size)
 
     def _conv_mask(self, block: Any) -> Tensor:
         """Which past inputs of each channel's convolution can still matter, shape (channels, taps).
@@ -137,8 +146,8 @@ class Stepper:
     def _put(self, cache: Any, block: int, states: Tensor, place: int) -> None:
         """Write a block's state into a cache."""
         row = states[:, place * self.block_size : (place + 1) * self.block_size]
-        conv = row[:, : self.channels * self.taps].reshape(-1, self.channels, self.taps)
-        ssm = row[:, self.channels * self.taps :].reshape(-1, self.channels, self.states)
+        conv = row[:, : self.conv_size].reshape(-1, self.channels, self.taps)
+        ssm = row[:, self.conv_size :].reshape(-1, *self.state_shape)
         layer = cache.layers[block]
         layer.lazy_initialization(conv_states=conv.to(self.dtype), recurrent_states=ssm.float())
         layer.conv_states[0] = conv.to(self.dtype).clone()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +26,11 @@ class ModelShape(Protocol):
         ...
 
     @property
+    def vocab_size(self) -> int:
+        """Rows of the embedding and of ``lm_head``."""
+        ...
+
+    @property
     def d_inner(self) -> int:
         """Channels per block."""
         ...
@@ -45,6 +50,10 @@ class ModelShape(Protocol):
         """The ``model_type`` of ``config.json``."""
         ...
 
+    def block_tensors(self) -> dict[str, tuple[int, ...]]:
+        """Names (inside one block) and shapes of its parameters."""
+        ...
+
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of all parameters."""
         ...
@@ -52,6 +61,50 @@ class ModelShape(Protocol):
     def transformers_config(self, *, pad: int, bos: int, eos: int) -> dict[str, Any]:
         """The ``config.json`` of the model's class, with the ids of the special tokens."""
         ...
+
+
+def tensors_of(shape: ModelShape) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all parameters, from those of one block."""
+    shapes: dict[str, tuple[int, ...]] = {"backbone.embeddings.weight": (shape.vocab_size, shape.d_model)}
+    for layer in range(shape.n_layers):
+        shapes |= {f"backbone.layers.{layer}.{name}": size for name, size in shape.block_tensors().items()}
+    shapes["backbone.norm_f.weight"] = (shape.d_model,)
+    shapes["lm_head.weight"] = (shape.vocab_size, shape.d_model)
+    return shapes
+
+
+def common_config(*, pad: int, bos: int, eos: int) -> dict[str, Any]:
+    """What every ``config.json`` ends with: how all our models compute, and the ids of the special tokens."""
+    return {
+        "hidden_act": "silu",
+        "layer_norm_epsilon": 1e-05,
+        "residual_in_fp32": True,
+        "use_bias": False,
+        "use_conv_bias": True,
+        "use_cache": True,
+        "tie_word_embeddings": False,
+        "pad_token_id": pad,
+        "bos_token_id": bos,
+        "eos_token_id": eos,
+    }
+
+
+def original_config(shape: ModelShape, layer: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``config.json`` of ``mamba_ssm``'s ``MambaLMHeadModel``, with the arguments of its layers."""
+    return {
+        "d_model": shape.d_model,
+        "d_intermediate": 0,
+        "n_layer": shape.n_layers,
+        "vocab_size": shape.vocab_size,
+        "ssm_cfg": dict(layer),
+        "attn_layer_idx": [],
+        "attn_cfg": {},
+        "rms_norm": True,
+        "residual_in_fp32": True,
+        "fused_add_norm": True,
+        "pad_vocab_size_multiple": 8,
+        "tie_embeddings": False,
+    }
 
 
 class ModelWeights(Protocol):
@@ -88,6 +141,14 @@ class ModelWeights(Protocol):
 
     def sizes(self) -> dict[str, int]:
         """``d_model``, ``d_inner``, ``num_hidden_layers``, ``parameters`` and ``nonzero``."""
+        ...
+
+    def mamba_ssm_config(self) -> dict[str, Any] | None:
+        """The ``config.json`` that ``mamba_ssm`` reads; None if it has no such blocks."""
+        ...
+
+    def mamba_ssm_items(self) -> Iterator[tuple[str, Tensor]]:
+        """The parameters under the names of ``mamba_ssm``'s ``MambaLMHeadModel``."""
         ...
 
     def __str__(self) -> str:
@@ -148,3 +209,12 @@ class NamedTensors:
         """The parameters of one block, by their names inside it."""
         prefix = f"backbone.layers.{layer}."
         return {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
+
+    def mamba_ssm_config(self) -> dict[str, Any] | None:
+        """The ``config.json`` that ``mamba_ssm`` reads; None if it has no such blocks."""
+        return None
+
+    def mamba_ssm_items(self) -> Iterator[tuple[str, Tensor]]:
+        """The same parameters under the names of ``mamba_ssm``'s ``MambaLMHeadModel``."""
+        for name, tensor in self.tensors.items():
+            yield name.replace("backbone.embeddings.", "backbone.embedding."), tensor

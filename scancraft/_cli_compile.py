@@ -47,9 +47,7 @@ def compile_language(
     if own and d_state != 1:
         raise ArgumentError("--d-state goes with the general compiler; this construction decides it itself")
     if own and isinstance(language, Dfa):
-        model = compile_flip_flop(contract=contract or "all-words", d_conv=d_conv, target=target)
-        compiler.fitted(model.weights, dtype)
-        return model
+        return compiler.fitted(compile_flip_flop(contract=contract or "all-words", d_conv=d_conv, target=target), dtype)
     return compiler.compile(
         language,
         budget=budget,

@@ -10,14 +10,15 @@ from typing import Any
 
 import torch
 
+from ._binding import check_finite, check_ids
+from ._binding import resolve as bind
 from .automata.alphabet import BOS, EOS, PAD
 from .automata.errors import ScancraftError
 from .automata.languages import Language, as_language, language_from_json
 from .checkpoints import load
-from .compiled import CompiledModel
 from .compiler.tokens import token_ids
 from .models.checkpoint import MANIFEST
-from .models.errors import CheckpointError, ReadoutError, WeightsError
+from .models.errors import CheckpointError, ReadoutError
 from .models.mamba import MODEL_TYPES, model_type_of
 from .models.readout import Readout, logits_of
 
@@ -34,30 +35,13 @@ def resolve(
         CheckpointError: a directory cannot be loaded.
         WeightsError: a weight is NaN or infinite.
     """
-    model, wanted, bound = _open(target, language, readout, dtype)
+    if isinstance(target, (str, PathLike)) and not (Path(target) / MANIFEST).is_file():
+        model, wanted, bound = _open_foreign(Path(target), language, readout, dtype)
+    else:
+        model, wanted, bound, _ = bind(target, language, readout, dtype)
     _check(model, wanted, bound)
-    for name, tensor in model.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise WeightsError(f"{name} holds a NaN or an infinity; nothing can be said about such weights")
+    check_finite(model, "nothing can be said")
     return model, wanted, bound
-
-
-def _open(
-    target: Any, language: Any, readout: Readout | None, dtype: torch.dtype | None
-) -> tuple[Any, Language, Readout]:
-    if isinstance(target, CompiledModel):
-        wanted = target.language if language is None else as_language(language)
-        return target.model(dtype), wanted, readout or target.readout
-    if isinstance(target, (str, PathLike)):
-        place = Path(target)
-        if (place / MANIFEST).is_file():
-            checkpoint = load(place)
-            wanted = checkpoint.language if language is None else as_language(language)
-            return checkpoint.model(dtype), wanted, readout or checkpoint.readout
-        return _open_foreign(place, language, readout, dtype)
-    if language is None or readout is None:
-        raise ReadoutError("give the language and a Readout with a model; only checkpoints bring their own")
-    return target, as_language(language), readout
 
 
 def _open_foreign(
@@ -158,13 +142,7 @@ def _check(model: Any, language: Language, readout: Readout) -> None:
         raise ReadoutError("a refutation is about the model's own logits; give a readout without a head of its own")
     if not readout.columns(language.alphabet):
         raise ReadoutError("the readout names no score to look at; give it accept, or next_symbol")
-    rows, columns = model.get_input_embeddings().num_embeddings, model.lm_head.out_features
-    for token in (*readout.tokens.values(), *([] if readout.bos is None else [readout.bos])):
-        if token >= rows:
-            raise ReadoutError(f"the readout names token {token}, but the model has {rows} tokens; give ids below that")
-    for index in readout.columns(language.alphabet):
-        if index >= columns:
-            raise ReadoutError(f"the readout names score {index}, but the model has {columns}; give indices below that")
+    check_ids(model, language, readout)
 
 
 def weights_digest(model: Any) -> str:

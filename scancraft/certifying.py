@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from . import __version__
+from ._binding import check_finite, check_ids, dtype_name, implementation_of, readout_json, resolve
 from .automata.budget import Budget
 from .automata.counter_acceptor import CounterAcceptor
 from .automata.counters import CounterMachine
 from .automata.dfa import Dfa
 from .automata.formats import to_json_dict
-from .automata.languages import Language, as_language, language_to_json
+from .automata.languages import Language, language_to_json
 from .automata.suite_words import mixture_of
 from .checking import compare
-from .checkpoints import load
 from .compiled import CompiledModel
 from .compiler.certify import BATCH, Counterexample, Judge, Proof, Undecided, prove
 from .compiler.certify_circuit import CircuitProof, prove_circuit
@@ -39,7 +38,7 @@ from .compiler.evidence import (
 )
 from .compiler.explore import Stage, WordGraph
 from .models.checkpoint import write_certificate
-from .models.errors import CheckpointError, ReadoutError, WeightsError
+from .models.errors import CheckpointError, ReadoutError
 from .models.mamba import model_type_of
 from .models.readout import Readout, logits_of
 from .models.scan import Runner
@@ -184,12 +183,10 @@ def certify(
         CheckpointError: the directory cannot be loaded.
     """
     compiled = isinstance(target, (str, PathLike, CompiledModel)) and language is None
-    model, wanted, readout, manifest = _resolve(target, language, readout, dtype)
+    model, wanted, readout, manifest = resolve(target, language, readout, dtype)
     started = time.perf_counter()
     _check_readout(model, wanted, readout)
-    for name, tensor in model.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise WeightsError(f"{name} holds a NaN or an infinity; nothing can be certified about such weights")
+    check_finite(model, "nothing can be certified")
     training = model.training
     model.eval()
     try:
@@ -208,7 +205,7 @@ def certify(
             return _certificate(verdict, model, wanted, readout, seconds)
         if isinstance(verdict, CircuitProof):
             if manifest is not None and language is None:
-                _check_watched(manifest, verdict, _dtype_name(model))
+                _check_watched(manifest, verdict, dtype_name(model))
             return _circuit_certificate(verdict, model, wanted, readout, seconds)
     finally:
         model.train(training)
@@ -236,16 +233,12 @@ def _limits(model: Any, language: Language) -> list[int]:
     """What the counters of a machine may reach in the model's dtype."""
     if not isinstance(language, CounterMachine):
         return []
-    name = _dtype_name(model)
+    name = dtype_name(model)
     limits = machine_limits(language)
     exact = [dtype for dtype in FLOAT_BITS if all(dtype in by_dtype for by_dtype in limits)]
     if name not in exact:
         raise ReadoutError(f"these counters are not exact in {name}; run the model in {' or '.join(exact)}")
     return [by_dtype[name] for by_dtype in limits]
-
-
-def _dtype_name(model: Any) -> str:
-    return str(model.lm_head.weight.dtype).removeprefix("torch.")
 
 
 def _check_readout(model: Any, language: Language, readout: Readout) -> None:
@@ -261,29 +254,7 @@ def _check_readout(model: Any, language: Language, readout: Readout) -> None:
         )
     if model_type_of(model) not in STEPPED:
         return  # the stepper says what is wrong with it
-    rows, columns = model.get_input_embeddings().num_embeddings, model.lm_head.out_features
-    for token in (*readout.tokens.values(), readout.bos):
-        if token >= rows:
-            raise ReadoutError(f"the readout names token {token}, but the model has {rows} tokens; give ids below that")
-    for index in readout.columns(language.alphabet):
-        if index >= columns:
-            raise ReadoutError(f"the readout names score {index}, but the model has {columns}; give indices below that")
-
-
-def _resolve(
-    target: Any, language: Any, readout: Readout | None, dtype: torch.dtype | None
-) -> tuple[Any, Language, Readout, dict[str, Any] | None]:
-    """The model, the language, how they are bound, and the manifest of a checkpoint on disk."""
-    if isinstance(target, CompiledModel):
-        wanted = target.language if language is None else as_language(language)
-        return target.model(dtype), wanted, readout or target.readout, None
-    if isinstance(target, (str, PathLike)):
-        checkpoint = load(target)
-        wanted = checkpoint.language if language is None else as_language(language)
-        return checkpoint.model(dtype), wanted, readout or checkpoint.readout, checkpoint.manifest
-    if language is None or readout is None:
-        raise ReadoutError("give the language and a Readout with a model; only checkpoints bring their own")
-    return target, as_language(language), readout, None
+    check_ids(model, language, readout)
 
 
 def _sampled(model: Any, language: Language, readout: Readout) -> Counterexample | None:
@@ -341,8 +312,6 @@ def _circuit_certificate(
 def _content(
     facts: dict[str, Any], stages: Sequence[Stage], inputs: WordGraph, model: Any, readout: Readout, seconds: float
 ) -> Certificate:
-    import transformers
-
     tensors = evidence(stages, inputs)
     every = "prefix of every word" if readout.contract == "all-words" else "live prefix"
     content: dict[str, Any] = {
@@ -356,22 +325,10 @@ def _content(
         "contract": readout.contract,
         "margin": facts["margin"],
         "word": None,
-        "dtype": _dtype_name(model),
+        "dtype": dtype_name(model),
         "batch": BATCH,
-        "implementation": {
-            "model": STEPPED[model.config.model_type],
-            "transformers": transformers.__version__,
-            "torch": torch.__version__,
-            "scancraft": __version__,
-            "device": str(next(model.parameters()).device),
-        },
-        "readout": {
-            "tokens": dict(readout.tokens),
-            "bos": readout.bos,
-            "accept": readout.accept,
-            "next_symbol": dict(readout.next_index),
-            "threshold": readout.threshold,
-        },
+        "implementation": implementation_of(model),
+        "readout": readout_json(readout),
         "language": facts["language"],
         "counts": {
             "stages": len(stages),

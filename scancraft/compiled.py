@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,7 +184,7 @@ dt_rank 2, 3,200 parameters, 219 not zero
         constructions.check_contract(contract)
     compiled: CompiledModel
     if isinstance(wanted, Dfa):
-        compiled = _regular(wanted, budget, options, gates, to, dtype)
+        compiled = _regular(wanted, budget, options, gates, to)
     elif isinstance(wanted, BoundedDyck):
         compiled = constructions.bounded_dyck(
             wanted, contract=contract or "live-prefixes", d_conv=d_conv, target=target
@@ -193,8 +193,7 @@ dt_rank 2, 3,200 parameters, 219 not zero
         compiled = constructions.counters(
             wanted, contract=contract or "all-words", budget=budget, d_conv=d_conv, target=target
         )
-    if not isinstance(wanted, Dfa):
-        fitted(compiled.weights, dtype)
+    compiled = fitted(compiled, dtype)
     if out is not None:
         compiled.save(out)
     return compiled
@@ -215,28 +214,33 @@ def allowed_target(name: str, gates: Gates = "signed") -> Target:
     return found
 
 
-def fitted(weights: ModelWeights, dtype: str) -> ModelWeights:
-    """The same weights, if need be with constants that ``dtype`` holds.
+def fitted(compiled: CompiledModel, dtype: str) -> CompiledModel:
+    """The same model, if need be with constants that ``dtype`` holds.
 
     Raises:
         PrecisionError: an unknown dtype, or one in which the model is not exact.
     """
     if dtype == "float32":
-        return weights
+        return compiled
     from .compiler.precision import check_dtype, fit  # these import torch
     from .models.precision import PrecisionError
 
     check_dtype(dtype)
-    if dtype != "float16":
-        return weights
-    if not isinstance(weights, MambaWeights) or weights.shape.signed:
+    weights, manifest = compiled.weights, compiled.manifest
+    if dtype not in target_named(manifest["target"]).dtypes:
         raise PrecisionError(
-            f"a {weights.model_type} is not compiled to float16; use another dtype or the target mamba"
+            f"a {weights.model_type} is not compiled to {dtype}; use another dtype or the target mamba"
         )
-    return fit(weights, dtype)
+    if dtype != "float16":
+        return compiled  # these hold every compiled model
+    assert isinstance(weights, MambaWeights), "only the target mamba lists float16"
+    weights = fit(weights, dtype)
+    constant = float(weights.tensors["backbone.embeddings.weight"].max())
+    constants = {**manifest["constants"], "constant": constant}
+    return replace(compiled, weights=weights, manifest={**manifest, "constants": constants})
 
 
-def _regular(dfa: Dfa, budget: Budget, options: Options, gates: Gates, target: Target | None, dtype: str) -> Compiled:
+def _regular(dfa: Dfa, budget: Budget, options: Options, gates: Gates, target: Target | None) -> Compiled:
     witness = None
     try:
         cascade = decompose(dfa, budget)
@@ -254,8 +258,6 @@ def _regular(dfa: Dfa, budget: Budget, options: Options, gates: Gates, target: T
     rules.verify()
     program = assemble(rules)
     chosen = target or target_named("mamba" if witness is None else "signed_mamba")
-    weights = fitted(chosen.weights_of(program, options), dtype)
+    weights = chosen.weights_of(program, options)
     manifest = build_manifest(cascade, program, weights, kind.reason, chosen)
-    if dtype == "float16":
-        manifest["constants"]["constant"] = float(weights.tensors["backbone.embeddings.weight"].max())
     return Compiled(weights, manifest, dfa, cascade, rules, program, kind)

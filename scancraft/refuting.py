@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from . import __version__
+from ._binding import dtype_name, implementation_of, readout_json
 from ._refuting_models import resolve, weights_digest
 from ._refuting_results import NotApplicable, Refutation, Unsettled
 from ._refuting_search import Note, Search, Verdict
@@ -29,7 +29,7 @@ from .certifying import Certificate, Open, Refuted, certify
 from .compiled import CompiledModel
 from .models._threads import one_thread
 from .models.errors import ReadoutError
-from .models.mamba import MODEL_TYPES, SIGNED_MAMBA, model_type_of
+from .models.mamba import SIGNED_MAMBA, model_type_of
 from .models.readout import Readout
 from .models.single_step import ALIGNMENT, FastStep, digest
 
@@ -167,8 +167,6 @@ def _content(
     verdict: Verdict, trajectories: Trajectories, dfa: Dfa, readout: Readout, tokens_read: int
 ) -> dict[str, Any]:
     """The JSON of a refutation: docs/refutation.md says what the keys mean."""
-    import transformers
-
     question, trajectory, model = verdict.question, verdict.trajectory, trajectories.model
     assert trajectory.settled is not None
     assert trajectory.state is not None
@@ -195,26 +193,13 @@ def _content(
         "model": sorted(verdict.wrong.model),
         "right": sorted(Judge(dfa, readout).allowed(dfa.run(verdict.wrong.word))),
         "state": digest(trajectory.state),
-        "dtype": str(trajectories.model.lm_head.weight.dtype).removeprefix("torch."),
+        "dtype": dtype_name(model),
         "batch": 1,
         "threads": 1,
         "alignment": ALIGNMENT,
         "step": "fast, bit for bit" if isinstance(trajectories.step, FastStep) else "transformers' own",
-        "implementation": {
-            "model": MODEL_TYPES[model.config.model_type],
-            "transformers": transformers.__version__,
-            "torch": torch.__version__,
-            "scancraft": __version__,
-            "device": str(next(model.parameters()).device),
-        },
-        "readout": {
-            "tokens": dict(readout.tokens),
-            "bos": readout.bos,
-            "accept": readout.accept,
-            "next_symbol": dict(readout.next_index),
-            "threshold": readout.threshold,
-            "contract": readout.contract,
-        },
+        "implementation": implementation_of(model),
+        "readout": {**readout_json(readout), "contract": readout.contract},
         "language": language_to_json(dfa),
         "weights": weights_digest(model),
         "leaps": [leap.as_json() for leap in trajectory.leaps],

@@ -43,12 +43,7 @@ d, s, u, x, y = sympy.symbols("d s u x y", real=True)
 p = sympy.Symbol("p", positive=True)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def words(alphabet: Sequence[str], longest: int) -> Iterator[tuple[str, ...]]:

@@ -7,7 +7,7 @@ architectures.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -24,13 +24,7 @@ from scancraft.models.abstract_checkpoints import properties_of
 from scancraft.models.abstract_families import Consequence
 from scancraft.models.errors import WeightsError
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def tiny(name: str, **more: Any) -> Any:

@@ -54,13 +54,7 @@ SMALL = {"D-2": families.d_n(2), "tomita-4": families.tomita(4), "flip-flop": fa
 DTYPES = (torch.float32, torch.bfloat16)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The models are tiny: more threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

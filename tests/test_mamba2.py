@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stepwise import stepped
 from torch import Tensor
 
 import scancraft
@@ -30,13 +31,7 @@ PAD, BOS, EOS, FIRST = 0, 1, 2, 3
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The models are tiny: more threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def compiled(dfa: Dfa, **options: Any) -> Any:
@@ -63,17 +58,6 @@ def tokens(words: Sequence[Sequence[int]]) -> Tensor:
 def logits(model: Any, ids: Tensor, **options: Any) -> Tensor:
     found: Tensor = model(ids, **options).logits
     return found
-
-
-@torch.no_grad()
-def stepped(model: Any, ids: Tensor, pieces: Sequence[int]) -> Tensor:
-    """Logits with the cache continued after pieces of these lengths, then token by token."""
-    out, cache, at = [], None, 0
-    for size in [*pieces, *[1] * (ids.shape[1] - sum(pieces))]:
-        result = model(ids[:, at : at + size], cache_params=cache, use_cache=True)
-        cache, at = result.cache_params, at + size
-        out.append(result.logits)
-    return torch.cat(out, dim=1)
 
 
 def truth(dfa: Dfa, words: Sequence[Sequence[int]]) -> np.ndarray[Any, np.dtype[np.bool_]]:

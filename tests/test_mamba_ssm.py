@@ -6,7 +6,6 @@ What is real and what is not: ``tests/support/selective_scan_stand_in.py``. The 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,10 @@ from scancraft.testing import star_free_dfas
 
 mamba_ssm = mamba_ssm_on_cpu()
 
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in exp:RuntimeWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:overflow encountered in exp:RuntimeWarning"),
+]
 
 LANGUAGES: dict[str, CompiledModel] = {
     "D-3": scancraft.compile(d_n(3)),
@@ -45,14 +47,6 @@ LANGUAGES: dict[str, CompiledModel] = {
     "a^n b^n c^n": scancraft.compile(equal_blocks("abc")),
 }
 DTYPES = [torch.float32, torch.bfloat16]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def short_words(compiled: CompiledModel, count: int = 120, longest: int = 6) -> list[tuple[str, ...]]:

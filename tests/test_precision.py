@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from stepwise import stepped
 
 import scancraft
 from scancraft.automata.counter_families import dyck_1
@@ -38,12 +38,7 @@ MODELS: dict[str, CompiledModel] = {
 CASCADES = ["D-3", "aa*bb*cc*"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def words_of(compiled: CompiledModel, count: int = 120) -> list[tuple[str, ...]]:
@@ -60,15 +55,6 @@ def padded(compiled: CompiledModel, words: list[tuple[str, ...]]) -> torch.Tenso
     readout = compiled.readout
     longest = max(map(len, words))
     return torch.tensor([readout.encode(w) + [readout.pad] * (longest - len(w)) for w in words])
-
-
-def stepped(model: Any, ids: torch.Tensor) -> torch.Tensor:
-    cache, logits = None, []
-    for t in range(ids.shape[1]):
-        out = model(ids[:, t : t + 1], cache_params=cache, use_cache=True)
-        cache = out.cache_params
-        logits.append(out.logits)
-    return torch.cat(logits, dim=1)
 
 
 def right(compiled: CompiledModel, words: list[tuple[str, ...]], logits: torch.Tensor) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_mambas import small_mamba as mamba
 
 import scancraft
 from scancraft import refutation_checker
@@ -30,24 +31,7 @@ from scancraft.refuting import Refutation, refute
 BOUND = Readout({"0": 3, "1": 4}, bos=1, accept=2)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The step is defined for one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def mamba(seed: int, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
-    """A random model that forgets fast."""
-    from transformers import MambaConfig, MambaForCausalLM
-
-    quick = {"time_step_min": 0.5, "time_step_max": 2.0, "state_size": 4}
-    given = {"vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 2, **quick, **changes}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return MambaForCausalLM(MambaConfig(**given)).to(dtype).eval()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from random_mambas import small_mamba as mamba
 
 import scancraft
 from scancraft import _refuting_leaps as leaps
@@ -37,24 +38,7 @@ NOT_STAR_FREE = ["Parity", "Tomita-3", "Tomita-5", "Tomita-6", "(aa)*", "(aaaa)*
 KEYS = ["verdict", "x", "w", "y", "period", "N", "word"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The step is defined for one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def mamba(seed: int, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
-    """A random model that forgets fast, so that it settles within some hundred steps."""
-    from transformers import MambaConfig, MambaForCausalLM
-
-    quick = {"time_step_min": 0.5, "time_step_max": 2.0, "state_size": 4}
-    given = {"vocab_size": 8, "hidden_size": 16, "num_hidden_layers": 2, **quick, **changes}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return MambaForCausalLM(MambaConfig(**given)).to(dtype).eval()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def readout(alphabet: Sequence[str], **changes: Any) -> Readout:

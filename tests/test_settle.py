@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_mambas import VOCABULARY, quick_mamba, random_mamba
 
 import scancraft
 from scancraft.models import _fast_block, single_step
@@ -19,31 +19,7 @@ from scancraft.models.errors import ReadoutError
 from scancraft.models.settle import Loop, Moving
 from scancraft.models.single_step import DTYPES, FastStep, OwnStep, aligned, digest, stepper
 
-VOCABULARY = 8
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The step is defined for one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def random_mamba(seed: int, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
-    """A model with transformers' own initialisation."""
-    from transformers import MambaConfig, MambaForCausalLM
-
-    given = {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 2, **changes}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return MambaForCausalLM(MambaConfig(**given)).to(dtype).eval()
-
-
-def quick_mamba(seed: int, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
-    """One that forgets fast, so that it settles within some hundred steps."""
-    return random_mamba(seed, dtype, time_step_min=0.5, time_step_max=2.0, **changes)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 configs = st.fixed_dictionaries(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parity import TOKENS, T, V, manifest, parity_dfa, parity_weights, write_parity
 from safetensors.torch import load_file, save_file
+from stepwise import stepped
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, MambaConfig, MambaForCausalLM
 
@@ -38,13 +39,7 @@ DTYPES = (torch.float32, torch.bfloat16)
 READOUT = Readout(tokens={"0": 3, "1": 4}, bos=1, accept=2, pad=0)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """The models are tiny: more threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def config(**options: Any) -> SignedMambaConfig:
@@ -308,16 +303,6 @@ def right_logits(ids: Tensor) -> Tensor:
 
 def all_words(length: int) -> Tensor:
     return torch.tensor([[1, *(3 + c for c in word)] for word in itertools.product((0, 1), repeat=length)])
-
-
-def stepped(model: Any, ids: Tensor) -> Tensor:
-    """One token at a time, with the cache."""
-    cache, parts = None, []
-    for tokens in ids.split(1, dim=1):
-        out = model(tokens, cache_params=cache, use_cache=True)
-        cache = out.cache_params
-        parts.append(out.logits)
-    return torch.cat(parts, dim=1)
 
 
 def streamed(runner: Runner, ids: Tensor) -> Tensor:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise, product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from command_line import invoke, refused
 
 import scancraft
@@ -34,13 +33,7 @@ QUICK = ("--words", 10, "--far-words", 2, "--no-farthest", "--jobs", 1)
 TRIED = ("Parity", "Tomita-2", "{a,b}*d{b,c}*", "Dyck-1", "a^n b^n", "Flip-flop", "Dyck_{8,5}")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """On a busy machine several wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)

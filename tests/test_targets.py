@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stepwise import stepped
 from transformers import AutoModelForCausalLM, FalconMambaForCausalLM
 from transformers.models.falcon_mamba.modeling_falcon_mamba import FalconMambaWeightlessRMSNorm
 from typer.testing import CliRunner
@@ -50,16 +51,6 @@ def words_of(compiled: CompiledModel, limit: int = 150) -> torch.Tensor:
         length += 1
     words = itertools.islice(itertools.product(alphabet, repeat=length + 1), limit)
     return torch.tensor([compiled.readout.encode(word) for word in words])
-
-
-def stepped(model: Any, ids: torch.Tensor) -> torch.Tensor:
-    """The logits, token by token through the cache."""
-    cache, parts = None, []
-    for t in range(ids.shape[1]):
-        out = model(ids[:, t : t + 1], cache_params=cache, use_cache=True)
-        cache = out.cache_params
-        parts.append(out.logits)
-    return torch.cat(parts, dim=1)
 
 
 @torch.no_grad()

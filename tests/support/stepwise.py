@@ -49,6 +49,17 @@ def trace(model: Any, tokens: Sequence[int]) -> list[dict[str, Any]]:
     return found
 
 
+@torch.no_grad()
+def stepped(model: Any, ids: torch.Tensor, pieces: Sequence[int] = ()) -> torch.Tensor:
+    """The logits, with the cache continued after pieces of these lengths, then token by token."""
+    cache, parts, at = None, [], 0
+    for size in [*pieces, *[1] * (ids.shape[1] - sum(pieces))]:
+        out = model(ids[:, at : at + size], cache_params=cache, use_cache=True)
+        cache, at = out.cache_params, at + size
+        parts.append(out.logits)
+    return torch.cat(parts, dim=1)
+
+
 def _numbers(tensor: Any) -> list[float]:
     """Flattened, with -0.0 as +0.0, which JSON cannot tell apart."""
     flat: list[float] = (tensor.float().numpy().ravel() + np.float32(0)).tolist()

@@ -1,0 +1,29 @@
+"""Random Mambas for the tests of refutations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+VOCABULARY = 8
+
+
+def random_mamba(seed: int, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
+    """A model with transformers' own initialisation."""
+    from transformers import MambaConfig, MambaForCausalLM
+
+    given = {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 2, **changes}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MambaForCausalLM(MambaConfig(**given)).to(dtype).eval()
+
+
+def quick_mamba(seed: int, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
+    """One that forgets fast, so that it settles within some hundred steps."""
+    return random_mamba(seed, dtype, **{"time_step_min": 0.5, "time_step_max": 2.0, **changes})
+
+
+def small_mamba(seed: int, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
+    """One that forgets fast and has four states per channel."""
+    return quick_mamba(seed, dtype, **{"state_size": 4, **changes})
