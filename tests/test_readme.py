@@ -78,3 +78,41 @@ def test_the_figures_in_the_readme_are_measured_ones() -> None:
     known = json.dumps(rows)
     for figure in re.findall(r"\| (\d+) \| ([\d,]+) \| [\d.]+ s \|", README.read_text(encoding="utf-8")):
         assert figure[1].replace(",", "") in known, figure
+
+
+def test_the_pictures_are_what_the_commands_draw(tmp_path: Path) -> None:
+    import matplotlib
+
+    pinned = re.search(r"^matplotlib==(\S+)$", (README.parent / "constraints.txt").read_text("utf-8"), re.MULTILINE)
+    if pinned is None or matplotlib.__version__ != pinned[1]:
+        pytest.skip(f"other versions of matplotlib draw other bytes (this is {matplotlib.__version__})")
+    checkpoint = str(tmp_path / "d2")
+    runner = CliRunner()
+    assert runner.invoke(app, ["compile", "--regex", "(a(ab)*b)*", "-o", checkpoint]).exit_code == 0
+    for name, options in {"d2_cascade": [], "d2_memories": ["--of", "memories", "--word", "aabbaba"]}.items():
+        drawn = tmp_path / f"{name}.png"
+        assert runner.invoke(app, ["explain", checkpoint, "--picture", str(drawn), *options]).exit_code == 0
+        assert f"docs/{name}.png" in README.read_text(encoding="utf-8")
+        assert drawn.read_bytes() == (README.parent / "docs" / f"{name}.png").read_bytes()
+
+
+def test_the_table_beside_training_holds_measured_figures() -> None:
+    import json
+
+    found = json.loads((README.parent / "docs" / "benchmarks.json").read_text(encoding="utf-8"))
+    suite = {row["name"]: row for row in found["suite"]["result"]["rows"]}
+    trained = {row["name"]: row for row in found["trained"]["result"]["rows"]}
+    text = README.read_text(encoding="utf-8")
+    for name, label, row in (
+        ("D-12", "101-200", "D-12 (brackets at most 12 deep), strings of length 101-200 right"),
+        ("Dyck-1", "101-150", "Dyck-1, strings of length 101-150 right"),
+        ("a^n b^n", "202-1198", "a^n b^n, strings of length 202-1198 right"),
+    ):
+        ours = suite[name]["accuracy"][label]
+        theirs = next(part["strings"] for part in trained[name]["accuracy"] if part["label"] == label)
+        span = suite[name]["published"][label]
+        told = f"{span['least']:g} to {span['greatest']:g}%"
+        assert f"| {row} | {ours:g}% | {theirs:.2f}% | {told} | |" in text
+    sizes = suite["Dyck-1"]["parameters"], trained["Dyck-1"]["sizes"]["parameters"]
+    assert f"| Dyck-1: parameters | {sizes[0]:,} | {sizes[1]:,} | |" in text
+    assert f"| Dyck-1: time to make | {suite['Dyck-1']['seconds']:.3f} s | " in text
