@@ -20,22 +20,28 @@ COMPILED, PUBLISHED, TRAINED = "#0072b2", "#d55e00", "#009e73"
 COLUMNS = 5
 
 
-def draw_suite(rows: Sequence[Row], path: Path, trained: Sequence[Path] = ()) -> Path:
+def draw_suite(rows: Sequence[Row], path: Path, trained: Sequence[Path] = (), columns: int = COLUMNS) -> Path:
     """One small panel per language: strings right in %, against length on a logarithmic axis.
 
     Args:
         rows: what was measured.
         path: where to write (.png, .svg, .pdf).
         trained: directories written by ``scancraft train``, drawn into the panels of their languages.
+        columns: panels side by side.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         CheckpointError: a directory holds no ``training.json``.
     """
-    return draw([row.as_json() for row in rows], path, [read_training(directory) for directory in trained])
+    return draw([row.as_json() for row in rows], path, [read_training(directory) for directory in trained], columns)
 
 
-def draw(rows: Sequence[Mapping[str, Any]], path: Path, trainings: Sequence[Mapping[str, Any]] = ()) -> Path:
+def draw(
+    rows: Sequence[Mapping[str, Any]],
+    path: Path,
+    trainings: Sequence[Mapping[str, Any]] = (),
+    columns: int = COLUMNS,
+) -> Path:
     """:func:`draw_suite` from the JSON of both: ``scancraft suite --json``, and ``training.json``.
 
     Raises:
@@ -47,9 +53,9 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path, trainings: Sequence[Mapp
     except ImportError:
         raise MissingExtraError("plots need matplotlib; pip install 'scancraft[plot]'") from None
     curves = [(language_from_json(t["language"]), t) for t in trainings]
-    height = -(-len(rows) // COLUMNS)
-    figure: Any = Figure(figsize=(2.5 * COLUMNS, 1.7 * height + 0.9), layout="constrained")
-    axes = figure.subplots(height, COLUMNS, squeeze=False, sharex=True, sharey=True)
+    height = -(-len(rows) // columns)
+    figure: Any = Figure(figsize=(2.5 * columns, 1.7 * height + 0.9), layout="constrained")
+    axes = figure.subplots(height, columns, squeeze=False, sharex=True, sharey=True)
     for axis in axes.flat[len(rows) :]:
         axis.set_axis_off()
     for axis, row in zip(axes.flat, rows, strict=False):

@@ -6,6 +6,7 @@ The walkthroughs use it to show what a compiled model holds. It shares no code w
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,11 @@ class Picture:
 
     def _repr_svg_(self) -> str:
         return self.text
+
+
+def say(text: object) -> None:
+    """Print prose in lines that a page has room for."""
+    print("\n".join(textwrap.fill(line, 105) for line in str(text).split("\n")))
 
 
 def number(value: Any) -> str:
