@@ -25,9 +25,9 @@ $(VENV)/.fresh: $(VENV)/.installed $(SOURCES)
 # The published package without its CUDA extensions, in a folder of its own: transformers would use it on a CPU, too, and
 # fail. Without it (no network, say) tests/test_mamba_ssm.py skips.
 $(VENV)/.mamba_ssm: $(VENV)/.installed
-	-MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target $(VENV)/mamba_ssm mamba-ssm==2.3.2.post1
-	-$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/mamba_ssm einops==0.8.2 triton==3.9.0
-	touch $@
+	@{ MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --upgrade --target $(VENV)/mamba_ssm mamba-ssm==2.3.2.post1 \
+	  && $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/mamba_ssm einops==0.8.2 triton==3.9.0 \
+	  && touch $@; } || echo "mamba_ssm could not be installed; its tests are skipped, and the next run tries again"
 
 run: $(VENV)/.fresh
 	$(BIN)/scancraft compile --regex '(a(a(ab)*b)*b)*' -o out/d3
