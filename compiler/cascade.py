@@ -1,11 +1,11 @@
 """The cascade of a regular language: a chain of identity-or-reset automata, one per level; with 2-groups also swaps.
 
 A state q is a chain Q = P_H > ... > P_0 = {q} of image sets; the coordinate of level i names the tile of P_i that
-comes next. Under a letter a level either **keeps** its coordinate (P_i.a = P'_i, the new set at that level) or is
-**reset** to a tile of P'_i that holds P_i.a. Where the chain already is below height i, the level says nothing.
+comes next. Under a letter a level either keeps its coordinate (P_i.a = P'_i, the new set at that level) or is
+reset to a tile of P'_i that holds P_i.a. Where the chain already is below height i, the level says nothing.
 
 A star-free language needs no more. If the language has 2-groups, some levels hold one bit, half of a block of tiles,
-and a letter that keeps the set may **swap** it (docs/signed.md).
+and a letter that keeps the set may swap it (docs/signed.md).
 """
 
 from __future__ import annotations

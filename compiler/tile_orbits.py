@@ -4,7 +4,7 @@ The loops of an orbit of image sets permute the tiles of each of them: the holon
 transitive orbit of it has 2^k tiles, and some central element of order two moves all of them, so that its cycles are
 blocks of two tiles that the group permutes among themselves. On the blocks acts a smaller 2-group, and so on: a binary
 tree. A tile is named by its path from the root, and each letter either keeps or exchanges the two halves of a block: a
-**swap**, one bit with the gate -1 (docs/signed.md). If some orbit has no such tree, the group is not a 2-group.
+swap, one bit with the gate -1 (docs/signed.md). If some orbit has no such tree, the group is not a 2-group.
 """
 
 from __future__ import annotations
