@@ -8,6 +8,7 @@ from pathlib import Path
 
 import references
 import render_certificates
+import render_conformance
 import render_refute
 import render_signed
 import render_suite
@@ -361,6 +362,7 @@ TITLES = {
     "scan": "The fast runner",
     "signed": "The signed target",
     "refute": "Refutations",
+    "conformance": "Conformance",
 }
 TARGETS: dict[str, Callable[[Json], Targets]] = {
     "compile": compile_targets,
@@ -376,6 +378,7 @@ TARGETS: dict[str, Callable[[Json], Targets]] = {
     "scan": render_suite.scan_targets,
     "signed": render_signed.signed_targets,
     "refute": render_refute.refute_targets,
+    "conformance": render_conformance.conformance_targets,
 }
 BODIES: dict[str, Callable[[Json], list[str]]] = {
     "compile": compile_body,
@@ -391,6 +394,7 @@ BODIES: dict[str, Callable[[Json], list[str]]] = {
     "scan": render_suite.scan_body,
     "signed": render_signed.signed_body,
     "refute": render_refute.refute_body,
+    "conformance": render_conformance.conformance_body,
 }
 
 

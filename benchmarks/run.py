@@ -23,6 +23,7 @@ import bounded_dyck
 import certificates
 import checker
 import compile_table
+import conformance
 import decide
 import measure
 import mutation
@@ -50,6 +51,7 @@ SECTIONS: dict[str, ModuleType] = {
     "scan": scan,
     "signed": signed,
     "refute": refute,
+    "conformance": conformance,
 }
 
 

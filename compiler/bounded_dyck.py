@@ -58,6 +58,7 @@ def bounded_dyck_circuit(language: BoundedDyck, *, all_words: bool = False) -> C
         verdicts=verdicts,
         contract="live-prefixes",
         limits={DEPTH: _limits(h, all_words=all_words)},
+        reach={} if all_words else {DEPTH: h},
     )
     if not all_words:
         return circuit

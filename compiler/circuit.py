@@ -133,6 +133,7 @@ class Circuit:
         verdicts: for each symbol and ``<eos>`` a form that is at most 0 iff the token may come next.
         contract: "all-words" or "live-prefixes".
         limits: for each counted feature, by dtype, the largest |value| that is exact.
+        reach: for counted features, the largest |value| on the words that the contract speaks of, if there is one.
     """
 
     construction: str
@@ -144,6 +145,7 @@ class Circuit:
     verdicts: Mapping[str, Form]
     contract: str
     limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    reach: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert len({*self.features, ONE}) == len(self.features) + 1, "two features share a name"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..automata.alphabet import BOS
@@ -46,11 +47,16 @@ def stream_for(program: Program) -> Stream:
     return narrowest_stream(len(program.dfa.alphabet), program.n_slots)
 
 
+def constants_of(width: int) -> int:
+    """How many constants a stream of this width, a power of two, has: n with width = n 4^j."""
+    return 1 if width.bit_length() % 2 else 2
+
+
 def narrowest_stream(n_letters: int, n_slots: int) -> Stream:
     """The narrowest stream with so many features; widths are powers of two from 16 on."""
     width = MIN_WIDTH
     while True:
-        stream = Stream(width, 1 if width.bit_length() % 2 else 2, n_letters, n_slots)
+        stream = Stream(width, constants_of(width), n_letters, n_slots)
         if stream.used <= width:
             return stream
         width *= 2
@@ -101,9 +107,15 @@ def channels_of(block: Block) -> tuple[Channel, ...]:
     return tuple(found)
 
 
-def stream_labels(stream: Stream, program: Program) -> list[str]:
-    """What each dimension of the residual stream means. Slots change meaning from block to block."""
+def stream_labels(stream: Stream, program: Program, indicators: Sequence[str] = ()) -> list[str]:
+    """What each dimension of the residual stream means. Slots change meaning from block to block.
+
+    Args:
+        stream: where everything lies.
+        program: whose letters and slots.
+        indicators: what the last slots are for, if they are none of the program's.
+    """
     names = ["constant"] * stream.n_constants
     names += [f"letter {s}" for s in (*program.dfa.alphabet, BOS)]
-    names += [f"slot {i}" for i in range(stream.n_slots)]
+    names += [*(f"slot {i}" for i in range(stream.n_slots - len(indicators))), *indicators]
     return names + ["unused"] * (stream.d_model - len(names))

@@ -11,10 +11,10 @@ from ..automata.formats import to_json_dict
 from ..models.weights import ModelWeights
 from .cascade import Cascade
 from .circuit import Circuit, show
-from .layout import channels_of, stream_for, stream_labels
-from .lower import CONSTANT_EXPONENT, LOGIT, circuit_stream
-from .program import Block, Program
-from .targets.base import Target
+from .layout import channels_of, constants_of
+from .lower import CONSTANT_EXPONENT, LOGIT
+from .program import Program
+from .targets.base import BlockMeaning, Counting, Target
 from .tokens import token_ids
 
 SCHEMA_VERSION = 1
@@ -27,7 +27,8 @@ def circuit_manifest(
     """The manifest of one of the paper's own constructions; the keys are those of :func:`build_manifest`.
 
     ``levels`` is empty. ``counters`` lists the counters: name, place (block, channel, entry of d_state), and by dtype
-    the largest absolute value up to which the model is exact. ``memories`` and ``state_entries`` say how much is
+    the largest absolute value up to which the model is exact; where counters are made of several states, each of these
+    with its ``unit`` and the counters it is part of (``of``). ``memories`` and ``state_entries`` say how much is
     remembered: different memories, entries of the SSM state that hold them (copies for the gates counted), and all
     there are.
 
@@ -37,10 +38,9 @@ def circuit_manifest(
         weights: the circuit's weights.
         target: what it was lowered to.
     """
-    stream = circuit_stream(circuit)
-    first = circuit.n_blocks - len(circuit.blocks)
-    controls = () if circuit.control is None else circuit.control.blocks
-    names = ["constant"] * stream.n_constants + list(circuit.features)
+    meaning = target.circuit_meaning(circuit)
+    d_model = weights.shape.d_model
+    names = ["constant"] * constants_of(d_model) + list(meaning.features)
     return {
         "schema_version": SCHEMA_VERSION,
         "target": target.name,
@@ -51,36 +51,21 @@ def circuit_manifest(
         "special_tokens": {"bos": BOS, "eos": EOS, "pad": PAD},
         "shape": weights.sizes(),
         "blocks": [
-            *({"index": i, "title": f"control, level {b.height}"} for i, b in enumerate(controls)),
-            *({"index": first + i, "title": b.title} for i, b in enumerate(circuit.blocks)),
+            {"index": i, "title": title, **_conditions(meaning.conditions.get(i, ()))}
+            for i, (title, _) in enumerate(meaning.blocks)
         ],
         "levels": [],
         "labels": {
-            "residual": names + ["unused"] * (stream.d_model - len(names)),
+            "residual": names + ["unused"] * (d_model - len(names)),
             "blocks": [
-                *({"channels": _channels(b)} for b in controls),
-                *(
-                    {"channels": [{"index": n, "role": c.role, "meaning": c.meaning} for n, c in enumerate(b.channels)]}
-                    for b in circuit.blocks
-                ),
+                {"channels": [{"index": n, "role": role, "meaning": text} for n, role, text in channels]}
+                for _, channels in meaning.blocks
             ],
             "verdicts": {token: show(form) for token, form in circuit.verdicts.items()},
         },
-        "counters": [
-            {
-                "name": name,
-                "block": first + i,
-                "channel": n,
-                "state": counter.index,
-                "limits": dict(circuit.limits[name]),
-            }
-            for i, block in enumerate(circuit.blocks)
-            for n, counter in block.counters
-            for name in block.channels[n].writes
-            if name in circuit.limits
-        ],
-        "memories": circuit.memories,
-        "state_entries": _state_entries(controls, circuit, weights),
+        "counters": [_counting(entry) for entry in meaning.counters],
+        "memories": meaning.memories,
+        "state_entries": _state_entries(meaning.entries, weights),
         "constants": {
             **target.circuit_constants,
             "logit": LOGIT,
@@ -89,23 +74,46 @@ def circuit_manifest(
     }
 
 
-def _state_entries(levels: Sequence[Block], circuit: Circuit | None, weights: ModelWeights) -> dict[str, int]:
+def _state_entries(used: int, weights: ModelWeights) -> dict[str, int]:
     """Entries of the SSM state that hold a memory (copies for the gates counted), and all there are."""
-    used = sum(c.role == "memory" for b in levels for c in channels_of(b))
-    if circuit is not None:
-        used += sum(c.memory is not None for b in circuit.blocks for c in b.channels)
     shape = weights.shape
     return {"used": used, "allocated": shape.n_layers * shape.d_inner * shape.d_state}
 
 
-def _channels(block: Block) -> list[dict[str, Any]]:
-    return [{"index": c.index, "role": c.role, "meaning": c.meaning} for c in channels_of(block)]
+def _counting(entry: Counting) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "block": entry.block,
+        "channel": entry.channel,
+        "state": entry.state,
+        "limits": dict(entry.limits),
+        **({"unit": entry.unit, "of": list(entry.of)} if entry.of else {}),
+    }
 
 
-def _construction(program: Program) -> str:
+def _conditions(conditions: Sequence[tuple[int, str]]) -> dict[str, Any]:
+    return {"conditions": [{"label": v, "when": text} for v, text in conditions]} if conditions else {}
+
+
+def _numbered(names: Mapping[int, str]) -> dict[str, str]:
+    return {str(number): name for number, name in names.items()}
+
+
+def _indicators(meaning: BlockMeaning) -> dict[str, dict[str, str]]:
+    """What the indicators mean before and after a block that writes or reads some."""
+    when = "indicators_after" if meaning.finds_only else "indicators_before"
+    return {when: _numbered(meaning.indicators)} if meaning.indicators else {}
+
+
+def _memories(program: Program) -> int:
+    return sum(c.role == "memory" for block in program.blocks for c in channels_of(block))
+
+
+def _construction(program: Program, target: Target) -> str:
     if any(block.swaps for block in program.blocks):
         return "holonomy cascade with swaps, one block per level, gates in {-1, 0, 1} (docs/signed.md)"
-    return "holonomy cascade, one block per level (Sarrof, Veitsman, Hahn 2024, theorem 4)"
+    count = "one block" if target.blocks_per_level == 1 else f"at most {target.blocks_per_level} blocks"
+    return f"holonomy cascade, {count} per level (Sarrof, Veitsman, Hahn 2024, theorem 4)"
 
 
 def build_manifest(
@@ -123,12 +131,14 @@ def build_manifest(
     Keys: ``schema_version``; ``target`` (its name); ``contract`` ("all-words": every prefix of every word, dead ones
     included); ``construction``; ``gates`` (``class``: "nonnegative" or "signed", those of the target; ``reason``);
     ``language`` (its ``dfa``, in the JSON format that scancraft reads); ``tokens`` (from symbol to id, with ``<bos>``,
-    ``<eos>``, ``<pad>``); ``blocks`` (what each block computes); ``levels`` (image sets and tiles, top first);
-    ``labels`` (the meaning of each dimension of the residual stream and of each channel of each block);
+    ``<eos>``, ``<pad>``); ``blocks`` (what each block computes; ``part`` is "conditions" in the
+    first of a level's two blocks, which only finds them); ``levels`` (image sets and tiles, top first);
+    ``labels`` (the meaning of each dimension of the residual stream and of each channel of each block; what slots and
+    indicators stand for before and after each block);
     ``state_entries`` (of the SSM state: used, and allocated); ``constants`` (the dyadic numbers that the weights are
     made of).
     """
-    stream, swaps = stream_for(program), any(block.swaps for block in program.blocks)
+    swaps = any(block.swaps for block in program.blocks)
     dfa, meanings = program.dfa, [(m, program.blocks[m.level]) for m in target.meanings(program)]
     assert isinstance(dfa, Dfa), "only languages have a manifest"
     parts, names = cascade.parts, program.dfa.names
@@ -136,7 +146,7 @@ def build_manifest(
         "schema_version": SCHEMA_VERSION,
         "target": target.name,
         "contract": CONTRACT,
-        "construction": _construction(program),
+        "construction": _construction(program, target),
         "gates": {"class": target.gates, "reason": reason},
         "language": {
             "dfa": to_json_dict(dfa),
@@ -150,14 +160,15 @@ def build_manifest(
             {
                 "index": index,
                 "level": block.height,
+                **({"part": "conditions"} if meaning.finds_only else {}),
                 "conditions": [{"label": c.label, "when": c.meaning} for c in block.conditions],
                 **({"swaps": [{"when": c.meaning} for c in block.swaps]} if block.swaps else {}),
                 "moves": [
                     {"label": m.label, "from_slot": m.source, "to_slot": m.target, "meaning": m.meaning}
-                    for m in block.moves
+                    for m in (() if meaning.finds_only else block.moves)
                 ],
             }
-            for index, (_, block) in enumerate(meanings)
+            for index, (meaning, block) in enumerate(meanings)
         ],
         "levels": [
             {
@@ -174,18 +185,19 @@ def build_manifest(
             for height in range(cascade.height, 0, -1)
         ],
         "labels": {
-            "residual": stream_labels(stream, program),
+            "residual": target.features(program),
             "blocks": [
                 {
-                    "slots_before": {str(s): name for s, name in block.slots_in.items()},
-                    "slots_after": {str(s): name for s, name in block.slots_out.items()},
+                    "slots_before": _numbered(block.slots_in),
+                    "slots_after": _numbered(block.slots_in if meaning.finds_only else block.slots_out),
+                    **_indicators(meaning),
                     "channels": [{"index": n, "role": role, "meaning": text} for n, role, text in meaning.channels],
                 }
                 for meaning, block in meanings
             ],
             "readout": {str(s): names[q] for s, q in program.readout.items()},
         },
-        "state_entries": _state_entries(program.blocks, None, weights),
+        "state_entries": _state_entries(_memories(program), weights),
         "constants": {
             **target.constants,
             "logit": LOGIT,

@@ -79,7 +79,8 @@ class ModelRunner:
                 ) from None
             # A float that cannot hold the next integer would stay at the limit in silence.
             stuck = 2.0 / torch.finfo(values.dtype).eps <= watch.limit
-            past = values.double().abs() > watch.limit - stuck
+            values = values.double() / watch.unit
+            past = values.abs() > watch.limit - stuck
             if past.any():
                 row = int(past.nonzero()[0, 0])
                 raise CounterRangeError(

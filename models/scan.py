@@ -43,6 +43,7 @@ class Watch:
         state: which of the channel's states.
         limit: the greatest absolute value at which everything that reads the counter is still exact.
         name: for messages, such as "counter depth".
+        unit: what the entry holds for each 1 that is counted; always 1 in Mamba, whose runner takes no other.
     """
 
     block: int
@@ -50,6 +51,7 @@ class Watch:
     state: int
     limit: int
     name: str
+    unit: int = 1
 
 
 class Runner:
@@ -265,5 +267,7 @@ def _check_watch(watch: Watch, shapes: Sequence[torch.Size]) -> None:
             f"there is no state {watch.state} of channel {watch.channel} of block {watch.block} to watch as "
             f"{watch.name}; give an entry that the model has"
         )
+    if watch.unit != 1:
+        raise ReadoutError(f"{watch.name} is counted in units of {watch.unit}; this runner watches units of 1")
     if not 0 <= watch.limit < 1 << 53:
         raise ReadoutError(f"{watch.name} has the limit {watch.limit}; give one from 0 to 2**53 - 1")

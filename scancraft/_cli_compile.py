@@ -76,7 +76,7 @@ def facts_of(compiled: CompiledModel) -> dict[str, object]:
         facts |= {
             "construction": compiled.circuit.construction,
             "contract": compiled.circuit.contract,
-            "memories": compiled.circuit.memories,
+            "memories": compiled.manifest["memories"],
         }
         if isinstance(compiled.language, BoundedDyck):
             facts["lower_bound_bits"] = round(compiled.language.lower_bound, 3)

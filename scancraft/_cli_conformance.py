@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ._cli_io import ArgumentError, console, quiet_transformers, show_json
 from ._cli_options import Json
+
+if TYPE_CHECKING:
+    from ._conformance_implementations import Implementation
 
 EPILOG = (
     "Example: scancraft conformance transformers --mode full --mode step; "
@@ -56,6 +59,9 @@ def conformance(
         raise ArgumentError("name an implementation, or give --list to see those that are known")
     with _progress() as progress:
         report = suite.run(target, modes=mode or None, kind=kind, quick=quick, only=case or None, progress=progress)
+    if not any(result.trials for result in report.modes):
+        why = "; ".join(f"{m.mode}: {m.skipped or 'none of the checkpoints has it'}" for m in report.modes)
+        raise suite.ConformanceError(f"nothing was tried of {target}: {why}; choose other modes or checkpoints")
     if json:
         show_json(report.as_json())
     else:
@@ -64,20 +70,27 @@ def conformance(
         raise typer.Exit(1)
 
 
-def _list(known: Iterable[str], kind: str, *, as_json: bool) -> None:
+def _list(known: Mapping[str, Implementation], kind: str, *, as_json: bool) -> None:
     from ._conformance_cases import cases
     from ._conformance_trials import MEANING
 
-    found = cases(kind)
+    checkpoints = {case.name: case.exercises for case in cases(kind)}
     if as_json:
-        checkpoints = {case.name: case.exercises for case in found}
-        show_json({"implementations": list(known), "modes": MEANING, "checkpoints": checkpoints})
+        kinds = {name: implementation.kind for name, implementation in known.items()}
+        show_json(
+            {"implementations": list(known), "kinds": kinds, "modes": MEANING, "kind": kind, "checkpoints": checkpoints}
+        )
         return
-    typer.echo("implementations: " + ", ".join(known) + "\n")
-    for title, rows in (("modes", MEANING), ("checkpoints", {case.name: case.exercises for case in found})):
+    tables = (
+        ("implementations", {name: f"runs {i.kind}" + f"; {i.note}" * bool(i.note) for name, i in known.items()}),
+        ("modes", MEANING),
+        (f"checkpoints of {kind} (--kind for others)", checkpoints),
+    )
+    for title, rows in tables:
         typer.echo(f"{title}:")
+        width = max(map(len, rows))
         for name, text in rows.items():
-            typer.echo(f"  {name:<20} {text}")
+            typer.echo(f"  {name:<{width}}  {text}")
         typer.echo("")
 
 

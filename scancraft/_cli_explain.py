@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ._cli_explain_options import PictureOf
 from ._cli_io import ArgumentError, facts_table, note
+from ._explain_page_data import level_title
 from .automata.alphabet import parse_word
 from .automata.bounded_dyck import BoundedDyck
 from .automata.dfa import Dfa
@@ -106,6 +107,8 @@ def _channel_facts(labels: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _block(block: Mapping[str, Any], labels: Mapping[str, Any], levels: Mapping[int, Any]) -> dict[str, Any]:
     level = int(block["level"])
     values = [0, 1] if block.get("swaps") else sorted({int(condition["label"]) for condition in block["conditions"]})
+    if block.get("part") == "conditions":
+        values = []  # the memory is in the next block
     sets = [
         {
             "set": _braces(entry["states"]),
@@ -120,6 +123,12 @@ def _block(block: Mapping[str, Any], labels: Mapping[str, Any], levels: Mapping[
         "channels": _channel_facts(labels),
         "slots_before": {str(slot): str(name) for slot, name in labels["slots_before"].items()},
         "slots_after": {str(slot): str(name) for slot, name in labels["slots_after"].items()},
+        **({"part": str(block["part"])} if "part" in block else {}),
+        **{
+            when: {str(number): str(text) for number, text in labels[when].items()}
+            for when in ("indicators_before", "indicators_after")
+            if when in labels
+        },
     }
 
 
@@ -216,9 +225,7 @@ def _channel_table(block: Mapping[str, Any]) -> Table:
 def _block_tables(block: Mapping[str, Any]) -> Group:
     values = block["memory"]["values"]
     holds = f"a memory of the values {', '.join(map(str, values))}" if values else "no memory"
-    parts: list[RenderableType] = [
-        Text(f"\nblock {block['index']}: level {block['level']} of the cascade, {holds}", style="bold")
-    ]
+    parts: list[RenderableType] = [Text(f"\nblock {block['index']}: {level_title(block)}, {holds}", style="bold")]
     if values:
         memory = _table("the memory's value, in the set", *(str(v) for v in values))
         for entry in block["memory"]["sets"]:
@@ -228,7 +235,11 @@ def _block_tables(block: Mapping[str, Any]) -> Group:
     before, after = block["slots_before"], block["slots_after"]
     for slot in sorted({*before, *after}, key=int):
         slots.add_row(slot, Text(before.get(slot, "-")), Text(after.get(slot, "-")))
-    return Group(*parts, Text(), _channel_table(block), Text(), slots)
+    parts += [Text(), _channel_table(block), Text(), slots]
+    for when, said in (("reads", "indicators_before"), ("writes", "indicators_after")):
+        if said in block:
+            parts += [Text(), _pairs("indicator", f"that the block {when}", block[said].items())]
+    return Group(*parts)
 
 
 # -- pages and pictures ----------------------------------------------------------------------------------------------

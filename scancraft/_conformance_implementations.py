@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from ._conformance_cases import ConformanceError
+from ._conformance_case import ConformanceError
 from ._conformance_trials import MODES
 from .automata.errors import MissingExtraError
 
@@ -51,16 +52,22 @@ class Implementation:
         load: from a checkpoint directory to a model.
         kind: of the checkpoints: a target of ``scancraft.compile``.
         modes: those that it documents as supported; None: all that the model's methods allow.
+        cases: names of those that are tried unless others are asked for; None: all.
+        longest: words are cut to so many tokens; None: they are not.
+        note: for the report: what is not as published, what is not tried.
     """
 
     name: str
     load: Load
     kind: str = "mamba"
     modes: tuple[str, ...] | None = None
+    cases: tuple[str, ...] | None = None
+    longest: int | None = None
+    note: str = ""
 
 
 class _Transformers:
-    """A model of ``transformers`` on the CPU, as :class:`Model`."""
+    """A model of ``transformers`` on the CPU, or one of ours that is called alike, as :class:`Model`."""
 
     def __init__(self, directory: Path, **settings: Any) -> None:
         from .models.checkpoint import load_model
@@ -68,28 +75,32 @@ class _Transformers:
         self.model = load_model(directory)
         for block in self.model.backbone.layers:
             for name, value in settings.items():
-                assert hasattr(block.mixer, name), f"this transformers has no setting {name}"
+                if not hasattr(block.mixer, name):
+                    raise ConformanceError(f"the blocks of this transformers have no setting {name}")
                 setattr(block.mixer, name, value)
 
+    def run(self, ids: Tensor, **arguments: Any) -> Any:
+        return self.model(ids, **arguments)
+
     def __call__(self, ids: Tensor) -> Tensor:
-        logits: Tensor = self.model(ids, use_cache=False).logits
+        logits: Tensor = self.run(ids, use_cache=False).logits
         return logits
 
     def prefill(self, ids: Tensor) -> tuple[Tensor, Any]:
-        out = self.model(ids, use_cache=True)
+        out = self.run(ids, use_cache=True)
         return out.logits, out.cache_params
 
     def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
-        out = self.model(ids, cache_params=cache, use_cache=True)
+        out = self.run(ids, cache_params=cache, use_cache=True)
         return out.logits, out.cache_params
 
     extend = step
 
     def padded(self, ids: Tensor, mask: Tensor) -> Tensor:
-        logits: Tensor = self.model(ids, attention_mask=mask, use_cache=False).logits
+        logits: Tensor = self.run(ids, attention_mask=mask, use_cache=False).logits
         return logits
 
-    def hidden(self, ids: Tensor) -> list[Tensor]:
+    def hidden(self, ids: Tensor) -> list[Tensor] | None:
         streams: list[Tensor] = [self.model.backbone.embeddings(ids)]
         handles = [
             block.register_forward_hook(lambda _m, _i, out: streams.append(out[0] if isinstance(out, tuple) else out))
@@ -103,19 +114,48 @@ class _Transformers:
         return streams
 
 
+ASKS_WHETHER_COMPILING = "is_torchdynamo_compiling"
+"""The function by which transformers decides between its loop and its associative scan."""
+
+
+class _AssociativeScan(_Transformers):
+    """The same with the associative scan, which transformers takes inside ``torch.compile`` only.
+
+    Its answer to whether it is being compiled is made to be yes; the scan then runs uncompiled, at any length.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, use_associative_scan=True)
+        self.module = sys.modules[type(self.model).__module__]
+        if not hasattr(self.module, ASKS_WHETHER_COMPILING):
+            raise ConformanceError(f"this transformers does not ask {ASKS_WHETHER_COMPILING}() before its scan")
+
+    def run(self, ids: Tensor, **arguments: Any) -> Any:
+        before = getattr(self.module, ASKS_WHETHER_COMPILING)
+        setattr(self.module, ASKS_WHETHER_COMPILING, lambda: True)
+        try:
+            return super().run(ids, **arguments)
+        finally:
+            setattr(self.module, ASKS_WHETHER_COMPILING, before)
+
+
 class _Compiled(_Transformers):
-    """The same through ``torch.compile``, which is where transformers uses its associative scan."""
+    """The same through ``torch.compile``, as one graph without breaks: traced anew for every shape."""
 
     def __init__(self, directory: Path) -> None:
         import torch
 
         super().__init__(directory, use_associative_scan=True)
         torch._dynamo.reset()
-        self.compiled: Any = torch.compile(self.model, backend="eager", dynamic=True)
+        self.compiled: Any = torch.compile(self.model, backend="eager", dynamic=False, fullgraph=True)
 
-    def __call__(self, ids: Tensor) -> Tensor:
-        logits: Tensor = self.compiled(ids, use_cache=False).logits
-        return logits
+    def run(self, ids: Tensor, **arguments: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of functions that remember their results, which tracing looks into
+            return self.compiled(ids, **arguments)
+
+    def hidden(self, ids: Tensor) -> list[Tensor] | None:  # hooks would be traced too
+        return None
 
 
 def _mambapy(directory: Path) -> _Transformers:
@@ -176,11 +216,22 @@ class _MambaSsm:
 
 
 _SUPPORTED = ("full", "step", "cached", "interleaved", "continued", "padded")
+_FORCED = f"the associative scan uncompiled: {ASKS_WHETHER_COMPILING}() is made to be true"
+_TRACED = Implementation(
+    "transformers-compiled",
+    _Compiled,
+    modes=("full",),
+    cases=("taps-4", "registers", "state-16", "sums", "stack", "language D-2"),
+    longest=17,
+    note='torch.compile(backend="eager", dynamic=False, fullgraph=True), traced anew for every shape: these '
+    "checkpoints only, with words of 17 tokens, alone and in one batch",
+)
 KNOWN: dict[str, Implementation] = {
     i.name: i
     for i in (
         Implementation("transformers", _Transformers, modes=_SUPPORTED),
-        Implementation("transformers-associative-scan", _Compiled, modes=("full",)),
+        Implementation("transformers-associative-scan", _AssociativeScan, modes=_SUPPORTED, note=_FORCED),
+        _TRACED,
         Implementation("transformers-mambapy", _mambapy, modes=_SUPPORTED),
         Implementation("scancraft", _runner),
         Implementation("mamba_ssm", _MambaSsm),
@@ -190,7 +241,15 @@ KNOWN: dict[str, Implementation] = {
             Implementation(f"transformers-mamba2-chunk-{n}", partial(_Transformers, chunk_size=n), "mamba2", _SUPPORTED)
             for n in (1, 3, 8, 64)
         ),
+        Implementation("mamba_ssm-mamba2", _MambaSsm, "mamba2"),
+        Implementation("mamba_ssm-mamba2-unfused", partial(_MambaSsm, fused=False), "mamba2"),
         Implementation("transformers-falcon-mamba", _Transformers, "falcon_mamba", _SUPPORTED),
+        Implementation(
+            "transformers-falcon-mamba-associative-scan", _AssociativeScan, "falcon_mamba", _SUPPORTED, note=_FORCED
+        ),
+        Implementation("transformers-falcon-mamba-mambapy", _mambapy, "falcon_mamba", _SUPPORTED),
+        Implementation("scancraft-signed", _Transformers, "signed_mamba", _SUPPORTED),
+        Implementation("scancraft-signed-runner", _runner, "signed_mamba"),
     )
 }
 
@@ -199,14 +258,15 @@ def resolve(target: str | Load, kind: str | None = None) -> Implementation:
     """The implementation that a target names.
 
     Args:
-        target: a name in :data:`KNOWN`, ``module:function``, or the function itself.
+        target: a name in :data:`KNOWN`, ``module:function``, or the function itself. A function may have an attribute
+            ``note``, text for the report.
         kind: of the checkpoints, if the target is not a known name; default "mamba".
 
     Raises:
         ConformanceError: nothing has this name, or it cannot be imported.
     """
     if not isinstance(target, str):
-        return Implementation(getattr(target, "__name__", type(target).__name__), target, kind or "mamba")
+        return _of_function(getattr(target, "__name__", type(target).__name__), target, kind)
     if target in KNOWN:
         found = KNOWN[target]
         if kind not in (None, found.kind):
@@ -225,7 +285,11 @@ def resolve(target: str | Load, kind: str | None = None) -> Implementation:
         raise ConformanceError(f"{target} cannot be imported ({error}); give module:function") from error
     if not callable(load):
         raise ConformanceError(f"{target} is not callable; it must take a checkpoint directory and give a model")
-    return Implementation(target, load, kind or "mamba")
+    return _of_function(target, load, kind)
+
+
+def _of_function(name: str, load: Load, kind: str | None) -> Implementation:
+    return Implementation(name, load, kind or "mamba", note=str(getattr(load, "note", "")))
 
 
 def check_modes(modes: tuple[str, ...]) -> None:

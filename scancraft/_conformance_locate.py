@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ._conformance_cases import Case, Expected, Source
+from ._conformance_case import Case, Expected, Source
 from ._conformance_trials import Trial, answers, expected, shorter
 
-SHRINKING_SECONDS, SHRINKING_RUNS = 8.0, 300
+SHRINKING_SECONDS, SHRINKING_RUNS = 4.0, 300
 NOT_A_NUMBER = "overflow in softplus, Delta or A"
 SHOWN_COLUMNS, SHOWN_TOKENS = 8, 24
 

@@ -6,7 +6,8 @@ several rows of dt. A channel computes, in integers,
 
     x     = max(0, taps . (form k-1 steps ago, ..., form now) + bias)
     d     = delta, a linear form of the block's x; d < 0 holds the memory, d > 0 writes it
-    h_n   = (h_n if entry n keeps, else 0) + d B_n x          where d > 0; B_n and C_n are linear forms of the block's x
+    h_n   = s (h_n if d < 0 or entry n keeps, else 0) + d B_n x  (the second term where d > 0)
+            B_n and C_n are linear forms of the block's x; s = 1, or, in signed blocks, the sign of such a form
     y     = sum_n C_n h_n + skip * x
     features[f] += writes[f] * y * max(0, gate)
 
@@ -53,6 +54,8 @@ class Channel:
         bias: of the convolution.
         delta: over channels; ``ONE`` is the bias of dt_proj. None: no memory.
         keeps: entries of d_state that are never forgotten (A is almost 0 there).
+        sign: over channels, never 0; where it is negative the memory is turned over first. ``ONE`` is the bias of
+            sign_proj. None: it never is. Only for signed blocks.
         fine: a write has Delta = 1024 / 2^fine.
         skip: D.
         gate: over features.
@@ -67,6 +70,7 @@ class Channel:
     bias: int = 0
     delta: Form | None = None
     keeps: frozenset[int] = frozenset()
+    sign: Form | None = None
     fine: int = 0
     skip: int = 0
     gate: Form = field(default_factory=lambda: ALWAYS)
@@ -181,12 +185,12 @@ def _outputs(block: Block, stream: Ints, names: Mapping[str, int], d_conv: int) 
                 total[:, back:] += tap * seen[:, : time - back, number]
         x[:, :, number] = np.maximum(total, 0)
     own = {channel.name: i for i, channel in enumerate(block.channels)}
-    forms = [NEVER if channel.delta is None else channel.delta for channel in block.channels]
-    bias = np.array([form.get(ONE, 0) for form in forms])
-    delta = x @ _matrix([{k: v for k, v in f.items() if k != ONE} for f in forms], own).T + bias
+    delta = _affine([NEVER if channel.delta is None else channel.delta for channel in block.channels], x, own)
+    sign = _affine([ALWAYS if channel.sign is None else channel.sign for channel in block.channels], x, own)
     assert (delta != 0).all(), "a memory is neither held nor written"
+    assert (sign != 0).all(), "a memory is neither turned over nor not"
     b, c = x @ _matrix(block.b, own).T, x @ _matrix(block.c, own).T
-    y = _memories(block, x, np.maximum(delta, 0), b, c)
+    y = _memories(block, x, np.maximum(delta, 0), b, c, np.sign(sign))
     for number, channel in enumerate(block.channels):
         y[:, :, number] += channel.skip * x[:, :, number]
     gate = np.maximum(stream @ _matrix([channel.gate for channel in block.channels], names).T, 0)
@@ -194,20 +198,31 @@ def _outputs(block: Block, stream: Ints, names: Mapping[str, int], d_conv: int) 
     return out
 
 
-def _memories(block: Block, x: Ints, delta: Ints, b: Ints, c: Ints) -> Ints:
-    """sum_n C_n h_n, shape (batch, time, channels). Steps at which nothing is written cost nothing."""
+def _affine(forms: list[Form], x: Ints, names: Mapping[str, int]) -> Ints:
+    """Forms with a constant, over channels, shape (batch, time, forms)."""
+    linear = _matrix([{k: v for k, v in form.items() if k != ONE} for form in forms], names)
+    found: Ints = x @ linear.T + np.array([form.get(ONE, 0) for form in forms])
+    return found
+
+
+def _memories(block: Block, x: Ints, delta: Ints, b: Ints, c: Ints, sign: Ints | None = None) -> Ints:
+    """sum_n C_n h_n, shape (batch, time, channels). Steps at which nothing changes cost nothing.
+
+    Signs are 1 or -1, of the shape of x; None: all are 1.
+    """
+    sign = np.ones_like(x) if sign is None else sign
     active = [i for i, channel in enumerate(block.channels) if channel.delta is not None]
     y = np.zeros_like(x)
     if not active:
         return y
-    d, values = delta[:, :, active], x[:, :, active]
+    d, s, values = delta[:, :, active], sign[:, :, active], x[:, :, active]
     n = len(block.b)
     keeps = np.array([[e in block.channels[i].keeps for e in range(n)] for i in active])
-    events = np.flatnonzero((d > 0).any(axis=(0, 2)))
+    events = np.flatnonzero(((d > 0) | (s < 0)).any(axis=(0, 2)))
     held = np.zeros((len(events) + 1, len(x), len(active), n), dtype=np.int64)
     for number, t in enumerate(events):
         fires = (d[:, t] > 0)[:, :, None]
-        kept = held[number] * (keeps | ~fires)
+        kept = held[number] * (keeps | ~fires) * s[:, t][:, :, None]
         held[number + 1] = kept + (d[:, t] * values[:, t])[:, :, None] * b[:, t][:, None, :]
     last = np.searchsorted(events, np.arange(x.shape[1]), side="right")
     for start in range(0, x.shape[1], 4096):
@@ -239,10 +254,16 @@ def places(probe: Probe) -> tuple[int, int, dict[str, int]]:
     return width, constants, {ONE: 0} | {name: constants + i for i, name in enumerate(probe.features[1:])}
 
 
-def weights_of(probe: Probe) -> MambaWeights:
-    """The probe as weights. O(number of weights)."""
+def weights_of(probe: Probe, *, signed: bool = False) -> MambaWeights:
+    """The probe as weights. O(number of weights).
+
+    Args:
+        probe: the program.
+        signed: as weights of signed blocks; a probe with signs has no others.
+    """
     d_model, constants, place = places(probe)
-    rows = [sorted({k for ch in block.channels for k in (ch.delta or {}) if k != ONE}) for block in probe.blocks]
+    assert signed or all(channel.sign is None for block in probe.blocks for channel in block.channels)
+    rows = dt_rows(probe)
     shape = MambaShape(
         d_model=d_model,
         n_layers=len(probe.blocks),
@@ -251,6 +272,7 @@ def weights_of(probe: Probe) -> MambaWeights:
         d_state=probe.d_state,
         d_conv=probe.d_conv,
         dt_rank=max([1, *map(len, rows)]),
+        signed=signed,
     )
     embedding = np.zeros((shape.vocab_size, d_model), dtype=np.float32)
     for row, values in zip(embedding, probe.embedding(), strict=True):
@@ -271,6 +293,14 @@ def weights_of(probe: Probe) -> MambaWeights:
     if probe.patch is not None:
         probe.patch(tensors, place)
     return MambaWeights(shape=shape, tensors=tensors)
+
+
+def dt_rows(probe: Probe) -> list[list[str]]:
+    """For each block the channels that steer Delta or a sign: one row of dt each."""
+    return [
+        sorted({name for c in block.channels for form in (c.delta, c.sign) for name in form or {} if name != ONE})
+        for block in probe.blocks
+    ]
 
 
 def _norm(d_model: int, constants: int, layer: int) -> tuple[Tensor, Tensor]:
@@ -314,4 +344,11 @@ def _block_tensors(
                     w["mixer.dt_proj.bias"][c] = T * value * scale
                 else:
                     w["mixer.dt_proj.weight"][c, rows.index(name)] = value * scale
+    if shape.signed:
+        w["mixer.sign_proj.bias"][:] = T
+        for c, channel in enumerate(block.channels):
+            if channel.sign is not None:
+                w["mixer.sign_proj.bias"][c] = T * channel.sign.get(ONE, 0)
+                for number, row in enumerate(rows):
+                    w["mixer.sign_proj.weight"][c, number] = channel.sign.get(row, 0)
     return w

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ._conformance_cases import Case, Floats
+from ._conformance_case import Case, Floats
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "full": (),
@@ -42,8 +42,10 @@ MEANING = {
 }
 TAIL = 6
 """Tokens that are read after a split."""
+FEW_STEPS = 48
+"""Tokens of words that are decoded in turns: what only long words show, the mode "step" shows."""
 FEW = 8
-"""Up to so many splits are tried both with one word and with all; else in turns."""
+"""Up to so many splits are tried both with one word and with all, in one continuation and in several; else in turns."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,17 @@ def trials(case: Case, mode: str) -> Iterator[Trial]:
     elif mode in ("cached", "continued"):
         splits = _splits(case, length)
         for number, cut in enumerate(splits):
-            batches = (rows[:1], rows) if len(splits) <= FEW else ((rows[:1], rows)[number % 2],)
-            for batch in batches:
+            few = len(splits) <= FEW
+            for batch in (rows[:1], rows) if few else ((rows[:1], rows)[number % 2],):
                 words = tuple(row[: cut + TAIL] for row in batch)
-                yield Trial(mode, words, (cut,))
+                ways: list[tuple[int, ...]] = [(cut,)]
                 if mode == "continued" and cut + 3 < len(words[0]):
-                    yield Trial(mode, words, (cut, cut + 1, cut + 3))
+                    ways.append((cut, cut + 1, cut + 3))
+                for cuts in ways if few else ways[number // 2 % len(ways) :][:1]:
+                    yield Trial(mode, words, cuts)
     elif mode == "interleaved":
         for cut in (1, 2, case.d_conv + 1):
-            yield Trial(mode, tuple((rows[:2] * 2)[:2]), (cut,))
+            yield Trial(mode, tuple(row[:FEW_STEPS] for row in (rows[:2] * 2)[:2]), (cut,))
     elif mode == "padded":
         cycle = _uneven(rows, (length, 1, 3, length // 2, 2, length - 1, case.d_conv))
         for left in (False, True):

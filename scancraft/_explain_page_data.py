@@ -210,20 +210,20 @@ def _facts(checkpoint: Checkpoint, model: Any) -> list[list[str]]:
 
 def block_titles(manifest: Mapping[str, Any]) -> list[str]:
     """What each block is, in a few words."""
-    return [
-        str(block["title"]) if "title" in block else f"level {int(block['level'])} of the cascade"
-        for block in manifest["blocks"]
-    ]
+    return [str(block["title"]) if "title" in block else level_title(block) for block in manifest["blocks"]]
+
+
+def level_title(block: Mapping[str, Any]) -> str:
+    """What a block of a cascade is: a level, or (in Mamba-2) the first of a level's two blocks."""
+    first = "conditions of " if block.get("part") == "conditions" else ""
+    return f"{first}level {int(block['level'])} of the cascade"
 
 
 def _blocks(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    levels = [block.get("level") for block in manifest["blocks"]]
     found = []
-    for number, (title, labels) in enumerate(zip(block_titles(manifest), manifest["labels"]["blocks"], strict=True)):
+    for title, labels in zip(block_titles(manifest), manifest["labels"]["blocks"], strict=True):
         before = {str(slot): str(name) for slot, name in labels.get("slots_before", {}).items()}
         after = {str(slot): str(name) for slot, name in labels.get("slots_after", {}).items()}
-        if levels[number] is not None and levels[number] in levels[number + 1 : number + 2]:
-            after = before  # the first of a level's two blocks (in Mamba-2) moves nothing yet
         channels = [
             {"index": int(c["index"]), "role": str(c["role"]), "meaning": str(c["meaning"])} for c in labels["channels"]
         ]

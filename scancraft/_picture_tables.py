@@ -120,8 +120,7 @@ def weight_table(checkpoint: Checkpoint, block: int) -> WeightTable:
             raise PictureError(f"there is no block {block} with a meaning; the checkpoint has {len(labels)}, from 0 on")
         channels = [int(c["index"]) for c in labels[block]["channels"]]
         rows = [f"{c['index']} {c['role']}: {c['meaning']}" for c in labels[block]["channels"]]
-        before = _features(manifest, labels[block].get("slots_before", {}))
-        after = _features(manifest, labels[block].get("slots_after", {}))
+        before, after = (_features(manifest, labels[block], when) for when in ("before", "after"))
         if not rows:
             raise PictureError(f"block {block} has no channel with a meaning: it does nothing")
         make = _mamba2_groups if model.config.model_type == "mamba2" else _mamba_groups
@@ -144,13 +143,18 @@ def _malformed(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
     )
 
 
-def _features(manifest: Mapping[str, Any], slots: Mapping[str, str]) -> list[str]:
-    """What each dimension of the residual stream means, with the sets of states that the slots stand for."""
-    names = []
-    for name in manifest["labels"]["residual"]:
-        known = slots.get(str(name).removeprefix("slot ")) if str(name).startswith("slot ") else None
-        names.append(str(name) if known is None else f"{name} = {known}")
-    return names
+def _features(manifest: Mapping[str, Any], labels: Mapping[str, Any], when: str) -> list[str]:
+    """What each dimension of the residual stream means: the sets that slots stand for, what indicators say.
+
+    Args:
+        manifest: the content of ``scancraft.json``.
+        labels: those of a block.
+        when: "before" or "after" that block.
+    """
+    slots = {f"slot {n}": f"slot {n} = {name}" for n, name in labels.get(f"slots_{when}", {}).items()}
+    said = {f"indicator {n}": str(text) for n, text in labels.get(f"indicators_{when}", {}).items()}
+    known = slots | said
+    return [known.get(str(name).partition(":")[0], str(name)) for name in manifest["labels"]["residual"]]
 
 
 def _without_zeros(group: WeightGroup) -> WeightGroup:

@@ -137,10 +137,15 @@ def load(directory: str | PathLike[str]) -> Checkpoint:
 
 
 def _check_counters(place: Path, manifest: Mapping[str, Any], machine: CounterMachine) -> None:
-    """Raise :class:`CheckpointError` unless the manifest lists every counter of the machine once."""
+    """Raise :class:`CheckpointError` unless the manifest lists every counter of the machine once.
+
+    Where a counter is the difference of several states, each entry lists under ``of`` the counters that it is part of.
+    """
     listed = manifest.get("counters")
-    names = [e.get("name") for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
-    if sorted(map(str, names)) != sorted(f"counter {c.name}" for c in machine.counters):
+    entries = [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
+    names = [str(e.get("name")) for e in entries if "of" not in e]
+    names += {str(name) for e in entries if isinstance(e.get("of"), list) for name in e["of"]}
+    if sorted(names) != sorted(f"counter {c.name}" for c in machine.counters):
         raise CheckpointError(
             f"{place / MANIFEST} does not list each counter of its language once under counters; "
             "compile the language again"
@@ -179,7 +184,9 @@ def runner_of(source: Any, manifest: Mapping[str, Any], dtype: torch.dtype | Non
                 raise CheckpointError(
                     f"{counter['name']} is not counted exactly in {name}, only in {', '.join(limits)}; use one of these"
                 )
-            watches.append(Watch(block, channel, state, int(limits[name]), str(counter["name"])))
+            if (unit := int(counter.get("unit", 1))) < 1:
+                raise ValueError(f"a unit of {unit}")
+            watches.append(Watch(block, channel, state, int(limits[name]), str(counter["name"]), unit))
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise CheckpointError(f"{MANIFEST} lists malformed counters ({error}); compile the language again") from None
     if not isinstance(source, MambaWeights) and model_type_of(source) not in MODEL_TYPES:

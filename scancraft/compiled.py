@@ -231,8 +231,14 @@ def fitted(compiled: CompiledModel, dtype: str) -> CompiledModel:
         raise PrecisionError(
             f"a {weights.model_type} is not compiled to {dtype}; use another dtype or the target mamba"
         )
+    for counter in manifest.get("counters", ()):
+        if dtype not in counter["limits"] and dtype != "float16":
+            raise PrecisionError(
+                f"{counter['name']} is not counted exactly in {dtype}, only in {', '.join(counter['limits'])}; "
+                "use one of these"
+            )
     if dtype != "float16":
-        return compiled  # these hold every compiled model
+        return compiled  # these hold all that does not count
     assert isinstance(weights, MambaWeights), "only the target mamba lists float16"
     weights = fit(weights, dtype)
     constant = float(weights.tensors["backbone.embeddings.weight"].max())

@@ -15,15 +15,18 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ._conformance_cases import Case, ConformanceError, cases
+from ._conformance_case import Case, ConformanceError
+from ._conformance_cases import cases
 from ._conformance_implementations import KNOWN, Implementation, Load, Model, check_modes, resolve
 from ._conformance_locate import Difference, difference, smallest
 from ._conformance_trials import MEANING, MODES, NEEDS, Trial, trials
 from .automata.errors import ScancraftError
+from .models._threads import one_thread
 
 Progress = Callable[[int, int], None]
 
@@ -72,6 +75,7 @@ class Report:
         cases: their names.
         modes: one result each.
         seconds: taken.
+        note: what is not as published, and what was not tried.
     """
 
     implementation: str
@@ -79,6 +83,7 @@ class Report:
     cases: tuple[str, ...]
     modes: tuple[ModeResult, ...]
     seconds: float
+    note: str = ""
 
     @property
     def passed(self) -> bool:
@@ -95,6 +100,7 @@ class Report:
         return {
             "implementation": self.implementation,
             "kind": self.kind,
+            "note": self.note,
             "passed": self.passed,
             "seconds": round(self.seconds, 2),
             "cases": list(self.cases),
@@ -112,6 +118,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.implementation}: {'pass' if self.passed else 'DIFFERS'} ({len(self.cases)} checkpoints)"]
+        if self.note:
+            lines.append(f"  note: {self.note}")
         for m in self.modes:
             if m.skipped is not None:
                 lines.append(f"  {m.mode}: not tried ({m.skipped})")
@@ -152,14 +160,11 @@ def run(
     check_modes(wanted)
     if modes is None and implementation.modes is not None:
         wanted = implementation.modes
-    chosen = cases(implementation.kind, quick=quick)
-    if only is not None:
-        names = set(only)
-        if unknown := sorted(names - {c.name for c in chosen}):
-            raise ConformanceError(f"there is no case {', '.join(unknown)}; see `scancraft conformance --list`")
-        chosen = tuple(c for c in chosen if c.name in names)
+    chosen = _chosen(implementation, quick, only)
     results = {mode: ModeResult(mode) for mode in wanted}
-    with tempfile.TemporaryDirectory() as folder:
+    # Implementations that are known by name run on the CPU, on tiny tensors; of others we know nothing.
+    threads = one_thread() if isinstance(target, str) and target in KNOWN else nullcontext()
+    with tempfile.TemporaryDirectory() as folder, threads:
         for number, case in enumerate(chosen):
             if progress is not None:
                 progress(number, len(chosen))
@@ -173,7 +178,22 @@ def run(
         progress(len(chosen), len(chosen))
     names_of = tuple(c.name for c in chosen)
     elapsed = time.perf_counter() - started
-    return Report(implementation.name, implementation.kind, names_of, tuple(results.values()), elapsed)
+    found = tuple(results.values())
+    return Report(implementation.name, implementation.kind, names_of, found, elapsed, implementation.note)
+
+
+def _chosen(implementation: Implementation, quick: bool, only: Iterable[str] | None) -> tuple[Case, ...]:
+    chosen = cases(implementation.kind, quick=quick)
+    if only is not None:
+        names = set(only)
+        if unknown := sorted(names - {c.name for c in chosen}):
+            raise ConformanceError(f"there is no case {', '.join(unknown)}; see `scancraft conformance --list`")
+        chosen = tuple(c for c in chosen if c.name in names)
+    elif implementation.cases is not None:
+        chosen = tuple(c for c in chosen if c.name in implementation.cases)
+    if implementation.longest is not None:
+        chosen = tuple(replace(c, words=c.words[:, : implementation.longest]) for c in chosen)
+    return chosen
 
 
 def _load(implementation: Implementation, case: Case, directory: Path) -> Any:

@@ -45,7 +45,7 @@ class Constructed(CompiledModel):
         return self.of
 
     def __str__(self) -> str:
-        return f"{self.circuit.construction}, {self.circuit.memories} memories -> {self.weights}"
+        return f"{self.circuit.construction}, {self.manifest['memories']} memories -> {self.weights}"
 
 
 def check_contract(contract: str) -> None:

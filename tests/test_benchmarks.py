@@ -45,7 +45,7 @@ def sections(modules: dict[str, Any]) -> dict[str, Any]:
 def test_a_benchmark_for_each_target(modules: dict[str, Any]) -> None:
     assert set(modules["run"].SECTIONS) == {
         *("compile", "agree", "decide", "acceptor", "certify", "checker", "mutation"),
-        *("suite", "trained", "bounded_dyck", "scan", "signed", "refute"),
+        *("suite", "trained", "bounded_dyck", "scan", "signed", "refute", "conformance"),
     }
 
 
@@ -120,6 +120,29 @@ def test_the_acceptor_is_compared_like_with_like(modules: dict[str, Any], sectio
     assert lowest == ["20.0", "40.0", "80.0", "20.0"]
     assert [row[3] for row in targets] == ["**no**", "**no**", "yes", "**no**"]
     assert "to 60.0 times" in targets[0][2]
+
+
+def test_conformance_rows(modules: dict[str, Any], sections: dict[str, Any]) -> None:
+    section = sections["conformance"]
+    result = section["result"]
+    assert {run["implementation"]: bool(run["missing"]) for run in result["runs"]} == {
+        "transformers": False,
+        "scancraft": False,
+        "not there": True,
+    }
+    verdicts = {(mode["implementation"], mode["mode"]): mode["verdict"] for mode in result["modes"]}
+    assert verdicts["transformers", "full"] == verdicts["scancraft", "full"] == "pass"
+    assert verdicts["scancraft", "continued"] == "not tried"
+    assert {fault["kind"] for fault in result["faults"]} == {"mamba", "signed_mamba", "falcon_mamba", "mamba2"}
+    assert all(fault["found"] and fault["located"] for fault in result["faults"])
+    render = modules["render_conformance"]
+    assert [row[3] for row in render.conformance_targets(section)] == ["yes"] * 3
+    broken = json.loads(json.dumps(section))
+    broken["result"]["faults"][0].update(found=False, located=False, told="")
+    assert next(row[3] for row in render.conformance_targets(broken)) == "**no**"
+    page = "\n\n".join(render.conformance_body(broken))
+    assert "survived" in page
+    assert "no_such_module:load cannot be imported" in page
 
 
 @pytest.mark.parametrize("letters", [2, 3])

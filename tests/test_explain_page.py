@@ -70,6 +70,8 @@ LANGUAGES: dict[str, Any] = {
     "a^n b^n": lambda: scancraft.compile(suite_language("a^n b^n").language),
     "a^n b^n live": lambda: scancraft.compile(suite_language("a^n b^n").language, contract="live-prefixes"),
     "Shuffle-2": lambda: scancraft.compile(suite_language("Shuffle-2").language),
+    "mamba2 dyck": lambda: scancraft.dyck(2, 3, target="mamba2"),
+    "mamba2 counts": lambda: scancraft.compile(suite_language("a^n b^n").language, target="mamba2"),
     "nothing": lambda: scancraft.compile(scancraft.Dfa.empty(["a"])),
     "hostile": lambda: scancraft.compile(hostile()),
     "falcon": lambda: scancraft.compile("(a(ab)*b)*", target="falcon_mamba"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import Mamba2Config, Mamba2ForCausalLM
 
 import scancraft
 from scancraft.automata.families import SUITE, dyck
@@ -154,6 +155,35 @@ def test_steps_are_those_of_the_whole_model() -> None:
             found.append(stepper.logits(stream))
         assert states.shape == (1, depth * stepper.block_size)
         assert torch.equal(torch.cat(found), whole)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_first_token_has_the_same_bits_at_every_chunk_size(seed: int, dtype: torch.dtype) -> None:
+    """Of random models, in which nothing else is exact: the stepper takes chunks of one token."""
+    torch.manual_seed(seed)
+    config = Mamba2Config(
+        vocab_size=9,
+        hidden_size=32,
+        num_heads=4,
+        head_dim=16,
+        state_size=8,
+        n_groups=2,
+        num_hidden_layers=2,
+        chunk_size=(5, 32, 64, 256)[seed],
+        expand=2,
+    )
+    model = Mamba2ForCausalLM(config).eval().to(dtype)
+    stepper = Mamba2Stepper(model, 5)
+    stream = stepper.embed(torch.arange(5)).float()
+    for block in model.backbone.layers:
+        assert block.mixer.chunk_size == config.chunk_size
+    small = stepper.start(0, 2, stream)
+    large = Stepper.start(stepper, 0, 2, stream)
+    assert stepper.blocks[0].mixer.chunk_size == config.chunk_size
+    for mine, theirs in zip(small, large, strict=True):
+        assert torch.equal(mine, theirs)
+        assert bool(mine.any())
 
 
 def test_steppers_refuse_other_models() -> None:

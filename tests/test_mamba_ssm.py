@@ -266,13 +266,19 @@ def test_float16(name: str, triton: bool) -> None:
         assert right(compiled, words, Session(model, batch=len(ids)).feed(ids))
 
 
-def test_mamba2_blocks_with_triton_interpreted() -> None:
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("(ab)*", [("a", "b"), ("b", "a")]), ("Dyck-1", [("(", ")")])],
+)
+def test_mamba2_blocks_with_triton_interpreted(language: str, words: list[tuple[str, ...]]) -> None:
     """``mamba_ssm.Mamba2``: the chunked scan, the gated norm and the state update are Triton's, here interpreted."""
-    compiled = scancraft.compile("(ab)*", target="mamba2")
-    words = [("a", "b"), ("b", "a")]
+    counts = language == "Dyck-1"
+    compiled: CompiledModel = scancraft.compile(
+        dyck_1() if counts else language, target="mamba2", contract="live-prefixes" if counts else None
+    )
     ids = padded(compiled, words)
     with on_cpu(), torch.no_grad():
         model = build_mamba_ssm(compiled.weights)  # type: ignore[arg-type]
         assert right(compiled, words, model(ids).logits)
-        session = Session(model, batch=2)
+        session = Session(model, batch=len(words))
         assert right(compiled, words, torch.cat([session.feed(ids[:, :2]), session.feed(ids[:, 2:])], 1))

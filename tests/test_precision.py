@@ -21,7 +21,7 @@ from scancraft.automata.families import ascending_runs, d_n
 from scancraft.automata.languages import truth_of
 from scancraft.automata.suite_words import members_of
 from scancraft.certifying import Certificate, certify
-from scancraft.compiled import CompiledModel
+from scancraft.compiled import CompiledModel, fitted
 from scancraft.compiler.precision import fit
 from scancraft.constructions import dyck, flip_flop
 from scancraft.models.precision import FORMATS, PrecisionError, check_precision, rounded_parameters
@@ -141,6 +141,16 @@ def test_what_does_not_fit() -> None:
         fit(MODELS["D-3"].weights, "float8")
     for dtype in WIDE:
         assert fit(MODELS["D-3"].weights, dtype) is MODELS["D-3"].weights
+
+
+def test_counters_are_refused_where_they_are_not_exact() -> None:
+    deep, on_mamba2 = dyck(1, 300), scancraft.compile(dyck_1(), target="mamba2")
+    for compiled in (deep, on_mamba2):
+        assert fitted(compiled, "float32") is compiled
+        with pytest.raises(PrecisionError, match="is not counted exactly in bfloat16, only in float32"):
+            fitted(compiled, "bfloat16")
+    shallow = dyck(1, 30)
+    assert fitted(shallow, "bfloat16") is shallow
 
 
 def compiled_pair(count: int) -> tuple[CompiledModel, Any, torch.Tensor]:

@@ -23,77 +23,35 @@ float32 in any order, and so are their differences: exp makes 1 of 0,
 if nothing was overwritten between, and else 0 of at most -T. That is why A_log is 0 here and not 3 as in the target
 mamba: multiples of e^3 would round, and a sum taken in another order would give a decay that is not quite 1. Each sum
 of the chunked algorithm has at most one term that is not zero, the last overwriting (the scan lemma, docs/mamba2.md).
+
+The paper's own constructions are lowered by ``compiler.targets._mamba2_circuit``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-
-import numpy as np
+from itertools import accumulate
 
 from ...models.classes import model_classes
 from ...models.mamba2 import MAMBA2, Mamba2Shape, Mamba2Weights
-from ...models.weights import Tensor
-from ..layout import Stream, narrowest_stream
-from ..lower import T, V, program_embedding, program_head
+from ..circuit import Circuit
+from ..layout import Stream, narrowest_stream, stream_labels
+from ..lower import T, V, circuit_embedding, circuit_head, circuit_stream, program_embedding, program_head
 from ..program import Block, Condition, Move, Program
 from ..tokens import vocabulary_size
-from .base import BlockMeaning, Options, Target, TargetError
+from ._mamba2_circuit import Part, extended, longest, parts_of
+from ._mamba2_layers import D_STATE_MULTIPLE, Channel, Form, Heads, Layer, layer_block, narrowest, placed
+from .base import BlockMeaning, CircuitMeaning, Counting, Options, Target, TargetError
 from .mamba import assembled
 
 INNER_EXPONENT = 60
 """F = 2^60 carries the norm after the scan; it is the product of x and of the gate branch, 2^30 each."""
 
-HEADS = 8
-D_STATE_MULTIPLE = 4
-"""causal-conv1d wants rows of in_proj in multiples of 8; 2 d_inner + 2 d_state + heads is one."""
 
-Form = Mapping[int, float]
-"""A linear form of the residual stream: weights by dimension."""
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One channel of a Mamba-2 block, in dimensions of the residual stream.
-
-    Attributes:
-        role: "condition", "excess", "memory", "rename", "erase" or "constant".
-        meaning: for people.
-        x: the form that the convolution reads.
-        taps: its last two taps.
-        bias: its bias.
-        gate: the gate branch.
-        gain: y * silu(z) is this where the channel says 1.
-        writes: what out_proj does with that 1.
-    """
-
-    role: str
-    meaning: str
-    x: Form
-    taps: tuple[float, float]
-    bias: float
-    gate: Form
-    gain: float
-    writes: Form = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One Mamba-2 block.
-
-    Attributes:
-        overwrite: the form that is 1 where the memories are overwritten, else 0.
-        memories: channels that read the state.
-        others: channels that read D x.
-        title: for people.
-    """
-
-    overwrite: Form
-    memories: tuple[Channel, ...]
-    others: tuple[Channel, ...]
-    title: str
+MOST_HEADS = 1 << 12
+"""In circuits; a program has one Delta per block, and makes do with the fewest."""
 
 
 def lower(program: Program, options: Options) -> Mamba2Weights:
@@ -113,12 +71,13 @@ def lower(program: Program, options: Options) -> Mamba2Weights:
             "the target signed_mamba"
         )
     stream, layers = layers_of(program)
+    d_inner, n_heads = narrowest(layers, stream.d_model)
     shape = Mamba2Shape(
         d_model=stream.d_model,
         n_layers=len(layers),
         vocab_size=vocabulary_size(program.dfa.alphabet),
-        expand=_expand(layers, stream.d_model),
-        n_heads=HEADS,
+        expand=d_inner // stream.d_model,
+        n_heads=n_heads,
         d_state=-(-options.d_state // D_STATE_MULTIPLE) * D_STATE_MULTIPLE,
         d_conv=options.d_conv,
     )
@@ -133,7 +92,16 @@ def layers_of(program: Program) -> tuple[Stream, tuple[Layer, ...]]:
     spare = max((len(_by_convolution(block)) for block in program.blocks), default=0)
     stream = narrowest_stream(len(program.dfa.alphabet), program.n_slots + spare)
     layers = [layer for block in program.blocks for layer in _level(block, stream, program.n_slots)]
-    return stream, tuple(layers) or (Layer({}, (), (), "nothing to do"),)
+    return stream, tuple(layers) or (_layer({}, (), (), "nothing to do"),)
+
+
+def _layer(
+    overwrite: Form, memories: Sequence[Channel], others: Sequence[Channel], title: str, *, finds_only: bool = False
+) -> Layer:
+    """A block with one Delta: its memories are overwritten where the form is 1, and held where it is 0."""
+    delta = {dimension: 2 * T * weight for dimension, weight in overwrite.items()}
+    heads = (Heads(tuple(memories), delta, -T),) if memories else ()
+    return Layer(heads, tuple(others), -T, V, INNER_EXPONENT, title, finds_only)
 
 
 def _is_linear(condition: Condition) -> bool:
@@ -172,10 +140,10 @@ def _level(block: Block, stream: Stream, first_spare: int) -> list[Layer]:
     for form in forms.values():
         for dimension, weight in form.items():
             overwrite[dimension] = overwrite.get(dimension, 0.0) + weight
-    main = Layer(overwrite, tuple(memories), tuple(others), f"level {block.height}")
+    main = _layer(overwrite, memories, others, f"level {block.height}")
     if not finders:
         return [main]
-    return [Layer({}, (), tuple(finders), f"conditions of level {block.height}"), main]
+    return [_layer({}, (), finders, f"conditions of level {block.height}", finds_only=True), main]
 
 
 def _features(condition: Condition, stream: Stream) -> dict[int, float]:
@@ -213,71 +181,120 @@ def _constant_x(role: str, meaning: str, gate: Form, writes: Form) -> Channel:
     return Channel(role, meaning, {}, (0.0, 0.0), V, gate, V * V, writes)
 
 
-def _constants(d_inner: int) -> tuple[Channel, ...]:
-    """The channels that carry F, n of them with d_inner = n 4^j; out_proj does not see them."""
-    half = 2.0 ** (INNER_EXPONENT // 2)
-    channel = Channel("constant", "carries the norm after the scan", {}, (0.0, 0.0), half, {0: half}, 0.0)
-    return (channel,) * (1 if d_inner.bit_length() % 2 else 2)
+def lower_circuit(circuit: Circuit, options: Options) -> Mamba2Weights:
+    """Write the circuit as Mamba-2 weights (``compiler.targets._mamba2_circuit``). O(number of weights).
+
+    Raises:
+        TargetError: it counts more at once than can be counted exactly, or has a channel with no counterpart.
+    """
+    wider, parts = _blocks_of(circuit)
+    if not longest(wider):
+        raise TargetError(
+            f"{circuit.construction}: the amounts are too large to be counted exactly in the target mamba2; give "
+            "smaller ones, or use the target mamba"
+        )
+    layers = tuple(layer for part in parts for layer in part.layers)
+    stream = circuit_stream(wider)
+    d_inner, n_heads = narrowest(layers, stream.d_model, MOST_HEADS)
+    shape = Mamba2Shape(
+        d_model=stream.d_model,
+        n_layers=len(layers),
+        vocab_size=vocabulary_size(circuit.alphabet),
+        expand=d_inner // stream.d_model,
+        n_heads=n_heads,
+        d_state=D_STATE_MULTIPLE,
+        d_conv=options.d_conv,
+    )
+    blocks = [layer_block(layer, shape) for layer in layers]
+    return Mamba2Weights(shape, assembled(blocks, stream, circuit_embedding(wider), circuit_head(wider)))
 
 
-def _expand(layers: tuple[Layer, ...], d_model: int) -> int:
-    """The least power of two that makes room for every layer."""
-    expand = 1
-    while any(_first_other(layer, expand * d_model) < 0 for layer in layers):
-        expand *= 2
-    return expand
+def _blocks_of(circuit: Circuit) -> tuple[Circuit, list[Part]]:
+    """The circuit with all features that its Mamba-2 blocks need; and its blocks, those of the control first."""
+    wider = extended(circuit)
+    levels = () if circuit.control is None else circuit.control.blocks
+    first_spare = len(wider.features) - (len(circuit.alphabet) + 1)
+    indicators = [f"indicator {i}" for i in range(max((len(_by_convolution(block)) for block in levels), default=0))]
+    wider = replace(wider, features=(*wider.features, *indicators))
+    stream = circuit_stream(wider)
+    control = [Part(tuple(_level(block, stream, first_spare))) for block in levels]
+    return wider, [*control, *parts_of(wider)]
 
 
-def _first_other(layer: Layer, d_inner: int) -> int:
-    """Where the channels that read D x begin: at the first head that no memory is in; -1 if there is no room."""
-    head_dim = d_inner // HEADS
-    first = -(-len(layer.memories) // head_dim) * head_dim
-    return first if first + len(layer.others) + len(_constants(d_inner)) <= d_inner else -1
-
-
-def placed(layer: Layer, d_inner: int) -> dict[int, Channel]:
-    """The channels of a layer by their numbers: memories in the first heads, all others in the heads after."""
-    first = _first_other(layer, d_inner)
-    others = (*layer.others, *_constants(d_inner))
-    return dict(enumerate(layer.memories)) | {first + i: c for i, c in enumerate(others)}
-
-
-def layer_block(layer: Layer, shape: Mamba2Shape) -> dict[str, Tensor]:
-    """The parameters of one block, without the norm before it."""
-    w = {name: np.zeros(size, dtype=np.float32) for name, size in shape.block_tensors().items()}
-    d_inner, first_b = shape.d_inner, 2 * shape.d_inner
-    in_proj, conv, bias = w["mixer.in_proj.weight"], w["mixer.conv1d.weight"], w["mixer.conv1d.bias"]
-    exponent = (d_inner // len(_constants(d_inner))).bit_length() // 2  # j in d_inner = n 4^j
-    for c, channel in placed(layer, d_inner).items():
-        for dimension, weight in channel.gate.items():
-            in_proj[c, dimension] = weight
-        for dimension, weight in channel.x.items():
-            in_proj[d_inner + c, dimension] = weight
-        conv[c, 0, -2:] = channel.taps
-        bias[c] = channel.bias
-        if channel.gain:
-            w["mixer.norm.weight"][c] = 2.0 ** (INNER_EXPONENT - exponent) / channel.gain
-        for dimension, weight in channel.writes.items():
-            w["mixer.out_proj.weight"][dimension, c] = weight
-    heads_of_memories = -(-len(layer.memories) // shape.head_dim)
-    w["mixer.dt_bias"][:] = -T  # Delta = 0 unless the form says otherwise
-    w["mixer.D"][heads_of_memories:] = 1.0
-    for dimension, weight in layer.overwrite.items():
-        in_proj[first_b + 2 * shape.d_state :][:heads_of_memories, dimension] = 2 * T * weight
-    if layer.memories:
-        bias[d_inner] = bias[d_inner + shape.d_state] = V  # B and C are constants in the first state
-    return w
+def circuit_meaning(circuit: Circuit) -> CircuitMeaning:
+    """What a lowered circuit stands for."""
+    wider, parts = _blocks_of(circuit)
+    layers = tuple(layer for part in parts for layer in part.layers)
+    levels = () if circuit.control is None else circuit.control.blocks
+    titles = [f"control, {layer.title}" for part in parts[: len(levels)] for layer in part.layers]
+    titles += [layer.title for part in parts[len(levels) :] for layer in part.layers]
+    d_inner, n_heads = narrowest(layers, circuit_stream(wider).d_model, MOST_HEADS)
+    channels = [
+        tuple((c, at.role, at.meaning) for c, at in placed(layer, d_inner, n_heads).items()) for layer in layers
+    ]
+    first = list(accumulate((len(part.layers) for part in parts), initial=0))
+    conditions = {
+        end - 1: tuple((c.label, c.meaning) for c in block.conditions if c.label is not None)
+        for block, end in zip(levels, first[1:], strict=False)
+    }
+    limit = longest(wider)
+    counters = tuple(
+        Counting(total.name, at, c, 0, {"float32": limit}, total.unit, total.of)
+        for part, at in zip(parts, first, strict=False)
+        for c, total in enumerate(part.totals)
+    )
+    remembering = [
+        (number, meaning.partition(", times max(")[0])
+        for number, row in enumerate(channels)
+        for _, role, meaning in row
+        if role in ("latch", "counter")
+    ]
+    controls = sum(role == "memory" for row in channels for _, role, _ in row)
+    return CircuitMeaning(
+        features=wider.features,
+        blocks=tuple(zip(titles, channels, strict=True)),
+        counters=counters,
+        memories=len(set(remembering)),
+        entries=len(remembering) + controls,
+        conditions=conditions,
+    )
 
 
 def meanings(program: Program) -> tuple[BlockMeaning, ...]:
     """What the blocks of a lowered program stand for. A program without blocks has none."""
     stream, _ = layers_of(program)
     levels = [(n, layer) for n, block in enumerate(program.blocks) for layer in _level(block, stream, program.n_slots)]
-    d_inner = _expand(tuple(layer for _, layer in levels), stream.d_model) * stream.d_model
+    d_inner, n_heads = narrowest(tuple(layer for _, layer in levels), stream.d_model)
     return tuple(
-        BlockMeaning(n, tuple((c, channel.role, channel.meaning) for c, channel in placed(layer, d_inner).items()))
+        BlockMeaning(
+            level=n,
+            channels=tuple((c, at.role, at.meaning) for c, at in placed(layer, d_inner, n_heads).items()),
+            finds_only=layer.finds_only,
+            indicators={i: _said(program.blocks[n], v) for i, v in enumerate(_by_convolution(program.blocks[n]))},
+        )
         for n, layer in levels
     )
+
+
+def _said(block: Block, label: int) -> str:
+    """What an indicator says. Delta's row has the conditions that are linear forms; no indicator is set by these."""
+    also = any(c.label == label and _is_linear(c) for c in block.conditions)
+    where = ", where no letter or set alone makes it" if also else ""
+    return f"the memory of level {block.height} becomes {label}{where}"
+
+
+def features(program: Program) -> list[str]:
+    """What each dimension of the residual stream of a lowered program means."""
+    stream, _ = layers_of(program)
+    heights: dict[int, dict[int, list[int]]] = {}  # of an indicator: the levels that use it for a label
+    for block in program.blocks:
+        for i, v in enumerate(_by_convolution(block)):
+            heights.setdefault(i, {}).setdefault(v, []).append(block.height)
+    names = []
+    for i, labels in heights.items():
+        uses = [f"{v} (level{'s'[: len(at) - 1]} {', '.join(map(str, at))})" for v, at in labels.items()]
+        names.append(f"indicator {i}: the memory becomes {' or '.join(uses)}")
+    return stream_labels(stream, program, names)
 
 
 TARGET = Target(
@@ -287,9 +304,11 @@ TARGET = Target(
     gates="nonnegative",
     dtypes=("float32", "bfloat16", "float64"),
     lower=lower,
-    lower_circuit=None,
+    lower_circuit=lower_circuit,
     classes=partial(model_classes, MAMBA2),
     blocks_per_level=2,
     meanings=meanings,
+    features=features,
+    circuit_meaning=circuit_meaning,
     constants={"T": T, "V": V, "A_log": 0.0, "constant of the norm after the scan": 2.0**INNER_EXPONENT},
 )

@@ -1,4 +1,4 @@
-"""Faults planted in the four plain implementations, each one edit of their source, and where a report must point."""
+"""Faults planted in the plain implementations, each one edit of their source, and where a report must point."""
 
 # ruff: noqa: E501
 
@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-BASES = ("sequential", "chunked", "packed", "cached")
+BASES = {
+    "sequential": "mamba",
+    "chunked": "mamba",
+    "packed": "mamba",
+    "cached": "mamba",
+    "signed": "signed_mamba",
+    "falcon": "falcon_mamba",
+}
+"""The plain implementations, and the kinds of block that they run."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,11 @@ class Mutant:
     mode: str
     where: str
     after: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The kind of block."""
+        return BASES[self.base]
 
 
 def build(base: str, old: str = "", new: str = "") -> Callable[[Path], Any]:
@@ -149,10 +162,49 @@ _CACHED = [
     ("one channel of many is lost", "h = gate[:, 0] * self.states[layer][slots] + write[:, 0]", "h = gate[:, 0] * self.states[layer][slots] + write[:, 0]\n            h[:, 12] = 0", "step", "hold and overwrite|written", "state-spaces/mamba #997"),
 ]  # fmt: skip
 
+_SIGN = "sign[..., None] * gate, write, c"
+_SIGNED = [
+    ("sign dropped", _SIGN, "gate, write, c", "full", "the sign"),
+    ("sign applied twice", _SIGN, "sign[..., None] * sign[..., None] * gate, write, c", "full", "the sign"),
+    ("sign of the previous token", _SIGN, "torch.cat([torch.ones_like(sign[:, :1]), sign[:, :-1]], dim=1)[..., None] * gate, write, c", "full", "the sign"),
+    ("sign applied to the write too", _SIGN, "sign[..., None] * gate, sign[..., None] * write, c", "full", "the sign: sign_proj.bias|not of what is written"),
+    ("sign of the first channel for all", _SIGN, "sign[..., :1, None] * gate, write, c", "full", "the sign"),
+    ("sign for the first entry of d_state only", _SIGN, "torch.where(torch.arange(self.n) == 0, sign[..., None], 1.0) * gate, write, c", "full", "a sign for all entries of d_state"),
+    ("sigmoid for tanh", "torch.tanh(", "torch.sigmoid(", "full", "the sign"),
+    ("bias of the sign missing", "self.w_sign.T + self.sign_bias", "self.w_sign.T", "full", "hold and overwrite"),
+    ("bias of the sign for the product", "torch.tanh(low[..., : self.rank] @ self.w_sign.T + self.sign_bias)", "torch.tanh(self.sign_bias).expand_as(x)", "full", "the sign"),
+    ("only the first row of dt for the sign", "low[..., : self.rank] @ self.w_sign.T", "low[..., :1] @ self.w_sign[:, :1].T", "full", "the sign"),
+    ("sign from Delta's projection", "@ self.w_sign.T + self.sign_bias", "@ self.w_dt.T + self.dt_bias", "full", "hold and overwrite"),
+    ("sign dropped in single steps", _SIGN, "(sign[..., None] if x.shape[1] > 1 else 1.0) * gate, write, c", "step", "the sign"),
+    ("sign of the first token of a continuation lost", _SIGN, "torch.cat([sign[:, :1].abs(), sign[:, 1:]], dim=1)[..., None] * gate, write, c", "continued", "the sign"),
+]  # fmt: skip
+_FALCON = [
+    ("norm of dt missing", "self.rms(dt), self.rms(b), self.rms(c)", "dt, self.rms(b), self.rms(c)", "full", "the norm of dt"),
+    ("norm of B missing", "self.rms(dt), self.rms(b), self.rms(c)", "self.rms(dt), b, self.rms(c)", "full", "the norms of B and C"),
+    ("norm of C missing", "self.rms(dt), self.rms(b), self.rms(c)", "self.rms(dt), self.rms(b), c", "full", "the norms of B and C"),
+    ("norms missing", "self.rms(dt), self.rms(b), self.rms(c)", "dt, b, c", "full", "the norms of B and C"),
+    ("norm of B and C together", "self.rms(dt), self.rms(b), self.rms(c)", "self.rms(dt), *self.rms(low[..., self.rank :]).split([self.n, self.n], dim=-1)", "full", "the norms of B and C"),
+    ("norm of dt, B and C together", "self.rms(dt), self.rms(b), self.rms(c)", "self.rms(low).split([self.rank, self.n, self.n], dim=-1)", "full", "the norms of B and C"),
+    ("norm after dt_proj", "dt, b, c = self.rms(dt), self.rms(b), self.rms(c)\n        delta = softplus(dt @ self.w_dt.T", "b, c = self.rms(b), self.rms(c)\n        delta = softplus(self.rms(dt @ self.w_dt.T)", "full", "the norm of dt"),
+    ("norms divide by the sum of squares", "size = v.pow(2).mean(", "size = v.pow(2).sum(", "full", "the norms of B and C"),
+    ("norms subtract the mean", "size = v.pow(2)", "v = v - v.mean(-1, keepdim=True); size = v.pow(2)", "full", "the norms of B and C"),
+    ("epsilon of the other norms", 'config["mixer_rms_eps"]', "self.eps", "full", "epsilon of the norm of dt"),
+    ("epsilon a hundredth", 'config["mixer_rms_eps"]', 'config["mixer_rms_eps"] / 100', "full", "epsilon of the norm of dt"),
+    ("epsilon outside the root", "torch.rsqrt(size + self.inner_eps)", "1 / (torch.sqrt(size) + self.inner_eps)", "full", "epsilon of the norm of dt"),
+    ("norms missing in single steps", "self.rms(dt), self.rms(b), self.rms(c)", "(dt, b, c) if x.shape[1] == 1 else (self.rms(dt), self.rms(b), self.rms(c))", "step", "the norms of B and C"),
+    ("norms of B and dt swapped", "self.rms(dt), self.rms(b), self.rms(c)", "dt * self.scale(b), b * self.scale(dt), self.rms(c)", "full", "the norms of B and C"),
+]  # fmt: skip
+
 
 def _all() -> tuple[Mutant, ...]:
     found = [Mutant(n, "sequential", old, new, "full", where) for n, old, new, where in _SEQUENTIAL]
-    for base, rows in (("chunked", _CHUNKED), ("packed", _PACKED), ("cached", _CACHED)):
+    for base, rows in (
+        ("chunked", _CHUNKED),
+        ("packed", _PACKED),
+        ("cached", _CACHED),
+        ("signed", _SIGNED),
+        ("falcon", _FALCON),
+    ):
         found += [Mutant(row[0], base, *row[1:5], row[5] if len(row) > 5 else "") for row in rows]  # type: ignore[arg-type]
     return tuple(found)
 

@@ -59,11 +59,13 @@ class Block:
 class Weights:
     """Embedding, blocks, final norm and head of a checkpoint."""
 
+    block: type[Block] = Block
+
     def __init__(self, directory: Path) -> None:
         config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
         w = load_file(directory / "model.safetensors")
         self.embedding = w["backbone.embeddings.weight"]
-        self.blocks = [Block(w, layer, config) for layer in range(config["num_hidden_layers"])]
+        self.blocks = [self.block(w, layer, config) for layer in range(config["num_hidden_layers"])]
         self.norm, self.eps = w["backbone.norm_f.weight"], config["layer_norm_epsilon"]
         self.w_head = w["lm_head.weight"]
 
