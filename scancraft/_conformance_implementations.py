@@ -239,7 +239,7 @@ KNOWN: dict[str, Implementation] = {
         Implementation("transformers-mamba2", _Transformers, "mamba2", _SUPPORTED),
         *(
             Implementation(f"transformers-mamba2-chunk-{n}", partial(_Transformers, chunk_size=n), "mamba2", _SUPPORTED)
-            for n in (1, 3, 8, 64)
+            for n in (1, 3, 8, 64, 256)
         ),
         Implementation("mamba_ssm-mamba2", _MambaSsm, "mamba2"),
         Implementation("mamba_ssm-mamba2-unfused", partial(_MambaSsm, fused=False), "mamba2"),

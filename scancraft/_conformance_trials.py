@@ -101,6 +101,8 @@ def trials(case: Case, mode: str) -> Iterator[Trial]:
                     ways.append((cut, cut + 1, cut + 3))
                 for cuts in ways if few else ways[number // 2 % len(ways) :][:1]:
                     yield Trial(mode, words, cuts)
+        if mode == "continued" and splits and splits[0] + TAIL < length:
+            yield Trial(mode, tuple(rows), splits[:1])  # at once, more than a chunk holds
     elif mode == "interleaved":
         for cut in (1, 2, case.d_conv + 1):
             yield Trial(mode, tuple(row[:FEW_STEPS] for row in (rows[:2] * 2)[:2]), (cut,))
