@@ -1,16 +1,11 @@
-"""What many test files share."""
+"""What all test files share: torch on one thread.
+
+The models are tiny, and more threads only wait for each other: with two workers on two cores the tests then take
+several times as long. Commands that tests start inherit it; torch reads it when it is first imported, after this file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 
-import pytest
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: the models are tiny, and more only wait for each other; bits may depend on the number."""
-    from scancraft.models import _threads
-
-    with _threads.one_thread():
-        yield
+os.environ["OMP_NUM_THREADS"] = "1"

@@ -43,9 +43,6 @@ d, s, u, x, y = sympy.symbols("d s u x y", real=True)
 p = sympy.Symbol("p", positive=True)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def words(alphabet: Sequence[str], longest: int) -> Iterator[tuple[str, ...]]:
     for length in range(longest + 1):
         yield from product(alphabet, repeat=length)

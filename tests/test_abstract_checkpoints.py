@@ -24,8 +24,6 @@ from scancraft.models.abstract_checkpoints import properties_of
 from scancraft.models.abstract_families import Consequence
 from scancraft.models.errors import WeightsError
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def tiny(name: str, **more: Any) -> Any:
     """A small random model of transformers."""

@@ -34,12 +34,7 @@ def modules() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def sections(modules: dict[str, Any]) -> dict[str, Any]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return {name: modules["run"].run_section(name, True, lambda *_: None) for name in modules["run"].SECTIONS}
-    finally:
-        torch.set_num_threads(threads)
+    return {name: modules["run"].run_section(name, True, lambda *_: None) for name in modules["run"].SECTIONS}
 
 
 def test_a_benchmark_for_each_target(modules: dict[str, Any]) -> None:
@@ -216,13 +211,9 @@ def test_three_digits(modules: dict[str, Any], number: float, text: str) -> None
 
 
 def test_command_line(modules: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    threads = torch.get_num_threads()
-    try:
-        modules["run"].main(["--only", "acceptor", "--quick", "--out", str(tmp_path)])
-        assert "## The ground-truth acceptor" in capsys.readouterr().out
-        assert not list(tmp_path.iterdir())
-        with pytest.raises(SystemExit):
-            modules["run"].main(["--only", "nonsense"])
-        assert "there is no section nonsense" in capsys.readouterr().err
-    finally:
-        torch.set_num_threads(threads)
+    modules["run"].main(["--only", "acceptor", "--quick", "--out", str(tmp_path)])
+    assert "## The ground-truth acceptor" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(SystemExit):
+        modules["run"].main(["--only", "nonsense"])
+    assert "there is no section nonsense" in capsys.readouterr().err

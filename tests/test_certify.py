@@ -54,9 +54,6 @@ SMALL = {"D-2": families.d_n(2), "tomita-4": families.tomita(4), "flip-flop": fa
 DTYPES = (torch.float32, torch.bfloat16)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def d2() -> Compiled:
     return scancraft.compile(D2)

@@ -52,9 +52,6 @@ EXTREMES = {
 }
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def examples(count: int) -> settings:
     return settings(max_examples=count, deadline=None, derandomize=True, database=None)
 

@@ -20,7 +20,6 @@ from scancraft import conformance
 from scancraft._conformance_probe import Probe, evaluate
 from scancraft.automata.errors import MissingExtraError
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 OTHERS = [base for base, kind in mutants.BASES.items() if kind in ("signed_mamba", "falcon_mamba")]
 
 

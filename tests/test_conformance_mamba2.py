@@ -29,7 +29,7 @@ from scancraft._conformance_probe_mamba2 import Mamba2Probe, evaluate, shape_of,
 from scancraft.models.checkpoint import load_model
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
-pytestmark = pytest.mark.usefixtures("one_thread", "probes_alone")
+pytestmark = pytest.mark.usefixtures("probes_alone")
 
 LARGE = {
     "only sixteen entries of the state": "state-64",

@@ -31,9 +31,6 @@ PAD, BOS, EOS, FIRST = 0, 1, 2, 3
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def compiled(dfa: Dfa, **options: Any) -> Any:
     return scancraft.compile(dfa, target="mamba2", **options)
 

@@ -30,9 +30,6 @@ DTYPES = (torch.float32, torch.bfloat16)
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def d2(dtype: torch.dtype = torch.float32) -> Any:
     return scancraft.compile(LANGUAGES["D-2"], target="mamba2").model(dtype)
 

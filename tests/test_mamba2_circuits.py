@@ -43,7 +43,6 @@ BEGINS = CounterMachine(  # begins with 3, adds 2 and -1
     {"q": {"n": "zero"}},
 )
 logging.getLogger("transformers").setLevel(logging.ERROR)
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 Allowed = Callable[[Sequence[str]], "set[str] | None"]
 """What may follow a prefix; None if it is dead."""

@@ -24,7 +24,6 @@ from scancraft.automata.families import SUITE, d_n
 BOS, FIRST = 1, 3
 STAR_FREE = {entry.name: entry.build() for entry in SUITE if entry.star_free}
 Numbers = NDArray[np.float32]
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @torch.no_grad()

@@ -32,7 +32,6 @@ from scancraft.testing import star_free_dfas
 mamba_ssm = mamba_ssm_on_cpu()
 
 pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore:overflow encountered in exp:RuntimeWarning"),
 ]
 

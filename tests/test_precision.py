@@ -38,9 +38,6 @@ MODELS: dict[str, CompiledModel] = {
 CASCADES = ["D-3", "aa*bb*cc*"]
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def words_of(compiled: CompiledModel, count: int = 120) -> list[tuple[str, ...]]:
     language = compiled.language
     if compiled.readout.contract == "live-prefixes":

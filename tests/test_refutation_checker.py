@@ -31,9 +31,6 @@ from scancraft.refuting import Refutation, refute
 BOUND = Readout({"0": 3, "1": 4}, bos=1, accept=2)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def model() -> Any:
     return mamba(0)

@@ -38,9 +38,6 @@ NOT_STAR_FREE = ["Parity", "Tomita-3", "Tomita-5", "Tomita-6", "(aa)*", "(aaaa)*
 KEYS = ["verdict", "x", "w", "y", "period", "N", "word"]
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def readout(alphabet: Sequence[str], **changes: Any) -> Readout:
     given: dict[str, Any] = {"tokens": {s: 3 + i for i, s in enumerate(alphabet)}, "bos": 1, "accept": 2}
     return Readout(**(given | changes))

@@ -28,9 +28,6 @@ LANGUAGES: dict[str, Any] = {"D-2": "(a(ab)*b)*", "D-12": d_n(12), "flip-flop": 
 DTYPES = [torch.float32, torch.bfloat16]
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module", params=LANGUAGES)
 def compiled(request: pytest.FixtureRequest) -> Any:
     return scancraft.compile(LANGUAGES[request.param])

@@ -19,9 +19,6 @@ from scancraft.models.errors import ReadoutError
 from scancraft.models.settle import Loop, Moving
 from scancraft.models.single_step import DTYPES, FastStep, OwnStep, aligned, digest, stepper
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 configs = st.fixed_dictionaries(
     {
         "num_hidden_layers": st.integers(1, 4),

@@ -39,9 +39,6 @@ DTYPES = (torch.float32, torch.bfloat16)
 READOUT = Readout(tokens={"0": 3, "1": 4}, bos=1, accept=2, pad=0)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def config(**options: Any) -> SignedMambaConfig:
     sizes = {"vocab_size": 11, "hidden_size": 12, "num_hidden_layers": 2, "time_step_rank": 2, "state_size": 3}
     return SignedMambaConfig(**(sizes | options))

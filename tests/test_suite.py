@@ -33,9 +33,6 @@ QUICK = ("--words", 10, "--far-words", 2, "--no-farthest", "--jobs", 1)
 TRIED = ("Parity", "Tomita-2", "{a,b}*d{b,c}*", "Dyck-1", "a^n b^n", "Flip-flop", "Dyck_{8,5}")
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(autouse=True)
 def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):

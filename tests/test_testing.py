@@ -45,9 +45,6 @@ SUITE = [language.build() for language in families.SUITE if language.star_free]
 quick = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def drawn(strategy: st.SearchStrategy[Any], condition: Callable[[Any], bool] = lambda value: True) -> Any:
     """The simplest value that hypothesis finds; an error if it finds none in 20,000."""
     return find(strategy, condition, settings=settings(max_examples=20_000, database=None), random=Random(1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,9 @@ TINY = Settings(d_model=8, layers=1, words=50)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def quiet() -> Iterator[None]:
-    """No advice from transformers; one thread, since on a busy machine several wait for each other."""
+def quiet() -> None:
+    """No advice from transformers."""
     logging.set_verbosity_error()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
