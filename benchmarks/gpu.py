@@ -6,7 +6,7 @@
 
 It installs nothing: it finds what is there, runs that, and says of the rest why it was not run. Sections:
 
-- conformance: ``scancraft.conformance`` on transformers' Mamba on the device, and on mamba_ssm (fused and not);
+- conformance: ``scancraft.conformance`` on Mamba and Mamba-2 of transformers and of mamba_ssm (fused and not);
 - suite: accuracy on the suite's languages with the models on the device;
 - long: one prefill of 1,000,000 tokens for ten languages, every verdict compared with the language's acceptor;
 - speed: tokens per second in prefill and in single steps, compiled weights beside random ones of the same shape, and
@@ -31,6 +31,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+# Before torch and triton: Mamba-2's Triton kernels would multiply float32 in TF32, 11 bits (docs/mamba2.md).
+os.environ.setdefault("TRITON_F32_DEFAULT", "ieee")
+
 import numpy as np
 import torch
 from rich.console import Console
@@ -42,7 +45,6 @@ from scancraft.accuracy import accuracy
 from scancraft.automata.acceptor import Acceptor
 from scancraft.automata.aperiodic import NotStarFreeError
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.errors import ScancraftError
 from scancraft.automata.languages import truth_of
 from scancraft.automata.suite import LANGUAGES
 from scancraft.automata.suite_words import members_of, mixture_of
@@ -162,21 +164,20 @@ def why_no_mamba_ssm(device: torch.device) -> str | None:
 
 def measure_conformance(size: Size, device: torch.device, say: Say) -> Section:
     """Bits of transformers and mamba_ssm against the expected ones."""
-    if find_spec("scancraft.conformance") is None:
-        return Section("not run", "this scancraft has no conformance test")
     from scancraft import conformance
 
-    targets: dict[str, Any] = {"transformers": lambda directory: _Transformers(directory, device)}
-    if why_no_mamba_ssm(device) is None:
-        for fused in (True, False):
-            targets[f"mamba_ssm, {'fused' if fused else 'separate kernels'}"] = lambda directory, fused=fused: (
-                _MambaSsm(directory, device, fused)
-            )
+    targets: dict[str, tuple[str, Any]] = {}
+    for kind in ("mamba", "mamba2"):
+        targets[f"transformers, {kind}"] = kind, lambda directory: _Transformers(directory, device)
+        if why_no_mamba_ssm(device) is None:
+            for fused in (True, False):
+                name = f"mamba_ssm, {kind}, {'fused' if fused else 'separate kernels'}"
+                targets[name] = kind, lambda directory, fused=fused: _MambaSsm(directory, device, fused)
     rows = []
-    for name, load in targets.items():
+    for name, (kind, load) in targets.items():
         say(f"conformance: {name}")
-        chosen = [conformance.cases("mamba", quick=True)[0].name] if size.quick else None
-        report = conformance.run(load, kind="mamba", quick=size.quick, only=chosen)
+        chosen = [conformance.cases(kind, quick=True)[0].name] if size.quick else None
+        report = conformance.run(load, kind=kind, quick=size.quick, only=chosen)
         rows.append(report.as_json() | {"implementation": name})
     return Section("run", right=all(row["passed"] for row in rows), rows=rows)
 
@@ -361,7 +362,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         except PackageNotFoundError:
             found[package] = None
     facts: dict[str, Any] = {"device": device_name(device), "python": platform.python_version(), "packages": found}
-    facts["cuda"] = torch.version.cuda
+    facts |= {"cuda": torch.version.cuda, "TRITON_F32_DEFAULT": os.environ["TRITON_F32_DEFAULT"]}
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         facts |= {"capability": [properties.major, properties.minor], "memory": properties.total_memory}
@@ -400,6 +401,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device = torch.device(options.device)
     except RuntimeError:
         parser.error(f"{options.device!r} is no device; use cuda, cuda:1 or cpu")
+    if device.type not in ("cuda", "cpu"):
+        parser.error(f"nothing is measured on {options.device!r}; use cuda, cuda:1 or cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count() > 0:
+        parser.error(f"there is no {options.device}: torch sees {torch.cuda.device_count()} GPU(s)")
     if device.type == "cuda" and not torch.cuda.is_available():
         print(
             "torch sees no GPU: nothing was run. `--device cpu --quick --out DIR` tries the command itself.",
@@ -422,7 +427,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in chosen:
             try:
                 section = SECTIONS[name](size, device, say)
-            except (ScancraftError, RuntimeError) as error:  # one section's failure leaves the others their figures
+            except Exception as error:  # one section's failure leaves the others their figures
                 section = Section("failed", f"{type(error).__name__}: {error}", right=False)
             content["sections"][name] = asdict(section)
             place = write(options.out, device_name(device), content)

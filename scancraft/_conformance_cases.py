@@ -88,6 +88,8 @@ def _probe_cases(kind: str, quick: bool) -> tuple[Case, ...]:
     found.append(_boundaries(quick, lower))
     found.append(_lengths(quick, lower))
     found.append(_long(QUICK_LONG if quick else FULL_LONG, lower))
+    if not quick:
+        found.append(_long_prefill(lower))
     return tuple(found)
 
 
@@ -164,6 +166,15 @@ def _lengths(quick: bool, lower: Lower) -> Case:
     modes = ("full", "cached", "continued", "padded", "packed", "packed-continued", "snapshots", "interleaved")
     exercises = "prefills of every length, packed documents of every length"
     return probe_case("lengths", exercises, probe, words, modes, splits, lower)
+
+
+def _long_prefill(lower: Lower) -> Case:
+    """The CUDA selective scan takes chunks of 2,048 tokens."""
+    probe = probes.registers(2)
+    words = probes.random_words(probe, 2, 2100, 13, {BOS: 0, "add": 6, "0:=1": 1, "1:=2": 1, "-": 1, "hold": 1})
+    around = (1023, 1024, 1025, 2047, 2048, 2049)
+    exercises = "prefills longer than a kernel's chunk of 1,024 or 2,048 tokens"
+    return probe_case("long-prefill", exercises, probe, words, ("full", "cached", "continued"), around, lower)
 
 
 def _long(length: int, lower: Lower) -> Case:

@@ -281,8 +281,9 @@ def resolve(target: str | Load, kind: str | None = None) -> Implementation:
         sys.path.insert(0, "")  # as `python -m` does: a module in the current folder
     try:
         load = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConformanceError(f"{target} cannot be imported ({error}); give module:function") from error
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
+        what = f"{type(error).__name__}: {error}"
+        raise ConformanceError(f"{target} cannot be imported ({what}); give module:function") from error
     if not callable(load):
         raise ConformanceError(f"{target} is not callable; it must take a checkpoint directory and give a model")
     return _of_function(target, load, kind)

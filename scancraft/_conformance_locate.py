@@ -130,7 +130,12 @@ def difference(case: Case, trial: Trial, model: Any) -> Difference | None:
     symbols = case.symbols
     try:
         got = answers(model, trial)
-    except Exception as error:  # whatever an implementation raises on valid input is its fault, and is reported
+        if len(got) != len(owed):
+            raise ValueError(f"logits for {len(got)} words, expected {len(owed)}; give (batch, time, vocabulary)")
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # whatever an implementation raises on valid input is its fault, and is reported
         source = Source(0, None, "nothing was computed", case.exercises)
         name, token_id = f"{type(error).__name__}: {error}", trial.words[0][0]
         return Difference(
@@ -168,7 +173,10 @@ def difference(case: Case, trial: Trial, model: Any) -> Difference | None:
     now, right_now = logits[position - start], owed[number][position]
     where = [int(j) for j in np.flatnonzero(now[: len(right_now)] != right_now)]
     columns = tuple(Column(_column_name(case, j), float(right_now[j]), float(now[j])) for j in where)
-    found = _by_streams(case, trial, model, number, position) if trial.mode == "full" else None
+    try:
+        found = _by_streams(case, trial, model, number, position) if trial.mode == "full" else None
+    except Exception:  # ``hidden`` is the implementation's own, and only says more closely where
+        found = None
     by = "residual stream"
     if found is None:
         found, by = _by_columns(case, where), "logits"

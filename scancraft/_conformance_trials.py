@@ -169,7 +169,7 @@ def _everywhere(model: Any, trial: Trial, pad: int) -> list[Floats]:
         for t in range(cut, ids.shape[1]):
             logits, cache = model.step(ids[:, t : t + 1], cache)
             parts.append(logits)
-        return _rows(torch.cat(parts, dim=1))
+        return _joined(parts)
     if trial.mode == "continued":
         ids = _ids(words)
         bounds = [*trial.cuts, ids.shape[1]]
@@ -178,7 +178,7 @@ def _everywhere(model: Any, trial: Trial, pad: int) -> list[Floats]:
         for first, last in pairwise(bounds):
             logits, cache = model.extend(ids[:, first:last], cache)
             parts.append(logits)
-        return _rows(torch.cat(parts, dim=1))
+        return _joined(parts)
     if trial.mode == "interleaved":
         return _interleaved(model, words, trial.cuts[0])
     if trial.mode == "padded":
@@ -190,7 +190,12 @@ def _everywhere(model: Any, trial: Trial, pad: int) -> list[Floats]:
 def _after_snapshots(model: Any, words: tuple[tuple[int, ...], ...]) -> list[tuple[int, Floats]]:
     flat, lengths = _ids((tuple(t for word in words for t in word),)), [len(word) for word in words]
     found = []
-    for word, (position, cache) in zip(words, model.snapshots(flat, lengths), strict=True):
+    kept = list(model.snapshots(flat, lengths))
+    if len(words) > 1 and all(position == length for (position, _), length in zip(kept, lengths, strict=True)):
+        raise ValueError("every snapshot is at the end of its document, so that nothing can be continued from it")
+    for word, (position, cache) in zip(words, kept, strict=True):
+        if not 0 <= position <= len(word):
+            raise ValueError(f"a snapshot at position {position} of a document of {len(word)} tokens; give one inside")
         parts = []
         for token in word[position:]:
             logits, cache = model.step(_ids(((token,),)), cache)
@@ -216,7 +221,7 @@ def _interleaved(model: Any, words: tuple[tuple[int, ...], ...], cut: int) -> li
         for i, ids in enumerate(each):
             logits, caches[i] = model.step(ids[:, t : t + 1], caches[i])
             parts[i].append(logits)
-    return [_rows(torch.cat(part, dim=1))[0] for part in parts]
+    return [_joined(part)[0] for part in parts]
 
 
 def _padded(model: Any, words: tuple[tuple[int, ...], ...], left: bool, pad: int) -> list[Floats]:
@@ -241,6 +246,14 @@ def _rows(logits: Any) -> list[Floats]:
     if isinstance(logits, torch.Tensor):
         logits = logits.detach().to("cpu", torch.float64).numpy()
     return list(np.asarray(logits, dtype=np.float64))
+
+
+def _joined(parts: list[Any]) -> list[Floats]:
+    """Logits of consecutive tokens, whatever the library, as float64 per word."""
+    pieces = [_rows(part) for part in parts]
+    if len(counts := sorted({len(piece) for piece in pieces})) != 1:
+        raise ValueError(f"consecutive calls gave logits for {' and '.join(map(str, counts))} words")
+    return [np.concatenate(rows) for rows in zip(*pieces, strict=True)]
 
 
 def shorter(trial: Trial) -> Iterator[Trial]:

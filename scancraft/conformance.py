@@ -214,9 +214,17 @@ def _load(implementation: Implementation, case: Case, directory: Path) -> Any:
     return model
 
 
+def _has(model: Any, name: str) -> bool:
+    """Whether the model has a method; a property that raises is none."""
+    try:
+        return callable(getattr(model, name))
+    except Exception:
+        return False
+
+
 def _tried(result: ModeResult, case: Case, model: Any) -> ModeResult:
     """One case in one mode, added to what was tried before."""
-    missing = [name for name in NEEDS[result.mode] if not hasattr(model, name)]
+    missing = [name for name in NEEDS[result.mode] if not _has(model, name)]
     if missing:
         return ModeResult(result.mode, skipped=f"the model has no {' and no '.join(missing)}; {MEANING[result.mode]}")
     tried, tokens = result.trials, result.tokens

@@ -202,6 +202,84 @@ def test_a_crash_is_a_difference() -> None:
     assert report.first.found_by == "exception"
 
 
+class Other:
+    """A right implementation that does not speak torch, and can be told to misbehave."""
+
+    def __init__(self, directory: Path, **faults: object) -> None:
+        self.model = mutants.build("cached")(directory)
+        self.faults = faults
+
+    def __call__(self, ids: torch.Tensor) -> object:
+        logits = self.prefill(ids)[0]
+        return np.concatenate([logits, logits]) if "rows" in self.faults else logits
+
+    def prefill(self, ids: torch.Tensor) -> tuple[np.ndarray, object]:
+        logits, cache = self.model.prefill(ids)
+        return logits.numpy(), cache
+
+    def step(self, ids: torch.Tensor, cache: object) -> tuple[np.ndarray, object]:
+        logits, cache = self.model.step(ids, cache)
+        return logits.numpy(), cache
+
+    def snapshots(self, ids: torch.Tensor, lengths: list[int]) -> list[tuple[int, object]]:
+        return [(length + int("late" in self.faults), None) for length in lengths]
+
+    def hidden(self, ids: torch.Tensor) -> object:
+        raise RuntimeError("no hidden states today")
+
+    @property
+    def extend(self) -> object:
+        raise RuntimeError("not built")
+
+
+def test_other_libraries_are_right_too() -> None:
+    report = conformance.run(Other, quick=True, only=["paths", "registers"], modes=["full", "step", "cached"])
+    assert report.passed, report
+    assert all(mode.trials for mode in report.modes)
+
+
+@pytest.mark.parametrize(
+    ("mode", "faults", "message"),
+    [
+        ("full", {"rows": True}, r"logits for 2 words, expected 1"),
+        ("snapshots", {}, r"every snapshot is at the end of its document"),
+        ("snapshots", {"late": True}, r"a snapshot at position \d+ of a document of \d+ tokens"),
+    ],
+)
+def test_mistakes_are_told(mode: str, faults: dict[str, object], message: str) -> None:
+    report = conformance.run(lambda d: Other(d, **faults), quick=True, only=["registers"], modes=[mode])
+    assert report.first is not None
+    assert re.search(message, str(report.first.error))
+
+
+def test_a_property_that_raises_is_no_method() -> None:
+    (mode,) = conformance.run(Other, quick=True, only=["registers"], modes=["continued"]).modes
+    assert mode.skipped is not None
+    assert "no extend" in mode.skipped
+
+
+def test_hidden_that_raises_leaves_the_logits() -> None:
+    class Wrong(Other):
+        def __call__(self, ids: torch.Tensor) -> object:
+            logits = self.prefill(ids)[0]
+            logits[:, -1, 3] += 1
+            return logits
+
+    report = conformance.run(Wrong, quick=True, only=["registers"], modes=["full"])
+    assert report.first is not None
+    assert report.first.found_by == "logits"
+
+
+@pytest.mark.parametrize("chunk", [1024, 2048])
+def test_prefills_longer_than_a_chunk(chunk: int) -> None:
+    old = "pool[slots] = h"
+    new = f"pool[slots] = states[{chunk} - 1] if len(states) > {chunk} else h"
+    report = conformance.run(mutants.build("cached", old, new), only=["long-prefill"], modes=["full", "cached"])
+    full, cached = report.modes
+    assert full.difference is None
+    assert cached.difference is not None
+
+
 def test_wrong_shapes_are_a_difference() -> None:
     report = conformance.run(lambda directory: lambda ids: torch.zeros(len(ids), ids.shape[1], 1), quick=True)
     assert report.first is not None
@@ -270,6 +348,8 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["no-such-thing"], "no implementation is called"),
         (["json:no_such_function"], "cannot be imported"),
         (["json:__name__"], "not callable"),
+        (["leaves_at_once:load"], "cannot be imported (SystemExit: 3"),
+        (["breaks_at_once:load"], "cannot be imported (RuntimeError: no GPU"),
         (["scancraft", "--mode", "sideways"], "there is no mode sideways"),
         (["scancraft", "--case", "nothing"], "there is no case nothing"),
         (["scancraft", "--kind", "mamba2"], "leave the kind out"),
@@ -281,7 +361,10 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["transformers-mamba2", "--quick", "--case", "taps-9"], "there is no case taps-9"),
     ],
 )
-def test_bad_input(arguments: list[str], message: str) -> None:
+def test_bad_input(arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "leaves_at_once.py").write_text("raise SystemExit(3)\n", encoding="utf-8")
+    (tmp_path / "breaks_at_once.py").write_text("raise RuntimeError('no GPU')\n", encoding="utf-8")
     from scancraft.automata.errors import ScancraftError
 
     _, _, error = invoke(*arguments)
