@@ -50,17 +50,17 @@ class Mutant:
         return BASES[self.base]
 
 
-def build(base: str, old: str = "", new: str = "") -> Callable[[Path], Any]:
-    """``load`` of an implementation, with an edit of its source."""
-    parts = (HERE / "plain_parts.py").read_text(encoding="utf-8")
-    own = (HERE / f"plain_{base}.py").read_text(encoding="utf-8")
-    own = re.sub(r"^from (__future__|plain_parts) import .*$", "", own, flags=re.MULTILINE)
+def build(base: str, old: str = "", new: str = "", family: str = "plain") -> Callable[[Path], Any]:
+    """``load`` of an implementation, with an edit of its source; its file and that of its parts begin with ``family``."""
+    parts = (HERE / f"{family}_parts.py").read_text(encoding="utf-8")
+    own = (HERE / f"{family}_{base}.py").read_text(encoding="utf-8")
+    own = re.sub(rf"^from (__future__|{family}_parts) import .*$", "", own, flags=re.MULTILINE)
     source = parts + own
     if old:
-        assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in plain_{base}"
+        assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {family}_{base}"
         source = source.replace(old, new)
-    module = types.ModuleType(f"mutant_{base}")
-    exec(compile(source, f"plain_{base}.py", "exec"), module.__dict__)
+    module = types.ModuleType(f"mutant_of_{family}_{base}")
+    exec(compile(source, f"{family}_{base}.py", "exec"), module.__dict__)
     load: Callable[[Path], Any] = module.__dict__["load"]
     return load
 

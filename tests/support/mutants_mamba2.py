@@ -4,33 +4,18 @@
 
 from __future__ import annotations
 
-import re
-import types
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-from mutants import HERE, Mutant
+import mutants
+from mutants import Mutant
 
 __all__ = ["BASES", "MUTANTS", "Mutant", "build"]
 
 BASES = ("sequential", "chunked", "packed", "cached")
 
 
-def build(base: str, old: str = "", new: str = "") -> Callable[[Path], Any]:
-    """``load`` of an implementation, with an edit of its source."""
-    parts = (HERE / "plain_mamba2_parts.py").read_text(encoding="utf-8")
-    own = (HERE / f"plain_mamba2_{base}.py").read_text(encoding="utf-8")
-    own = re.sub(r"^from (__future__|plain_mamba2_parts) import .*$", "", own, flags=re.MULTILINE)
-    source = parts + own
-    if old:
-        assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in plain_mamba2_{base}"
-        source = source.replace(old, new)
-    module = types.ModuleType(f"mutant_mamba2_{base}")
-    exec(compile(source, f"plain_mamba2_{base}.py", "exec"), module.__dict__)
-    load: Callable[[Path], Any] = module.__dict__["load"]
-    return load
-
+build = partial(mutants.build, family="plain_mamba2")
+"""``load`` of an implementation of Mamba-2, with an edit of its source."""
 
 _GATE = "gate = torch.exp(delta[:, t] * block.a)"
 _SPLIT = "z, xbc, dt = torch.split(projected, [self.channels, self.width, self.heads], dim=-1)"
