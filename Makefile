@@ -3,7 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find automata compiler models scancraft -name '*.py' -o -name '*.lark' -o -name 'explain_page*') pyproject.toml
+SOURCES := $(shell find automata models compiler certify refute conformance scancraft -name '*.py' -o -name '*.lark' -o -name 'page*') pyproject.toml
 
 .PHONY: run test lint types bench gpu docs clean
 
@@ -23,7 +23,7 @@ $(VENV)/.fresh: $(VENV)/.installed $(SOURCES)
 	touch $@
 
 # The published package without its CUDA extensions, in a folder of its own: transformers would use it on a CPU, too, and
-# fail. Without it (no network, say) tests/test_mamba_ssm.py skips.
+# fail. Without it (no network, say) tests/models/test_mamba_ssm.py skips.
 $(VENV)/.mamba_ssm: $(VENV)/.installed
 	@{ MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --upgrade --target $(VENV)/mamba_ssm mamba-ssm==2.3.2.post1 \
 	  && $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/mamba_ssm einops==0.8.2 triton==3.9.0 \
@@ -49,7 +49,7 @@ bench: $(VENV)/.fresh
 
 # Installs nothing beyond .venv: finds which kernels are there (docs/gpu.md), and says what was not run.
 gpu: $(VENV)/.fresh
-	$(BIN)/python benchmarks/gpu.py
+	$(BIN)/python benchmarks/timings/gpu.py
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt ".[docs]"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ._minimise import minimise
 from .alphabet import Word, check_alphabet
 from .budget import DEFAULT_BUDGET, Budget
 from .errors import AlphabetError, EmptyLanguageError, LanguageFormatError
+from .minimise import minimise
 from .semiautomaton import Semiautomaton
 
 

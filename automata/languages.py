@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from .acceptor import Acceptor, Codes, Index
 from .alphabet import Word
 from .bounded_dyck import BoundedDyck, StackAcceptor
-from .counter_acceptor import CounterAcceptor
-from .counters import CounterMachine, counter_machine_from_json, counter_machine_to_json
+from .counters.acceptor import CounterAcceptor
+from .counters.machine import CounterMachine, counter_machine_from_json, counter_machine_to_json
 from .dfa import Dfa
 from .errors import BracketLanguageError, LanguageFormatError
-from .formats import as_dfa, from_json, naming, read_json, to_json_dict
+from .formats.formats import as_dfa, from_json, naming, read_json, to_json_dict
 
 Language = Dfa | BoundedDyck | CounterMachine
 """A regular language, a bounded Dyck language (regular, but without its DFA), or a counter language."""

@@ -17,25 +17,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import acceptor
-import agreement
-import bounded_dyck
-import certificates
-import checker
-import compile_table
-import conformance
-import decide
-import measure
-import mutation
-import refute
-import render
-import scan
-import signed
-import suite
 import torch
-import trained
+from experiments import agreement, bounded_dyck, certificates, conformance, mutation, refute, signed, suite, trained
+from page import render
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from timings import acceptor, checker, compile_table, decide, measure, scan
 
 SECTIONS: dict[str, ModuleType] = {
     "compile": compile_table,

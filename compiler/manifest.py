@@ -7,15 +7,15 @@ from typing import Any
 
 from ..automata.alphabet import BOS, EOS, PAD
 from ..automata.dfa import Dfa
-from ..automata.formats import to_json_dict
+from ..automata.formats.formats import to_json_dict
 from ..models.weights import ModelWeights
-from .cascade import Cascade
-from .circuit import Circuit, show
-from .layout import channels_of, constants_of
-from .lower import CONSTANT_EXPONENT, LOGIT
-from .program import Program
+from .cascade.cascade import Cascade
+from .circuits.circuit import Circuit, show
+from .circuits.program import Program
 from .targets.base import BlockMeaning, Counting, Target
-from .tokens import token_ids
+from .targets.layout import channels_of, constants_of
+from .targets.lower import CONSTANT_EXPONENT, LOGIT
+from .targets.tokens import token_ids
 
 SCHEMA_VERSION = 1
 CONTRACT = "all-words"

@@ -1,1 +1,4 @@
-"""Targets: what a Mamba block computes, and how its weights are loaded, saved and run. Knows no languages."""
+"""What a block computes, line by line; loading, saving and running checkpoints. Knows no languages.
+
+Of :mod:`scancraft.automata` it may import the base exception only.
+"""

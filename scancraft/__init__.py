@@ -11,6 +11,7 @@ Names are loaded on first use, so that languages can be studied without importin
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,95 +21,101 @@ _ROOT = Path(__file__).resolve().parent.parent
 if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "automata").is_dir():
     __path__.append(str(_ROOT))
 
+# The packages `certify` and `refute` have the names of functions. Imported now (they are empty, so it costs nothing), they
+# cannot take the functions' place later, as Python would have it at the first import of a module inside them.
+for _name in ("certify", "refute"):
+    import_module(f".{_name}", __name__)
+    del globals()[_name]
+
 if TYPE_CHECKING:
     from .automata.acceptor import Acceptor as Acceptor
-    from .automata.aperiodic import NotStarFreeError as NotStarFreeError
-    from .automata.aperiodic import star_free_witness as star_free_witness
     from .automata.bounded_dyck import BoundedDyck as BoundedDyck
     from .automata.budget import Budget as Budget
-    from .automata.classification import Classification as Classification
-    from .automata.classification import GateClass as GateClass
-    from .automata.classification import classify as classify
-    from .automata.counters import Counter as Counter
-    from .automata.counters import CounterMachine as CounterMachine
-    from .automata.counters import Step as Step
+    from .automata.counters.machine import Counter as Counter
+    from .automata.counters.machine import CounterMachine as CounterMachine
+    from .automata.counters.machine import Step as Step
+    from .automata.decide.aperiodic import NotStarFreeError as NotStarFreeError
+    from .automata.decide.aperiodic import star_free_witness as star_free_witness
+    from .automata.decide.classification import Classification as Classification
+    from .automata.decide.classification import GateClass as GateClass
+    from .automata.decide.classification import classify as classify
     from .automata.dfa import Dfa as Dfa
     from .automata.errors import BudgetExceededError as BudgetExceededError
     from .automata.errors import ScancraftError as ScancraftError
-    from .automata.formats import as_dfa as as_dfa
-    from .automata.regex import parse_regex as parse_regex
+    from .automata.formats.formats import as_dfa as as_dfa
+    from .automata.regex.regex import parse_regex as parse_regex
     from .automata.semiautomaton import Semiautomaton as Semiautomaton
-    from .automata.suite import suite_language as suite_language
-    from .automata.suite_words import live_word_of as live_word_of
-    from .automata.suite_words import members_of as members_of
-    from .automata.suite_words import mixture_of as mixture_of
-    from .certifying import Certificate as Certificate
-    from .certifying import certify as certify
-    from .checking import CheckReport as CheckReport
-    from .checking import check as check
-    from .checkpoints import Checkpoint as Checkpoint
-    from .checkpoints import load as load
-    from .compiled import Compiled as Compiled
-    from .compiled import compile as compile
-    from .compiler.gates import GateClassError as GateClassError
-    from .constructions import Constructed as Constructed
-    from .constructions import counters as counters
-    from .constructions import dyck as dyck
-    from .constructions import flip_flop as flip_flop
+    from .automata.words.mixtures import live_word_of as live_word_of
+    from .automata.words.mixtures import members_of as members_of
+    from .automata.words.mixtures import mixture_of as mixture_of
+    from .certify.certify import Certificate as Certificate
+    from .certify.certify import certify as certify
+    from .certify.check import CheckReport as CheckReport
+    from .certify.check import check as check
+    from .compiler.checkpoints import Checkpoint as Checkpoint
+    from .compiler.checkpoints import load as load
+    from .compiler.compile import Compiled as Compiled
+    from .compiler.compile import compile as compile
+    from .compiler.constructions import Constructed as Constructed
+    from .compiler.constructions import counters as counters
+    from .compiler.constructions import dyck as dyck
+    from .compiler.constructions import flip_flop as flip_flop
+    from .compiler.targets.gates import GateClassError as GateClassError
     from .models.errors import CounterRangeError as CounterRangeError
-    from .models.generation import LanguageLogitsProcessor as LanguageLogitsProcessor
     from .models.readout import Readout as Readout
+    from .models.run.generation import LanguageLogitsProcessor as LanguageLogitsProcessor
     from .models.signed_mamba import SignedMambaConfig as SignedMambaConfig
     from .models.signed_mamba import SignedMambaForCausalLM as SignedMambaForCausalLM
-    from .refuting import Refutation as Refutation
-    from .refuting import refute as refute
+    from .refute.refute import Refutation as Refutation
+    from .refute.refute import refute as refute
+    from .suite.languages import suite_language as suite_language
 
 _HOME = {
     "Acceptor": "automata.acceptor",
     "BoundedDyck": "automata.bounded_dyck",
     "Budget": "automata.budget",
     "BudgetExceededError": "automata.errors",
-    "Certificate": "certifying",
-    "CheckReport": "checking",
-    "Checkpoint": "checkpoints",
-    "Classification": "automata.classification",
-    "Compiled": "compiled",
-    "Constructed": "constructions",
-    "Counter": "automata.counters",
-    "CounterMachine": "automata.counters",
+    "Certificate": "certify.certify",
+    "CheckReport": "certify.check",
+    "Checkpoint": "compiler.checkpoints",
+    "Classification": "automata.decide.classification",
+    "Compiled": "compiler.compile",
+    "Constructed": "compiler.constructions",
+    "Counter": "automata.counters.machine",
+    "CounterMachine": "automata.counters.machine",
     "CounterRangeError": "models.errors",
     "Dfa": "automata.dfa",
-    "GateClass": "automata.classification",
-    "GateClassError": "compiler.gates",
-    "LanguageLogitsProcessor": "models.generation",
-    "NotStarFreeError": "automata.aperiodic",
+    "GateClass": "automata.decide.classification",
+    "GateClassError": "compiler.targets.gates",
+    "LanguageLogitsProcessor": "models.run.generation",
+    "NotStarFreeError": "automata.decide.aperiodic",
     "Readout": "models.readout",
-    "Refutation": "refuting",
+    "Refutation": "refute.refute",
     "ScancraftError": "automata.errors",
     "Semiautomaton": "automata.semiautomaton",
     "SignedMambaConfig": "models.signed_mamba",
     "SignedMambaForCausalLM": "models.signed_mamba",
-    "Step": "automata.counters",
-    "as_dfa": "automata.formats",
-    "certify": "certifying",
-    "check": "checking",
-    "classify": "automata.classification",
-    "compile": "compiled",
-    "counters": "constructions",
-    "dyck": "constructions",
-    "flip_flop": "constructions",
-    "live_word_of": "automata.suite_words",
-    "load": "checkpoints",
-    "members_of": "automata.suite_words",
-    "mixture_of": "automata.suite_words",
-    "parse_regex": "automata.regex",
-    "refute": "refuting",
-    "star_free_witness": "automata.aperiodic",
-    "suite_language": "automata.suite",
+    "Step": "automata.counters.machine",
+    "as_dfa": "automata.formats.formats",
+    "certify": "certify.certify",
+    "check": "certify.check",
+    "classify": "automata.decide.classification",
+    "compile": "compiler.compile",
+    "counters": "compiler.constructions",
+    "dyck": "compiler.constructions",
+    "flip_flop": "compiler.constructions",
+    "live_word_of": "automata.words.mixtures",
+    "load": "compiler.checkpoints",
+    "members_of": "automata.words.mixtures",
+    "mixture_of": "automata.words.mixtures",
+    "parse_regex": "automata.regex.regex",
+    "refute": "refute.refute",
+    "star_free_witness": "automata.decide.aperiodic",
+    "suite_language": "suite.languages",
 }
 
 __all__ = sorted(_HOME)
-__version__ = "0.1.0"
+__version__ = version("scancraft")
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from .automata.alphabet import Word
 from .automata.languages import Truth
 from .models.readout import Readout
-from .models.run import Model, batches, prefix_scores
+from .models.run.batches import Model, batches, prefix_scores
 
 
 @dataclass(frozen=True)

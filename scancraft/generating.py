@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from .models.errors import ReadoutError
-from .models.generation import LanguageLogitsProcessor
-from .models.model_runner import ModelRunner
 from .models.readout import Readout
-from .models.scan import Runner
+from .models.run.generation import LanguageLogitsProcessor
+from .models.run.model_runner import ModelRunner
+from .models.run.runner import Runner
 
 
 @dataclass(frozen=True)

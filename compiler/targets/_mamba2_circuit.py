@@ -30,11 +30,11 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..circuit import ALWAYS, NOW, ONE, Circuit, CircuitBlock, CircuitChannel, Latch, show
-from ..circuit import Form as Integers
-from ..lower import T, V, circuit_places
+from ..circuits.circuit import ALWAYS, NOW, ONE, Circuit, CircuitBlock, CircuitChannel, Latch, show
+from ..circuits.circuit import Form as Integers
 from ._mamba2_layers import Channel, Heads, Layer
 from .base import TargetError
+from .lower import T, V, circuit_places
 
 A_LOG_COUNT = -(2.0**13)
 """exp(A_log) underflows to 0, in float64 too."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from ...automata.errors import ScancraftError
 from ...models.weights import ModelWeights
-from ..circuit import Circuit
-from ..gates import Gates
-from ..layout import channels_of, stream_for, stream_labels
-from ..program import Program
+from ..circuits.circuit import Circuit
+from ..circuits.program import Program
+from .gates import Gates
+from .layout import channels_of, stream_for, stream_labels
 
 
 class UnknownTargetError(ScancraftError):

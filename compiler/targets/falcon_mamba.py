@@ -31,9 +31,12 @@ import numpy as np
 from ...models.classes import model_classes
 from ...models.falcon_mamba import FALCON_MAMBA, FalconMambaShape, FalconMambaWeights
 from ...models.mamba import MambaShape, Tensor
-from ..circuit import Circuit, CircuitBlock
-from ..layout import Stream, channels_of, stream_for
-from ..lower import (
+from ..circuits.circuit import Circuit, CircuitBlock
+from ..circuits.program import Block, Program
+from . import mamba
+from .base import Options, Target, TargetError
+from .layout import Stream, channels_of, stream_for
+from .lower import (
     A_LOG,
     T,
     V,
@@ -44,9 +47,6 @@ from ..lower import (
     program_embedding,
     program_head,
 )
-from ..program import Block, Program
-from . import mamba
-from .base import Options, Target, TargetError
 from .mamba import BlockTensors, assembled, delta_rows, dt_rows, empty_block, set_channels
 
 DT_CONSTANT = 2.0**36

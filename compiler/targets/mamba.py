@@ -44,9 +44,11 @@ import numpy as np
 
 from ...models.classes import model_classes
 from ...models.mamba import MAMBA, MambaShape, MambaWeights, Tensor
-from ..circuit import Circuit, CircuitBlock, Counter, Latch
-from ..layout import Channel, Stream, channels_of, stream_for
-from ..lower import (
+from ..circuits.circuit import Circuit, CircuitBlock, Counter, Latch
+from ..circuits.program import Block, Program
+from .base import Options, Target
+from .layout import Channel, Stream, channels_of, stream_for
+from .lower import (
     A_LOG,
     T,
     V,
@@ -59,9 +61,7 @@ from ..lower import (
     program_embedding,
     program_head,
 )
-from ..program import Block, Program
-from ..tokens import vocabulary_size
-from .base import Options, Target
+from .tokens import vocabulary_size
 
 A_LOG_COUNT = -50.0
 DELTA_RESET = 2.0**84

@@ -36,15 +36,15 @@ from itertools import accumulate
 
 from ...models.classes import model_classes
 from ...models.mamba2 import MAMBA2, Mamba2Shape, Mamba2Weights
-from ..circuit import Circuit
-from ..layout import Stream, narrowest_stream, stream_labels
-from ..lower import T, V, circuit_embedding, circuit_head, circuit_stream, program_embedding, program_head
-from ..program import Block, Condition, Move, Program
-from ..tokens import vocabulary_size
+from ..circuits.circuit import Circuit
+from ..circuits.program import Block, Condition, Move, Program
 from ._mamba2_circuit import Part, extended, longest, parts_of
 from ._mamba2_layers import D_STATE_MULTIPLE, Channel, Form, Heads, Layer, layer_block, narrowest, placed
 from .base import BlockMeaning, CircuitMeaning, Counting, Options, Target, TargetError
+from .layout import Stream, narrowest_stream, stream_labels
+from .lower import T, V, circuit_embedding, circuit_head, circuit_stream, program_embedding, program_head
 from .mamba import assembled
+from .tokens import vocabulary_size
 
 INNER_EXPONENT = 60
 """F = 2^60 carries the norm after the scan; it is the product of x and of the gate branch, 2^30 each."""

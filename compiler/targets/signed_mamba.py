@@ -16,11 +16,11 @@ from functools import partial
 
 from ...models.classes import model_classes
 from ...models.mamba import SIGNED_MAMBA, MambaShape, MambaWeights
-from ..layout import Stream, channels_of, stream_for
-from ..lower import A_LOG, T, V, program_embedding, program_head
-from ..program import Block, Program
+from ..circuits.program import Block, Program
 from . import mamba
 from .base import Options, Target
+from .layout import Stream, channels_of, stream_for
+from .lower import A_LOG, T, V, program_embedding, program_head
 from .mamba import BlockTensors, assembled, delta_rows, empty_block, set_move, set_threshold
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scancraft.compiler.cascade import Cascade
+from scancraft.compiler.cascade.cascade import Cascade
 
 
 def state_of(cascade: Cascade, heights: Sequence[int], held: Sequence[str]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typer.testing import CliRunner, Result
 
-from scancraft.cli import app
+from scancraft.cli.app import app
 
 
 def invoke(*args: object, stdin: str | bytes | None = None) -> Result:

@@ -21,8 +21,8 @@ import pytest
 from selective_scan_stand_in import mamba_ssm_on_cpu, on_cpu
 from torch import Tensor
 
-from scancraft._conformance_implementations import _MambaSsm
 from scancraft.automata.errors import MissingExtraError
+from scancraft.conformance.implementations import _MambaSsm
 
 
 class _OnCpu:

@@ -9,8 +9,8 @@ import numpy as np
 
 import scancraft
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.formats import to_json_dict
-from scancraft.models.checkpoint import write_checkpoint
+from scancraft.automata.formats.formats import to_json_dict
+from scancraft.models.checkpoints.checkpoint import write_checkpoint
 from scancraft.models.mamba import MambaShape, MambaWeights
 
 T, V, LOGIT = 2.0**10, 2.0**6, 16.0

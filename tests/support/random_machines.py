@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from scancraft.automata.aperiodic import find_permutation
-from scancraft.automata.counters import Counter, CounterMachine, Step
+from scancraft.automata.counters.machine import Counter, CounterMachine, Step
+from scancraft.automata.decide.aperiodic import find_permutation
 from scancraft.automata.errors import CounterLanguageError
-from scancraft.compiler.counting import control_of
+from scancraft.compiler.circuits.counting import control_of
 
 
 def random_machines(count: int, seed: int) -> Iterator[CounterMachine]:

@@ -8,7 +8,7 @@ What is real and what is not, once :func:`mamba_ssm_on_cpu` has returned the pub
 - stand-ins, written here: the extension ``selective_scan_cuda`` and the package ``causal_conv1d``. They follow the
   documented arithmetic of the CUDA kernels (float32 inside, rounded to the input's type at the end; softplus with the
   threshold 20; an associative scan in chunks of 2048 with a carried prefix), and refuse what the kernels refuse. They
-  are no substitute for running the kernels: what a GPU does is measured on a GPU (``benchmarks/gpu.py``).
+  are no substitute for running the kernels: what a GPU does is measured on a GPU (``benchmarks/timings/gpu.py``).
 
 Nothing outside the tests imports this file.
 """
@@ -45,7 +45,7 @@ def mamba_ssm_on_cpu() -> Any:
     nothing else sees it: transformers would call its functions, on a CPU too, if it could import them.
     """
     if torch.cuda.is_available():
-        pytest.skip("torch sees a GPU: tests/test_gpu.py runs the real kernels there", allow_module_level=True)
+        pytest.skip("torch sees a GPU: tests/models/test_gpu.py runs the real kernels there", allow_module_level=True)
     if SCAN in sys.modules:
         return sys.modules["mamba_ssm"]
     # transformers decides when its modules are first imported. They are what we compare with: they must not see the

@@ -1,0 +1,296 @@
+"""The steps of the search for a word that permutes states; :mod:`scancraft.automata.decide.aperiodic` explains and runs them.
+
+What is found is a :class:`Loop`: letters by number, and one state that they move round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from math import comb
+from operator import itemgetter
+
+from ..budget import Meter
+from ..errors import BudgetExceededError
+from ..images import ImageGraph, explore, letter_columns, members, strong_components
+from ..semiautomaton import Semiautomaton
+
+SHORTENING = 50_000
+"""How many tuples of states may be visited in looking for a shorter witness."""
+
+Letters = tuple[int, ...]
+Columns = Sequence[Sequence[int]]
+StateOf = Callable[[Sequence[int]], int | None]
+"""Finds a state that a map of the states moves round as wanted, or None."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Letters that move ``state`` round a cycle of length >= 2."""
+
+    letters: Letters
+    state: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A strongly connected component with its own numbering; letters that leave it are undefined (-1)."""
+
+    states: tuple[int, ...]
+    columns: tuple[tuple[int, ...], ...]
+
+    def subsets(self, size: int) -> int:
+        """How many subsets of ``size`` states there are."""
+        return comb(len(self.states), size)
+
+    def permuted_subset(self, size: int, meter: Meter) -> Loop | None:
+        """A loop that permutes some set of ``size`` states; decides whether there is one."""
+        masks = (sum(1 << q for q in chosen) for chosen in combinations(range(len(self.states)), size))
+        return self._permuted(explore(self.columns, masks, meter, size), meter)
+
+    def permuted_image(self, meter: Meter, smallest: int) -> Loop | None:
+        """A loop that permutes some image set of at least ``smallest`` states; decides whether there is one."""
+        everything = (1 << len(self.states)) - 1
+        return self._permuted(explore(self.columns, [everything], meter, smallest), meter)
+
+    def permuted_odd_subset(self, clock: Meter) -> tuple[bool, Loop | None]:
+        """Step 4 for the odd primes whose subsets fit the budget: (whether that was all of them, a loop)."""
+        complete = True
+        for r in _odd_primes(len(self.states)):
+            if self.subsets(r) > clock.budget.items:
+                complete = False
+                continue
+            try:
+                loop = self.permuted_subset(r, replace(clock, what=f"subsets of {r} states"))
+            except BudgetExceededError:  # out of time
+                return False, None
+            if loop is not None:
+                return True, loop
+        return complete, None
+
+    def _permuted(self, graph: ImageGraph, meter: Meter) -> Loop | None:
+        """The shortest loop found in the graph's first class that has one, in the automaton's numbering."""
+        found = _disagreement(graph, self.columns, meter)
+        if found is None:
+            return None
+        loop = shorter(self.columns, *found)
+        return Loop(loop.letters, self.states[loop.state])
+
+
+def components(semiautomaton: Semiautomaton) -> list[Part]:
+    """The components of at least two states, small ones first. O(k * n)."""
+    component = strong_components(semiautomaton.table)
+    groups: dict[int, list[int]] = {}
+    for q, c in enumerate(component):
+        groups.setdefault(c, []).append(q)
+    parts = []
+    for states in sorted((g for g in groups.values() if len(g) > 1), key=len):
+        local = {q: i for i, q in enumerate(states)}
+        columns = (tuple(local.get(c[q], -1) for q in states) for c in letter_columns(semiautomaton))
+        parts.append(Part(tuple(states), tuple(columns)))
+    return parts
+
+
+def _odd_primes(limit: int) -> list[int]:
+    """The odd primes up to ``limit``, by trial division."""
+    primes: list[int] = []
+    for n in range(3, limit + 1, 2):
+        if all(n % p for p in primes):
+            primes.append(n)
+    return primes
+
+
+def moved_state(action: Sequence[int]) -> int | None:
+    """A state on a cycle of length >= 2 of a map, or None. O(n)."""
+    seen_from = [-1] * len(action)
+    for start in range(len(action)):
+        q = start
+        while seen_from[q] < 0:
+            seen_from[q] = start
+            q = action[q]
+        if seen_from[q] == start and action[q] != q:
+            return q
+    return None
+
+
+def try_short_words(
+    columns: Columns, n_states: int, limit: int, state_of: StateOf = moved_state
+) -> tuple[bool, Loop | None]:
+    """Look at up to ``limit`` monoid elements by length of word: (whether those were all, a loop). O(n * limit).
+
+    Args:
+        columns: the letters, all total.
+        n_states: how many states there are.
+        limit: how many elements.
+        state_of: finds a state that a map moves round as wanted, or None; by default any cycle of length >= 2 will do.
+    """
+    identity = tuple(range(n_states))
+    queue: list[tuple[tuple[int, ...], Letters]] = [(identity, ())]
+    seen = {identity}
+    for action, word in queue:
+        for a, column in enumerate(columns):
+            product = tuple([column[q] for q in action])
+            if product in seen:
+                continue
+            state = state_of(product)
+            if state is not None:
+                return False, Loop((*word, a), state)
+            if len(seen) >= limit:
+                return False, None
+            seen.add(product)
+            queue.append((product, (*word, a)))
+    return True, None
+
+
+# -- steps 2 to 4: classes of sets ---------------------------------------------------------------------------------
+
+
+def _disagreement(graph: ImageGraph, columns: Columns, meter: Meter) -> tuple[Loop, list[int]] | None:
+    """A loop that permutes some set of the graph non-trivially, with the masks of its class; None if there is none.
+
+    O(k * n) per set. Sets of one class have one size, since images never grow, and edges of a class are bijections.
+    """
+    component = strong_components(graph.successor)
+    done = [False] * len(graph)
+    for root, mask in enumerate(graph.sets):
+        if done[root]:
+            continue
+        done[root] = True
+        label = {root: members(mask)}
+        came: dict[int, tuple[int, int]] = {}
+        queue = [root]
+        for position, i in enumerate(queue):
+            if position % 64 == 0:
+                meter.check_time()
+            along = itemgetter(*label[i])  # of two or more states: a map from a letter's column to a tuple
+            for a, j in enumerate(graph.successor[i]):
+                if j < 0 or component[j] != component[root]:
+                    continue
+                carried = along(columns[a])
+                if j not in label:
+                    label[j], came[j], done[j] = carried, (i, a), True
+                    queue.append(j)
+                elif label[j] != carried:
+                    # root -> i -a-> j -> root and root -> j -> root differ, so they are not both the identity.
+                    back = _way(graph, component, j, root)
+                    for letters in ((*_branch(came, i), a, *back), (*_branch(came, j), *back)):
+                        moved = next((q for q in label[root] if _run(columns, q, letters) != q), None)
+                        if moved is not None:
+                            alike = [m for m, c in zip(graph.sets, component, strict=True) if c == component[root]]
+                            return Loop(letters, moved), alike
+    return None
+
+
+def _branch(came: dict[int, tuple[int, int]], node: int) -> Letters:
+    """The letters along the spanning tree from the root to ``node``."""
+    letters = []
+    while node in came:
+        node, a = came[node]
+        letters.append(a)
+    return tuple(reversed(letters))
+
+
+def _way(graph: ImageGraph, component: list[int], start: int, goal: int) -> Letters:
+    """Shortest letters from one set to another of its class."""
+    came: dict[int, tuple[int, int]] = {}
+    queue = [start]
+    for i in queue:
+        if i == goal:
+            break
+        for a, j in enumerate(graph.successor[i]):
+            if j >= 0 and component[j] == component[goal] and j not in came and j != start:
+                came[j] = (i, a)
+                queue.append(j)
+    return _branch(came, goal)
+
+
+def _run(columns: Columns, state: int, letters: Iterable[int]) -> int:
+    """The state after the letters; they must be defined along the way."""
+    for a in letters:
+        state = columns[a][state]
+    return state
+
+
+def shorter(columns: Columns, loop: Loop, masks: list[int]) -> Loop:
+    """The shortest of ``loop`` and the loops that breadth-first search finds, visiting at most SHORTENING tuples.
+
+    Searched are the loop's own cycle, cut to each prime factor of its period, and then, where ``masks`` (the class
+    the loop was found in) are pairs, all of these.
+    """
+    cycle = cycle_of(columns, loop)
+    period = len(cycle)
+    factors = [r for r in (2, *_odd_primes(period)) if period % r == 0]
+    starts = [tuple(cycle[:: period // r]) for r in factors]
+    if masks[0].bit_count() == 2:
+        starts += [members(mask) for mask in masks]
+    return shortest_of(columns, loop, starts, SHORTENING, moved_state)
+
+
+def cycle_of(columns: Columns, loop: Loop) -> list[int]:
+    """The states that the letters of a loop move round, its own state first."""
+    cycle = [loop.state]
+    while (q := _run(columns, cycle[-1], loop.letters)) != loop.state:
+        cycle.append(q)
+    return cycle
+
+
+def shortest_of(
+    columns: Columns, loop: Loop, starts: Iterable[tuple[int, ...]], allowance: int, state_of: StateOf
+) -> Loop:
+    """The shortest of ``loop`` and the loops that permute the states of one of ``starts`` as wanted.
+
+    Args:
+        columns: letters, possibly partial.
+        loop: what there is already.
+        starts: tuples of distinct states.
+        allowance: how many tuples may be visited in all.
+        state_of: finds a state that a permutation moves round as wanted, or None.
+    """
+    for start in starts:
+        visited, found = _shortest_loop(columns, start, len(loop.letters) - 1, allowance, state_of)
+        loop = found or loop
+        allowance -= visited
+        if allowance <= 0:
+            break
+    return loop
+
+
+def _shortest_loop(
+    columns: Columns, start: tuple[int, ...], longest: int, allowance: int, state_of: StateOf
+) -> tuple[int, Loop | None]:
+    """(Tuples visited, a shortest loop that permutes the states of ``start`` as wanted, if one is in reach).
+
+    Args:
+        columns: letters, possibly partial.
+        start: distinct states.
+        longest: loops with more letters are of no interest.
+        allowance: how many tuples may be visited.
+        state_of: finds a state that a permutation moves round as wanted, or None.
+    """
+    place = {q: i for i, q in enumerate(start)}
+    goal = frozenset(start)
+    seen = {start}
+    layer: list[tuple[tuple[int, ...], Letters]] = [(start, ())]
+    for _ in range(longest):
+        if not layer:
+            break
+        onward = []
+        for states, letters in layer:
+            for a, column in enumerate(columns):
+                image = tuple([column[q] for q in states])
+                if image in seen:
+                    continue
+                distinct = frozenset(image)
+                if len(distinct) < len(start) or -1 in distinct:
+                    continue
+                if distinct == goal:
+                    moved = state_of([place[q] for q in image])
+                    if moved is not None:
+                        return len(seen), Loop((*letters, a), start[moved])
+                if len(seen) >= allowance:
+                    return len(seen), None
+                seen.add(image)
+                onward.append((image, (*letters, a)))
+        layer = onward
+    return len(seen), None

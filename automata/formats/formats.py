@@ -1,0 +1,258 @@
+"""The ways in and out: JSON, Python dicts, networkx graphs, and the automata of other libraries."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..dfa import Dfa
+from ..errors import AlphabetError, BracketLanguageError, CounterLanguageError, LanguageFormatError
+from .foreign import (
+    class_name,
+    from_annotated_graph,
+    from_automata_lib,
+    from_networkx,
+    from_pyformlang,
+    is_a,
+    to_networkx,
+)
+from .tables import Delta, assemble, kind, sorted_symbols, to_json_dict
+
+__all__ = [
+    "KEYS",
+    "Delta",
+    "as_dfa",
+    "from_automata_lib",
+    "from_dict",
+    "from_json",
+    "from_networkx",
+    "from_pyformlang",
+    "load_json",
+    "naming",
+    "read_json",
+    "save_json",
+    "to_json_dict",
+    "to_networkx",
+]
+
+KEYS = ("alphabet", "initial", "accepting", "transitions")
+"""The keys of the JSON format, all of them needed."""
+
+
+# -- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def from_json(text_or_mapping: str | Mapping[str, object]) -> Dfa:
+    """Read the JSON format, as text or already parsed.
+
+    The format is ``{"alphabet": ["a", ...], "initial": "q0", "accepting": ["q1", ...],
+    "transitions": {"q0": {"a": "q1", ...}, ...}}``. A missing transition means rejection. Every name that occurs
+    anywhere is a state. The names are kept as :attr:`Dfa.names`; a rejecting state that has to be added is called
+    ``dead``, or ``dead'`` and so on where that name is taken. O(states * letters), and minimisation.
+
+    Raises:
+        LanguageFormatError: not JSON, a duplicate, missing or unknown key, a name that is not a string, a transition
+            on a symbol outside the alphabet.
+        AlphabetError: a symbol that cannot be used.
+
+    >>> from_json('{"alphabet": ["a"], "initial": "p", "accepting": ["p"], "transitions": {}}').names
+    ('p', 'dead')
+    """
+    data = _parse(text_or_mapping) if isinstance(text_or_mapping, str) else text_or_mapping
+    if not isinstance(data, Mapping):
+        raise LanguageFormatError(f"the JSON value is {kind(data)}; give an object with the keys {', '.join(KEYS)}")
+    unknown = [key for key in data if key not in KEYS]
+    missing = [key for key in KEYS if key not in data]
+    if unknown or missing:
+        parts = [f"unknown keys {unknown}"] * bool(unknown) + [f"missing keys {missing}"] * bool(missing)
+        raise LanguageFormatError(f"the description has {' and '.join(parts)}; the keys are exactly {', '.join(KEYS)}")
+    alphabet, accepting, rows = data["alphabet"], data["accepting"], data["transitions"]
+    if not isinstance(alphabet, (list, tuple)):
+        raise LanguageFormatError(f'"alphabet" is {kind(alphabet)}; give a list of strings')
+    if isinstance(accepting, str) or not isinstance(accepting, Collection) or isinstance(accepting, Mapping):
+        raise LanguageFormatError(f'"accepting" is {kind(accepting)}; give a list of state names')
+    if not isinstance(rows, Mapping):
+        raise LanguageFormatError(f'"transitions" is {kind(rows)}; give an object from state to {{symbol: state}}')
+    _need_string(data["initial"], '"initial"')
+    for i, name in enumerate(accepting):
+        _need_string(name, f'entry {i} of "accepting"')
+    for source, row in rows.items():
+        _need_string(source, 'a key of "transitions"')
+        if not isinstance(row, Mapping):
+            raise LanguageFormatError(f"the transitions of state {source!r} are {kind(row)}; give {{symbol: state}}")
+        for symbol, target in row.items():
+            _need_string(target, f"the target of state {source!r} on symbol {symbol!r}")
+    return assemble({q: dict(row) for q, row in rows.items()}, data["initial"], accepting, alphabet)
+
+
+def _parse(text: str) -> Any:
+    """JSON, with duplicate keys refused."""
+    try:
+        # The last of two equal keys would win silently; a hook sees them both.
+        return json.loads(text, object_pairs_hook=_no_duplicates)
+    except json.JSONDecodeError as error:
+        raise LanguageFormatError(
+            f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}; correct the text there"
+        ) from None
+    except (RecursionError, ValueError) as error:
+        raise LanguageFormatError(f"not a usable JSON text: {error}") from None
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """The value in a JSON file (UTF-8).
+
+    Raises:
+        LanguageFormatError: the file cannot be read, or is not JSON without duplicate keys; the message names the file.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise LanguageFormatError(f"{os.fspath(path)}: cannot be read ({error.strerror}); check the path") from None
+    except UnicodeDecodeError as error:
+        raise LanguageFormatError(f"{os.fspath(path)}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    with naming(path):
+        return _parse(text)
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the name of a file before the message of whatever error its content causes."""
+    try:
+        yield
+    except (LanguageFormatError, AlphabetError, CounterLanguageError, BracketLanguageError) as error:
+        raise type(error)(f"{os.fspath(path)}: {error}") from None
+
+
+def load_json(path: str | os.PathLike[str]) -> Dfa:
+    """Read a JSON file (UTF-8).
+
+    Raises:
+        LanguageFormatError: the file cannot be read, or see :func:`from_json`; the message names the file.
+        AlphabetError: a symbol that cannot be used.
+    """
+    data = read_json(path)
+    with naming(path):
+        return from_json(data)
+
+
+def save_json(dfa: Dfa, path: str | os.PathLike[str]) -> None:
+    """Write the JSON format: to a temporary name beside ``path``, then renamed, so that no half file is ever seen.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = Path(path)
+    text = json.dumps(to_json_dict(dfa), indent=2, ensure_ascii=False) + "\n"
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        # A lone surrogate has no UTF-8; written with a backslash it is a valid JSON escape.
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise LanguageFormatError(f"the key {key!r} occurs twice in one JSON object; keep one of them")
+        found[key] = value
+    return found
+
+
+def _need_string(name: object, where: str) -> None:
+    if not isinstance(name, str):
+        raise LanguageFormatError(f"{where} is {kind(name)}, {name!r}; names of states are strings")
+
+
+def from_dict(
+    transitions: Mapping[Any, Any],
+    initial: Hashable,
+    accepting: Iterable[Hashable],
+    alphabet: Sequence[str] | None = None,
+) -> Dfa:
+    """From a transition table as a Python dict.
+
+    Args:
+        transitions: ``{state: {symbol: state}}`` or ``{(state, symbol): state}``; states are any hashable values and
+            are named by ``str``; what is missing means rejection.
+        initial: the initial state.
+        accepting: the accepting states.
+        alphabet: the symbols in order; by default those that occur, sorted.
+
+    Raises:
+        LanguageFormatError: a table of another form, or a transition on a symbol outside the alphabet.
+        AlphabetError: a symbol that cannot be used.
+
+    >>> from_dict({0: {"a": 1}, 1: {"b": 0}}, initial=0, accepting=[0]).accepts("abab")
+    True
+    >>> from_dict({(0, "a"): 1, (1, "b"): 0}, 0, [0]) == from_dict({0: {"a": 1}, 1: {"b": 0}}, 0, [0])
+    True
+    """
+    if not isinstance(transitions, Mapping):
+        raise LanguageFormatError(f"the transitions are {kind(transitions)}; give a dict {{state: {{symbol: state}}}}")
+    delta: Delta = {}
+    if all(isinstance(row, Mapping) for row in transitions.values()):
+        delta = {q: dict(row) for q, row in transitions.items()}
+    else:
+        for key, target in transitions.items():
+            if isinstance(target, Mapping) or not (isinstance(key, tuple) and len(key) == 2):
+                raise LanguageFormatError(
+                    f"the entry {key!r}: {target!r} of the transitions fits neither form; "
+                    "give {state: {symbol: state}} or {(state, symbol): state} throughout"
+                )
+            delta.setdefault(key[0], {})[key[1]] = target
+    if isinstance(accepting, str) or not isinstance(accepting, Iterable):
+        raise LanguageFormatError(f"the accepting states are {kind(accepting)}; give a list or set of states")
+    if alphabet is None:
+        alphabet = sorted_symbols(symbol for row in delta.values() for symbol in row)
+    return assemble(delta, initial, accepting, alphabet)
+
+
+def as_dfa(language: object) -> Dfa:
+    """Whatever describes a regular language, as a :class:`Dfa`.
+
+    Args:
+        language: a ``Dfa``; a ``str``, which is a regular expression; a ``pathlib.Path``, which is a JSON file; a
+            mapping in the JSON format; a networkx graph with the graph attributes ``initial`` and ``accepting`` (and
+            ``alphabet``, if it has one); a DFA of automata-lib or pyformlang.
+
+    Raises:
+        LanguageFormatError: none of these, or one that is malformed.
+        RegexSyntaxError: a string that is not a regular expression.
+        AlphabetError: a symbol that cannot be used.
+        BudgetExceededError: a regular expression whose automaton is too large.
+
+    >>> as_dfa({"alphabet": ["a"], "initial": "p", "accepting": ["p"], "transitions": {"p": {"a": "p"}}}).accepts("aa")
+    True
+    """
+    if isinstance(language, Dfa):
+        return language
+    if isinstance(language, str):
+        from ..regex.regex import parse_regex
+
+        return parse_regex(language)
+    if isinstance(language, Path):
+        return load_json(language)
+    if isinstance(language, Mapping):
+        return from_json(language)
+    packages = {c.__module__.partition(".")[0] for c in type(language).__mro__}
+    if "networkx" in packages and hasattr(language, "edges"):
+        return from_annotated_graph(language)
+    if is_a(language, "automata.fa", "FA"):
+        return from_automata_lib(language)
+    if "pyformlang" in packages:
+        return from_pyformlang(language)
+    _refuse(language)
+
+
+def _refuse(language: object) -> NoReturn:
+    raise LanguageFormatError(
+        f"{class_name(language)} does not describe a language here; give a regular expression, a pathlib.Path of a "
+        "JSON file, a mapping in the JSON format, a networkx graph, or a DFA of scancraft, automata-lib or pyformlang"
+    )

@@ -1,0 +1,4 @@
+"""Permutation groups: order, solvability, composition factors.
+
+May import only :mod:`scancraft.automata`.
+"""

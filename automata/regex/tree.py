@@ -1,0 +1,287 @@
+"""The syntax trees of regular expressions, which print as expressions that parse back to them."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..alphabet import check_alphabet
+from ..errors import RegexSyntaxError
+
+_OUTSIDE_META = frozenset("|&~*+?{}()[].\\'\"ε∅^$")
+_CLASS_META = frozenset("[]\\'\"ε∅-^")
+_DIGITS = frozenset(string.digits)
+_WORD = frozenset(string.ascii_letters + string.digits + "_")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Regex:
+    """A node of the syntax tree; ``str`` prints it as an expression that parses back to an equal tree.
+
+    Two trees are equal iff they print alike (the printed form says everything). O(size) to print or compare.
+    """
+
+    @property
+    def children(self) -> tuple[Regex, ...]:
+        """The direct subexpressions."""
+        return ()
+
+    @property
+    def binding(self) -> int:
+        """How tightly the outermost operator binds: 0 for ``|`` up to 5 for an atom."""
+        return 5
+
+    def pieces(self) -> list[str | Regex]:
+        """What to print, from left to right: text and subexpressions."""
+        raise NotImplementedError
+
+    def walk(self) -> Iterator[Regex]:
+        """This node and all below it, parents first."""
+        stack: list[Regex] = [self]
+        while stack:
+            node = stack.pop()
+            yield node
+            stack.extend(reversed(node.children))
+
+    def _child(self, child: Regex, least_binding: int) -> list[str | Regex]:
+        return [child] if child.binding >= least_binding else ["(", child, ")"]
+
+    def __str__(self) -> str:
+        out: list[str] = []
+        stack: list[str | Regex] = [self]
+        while stack:
+            piece = stack.pop()
+            if isinstance(piece, str):
+                out.append(piece)
+            else:
+                stack.extend(reversed(piece.pieces()))
+        return "".join(out)
+
+    def __repr__(self) -> str:
+        return f"parse_ast({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, Regex) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Empty(Regex):
+    """The empty set, ``∅``."""
+
+    def pieces(self) -> list[str | Regex]:
+        """See the base class."""
+        return ["∅"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Epsilon(Regex):
+    """The empty word, ``()``."""
+
+    def pieces(self) -> list[str | Regex]:
+        """See the base class."""
+        return ["()"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AnySymbol(Regex):
+    """Any one symbol of the alphabet, ``.``."""
+
+    def pieces(self) -> list[str | Regex]:
+        """See the base class."""
+        return ["."]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Symbol(Regex):
+    """One symbol; :class:`AlphabetError` if its name cannot be used."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_alphabet((self.name,))
+
+    def pieces(self) -> list[str | Regex]:
+        """See the base class."""
+        return [_quote(self.name, _OUTSIDE_META)]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Shorthand(Regex):
+    """One of the classes ``\\d``, ``\\w``, ``\\D``, ``\\W``; ``letter`` is the letter after the backslash."""
+
+    letter: str
+
+    def __post_init__(self) -> None:
+        if self.letter not in ("d", "w", "D", "W"):
+            raise RegexSyntaxError(f"there is no class \\{self.letter}; the classes are \\d, \\w, \\D and \\W")
+
+    @property
+    def members(self) -> frozenset[str]:
+        """The characters of ``\\d`` or ``\\w``, which ``\\D`` and ``\\W`` leave out."""
+        return _DIGITS if self.letter in "dD" else _WORD
+
+    @property
+    def negated(self) -> bool:
+        """Whether the members are left out."""
+        return self.letter in "DW"
+
+    def pieces(self) -> list[str | Regex]:
+        """See the base class."""
+        return ["\\" + self.letter]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The characters from ``first`` to ``last`` in code point order, inside a class.
+
+    Raises:
+        RegexSyntaxError: an end is not a single character, or the range runs backwards.
+    """
+
+    first: str
+    last: str
+
+    def __post_init__(self) -> None:
+        Symbol(self.first), Symbol(self.last)
+        if len(self.first) != 1 or len(self.last) != 1:
+            raise RegexSyntaxError(
+                f"a range runs between single characters, not from {self.first!r} to {self.last!r}; "
+                "list longer symbols one by one, and escape a '-' that is a symbol"
+            )
+        if self.first > self.last:
+            raise RegexSyntaxError(f"the range from {self.first!r} to {self.last!r} runs backwards; swap its ends")
+
+    def __str__(self) -> str:
+        return f"{_quote(self.first, _CLASS_META)}-{_quote(self.last, _CLASS_META)}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CharClass(Regex):
+    """One symbol out of ``items``, or, if ``negated``, one symbol of the alphabet that is not among them.
+
+    Raises:
+        RegexSyntaxError: no items and not negated; that is :class:`Empty`.
+    """
+
+    items: tuple[Symbol | Range | Shorthand, ...]
+    negated: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.items and not self.negated:
+            raise RegexSyntaxError("a class without items is the empty set; write Empty()")
+
+    def pieces(self) -> list[str | Regex]:
+        """See the base class."""
+        inside = [_quote(item.name, _CLASS_META) if isinstance(item, Symbol) else str(item) for item in self.items]
+        return ["[^" if self.negated else "[", *inside, "]"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Nary(Regex):
+    """An operator with at least two operands, kept flat so that long expressions are not deep."""
+
+    parts: tuple[Regex, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.parts) < 2:
+            raise RegexSyntaxError(f"{type(self).__name__} needs at least two parts, not {len(self.parts)}")
+
+    @property
+    def children(self) -> tuple[Regex, ...]:
+        """See the base class."""
+        return self.parts
+
+    @property
+    def operator(self) -> str:
+        """What stands between two parts."""
+        raise NotImplementedError
+
+    def pieces(self) -> list[str | Regex]:
+        """See the base class."""
+        out = self._child(self.parts[0], self.binding + 1)
+        for part in self.parts[1:]:
+            out.append(self.operator)
+            out.extend(self._child(part, self.binding + 1))
+        return out
+
+
+class Alternation(_Nary):
+    """The union of the parts, ``r|s``."""
+
+    binding = 0
+    operator = "|"
+
+
+class Intersection(_Nary):
+    """The words that are in all parts, ``r&s``."""
+
+    binding = 1
+    operator = "&"
+
+
+class Concat(_Nary):
+    """The parts one after the other, ``rs``."""
+
+    binding = 2
+    operator = ""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Complement(Regex):
+    """The words over the alphabet that are not in ``inner``, ``~r``."""
+
+    inner: Regex
+    binding = 3
+
+    @property
+    def children(self) -> tuple[Regex, ...]:
+        """See the base class."""
+        return (self.inner,)
+
+    def pieces(self) -> list[str | Regex]:
+        """See the base class."""
+        return ["~", *self._child(self.inner, self.binding)]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Repeat(Regex):
+    """From ``least`` to ``most`` copies of ``inner``; no upper bound if ``most`` is None.
+
+    Raises:
+        RegexSyntaxError: a negative bound, or ``least > most``.
+    """
+
+    inner: Regex
+    least: int
+    most: int | None
+    binding = 4
+
+    def __post_init__(self) -> None:
+        if self.least < 0 or (self.most is not None and self.most < self.least):
+            raise RegexSyntaxError(
+                f"the repetition {{{self.least},{self.most}}} has bounds out of order; write {{m,n}} with 0 <= m <= n"
+            )
+
+    @property
+    def children(self) -> tuple[Regex, ...]:
+        """See the base class."""
+        return (self.inner,)
+
+    def pieces(self) -> list[str | Regex]:
+        """See the base class."""
+        least, most = self.least, self.most
+        short = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((least, most))
+        if short is None:
+            short = f"{{{least}}}" if least == most else f"{{{least},{'' if most is None else most}}}"
+        return [*self._child(self.inner, self.binding), short]
+
+
+def _quote(name: str, meta: frozenset[str]) -> str:
+    """A symbol as it is written where the characters of ``meta`` mean something."""
+    if len(name) == 1:
+        return "\\" + name if name in meta else name
+    return "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,327 @@
+"""Refutations: random and trained Mambas against every language of the suite that is not star-free.
+
+Each refutation is verified by the separate checker: all with its plain step, a random sample with that of
+``transformers``. An interrupted run goes on where it was (``out/benchmarks/refute``). Without ``run.py``, from the root
+of a checkout:
+
+    python benchmarks/experiments/refute.py --plot docs/refutation.png     only the picture of docs/refutation.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timings.measure import Tick, best_of
+
+from scancraft.automata.budget import Budget
+from scancraft.models.checkpoints.files import replace_file, write_json
+from scancraft.models.readout import Readout
+from scancraft.models.run.settle import Loop
+from scancraft.models.run.single_step import FastStep, OwnStep, stepper
+from scancraft.refute.checker.refutation import Replays, check_refutation
+from scancraft.refute.checker.replay import PlainReplay
+from scancraft.refute.refute import Refutation, Trajectories, refute
+from scancraft.suite.languages import LANGUAGES, suite_language
+from scancraft.training.training import Settings, train
+
+NAMES = tuple(language.name for language in LANGUAGES if language.kind == "not star-free")
+WIDTHS = (16, 24, 32, 48, 64)
+WORK = Path(__file__).resolve().parent.parent.parent / "out" / "benchmarks" / "refute"
+BOS, EOS, FIRST = 1, 2, 3
+"""Tokens as ``scancraft train`` numbers them; the symbols of a language follow in order."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is tried.
+
+    Args:
+        random: how many models with ``transformers``' initial weights; the k-th has seed k, 1 + k mod 4 blocks, and
+            ``WIDTHS[k mod 5]`` for d_model.
+        trained: how many trained ones; the k-th learns ``NAMES[k mod 7]`` from seed k with 1 + k mod 3 blocks and
+            d_model 16 or 32.
+        names: languages, of the suite.
+        train_steps: of the optimiser.
+        seconds: budget of each refutation.
+        sample: how many refutations are verified with ``transformers``' own step too, drawn at random.
+        jobs: processes.
+        picture_turns: how far the picture follows 1^n at most.
+        timed_widths: d_model of the models whose step is timed.
+        timed_tokens: how many tokens they read.
+    """
+
+    random: int = 100
+    trained: int = 20
+    names: tuple[str, ...] = NAMES
+    train_steps: int = 400
+    seconds: float = 300.0
+    sample: int = 40
+    jobs: int = 2
+    picture_turns: int = 200_000
+    timed_widths: tuple[int, ...] = (16, 32, 64)
+    timed_tokens: int = 400
+
+
+FULL = Size()
+QUICK = Size(
+    random=1,
+    trained=1,
+    names=("Parity", "(aa)*", "(aaaa)*"),
+    train_steps=3,
+    sample=1,
+    jobs=1,
+    timed_widths=(16,),
+    timed_tokens=20,
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it.
+
+    Attributes:
+        rows: one per model and language.
+        models: of each model its kind, number, blocks, d_model, and for trained ones what they learnt and how well.
+        curve: what a trained model does on 1^n (:func:`curve`).
+        steps: microseconds per token and block of the three single-token steps (:func:`steps`).
+        seconds: wall-clock time of everything but the curve.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    models: tuple[dict[str, Any], ...]
+    curve: dict[str, Any]
+    steps: tuple[dict[str, Any], ...]
+    seconds: float
+
+
+def measure(size: Size, tick: Tick) -> Result:
+    started = time.perf_counter()
+    tasks = [("random", k) for k in range(size.random)] + [("trained", k) for k in range(size.trained)]
+    cells = [(kind, k, name) for kind, k in tasks for name in size.names]
+    drawn = np.random.default_rng(0).choice(len(cells), min(size.sample, len(cells)), replace=False)
+    sampled = {cells[i] for i in drawn}
+    work = WORK / hashlib.sha256(json.dumps(asdict(size)).encode()).hexdigest()[:12]
+    work.mkdir(parents=True, exist_ok=True)
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for task in tasks:
+        if (path := _path(work, *task)).is_file():
+            found[task] = json.loads(path.read_text(encoding="utf-8"))
+    left = [task for task in tasks if task not in found]
+    again = {task: [name for name in size.names if (*task, name) in sampled] for task in left}
+    tick(len(found), len(tasks), "models")
+    if size.jobs <= 1:
+        for task in left:
+            found[task] = _one(size, *task, again[task], work)
+            tick(len(found), len(tasks), f"{task[0]} {task[1]}")
+    else:
+        pool = ProcessPoolExecutor(size.jobs, mp_context=get_context("spawn"), initializer=_one_thread)
+        try:
+            waiting = {pool.submit(_one, size, *task, again[task], work): task for task in reversed(left)}
+            for done in as_completed(waiting):
+                found[waiting[done]] = done.result()
+                tick(len(found), len(tasks), " ".join(map(str, waiting[done])))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    seconds = time.perf_counter() - started
+    shutil.rmtree(work)
+    rows = tuple(row for task in tasks for row in found[task]["rows"])
+    return Result(rows, tuple(found[task]["model"] for task in tasks), curve(size), steps(size), seconds)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _path(work: Path, kind: str, k: int) -> Path:
+    return work / f"{kind}-{k}.json"
+
+
+def _one(size: Size, kind: str, k: int, again: Sequence[str], work: Path) -> dict[str, Any]:
+    """One model against all languages."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    if kind == "random":
+        model, facts, contract = *random_model(k), "all-words"
+    else:
+        model, facts, contract = *trained_model(k, size.train_steps), "live-prefixes"
+    rows = []
+    trajectories = Trajectories(model)
+    plain: Replays = {}
+    own: Replays = {}
+    for name in size.names:
+        language = suite_language(name).language
+        symbols = {symbol: FIRST + i for i, symbol in enumerate(language.alphabet)}
+        readout = Readout(symbols, bos=BOS, accept=EOS, contract=contract)  # type: ignore[arg-type]
+        budget = Budget(items=10**9, seconds=size.seconds)
+        verdict = refute(model, language, readout, budget=budget, trajectories=trajectories)
+        row: dict[str, Any] = {"kind": kind, "model": k, "language": name, "verdict": verdict.verdict}
+        row |= {"seconds": round(verdict.seconds, 4), "reason": getattr(verdict, "reason", None)}
+        if isinstance(verdict, Refutation):
+            content = verdict.content
+            row |= {key: content[key] for key in ("x", "w", "y", "period", "N", "state_period", "tokens_read")}
+            row |= {"tokens": len(verdict.x) + (verdict.start + verdict.state_period) * len(verdict.w)}
+            row |= {"word": len(verdict.word), "leaps": len(content["leaps"])}
+            checked = check_refutation(verdict, model, language, readout, replay="plain", replays=plain)
+            row |= {"plain": checked.accepted, "plain_seconds": round(checked.seconds, 3), "why": checked.reason}
+            row |= {"own": None, "own_seconds": None}
+            if name in again:
+                checked = check_refutation(verdict, model, language, readout, replays=own)
+                row |= {"own": checked.accepted, "own_seconds": round(checked.seconds, 3)}
+                row["why"] = row["why"] or checked.reason
+        rows.append(row)
+    result = json.loads(json.dumps({"model": facts, "rows": rows}))
+    with replace_file(_path(work, kind, k)) as fresh:
+        write_json(fresh, result)
+    return dict(result)
+
+
+def random_model(k: int) -> tuple[Any, dict[str, Any]]:
+    """A ``MambaForCausalLM`` with the weights that ``transformers`` draws from seed k."""
+    blocks, d_model = 1 + k % 4, WIDTHS[k % 5]
+    facts = {"kind": "random", "model": k, "blocks": blocks, "d_model": d_model}
+    return random_mamba(k, blocks, d_model), facts
+
+
+def random_mamba(seed: int, blocks: int, d_model: int) -> Any:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: Any = MambaForCausalLM(MambaConfig(vocab_size=8, hidden_size=d_model, num_hidden_layers=blocks))
+    return model.eval()
+
+
+def trained_model(k: int, steps: int) -> tuple[Any, dict[str, Any]]:
+    """A model that ``scancraft.training.training`` has trained for so many steps on a language that it cannot learn."""
+    name, blocks, d_model = NAMES[k % len(NAMES)], 1 + k % 3, (32, 16)[k // 7 % 2]
+    trained = train(
+        suite_language(name).language,
+        seconds=3600.0,
+        max_steps=steps,
+        seed=k,
+        settings=Settings(layers=blocks, d_model=d_model, words=2000),
+        test_words=200,
+    )
+    facts = {"kind": "trained", "model": k, "blocks": blocks, "d_model": d_model, "language": name}
+    accuracy = trained.accuracy[0]
+    return trained.model, facts | {"strings": accuracy.strings, "positions": accuracy.positions}
+
+
+# -- speed -----------------------------------------------------------------------------------------------------------
+
+
+def steps(size: Size) -> tuple[dict[str, Any], ...]:
+    """How long a token takes, per block, in models of two blocks; best of some runs of ``timed_tokens``."""
+    rows = []
+    for dtype in (torch.float32, torch.bfloat16):
+        for d_model in size.timed_widths:
+            model = random_mamba(0, 2, d_model).to(dtype)
+            row: dict[str, Any] = {"dtype": str(dtype).removeprefix("torch."), "d_model": d_model}
+            for name, step in (("fast", FastStep(model)), ("plain", PlainReplay(model)), ("own", OwnStep(model))):
+                if not isinstance(step, PlainReplay):
+                    step.start(BOS)
+                row[name] = _per_block(step.read, size.timed_tokens)
+            rows.append(row)
+    return tuple(rows)
+
+
+@torch.no_grad()
+def _per_block(read: Callable[[int], None], tokens: int) -> float:
+    """Microseconds per token and block, of two."""
+    for k in range(PlainReplay.TRIED + 1):
+        read(FIRST + k % 2)
+
+    def work() -> None:
+        for k in range(tokens):
+            read(FIRST + k % 2)
+
+    seconds, _ = best_of(5, work)
+    return round(seconds / tokens / 2 * 1e6, 1)
+
+
+# -- the picture -----------------------------------------------------------------------------------------------------
+
+PICTURED = 7
+"""Of the trained models: two blocks, trained on PARITY."""
+
+ENTRIES = 4
+LEVELS = 60
+
+
+def curve(size: Size) -> dict[str, Any]:
+    """What a trained model does on 1^n: its state at about equal distances of log n, and its last answers.
+
+    Returns:
+        ``n``, then per n the largest ``change`` of an entry of the SSM states over a turn, and the values of some
+        ``entries``, those that settle last; ``N``; and for the n around N (``near``) the ``score`` of ``<eos>``.
+    """
+    model, facts = trained_model(PICTURED, size.train_steps)
+    step = stepper(model)
+    one = FIRST + 1
+    step.start(BOS)
+    loop = Loop(step, (one,))
+    while loop.settled is None and loop.turns < size.picture_turns:
+        loop.turn()
+    if loop.settled is None:
+        return {"model": facts, "N": None}
+    start = loop.settled[0]
+    shown = sorted({round(start ** (i / LEVELS)) for i in range(LEVELS + 1)} | set(range(start - 8, start + 9)))
+    model_blocks = step.blocks if hasattr(step, "blocks") else []
+    step.start(BOS)
+    before = [block.h.numpy().copy() for block in model_blocks]
+    rows, scores = [], {}
+    for n in range(1, start + 9):
+        step.read(one)
+        after = [block.h.numpy().copy() for block in model_blocks]
+        if n in shown:
+            rows.append((n, max(float(np.abs(a - b).max()) for a, b in zip(after, before, strict=True)), after))
+        if abs(n - start) <= 8:
+            scores[n] = float(step.logits()[EOS])
+        before = after
+    last = [state for _, _, state in rows]
+    moved = [np.sum([np.abs(s[i] - last[-1][i]) > 0 for s in last], axis=0) for i in range(len(model_blocks))]
+    places = sorted(
+        ((int(count), i, *map(int, at)) for i, counts in enumerate(moved) for at, count in np.ndenumerate(counts)),
+        key=lambda place: (-place[0], *place[1:]),
+    )
+    chosen = [place[1:] for place in places[:: max(1, len(places) // (3 * ENTRIES))][:ENTRIES]]
+    entries = [
+        {"block": i, "channel": c, "state": s, "values": [float(state[i][0, c, s]) for state in last]}
+        for i, _, c, s in [(i, at[0], at[1], at[2]) for i, *at in chosen]
+    ]
+    return {
+        "model": facts,
+        "N": start,
+        "n": [n for n, _, _ in rows],
+        "change": [change for _, change, _ in rows],
+        "entries": entries,
+        "near": sorted(scores),
+        "score": [scores[n] for n in sorted(scores)],
+    }
+
+
+def main() -> None:
+    import render_refute
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plot", type=Path, required=True, help="where to write the picture")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    render_refute.draw(curve(FULL), options.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""A model bound to a language, for whoever proves something about the two: certificates and refutations."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from os import PathLike
+from typing import Any
+
+import torch
+
+from ..automata.languages import Language, as_language
+from ..compiler.checkpoints import load
+from ..compiler.compile import CompiledModel
+from ..models.errors import ReadoutError, WeightsError
+from ..models.readout import Readout
+from ..models.run.stepper import STEPPED
+
+
+def resolve(
+    target: Any, language: Any, readout: Readout | None, dtype: torch.dtype | None
+) -> tuple[Any, Language, Readout, dict[str, Any] | None]:
+    """The model, the language, how they are bound, and the manifest of a checkpoint on disk.
+
+    Raises:
+        ReadoutError: a model in memory without a language or a readout.
+        CheckpointError: the directory cannot be loaded.
+        WeightsError: a weight of it is NaN or infinite.
+    """
+    if isinstance(target, CompiledModel):
+        wanted = target.language if language is None else as_language(language)
+        return target.model(dtype), wanted, readout or target.readout, None
+    if isinstance(target, (str, PathLike)):
+        checkpoint = load(target)
+        wanted = checkpoint.language if language is None else as_language(language)
+        return checkpoint.model(dtype), wanted, readout or checkpoint.readout, checkpoint.manifest
+    if language is None or readout is None:
+        raise ReadoutError("give the language and a Readout with a model; only checkpoints bring their own")
+    return target, as_language(language), readout, None
+
+
+def check_finite(model: Any, consequence: str) -> None:
+    """Raise :class:`WeightsError`, with the consequence, if a weight is NaN or infinite."""
+    for name, tensor in model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{name} holds a NaN or an infinity; {consequence} about such weights")
+
+
+def check_ids(model: Any, language: Language, readout: Readout) -> None:
+    """Raise :class:`ReadoutError` if the readout names a token or a score that the model does not have."""
+    rows, columns = model.get_input_embeddings().num_embeddings, model.lm_head.out_features
+    for token in (*readout.tokens.values(), *([] if readout.bos is None else [readout.bos])):
+        if token >= rows:
+            raise ReadoutError(f"the readout names token {token}, but the model has {rows} tokens; give ids below that")
+    for index in readout.columns(language.alphabet):
+        if index >= columns:
+            raise ReadoutError(f"the readout names score {index}, but the model has {columns}; give indices below that")
+
+
+def dtype_name(model: Any) -> str:
+    """The dtype of the model's head, as JSON files call it."""
+    return str(model.lm_head.weight.dtype).removeprefix("torch.")
+
+
+def implementation_of(model: Any) -> dict[str, str]:
+    """What ran the model: its class, and the versions and the device that its bits depend on."""
+    import transformers
+
+    return {
+        "model": STEPPED[model.config.model_type],
+        "transformers": transformers.__version__,
+        "torch": torch.__version__,
+        "scancraft": version("scancraft"),
+        "device": str(next(model.parameters()).device),
+    }
+
+
+def readout_json(readout: Readout) -> dict[str, Any]:
+    """How a model is read, without the contract."""
+    return {
+        "tokens": dict(readout.tokens),
+        "bos": readout.bos,
+        "accept": readout.accept,
+        "next_symbol": dict(readout.next_index),
+        "threshold": readout.threshold,
+    }

@@ -1,0 +1,223 @@
+"""The languages of ``construction_checker``, read from JSON and checked without the code that made them."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .certificate import Bools, Ints, _Language, _need
+
+TESTS = {"zero": {0}, "nonzero": {-1, 1}, "positive": {1}, "negative": {-1}}
+SIGNS = (-1, 0, 1)
+MOST_WAYS = 1 << 14
+"""That the signs can change in one transition."""
+MOST_UPDATES = 1_000_000
+"""Of ranks, before the search for a ranking gives up."""
+
+Node = tuple[int, tuple[int, ...]]
+"""A control state and the signs of the counters."""
+Moves = list[list[tuple[Node, tuple[int, ...]]]]
+"""Per letter: where it may lead, with the largest change of each counter's size on the way."""
+
+
+class CounterLanguage(NamedTuple):
+    """A counter machine as tables; the dead control state comes last, after ``live`` others.
+
+    Attributes:
+        symbols: the alphabet.
+        names: of the counters.
+        initial: value of each counter after the empty word.
+        signed: whether it may be negative.
+        live: control states but the dead one.
+        table: per state and letter the next state; with a row for the dead state only if it can be reached.
+        adds: per counter, state and letter what is added.
+        exists: per state and token (letters, then the end of the word) whether there is a transition.
+        tests: per state, token, counter and sign (-1, 0, 1) whether the test holds.
+    """
+
+    symbols: list[str]
+    names: list[str]
+    initial: Ints
+    signed: Bools
+    live: int
+    table: Ints
+    adds: Ints
+    exists: Bools
+    tests: Bools
+
+    @property
+    def control(self) -> _Language:
+        """The control as a language of all words that do not lead to the dead state."""
+        alive = np.arange(len(self.table)) < self.live
+        return _Language(self.symbols, self.table, alive, alive)
+
+    def allowed(self, states: Ints, signs: Ints) -> Bools:
+        """Per case: each next symbol, then the end of the word."""
+        good: Bools = self.exists[states]
+        for i in range(len(self.names)):
+            good = good & self.tests[states, :, i, signs[:, i] + 1]
+        return good
+
+    def alive(self, graph: dict[Node, Moves], states: Ints, signs: Ints) -> Bools:
+        """Per case, whether a live word can be in it, as far as signs tell (``graph``: see :func:`reachable`)."""
+        cases = zip(states.tolist(), map(tuple, signs.tolist()), strict=True)
+        return np.array([case in graph for case in cases], dtype=bool)
+
+
+def read_counter_machine(given: Any) -> CounterLanguage:
+    """Read the JSON format of ``automata/counters/machine.py``; everything that is not exactly so is a rejection."""
+    _need(set(given) == {"alphabet", "counters", "initial", "transitions", "accepting"}, "language: unknown keys")
+    symbols, counters, rows = given["alphabet"], given["counters"], given["transitions"]
+    texts = [*symbols, *counters, given["initial"], *rows, *given["accepting"]]
+    _need(type(symbols) is list and all(type(s) is str for s in texts), "language: names that are no strings")
+    _need(len(set(symbols)) == len(symbols) and counters, "language: a symbol occurs twice, or there is no counter")
+    for name, about in counters.items():
+        good = set(about) == {"initial", "signed"} and type(about["initial"]) is int and type(about["signed"]) is bool
+        _need(good and (about["signed"] or about["initial"] >= 0), f"language: counter {name!r} is malformed")
+    states = [given["initial"]]
+    for state in states:
+        row = rows.get(state, {})
+        _need(set(row) <= set(symbols), f"language: state {state!r} has a transition on an unknown symbol")
+        states += [t for t in dict.fromkeys(row[a]["to"] for a in symbols if a in row) if t not in states]
+    number = {state: n for n, state in enumerate(states)}
+    k, live = len(counters), len(states)
+    table = np.full((live + 1, len(symbols)), live, dtype=np.int64)
+    adds = np.zeros((k, live + 1, len(symbols)), dtype=np.int64)
+    exists = np.zeros((live + 1, len(symbols) + 1), dtype=bool)
+    tests = np.ones((live + 1, len(symbols) + 1, k, 3), dtype=bool)
+
+    def put(where: tuple[int, int], when: dict[str, str]) -> None:
+        exists[where] = True
+        _need(set(when) <= set(counters), "language: a test of an unknown counter")
+        for i, (name, about) in enumerate(counters.items()):
+            if name in when:
+                _need(when[name] in TESTS, f"language: unknown test {when[name]!r}")
+                _need(about["signed"] or when[name] != "negative", f"language: counter {name!r} is never negative")
+                tests[(*where, i)] = [sign in TESTS[when[name]] for sign in SIGNS]
+
+    for state, q in number.items():
+        if state in given["accepting"]:
+            put((q, len(symbols)), given["accepting"][state])
+        for a, symbol in enumerate(symbols):
+            if symbol not in rows.get(state, {}):
+                continue
+            step = rows[state][symbol]
+            _need(set(step) == {"to", "add", "when"} and set(step["add"]) <= set(counters), "language: unknown keys")
+            put((q, a), step["when"])
+            table[q, a] = number[step["to"]]
+            for i, (name, about) in enumerate(counters.items()):
+                amount = step["add"].get(name, 0)
+                _need(type(amount) is int and abs(amount) <= 1 << 24, f"language: {amount!r} is added")
+                guarded = amount == -1 and not tests[q, a, i, 1]
+                _need(about["signed"] or amount >= 0 or guarded, f"language: counter {name!r} could become negative")
+                adds[i, q, a] = amount
+    initial = [about["initial"] for about in counters.values()]
+    _need(all(abs(value) <= 1 << 24 for value in initial), "language: a counter begins too high")
+    signed = np.array([about["signed"] for about in counters.values()])
+    reached = live + 1 if (table[:live] == live).any() else live
+    return CounterLanguage(
+        list(symbols), list(counters), np.array(initial), signed, live, table[:reached], adds, exists, tests
+    )
+
+
+def read_bounded_dyck(given: Any) -> tuple[list[str], int]:
+    """The symbols (each opening bracket and its closing one, kind by kind), and the depth."""
+    _need(set(given) == {"brackets", "depth"}, "language: unknown keys")
+    pairs, depth = given["brackets"], given["depth"]
+    _need(pairs and all(type(p) is list and len(p) == 2 for p in pairs), "language: no pairs of brackets")
+    symbols = [symbol for pair in pairs for symbol in pair]
+    _need(
+        all(type(s) is str for s in symbols) and len(set(symbols)) == len(symbols), "language: a bracket occurs twice"
+    )
+    _need(type(depth) is int and 1 <= depth <= 1 << 20, f"language: depth {depth!r}")
+    return symbols, depth
+
+
+# -- can every live word be completed? -----------------------------------------------------------------------------
+
+
+def reachable(language: CounterLanguage) -> dict[Node, Moves] | None:
+    """Where a live word can lead, as (control state, signs), and where each transition may lead; None: too many."""
+    start: Node = (0, tuple(np.sign(language.initial).tolist()))
+    graph: dict[Node, Moves] = {}
+    todo = [start]
+    while todo:
+        node = todo.pop()
+        if node in graph:
+            continue
+        if len(graph) >= MOST_UPDATES // 10:
+            return None
+        graph[node] = _moves(language, node)
+        todo += [target for ways in graph[node] for target, _ in ways]
+    return graph
+
+
+def completable(language: CounterLanguage, graph: dict[Node, Moves]) -> bool:
+    """Whether a ranking shows that wherever a live word can lead some word is accepted.
+
+    The rank r(q, signs) + sum_i w_i |c_i|, r >= 0, must fall with some transition that can be taken, wherever it may
+    lead, until one accepts.
+    """
+    accepting = {node for node in graph if _allowed(language, node, len(language.symbols))}
+    k = len(language.names)
+    ones = (1,) * k
+    others = [w for w in product(range(4), repeat=k) if w != ones] if k <= 4 else []
+    return any(_ranked(graph, accepting, weights) for weights in (ones, *others))
+
+
+def _allowed(language: CounterLanguage, node: Node, token: int) -> bool:
+    return bool(language.allowed(np.array([node[0]]), np.array([node[1]]))[0, token])
+
+
+def _moves(language: CounterLanguage, node: Node) -> Moves:
+    found: Moves = []
+    allowed = language.allowed(np.array([node[0]]), np.array([node[1]]))[0]
+    for a in np.flatnonzero(allowed[:-1]).tolist():
+        ways = [_changes(s, int(add)) for s, add in zip(node[1], language.adds[:, node[0], a], strict=True)]
+        _need(prod(len(way) for way in ways) <= MOST_WAYS, "language: a transition changes too many counters")
+        target = int(language.table[node[0], a])
+        leads = [((target, tuple(s for s, _ in way)), tuple(change for _, change in way)) for way in product(*ways)]
+        found.append(leads)
+    return found
+
+
+def _changes(sign: int, add: int) -> list[tuple[int, int]]:
+    """The signs that c + add can have, with the largest |c + add| - |c|, over all c of the given sign."""
+    if sign < 0:
+        return [(-s, change) for s, change in _changes(1, -add)]
+    if sign == 0:
+        return [((add > 0) - (add < 0), abs(add))]
+    found = [(1, add)]  # of every c > -add
+    if add < 0:
+        found.append((0, add))  # c = -add
+    if add < -1:
+        found.append((-1, -add - 2))  # c < -add, and the change -add - 2 c is largest at c = 1
+    return found
+
+
+def _ranked(graph: dict[Node, Moves], accepting: set[Node], weights: tuple[int, ...]) -> bool:
+    """Whether every node gets a finite rank: raised from 0 until each falls by a step, or past what is needed."""
+    number = {node: n for n, node in enumerate(graph)}
+    costs = [
+        [
+            [(number[t], 1 + sum(w * d for w, d in zip(weights, change, strict=True))) for t, change in ways]
+            for ways in row
+        ]
+        for row in graph.values()
+    ]
+    most = (len(graph) + 1) * max([1, *(most for row in costs for ways in row for _, most in ways)])
+    rank = [0] * len(graph)
+    open_ = [n for node, n in number.items() if node not in accepting]
+    updates, changed = 0, True
+    while changed:
+        changed = False
+        for n in open_:
+            best = min((max(rank[t] + more for t, more in ways) for ways in costs[n]), default=most + 1)
+            if best > rank[n]:
+                rank[n], changed, updates = best, True, updates + 1
+                if best > most or updates > MOST_UPDATES:
+                    return False
+    return True

@@ -1,0 +1,249 @@
+"""Exploring what a run of blocks can do: the search behind a certificate.
+
+A *stage* is a run of blocks that is explored as one machine. Its input is a **word graph**: nodes carry a letter, the
+DFA state that is true after it, and a residual vector; every word is a path from the start. The stage's own step
+function is run on every pair (node, own state) that a path can reach, which is finite or the budget ends it. The pairs,
+with the own states forgotten, are the word graph that the next stage reads. Forgetting only adds paths, so what holds
+on all paths holds of all words. With one stage per block the cost is a sum over blocks; with one stage for the whole
+model nothing is forgotten, and a path to a wrong node is a counterexample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ...automata.budget import Meter
+from ...automata.dfa import Dfa
+
+START = -1
+"""The predecessor of the node that begins every word."""
+
+
+class Machine(Protocol):
+    """What a stage runs: see ``models.step.Stepper``."""
+
+    def start(self, first: int, last: int, stream: Tensor) -> tuple[Tensor, Tensor]:
+        """The first token of a sequence."""
+        ...
+
+    def step(self, first: int, last: int, stream: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """One more token."""
+        ...
+
+
+@dataclass(frozen=True)
+class WordGraph:
+    """Residual vectors that can occur, with the letter just read and the DFA state that is then true.
+
+    Node 0 begins every word (``<bos>``).
+
+    Attributes:
+        letters: per node, the letter's number (``<bos>`` comes after the last).
+        truth: per node, the DFA state.
+        vectors: the residual vectors, shape (nodes, d_model), float32.
+        successors: per node, the nodes that can come next, ascending.
+    """
+
+    letters: tuple[int, ...]
+    truth: tuple[int, ...]
+    vectors: Tensor
+    successors: tuple[tuple[int, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.letters)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What was found out about a run of blocks.
+
+    An *event* is (input node, own state afterwards, output vector); event 0 is ``<bos>``. Every word is a path of
+    events.
+
+    Attributes:
+        first: first block.
+        last: end of the run (exclusive).
+        states: own states that occur, shape (states, size), float32.
+        vectors: output vectors that occur, shape (vectors, d_model), float32.
+        events: the reachable events, by numbers of node, state and vector.
+        outputs: per event, the node of the output graph.
+        transitions: every (event, next event).
+        parents: per event, the event it was first reached from (START for event 0): shortest paths.
+    """
+
+    first: int
+    last: int
+    states: Tensor
+    vectors: Tensor
+    events: tuple[tuple[int, int, int], ...]
+    outputs: tuple[int, ...]
+    transitions: tuple[tuple[int, int], ...]
+    parents: tuple[int, ...]
+
+    def path(self, event: int) -> list[int]:
+        """The events from the first to this one: a shortest path."""
+        found = []
+        while event != START:
+            found.append(event)
+            event = self.parents[event]
+        return found[::-1]
+
+
+def token_graph(dfa: Dfa, vectors: Tensor, *, live_only: bool) -> WordGraph:
+    """The word graph of a language: nodes (letter, DFA state), vectors from the embedding.
+
+    Args:
+        dfa: the language.
+        vectors: the embedding of each letter, then of ``<bos>``, shape (letters + 1, d_model).
+        live_only: leave out words that have died (the contract "live-prefixes").
+    """
+    leave_out = frozenset(range(dfa.n_states)) - dfa.live if live_only else frozenset()
+    return _letter_graph(dfa.semiautomaton.table, leave_out, vectors)
+
+
+def control_graph(table: Sequence[Sequence[int]], dead: int, vectors: Tensor, *, live_only: bool) -> WordGraph:
+    """The same of a control automaton, from its table (state 0 is initial).
+
+    Args:
+        table: ``table[q][a]`` is the state after letter ``a`` in state ``q``.
+        dead: the dead state, left out if ``live_only``.
+        vectors: the embedding of each letter, then of ``<bos>``, shape (letters + 1, d_model).
+        live_only: leave out words whose control has died.
+    """
+    return _letter_graph(table, frozenset({dead}) if live_only else frozenset(), vectors)
+
+
+def _letter_graph(table: Sequence[Sequence[int]], leave_out: frozenset[int], vectors: Tensor) -> WordGraph:
+    bos = len(vectors) - 1
+    number = {(bos, 0): 0}
+    queue = [(bos, 0)]
+    successors = []
+    for _, state in queue:
+        row = []
+        for letter, target in enumerate(table[state]):
+            if target in leave_out:
+                continue
+            node = (letter, target)
+            if node not in number:
+                number[node] = len(queue)
+                queue.append(node)
+            row.append(number[node])
+        successors.append(tuple(sorted(row)))
+    letters = tuple(letter for letter, _ in queue)
+    return WordGraph(letters, tuple(q for _, q in queue), vectors[list(letters)].float(), tuple(successors))
+
+
+class _Rows:
+    """Numbers rows of floats by their bits."""
+
+    def __init__(self) -> None:
+        self.index: dict[bytes, int] = {}
+        self.rows: list[Tensor] = []
+
+    def number(self, rows: Tensor) -> list[int]:
+        array = rows.contiguous().numpy()
+        found = []
+        for i in range(len(array)):
+            key = array[i].tobytes()
+            if key not in self.index:
+                self.index[key] = len(self.rows)
+                self.rows.append(rows[i].clone())
+            found.append(self.index[key])
+        return found
+
+
+def explore(
+    machine: Machine,
+    first: int,
+    last: int,
+    graph: WordGraph,
+    meter: Meter,
+    stop: Callable[[int, int, Tensor], bool] | None = None,
+) -> tuple[Stage, WordGraph]:
+    """Run a stage on everything its word graph allows, breadth first.
+
+    Steps are evaluated once per (input vector, own state). O(events * letters) look-ups, and one batched step per
+    evaluation.
+
+    Args:
+        machine: steps the blocks.
+        first: first block.
+        last: end of the run (exclusive).
+        graph: the stage's input.
+        meter: counts events.
+        stop: called with (letter, DFA state, output vector) of each new output node; True ends the search there.
+
+    Raises:
+        BudgetExceededError: more events than the budget allows, or too much time.
+    """
+    states, outputs, inputs = _Rows(), _Rows(), _Rows()
+    input_of = inputs.number(graph.vectors)
+    events: dict[tuple[int, int, int], int] = {}
+    parents: list[int] = []
+    nodes: dict[tuple[int, int, int], int] = {}
+    transitions: list[tuple[int, int]] = []
+    known: dict[tuple[int, int], tuple[int, int]] = {}
+    stopped = False
+
+    def add(node: int, state: int, vector: int, parent: int) -> int:
+        nonlocal stopped
+        event = (node, state, vector)
+        if event not in events:
+            meter.tick()
+            events[event] = len(events)
+            parents.append(parent)
+            output = (graph.letters[node], graph.truth[node], vector)
+            if output not in nodes:
+                nodes[output] = len(nodes)
+                if stop is not None and not stopped:
+                    stopped = stop(output[0], output[1], outputs.rows[vector])
+        return events[event]
+
+    stream, state = machine.start(first, last, graph.vectors[:1])
+    add(0, states.number(state)[0], outputs.number(stream)[0], START)
+    frontier = [0]
+    listed = list(events)
+    while frontier and not stopped:
+        wanted = [(e, node) for e in frontier for node in graph.successors[listed[e][0]]]
+        fresh = sorted({(input_of[n], listed[e][1]) for e, n in wanted} - known.keys())
+        for batch in range(0, len(fresh), EVALUATIONS):
+            meter.check_time()
+            keys = fresh[batch : batch + EVALUATIONS]
+            vectors = torch.stack([inputs.rows[v] for v, _ in keys])
+            own = torch.stack([states.rows[s] for _, s in keys])
+            stream, state = machine.step(first, last, vectors, own)
+            known.update(zip(keys, zip(states.number(state), outputs.number(stream), strict=True), strict=True))
+        before = len(listed)
+        for e, node in wanted:
+            target = add(node, *known[input_of[node], listed[e][1]], e)
+            transitions.append((e, target))
+            if target == len(listed):
+                listed.append((node, *known[input_of[node], listed[e][1]]))
+            if stopped:
+                break
+        frontier = list(range(before, len(listed)))
+
+    vectors = torch.stack(outputs.rows)
+    out = [nodes[graph.letters[n], graph.truth[n], v] for n, _, v in listed]
+    successors: list[set[int]] = [set() for _ in nodes]
+    for source, target in transitions:
+        successors[out[source]].add(out[target])
+    result = WordGraph(
+        tuple(letter for letter, _, _ in nodes),
+        tuple(truth for _, truth, _ in nodes),
+        vectors[[v for _, _, v in nodes]],
+        tuple(tuple(sorted(row)) for row in successors),
+    )
+    stage = Stage(
+        first, last, torch.stack(states.rows), vectors, tuple(listed), tuple(out), tuple(transitions), tuple(parents)
+    )
+    return stage, result
+
+
+EVALUATIONS = 4096
+"""Steps per call of the machine."""

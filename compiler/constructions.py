@@ -1,0 +1,180 @@
+"""The paper's own constructions, as functions a person can call: flip-flop, bounded Dyck, counters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from ..automata.bounded_dyck import BoundedDyck, Pair
+from ..automata.budget import DEFAULT_BUDGET, Budget
+from ..automata.counters.machine import CounterMachine
+from ..automata.errors import BracketLanguageError, BudgetExceededError, CounterLanguageError
+from ..automata.families import flip_flop as flip_flop_language
+from ..automata.languages import Language, language_to_json
+from .circuits.bounded_dyck import bounded_dyck_circuit
+from .circuits.circuit import Circuit
+from .circuits.counting import counter_circuit, machine_limits
+from .circuits.flip_flop import flip_flop_circuit
+from .compile import CompiledModel, allowed_target
+from .manifest import circuit_manifest
+from .targets import Options
+
+if TYPE_CHECKING:
+    from ..models.readout import Contract
+
+LARGEST = 1 << 28
+"""Parameters of a bounded Dyck model that is still built: a gigabyte."""
+
+
+@dataclass(frozen=True)
+class Constructed(CompiledModel):
+    """A language compiled by one of the paper's own constructions; print the circuit.
+
+    Attributes:
+        of: the language.
+        circuit: its blocks and channels, before any tensor.
+    """
+
+    of: Language
+    circuit: Circuit
+
+    @property
+    def language(self) -> Language:
+        """The language."""
+        return self.of
+
+    def __str__(self) -> str:
+        return f"{self.circuit.construction}, {self.manifest['memories']} memories -> {self.weights}"
+
+
+def check_contract(contract: str) -> None:
+    """Raise :class:`ReadoutError` for an unknown contract."""
+    from ..models.errors import ReadoutError
+    from ..models.readout import CONTRACTS
+
+    if contract not in CONTRACTS:
+        raise ReadoutError(f"contract {contract!r} is unknown; use one of {', '.join(CONTRACTS)}")
+
+
+def flip_flop(
+    out: str | PathLike[str] | None = None,
+    *,
+    contract: Contract = "all-words",
+    d_conv: int = 2,
+    target: str | None = None,
+) -> Constructed:
+    """The flip-flop language by theorem 1: one block for live prefixes, two for all words.
+
+    (The general compiler, ``scancraft.compile(scancraft.automata.families.flip_flop())``, needs four.)
+
+    Args:
+        out: a directory to write the checkpoint to; None to keep it in memory.
+        contract: "all-words" or "live-prefixes".
+        d_conv: taps of the convolution, 2 to 4.
+        target: the kind of model (``scancraft.compile``); by default the target mamba.
+
+    >>> print(flip_flop())
+    flip-flop, one memory (Sarrof, Veitsman, Hahn 2024, theorem 1), 5 memories -> Mamba: 2 blocks, d_model 16, \
+d_inner 16, d_state 1, d_conv 2, dt_rank 4, 2,352 parameters, 196 not zero
+    """
+    check_contract(contract)
+    circuit = flip_flop_circuit(all_words=contract == "all-words")
+    return _constructed(flip_flop_language(), "star-free", circuit, d_conv, out, target)
+
+
+def dyck(
+    kinds: int,
+    depth: int,
+    out: str | PathLike[str] | None = None,
+    *,
+    brackets: tuple[Pair, ...] = (),
+    contract: Contract = "live-prefixes",
+    d_conv: int = 2,
+    target: str | None = None,
+) -> Constructed:
+    """Dyck_{K,h} by theorem 6, in two blocks (live prefixes) or three (all words). O(h log K) channels, no DFA.
+
+    Args:
+        kinds: K, kinds of brackets.
+        depth: h, how deep they may nest.
+        out: a directory to write the checkpoint to; None to keep it in memory.
+        brackets: the pairs of symbols; by default ``( ) [ ] { } < >``, or ``(1 )1 (2 )2`` for more than four kinds.
+        contract: "live-prefixes", or "all-words", which takes a third block.
+        d_conv: taps of the convolution, 2 to 4.
+        target: the kind of model (``scancraft.compile``); by default the target mamba.
+
+    Raises:
+        BracketLanguageError: K or h below 1.
+        BudgetExceededError: the model would have more than about 2^28 parameters.
+
+    >>> dyck(8, 10).circuit.n_blocks, dyck(8, 10).circuit.memories
+    (2, 41)
+    """
+    return bounded_dyck(BoundedDyck(kinds, depth, brackets), out, contract=contract, d_conv=d_conv, target=target)
+
+
+def bounded_dyck(
+    language: BoundedDyck,
+    out: str | PathLike[str] | None = None,
+    *,
+    contract: Contract = "live-prefixes",
+    d_conv: int = 2,
+    target: str | None = None,
+) -> Constructed:
+    """:func:`dyck` of a language that is a value already."""
+    check_contract(contract)
+    # Two or three blocks of about 3 h ceil(log2(K + 1)) channels, each with h rows of Delta and tens of dimensions.
+    size = 2 * 3 * language.depth * language.code_bits * (2 * language.depth + 100)
+    if size > LARGEST:
+        raise BudgetExceededError("parameters (estimated)", size, LARGEST)
+    circuit = bounded_dyck_circuit(language, all_words=contract == "all-words")
+    if not any("float32" in limits for limits in circuit.limits.values()):
+        raise BracketLanguageError(f"{language.name} is too deep for float32 to count exactly; give a smaller depth")
+    return _constructed(language, "star-free", circuit, d_conv, out, target)
+
+
+def counters(
+    machine: CounterMachine,
+    out: str | PathLike[str] | None = None,
+    *,
+    contract: Contract = "all-words",
+    budget: Budget = DEFAULT_BUDGET,
+    d_conv: int = 2,
+    target: str | None = None,
+) -> Constructed:
+    """A counter language by theorem 5.
+
+    Args:
+        machine: the language.
+        out: a directory to write the checkpoint to; None to keep it in memory.
+        contract: "all-words", or "live-prefixes", which saves a block.
+        budget: how far the search for the control's cascade may go.
+        d_conv: taps of the convolution, 2 to 4.
+        target: the kind of model (``scancraft.compile``); by default the target mamba.
+
+    Raises:
+        CounterLanguageError: the control is not star-free, or an amount is too large for float32.
+        BudgetExceededError: the control is too large.
+    """
+    check_contract(contract)
+    for counter, limits in zip(machine.counters, machine_limits(machine), strict=True):
+        if "float32" not in limits:
+            raise CounterLanguageError(
+                f"counter {counter.name!r} begins at or changes by more at once than float32 counts exactly beside the "
+                f"others (2^24 in all, half of it for signed counters); give smaller amounts"
+            )
+    circuit = counter_circuit(machine, all_words=contract == "all-words", budget=budget)
+    return _constructed(machine, "counter", circuit, d_conv, out, target)
+
+
+def _constructed(
+    language: Language, kind: str, circuit: Circuit, d_conv: int, out: str | PathLike[str] | None, target: str | None
+) -> Constructed:
+    chosen = allowed_target(target or "mamba")
+    weights = chosen.weights_of(circuit, Options(d_conv=d_conv))
+    about = language_to_json(language) | {"class": kind}
+    constructed = Constructed(weights, circuit_manifest(circuit, about, weights, chosen), language, circuit)
+    if out is not None:
+        constructed.save(out)
+    return constructed

@@ -1,0 +1,49 @@
+"""Which gates a compiled model may use, and what is said when none of them suffice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from ...automata.decide.aperiodic import NotStarFreeError, Witness
+from ...automata.errors import ScancraftError
+
+Gates = Literal["nonnegative", "signed"]
+GATES: tuple[Gates, ...] = ("nonnegative", "signed")
+"""The gates that can be compiled to, weakest first: the classes of ``automata.classification`` that have a target."""
+
+
+class UnknownGatesError(ScancraftError):
+    """Gates were asked for that no target has."""
+
+
+class GateClassError(NotStarFreeError):
+    """A language needs gates that no target has yet; carries the :class:`Witness` that it is not star-free.
+
+    Attributes:
+        gates: the class of gates that it needs.
+        reason: why no weaker class suffices.
+    """
+
+    def __init__(self, witness: Witness, alphabet: Sequence[str], gates: str, reason: str) -> None:
+        super().__init__(witness, alphabet)
+        self.args = (witness, alphabet, gates, reason)  # so that the error survives pickling
+        self.gates, self.reason = gates, reason
+
+    def __str__(self) -> str:
+        return (
+            f"the language needs {self.gates} gates, which no target has yet: {self.reason}. Give one that is "
+            f"{' or '.join(GATES)} (`scancraft decide` says which)"
+            if self.gates != "unsolvable"
+            else f"no diagonal gates suffice for the language: {self.reason}. Give one whose groups are 2-groups"
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """See the base class; also the class of gates and the reason."""
+        return {**super().as_json(), "gates": self.gates, "reason": self.reason}
+
+
+def check_gates(gates: str) -> None:
+    """Raise :class:`UnknownGatesError` unless there is a target with these gates."""
+    if gates not in GATES:
+        raise UnknownGatesError(f"gates {gates!r} are unknown; use one of {', '.join(GATES)}")

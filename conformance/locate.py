@@ -1,0 +1,291 @@
+"""The first difference between a model and what it owes: where it is, what it means, and the shortest way to see it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from .case import Case, Expected, Source
+from .trials import Trial, answers, expected, shorter
+
+SHRINKING_SECONDS, SHRINKING_RUNS = 4.0, 300
+NOT_A_NUMBER = "overflow in softplus, Delta or A"
+SHOWN_COLUMNS, SHOWN_TOKENS = 8, 24
+
+
+@dataclass(frozen=True)
+class Column:
+    """A logit that is wrong: which, what it should be, and what it is."""
+
+    name: str
+    expected: float
+    got: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first difference of a model in one mode.
+
+    Attributes:
+        case: the checkpoint.
+        case_exercises: what the checkpoint is there for.
+        trial: the reproduction: the shortest words found that still show the same difference.
+        word: which of them.
+        position: of the token, counted from 0.
+        symbol: that token, and what it makes the model do, if that is more than its name says.
+        source: block, channel and meaning of the first number that differs.
+        others: further channels that differ at the same token.
+        found_by: "residual stream" (compared after every block), "logits" (a probe reads every channel out, so a wrong
+            logit names it), or "exception".
+        columns: the logits that differ at that token.
+        error: what the model raised, if it did.
+    """
+
+    case: str
+    case_exercises: str
+    trial: Trial
+    word: int
+    position: int
+    symbol: str
+    source: Source
+    others: tuple[Source, ...] = ()
+    found_by: str = "logits"
+    columns: tuple[Column, ...] = ()
+    error: str | None = None
+    symbols: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def reproduction(self) -> tuple[tuple[str, ...], ...]:
+        """The words of the reproduction, as symbols."""
+        return tuple(tuple(self.symbols[t] for t in word) for word in self.trial.words)
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts; numbers that are not finite become strings."""
+        return {
+            "case": self.case,
+            "case_exercises": self.case_exercises,
+            "mode": self.trial.mode,
+            "batch": len(self.trial.words),
+            "word": self.word,
+            "position": self.position,
+            "symbol": self.symbol,
+            "block": self.source.block,
+            "channel": self.source.channel,
+            "meaning": self.source.meaning,
+            "exercises": self.source.exercises,
+            "found_by": self.found_by,
+            "also": [
+                {"block": s.block, "channel": s.channel, "meaning": s.meaning, "exercises": s.exercises}
+                for s in self.others
+            ],
+            "logits": [
+                {"column": c.name, "expected": c.expected, "got": c.got if np.isfinite(c.got) else str(c.got)}
+                for c in self.columns
+            ],
+            "error": self.error,
+            "reproduction": {
+                "token_ids": [list(word) for word in self.trial.words],
+                "symbols": [list(word) for word in self.reproduction],
+                "cuts": list(self.trial.cuts),
+                "padded_left": self.trial.left if self.trial.mode == "padded" else None,
+            },
+        }
+
+    def __str__(self) -> str:
+        source = self.source
+        where = "the embedding" if source.block < 0 else f"block {source.block}"
+        if source.channel is not None:
+            where += f", channel {source.channel}"
+        if source.exercises == "final norm and lm_head":
+            where = "after the last block"
+        lines = [
+            f"case {self.case} ({self.case_exercises}), {self.trial}",
+            f"first difference: word {self.word}, token {self.position} ({self.symbol}), {where}",
+            f"which is: {source.meaning} (tests {source.exercises}; located by: {self.found_by})",
+        ]
+        if self.error is not None:
+            lines.append(f"raised: {self.error}")
+        if self.columns:
+            shown = ", ".join(f"{c.name}: {c.got:g} for {c.expected:g}" for c in self.columns[:SHOWN_COLUMNS])
+            lines.append(f"logits: {shown}" + (", ..." if len(self.columns) > SHOWN_COLUMNS else ""))
+        if self.others:
+            also = "; ".join(f"{s.block}.{s.channel} {s.meaning}" for s in self.others[:4])
+            lines.append(f"also: {also}" + ("; ..." if len(self.others) > 4 else ""))
+        for number, word in enumerate(self.reproduction[:4]):
+            text = " ".join(word[:SHOWN_TOKENS]) + (f" ... ({len(word):,} tokens)" if len(word) > SHOWN_TOKENS else "")
+            lines.append(f"word {number}: {text}")
+        return "\n".join(lines)
+
+
+def difference(case: Case, trial: Trial, model: Any) -> Difference | None:
+    """The first difference in a trial: at the earliest token that differs, the earliest block; None if none.
+
+    An exception of the model is a difference too. One run of the model, two if it has ``hidden`` and differs.
+    """
+    owed = expected(case, trial)
+    symbols = case.symbols
+    try:
+        got = answers(model, trial)
+        if len(got) != len(owed):
+            raise ValueError(f"logits for {len(got)} words, expected {len(owed)}; give (batch, time, vocabulary)")
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # whatever an implementation raises on valid input is its fault, and is reported
+        source = Source(0, None, "nothing was computed", case.exercises)
+        name, token_id = f"{type(error).__name__}: {error}", trial.words[0][0]
+        return Difference(
+            *(case.name, case.exercises, trial, 0, 0, symbols[token_id], source),
+            found_by="exception",
+            error=name.split("\n")[0][:300],
+            symbols=symbols,
+        )
+    first: tuple[int, int] | None = None
+    shape = ""
+    for number, ((start, logits), right) in enumerate(zip(got, owed, strict=True)):
+        wanted = right[start:]
+        if len(logits) == len(wanted) == 0:
+            continue
+        if logits.ndim != 2 or logits.shape[0] != wanted.shape[0] or logits.shape[1] < wanted.shape[1]:
+            shape = f"logits of shape {logits.shape} for one word, expected {wanted.shape}"
+            first = (start, number)
+            break
+        # Implementations may round the vocabulary up; rows that the checkpoint lacks are not looked at.
+        wrong = (logits[:, : wanted.shape[1]] != wanted).any(axis=1)
+        if wrong.any():
+            first = min(first or (1 << 62, 0), (start + int(wrong.argmax()), number))
+    if first is None:
+        return None
+    position, number = first
+    word = trial.words[number]
+    token = symbols[word[position]]
+    symbol = f"{token}: {case.token_meanings[token]}" if token in case.token_meanings else token
+    if shape:
+        source = Source(case.n_blocks, None, shape, "final norm and lm_head")
+        return Difference(
+            case.name, case.exercises, trial, number, position, symbol, source, error=shape, symbols=symbols
+        )
+    start, logits = got[number]
+    now, right_now = logits[position - start], owed[number][position]
+    where = [int(j) for j in np.flatnonzero(now[: len(right_now)] != right_now)]
+    columns = tuple(Column(_column_name(case, j), float(right_now[j]), float(now[j])) for j in where)
+    try:
+        found = _by_streams(case, trial, model, number, position) if trial.mode == "full" else None
+    except Exception:  # ``hidden`` is the implementation's own, and only says more closely where
+        found = None
+    by = "residual stream"
+    if found is None:
+        found, by = _by_columns(case, where), "logits"
+        if np.isnan(now).all() and case.n_blocks == 1:
+            found = (Source(0, None, "all logits, which are not a number", NOT_A_NUMBER), *found)
+    return Difference(
+        *(case.name, case.exercises, trial, number, position, symbol, found[0]),
+        others=found[1:],
+        found_by=by,
+        columns=columns,
+        symbols=symbols,
+    )
+
+
+def _column_name(case: Case, column: int) -> str:
+    sources = case.columns.get(column)
+    return sources[0].meaning if sources else f"column {column}"
+
+
+def _by_columns(case: Case, columns: list[int]) -> tuple[Source, ...]:
+    """The channels that wrong logits read, the earliest block first."""
+    last = case.n_blocks
+    found: dict[Source, None] = {}
+    for column in columns:
+        found |= dict.fromkeys(case.columns.get(column, ()))
+    if not found:
+        return (Source(last, None, "a logit that no token has", "final norm and lm_head"),)
+    real = [s for s in found if 0 <= s.block < last]
+    constants = [s for s in found if s.block == last]
+    if constants and len(columns) == len(case.columns):
+        # Everything is wrong: what all logits share.
+        return (Source(last, None, "all logits", "final norm and lm_head"), *sorted(real, key=_order))
+    return tuple(sorted(real, key=_order)) or tuple(sorted(found, key=_order))
+
+
+def _order(source: Source) -> tuple[int, int]:
+    return source.block, -1 if source.channel is None else source.channel
+
+
+def _by_streams(case: Case, trial: Trial, model: Any, number: int, position: int) -> tuple[Source, ...] | None:
+    """Compare the residual stream before and after every block at one token, if both sides tell it."""
+    if not hasattr(model, "hidden"):
+        return None
+    owed: Expected = case.expect(np.array(trial.words, dtype=np.int64)[:, : position + 1])
+    if owed.streams is None:
+        return None
+    with torch.inference_mode():
+        streams = model.hidden(torch.tensor(trial.words, dtype=torch.int64))
+    if streams is None or len(streams) != len(owed.streams):
+        return None
+    for block, (right, stream) in enumerate(zip(owed.streams, streams, strict=True), -1):
+        values = np.asarray(torch.as_tensor(stream).to("cpu", torch.float64))[number, position]
+        if values.shape != right[number, position].shape:
+            return None
+        wrong = np.flatnonzero(values != right[number, position])
+        if len(wrong):
+            if block >= 0 and np.isnan(values).all():
+                return (Source(block, None, "the whole residual stream, which is not a number", NOT_A_NUMBER),)
+            if block < 0:
+                return (Source(-1, None, "the residual stream before the first block", "embedding"),)
+            sources: dict[Source, None] = {}
+            for dimension in wrong:
+                sources |= dict.fromkeys(s for s in case.dimensions.get(int(dimension), ()) if s.block == block)
+            stray = Source(block, None, f"dimension {wrong[0]}, which no channel of this block writes", "out_proj")
+            return tuple(sorted(sources, key=_order)) or (stray,)
+    return (Source(case.n_blocks, None, "all blocks are right", "final norm and lm_head"),)
+
+
+def smallest(case: Case, found: Difference, model: Any) -> Difference:
+    """The same difference (same block and channel) on a shorter trial: words left out, then tokens, greedily.
+
+    At most some hundred runs of the model and some seconds.
+    """
+    best, runs, deadline = found, 0, time.monotonic() + SHRINKING_SECONDS
+    if found.error is None:
+        cut = _truncated(found)
+        if cut is not None:
+            best = _same(case, cut, model, found) or best
+    progress = True
+    while progress:
+        progress = False
+        for trial in shorter(best.trial):
+            if runs >= SHRINKING_RUNS or time.monotonic() > deadline:
+                return best
+            runs += 1
+            try:
+                again = _same(case, trial, model, found)
+            except (KeyError, AssertionError, ValueError):
+                continue  # not a word that the case can judge
+            if again is not None:
+                best, progress = again, True
+                break
+    return best
+
+
+def _same(case: Case, trial: Trial, model: Any, like: Difference) -> Difference | None:
+    again = difference(case, trial, model)
+    if again is None or again.source != like.source or (again.error is None) != (like.error is None):
+        return None
+    return again
+
+
+def _truncated(found: Difference) -> Trial | None:
+    """The trial cut off after the token at which it differs."""
+    trial, end = found.trial, found.position + 1
+    if trial.mode in ("padded", "packed", "snapshots"):
+        words = tuple(w[:end] if i == found.word else w for i, w in enumerate(trial.words))
+    else:
+        words = tuple(word[:end] for word in trial.words)
+        if any(cut >= end for cut in trial.cuts):
+            return None
+    return None if words == trial.words else replace(trial, words=words)

@@ -1,0 +1,85 @@
+"""Sampling words of the language with ``generate()``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor
+
+from ..errors import DeadPromptError
+
+
+class LanguageLogitsProcessor(LogitsProcessor):
+    """Masks every token whose logit is not positive, so that sampling stays inside the language.
+
+    A compiled model's logits are positive exactly where a token may come next. Rows that have ended (their last token
+    is ``<eos>``, or ``<pad>`` after it) are padded on.
+
+    Args:
+        eos: id of ``<eos>``.
+        pad: id of ``<pad>``.
+        bos: id of ``<bos>``; needed with ``model``.
+        model: look at every symbol of a prompt, and not only at what follows it. A model under the contract
+            "live-prefixes" promises nothing once a symbol came that it had ruled out.
+
+    Raises:
+        DeadPromptError: while generating, if no token may come next, or (with ``model``) a symbol of the prompt could
+            not come: the prompt is no prefix of any word, or the language is empty.
+    """
+
+    def __init__(self, *, eos: int, pad: int, bos: int | None = None, model: Any = None) -> None:
+        self.eos, self.pad, self.bos, self.model = eos, pad, bos, model
+        self._known: Tensor | None = None
+
+    @classmethod
+    def for_model(cls, model: Any) -> LanguageLogitsProcessor:
+        """With the special tokens of the model's configuration; prompts are looked at symbol by symbol."""
+        config = model.config
+        ids = {name: int(getattr(config, f"{name}_token_id")) for name in ("eos", "pad", "bos")}
+        return cls(**ids, model=model)
+
+    def _check_prompt(self, input_ids: Tensor) -> None:
+        """Raise :class:`DeadPromptError` for a symbol that could not come; once per prompt."""
+        known, self._known = self._known, input_ids
+        grown = known is not None and known.shape == input_ids[:, :-1].shape and torch.equal(known, input_ids[:, :-1])
+        if self.model is None or grown or input_ids.shape[1] < 2:
+            return
+        with torch.no_grad():
+            mask = (input_ids != self.pad).long()
+            logits = self.model(input_ids, attention_mask=mask).logits
+        came = torch.gather(logits[:, :-1], 2, input_ids[:, 1:, None])[..., 0]
+        special = torch.tensor([self.pad, self.bos, self.eos], device=input_ids.device)
+        wrong = (came <= 0) & ~torch.isin(input_ids[:, 1:], special)
+        if wrong.any():
+            row, place = (int(i) for i in wrong.nonzero()[0])
+            raise DeadPromptError(
+                f"nothing can follow the prompt in row {row} (token ids {input_ids[row].tolist()}): it is no prefix of "
+                f"a word of the language, since token {int(input_ids[row, place + 1])} at position {place + 1} could "
+                "not come"
+            )
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Mask ``scores`` of shape (batch, vocabulary), given ``input_ids`` of shape (batch, time)."""
+        self._check_prompt(input_ids)
+        masked = scores.masked_fill(scores <= 0, -torch.inf)
+        last = input_ids[:, -1]
+        ended = (last == self.eos) | ((last == self.pad) & (input_ids == self.eos).any(dim=1))
+        stuck = torch.isinf(masked).all(dim=1) & ~ended
+        if stuck.any():
+            row = int(stuck.nonzero()[0, 0])
+            if torch.logsumexp(scores[row], dim=0).abs() < 1e-3:  # beam search normalises before it asks
+                raise DeadPromptError(
+                    "these scores are log-probabilities, as beam search hands them over, and all are negative; "
+                    "use sampling or greedy search (num_beams=1)"
+                )
+            if last[row] == self.pad:
+                raise DeadPromptError(f"the prompt in row {row} ends in <pad>; pad prompts on the left")
+            raise DeadPromptError(
+                f"nothing can follow the prompt in row {row} (token ids {input_ids[row].tolist()}): "
+                "it is no prefix of a word of the language, or the language is empty"
+            )
+        masked[ended] = -torch.inf
+        masked[ended, self.pad] = 0.0
+        return masked

@@ -1,0 +1,89 @@
+"""A ``transformers`` model as a runner: whole sequences in, logits out, counters watched.
+
+``models.scan.Runner`` is a fast runner for Mamba and its signed relative; this one serves every other kind of model, at
+the speed of its own forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import CounterRangeError, ReadoutError
+from .runner import Watch
+
+
+class ModelRunner:
+    """A causal language model of state-space layers that reads whole sequences.
+
+    Without counters it takes one forward pass. With counters it goes token by token through the model's cache, since
+    only then are all states seen: O(time) calls.
+
+    Args:
+        model: a ``transformers`` model in eval mode whose cache has ``recurrent_states``, of shape (batch, channels,
+            states) or the same in more dimensions.
+        watches: counters; an error is raised where a value leaves its limit.
+
+    Raises:
+        ReadoutError: a watch on an entry that does not exist (found in the first call).
+    """
+
+    def __init__(self, model: Any, *, watches: Sequence[Watch] = ()) -> None:
+        self.model, self.watches = model, tuple(watches)
+        self.vocab_size = int(model.config.vocab_size)
+
+    @torch.no_grad()
+    def __call__(self, ids: Tensor) -> Tensor:
+        """Logits at every position.
+
+        Args:
+            ids: token ids of shape (batch, time), int64.
+
+        Returns:
+            shape (batch, time, vocabulary), float32.
+
+        Raises:
+            ReadoutError: ids of another shape or type, or outside the vocabulary.
+            CounterRangeError: a watched counter leaves its range.
+        """
+        if ids.dim() != 2 or ids.dtype != torch.int64:
+            raise ReadoutError(f"token ids must be int64 of shape (batch, time), not {ids.dtype} {tuple(ids.shape)}")
+        if ids.numel() == 0:
+            return torch.empty(*ids.shape, self.vocab_size)
+        if int(ids.min()) < 0 or int(ids.max()) >= self.vocab_size:
+            raise ReadoutError(f"token ids must lie in 0 .. {self.vocab_size - 1}; these reach outside")
+        if not self.watches:
+            logits: Tensor = self.model(ids, use_cache=False).logits.float()
+            return logits
+        cache, parts = None, []
+        for time in range(ids.shape[1]):
+            out = self.model(ids[:, time : time + 1], cache_params=cache, use_cache=True)
+            cache = out.cache_params
+            parts.append(out.logits.float())
+            self._look(cache, time)
+        return torch.cat(parts, dim=1)
+
+    def _look(self, cache: Any, time: int) -> None:
+        """Raise if a counter has left its range, or cannot be told from one that has."""
+        for watch in self.watches:
+            try:
+                states = cache.layers[watch.block].recurrent_states[0]
+                values = states.reshape(len(states), -1, states.shape[-1])[:, watch.channel, watch.state]
+            except IndexError:
+                raise ReadoutError(
+                    f"there is no state {watch.state} of channel {watch.channel} of block {watch.block} to watch as "
+                    f"{watch.name}; give an entry that the model has"
+                ) from None
+            # A float that cannot hold the next integer would stay at the limit in silence.
+            stuck = 2.0 / torch.finfo(values.dtype).eps <= watch.limit
+            values = values.double() / watch.unit
+            past = values.abs() > watch.limit - stuck
+            if past.any():
+                row = int(past.nonzero()[0, 0])
+                raise CounterRangeError(
+                    f"{watch.name} reaches {float(values[row]):.17g} after {time + 1} tokens of row {row}, but is "
+                    f"exact only up to {watch.limit - stuck} in absolute value; use shorter words or a wider dtype"
+                )

@@ -1,0 +1,433 @@
+"""A small checker of refutations: no search, and no code in common with the search.
+
+A refutation (docs/refutation.md) claims that the recurrent state after x w^N comes back after x w^(N + r), and that the
+answers after x w^n y, which are periodic from there on, are wrong at certain n. Checking is simpler than finding: read
+x w^(N + r) with the model's own step, compare the two states, ask for the answers, and walk through the DFA. Where the
+search leapt over turns that count (``leaps``), the turns are computed here for all n at once, in rational arithmetic
+(``_refutation_lines``).
+
+Trusted: this file, ``transformers``' Mamba with its cache, torch, numpy and json. Nothing that is read is.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...automata.errors import ScancraftError
+from .lines import why_not_a_line
+from .replay import OwnReplay, PlainReplay, Replay
+
+State = NDArray[np.float64]
+Note = Callable[[str], None]
+Replays = dict[tuple[object, ...], tuple[State, list[State]]]
+"""What was read: from (x, w, N, r, leaps) as tokens to the state after x w^N and those of the period that follows."""
+
+MODELS = {"mamba": "transformers.MambaForCausalLM"}
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+END = "<eos>"
+SHOWN = 4096
+"""Tokens between notes."""
+
+
+class RejectedError(ScancraftError):
+    """A refutation does not show what it claims."""
+
+
+@dataclass(frozen=True)
+class CheckedRefutation:
+    """What became of a refutation.
+
+    Attributes:
+        accepted: whether everything that it claims was verified.
+        reason: "" if so, else what failed.
+        tokens: how many were read.
+        seconds: how long it took.
+    """
+
+    accepted: bool
+    reason: str
+    tokens: int
+    seconds: float
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        verdict = "refuted" if self.accepted else "rejected"
+        return {"verdict": verdict, **vars(self), "seconds": round(self.seconds, 3)}
+
+
+def check_refutation(
+    refutation: Any,
+    model: Any,
+    language: Any = None,
+    readout: Any = None,
+    *,
+    replay: Literal["transformers", "plain"] = "transformers",
+    replays: Replays | None = None,
+    note: Note = lambda _: None,
+) -> CheckedRefutation:
+    """Verify everything that a refutation claims about a model.
+
+    Args:
+        refutation: a :class:`~scancraft.refute.refute.Refutation`, its JSON, or a file of it.
+        model: the model, or the directory that it is in.
+        language: the DFA that is meant, as anything with ``alphabet``, ``semiautomaton.table`` and ``accepting`` (a
+            ``scancraft.Dfa``); by default the one that the refutation names.
+        readout: how the model is bound to it; by default as the refutation says.
+        replay: "transformers" reads with ``transformers``' own forward pass and cache, one token at a time; "plain"
+            with a short transcription of it that has the same bits (``_refutation_replay``) and takes a quarter of
+            the time.
+        replays: what other calls have read of the same model; calls add to it.
+        note: told now and then what is going on.
+
+    Whatever is wrong with the refutation or the model is a rejection with the reason, never an exception. Cost: the
+    tokens of x w^(N + r), and of the word, without those that were leapt over.
+    """
+    started = time.perf_counter()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    check = _Check(replay, {} if replays is None else replays, note)
+    try:
+        with torch.no_grad():
+            check.run(_content(refutation), model, language, readout)
+        reason = ""
+    except RejectedError as error:
+        reason = str(error)
+    except Exception as error:  # files written by an adversary can fail in any way; all of them are rejections
+        reason = f"malformed: {type(error).__name__}: {error}"
+    finally:
+        torch.set_num_threads(threads)
+    return CheckedRefutation(not reason, reason, check.tokens, time.perf_counter() - started)
+
+
+def _reject(reason: str) -> NoReturn:
+    raise RejectedError(reason)
+
+
+def _need(condition: object, reason: str) -> None:
+    if not condition:
+        _reject(reason)
+
+
+def _content(refutation: Any) -> dict[str, Any]:
+    """The JSON of a refutation."""
+    if isinstance(refutation, (str, PathLike)):
+        return dict(json.loads(Path(refutation).read_text(encoding="utf-8")))
+    return json.loads(json.dumps(dict(refutation if isinstance(refutation, Mapping) else refutation.as_json())))  # type: ignore[no-any-return]
+
+
+def _whole(value: Any, least: int, name: str) -> int:
+    """A whole number that is large enough."""
+    _need(type(value) is int and value >= least, f"{name} is {value!r}, not a whole number of at least {least}")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """A complete DFA, as the refutation or the caller gives it."""
+
+    alphabet: list[str]
+    table: list[dict[str, int]]
+    accepting: set[int]
+    initial: int
+
+    @classmethod
+    def of_json(cls, given: dict[str, Any]) -> _Machine:
+        """From the JSON of a DFA; a missing transition rejects."""
+        alphabet, moves = list(given["alphabet"]), given["transitions"]
+        names = list(dict.fromkeys([given["initial"], *given["accepting"], *moves]))
+        names += [t for row in moves.values() for t in row.values() if t not in names]
+        number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        dead = len(number)
+        table = [{s: number.get(moves.get(name, {}).get(s), dead) for s in alphabet} for name in number]
+        table.append(dict.fromkeys(alphabet, dead))
+        return cls(alphabet, table, {number[name] for name in given["accepting"]}, number[given["initial"]])
+
+    @classmethod
+    def of_dfa(cls, dfa: Any) -> _Machine:
+        """From a ``scancraft.Dfa``."""
+        alphabet = list(dfa.alphabet)
+        table = [dict(zip(alphabet, row, strict=True)) for row in dfa.semiautomaton.table]
+        return cls(alphabet, table, set(dfa.accepting), dfa.initial)
+
+    def run(self, state: int, word: Sequence[str]) -> int:
+        for symbol in word:
+            state = self.table[state][symbol]
+        return state
+
+    def live(self) -> set[int]:
+        """States from which something is accepted."""
+        found = set(self.accepting)
+        while more := {q for q, row in enumerate(self.table) if q not in found and found & set(row.values())}:
+            found |= more
+        return found
+
+    def classes(self) -> list[int]:
+        """Which states accept the same words: the number of each one's class (Moore's refinement)."""
+        kinds = [int(q in self.accepting) for q in range(len(self.table))]
+        while True:
+            rows = [(kinds[q], *(kinds[self.table[q][s]] for s in self.alphabet)) for q in range(len(self.table))]
+            names = {row: i for i, row in enumerate(dict.fromkeys(rows))}
+            if len(names) == len(set(kinds)):
+                return kinds
+            kinds = [names[row] for row in rows]
+
+    def same_language(self, other: _Machine) -> bool:
+        """Whether both accept the same words, by walking through both at once."""
+        if set(self.alphabet) != set(other.alphabet):
+            return False
+        start = (self.initial, other.initial)
+        queue, seen = [start], {start}
+        for p, q in queue:
+            if (p in self.accepting) != (q in other.accepting):
+                return False
+            for s in self.alphabet:
+                pair = (self.table[p][s], other.table[q][s])
+                if pair not in seen:
+                    seen.add(pair)
+                    queue.append(pair)
+        return True
+
+
+class _Check:
+    """One check under way."""
+
+    def __init__(self, replay: str, replays: Replays, note: Note) -> None:
+        self.replay, self.replays, self.note = replay, replays, note
+        self.tokens = 0
+
+    def run(self, content: dict[str, Any], model: Any, language: Any, readout: Any) -> None:
+        """Raise :class:`RejectedError` unless everything holds."""
+        _need(content["verdict"] == "refuted", f"the verdict is {content['verdict']!r}, so there is nothing to check")
+        _need(content["schema_version"] == 1, f"schema_version is {content['schema_version']!r}, not 1")
+        self.content = content
+        self._open_model(model)
+        self._read_language(language, readout)
+        self._walk()
+        states = self._settled()
+        self._answers(states)
+        self._word()
+
+    # -- what is spoken of ---------------------------------------------------------------------------------------
+
+    def _open_model(self, model: Any) -> None:
+        content = self.content
+        _need(content["dtype"] in DTYPES, f"dtype {content['dtype']!r} is unknown")
+        if isinstance(model, (str, PathLike)):
+            from transformers import MambaForCausalLM
+
+            place = Path(model)
+            kind = json.loads((place / "config.json").read_text(encoding="utf-8")).get("model_type")
+            _need(kind in MODELS, f"{place} holds a {kind!r}, not a Mamba")
+            loaded: Any = MambaForCausalLM.from_pretrained(str(place), dtype=getattr(torch, content["dtype"]))
+            model = loaded.eval()
+        kind = model.config.model_type
+        _need(MODELS.get(kind) == content["implementation"]["model"], f"this model is a {kind!r}, that one another")
+        digest = hashlib.sha256()
+        for name, tensor in sorted(model.state_dict().items()):
+            kind = str(tensor.dtype).removeprefix("torch.")
+            digest.update(f"{name} {kind} {list(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().double().contiguous().numpy().astype("<f8").tobytes())
+        _need(digest.hexdigest() == content["weights"], "the refutation is of other weights, or of another dtype")
+        for key, value in (("batch", 1), ("threads", 1), ("alignment", 64)):
+            _need(content[key] == value, f"{key} is {content[key]!r}, not {value}")
+        _need(not model.training, "the model is in training mode; call model.eval()")
+        if any(p.data_ptr() % 64 for p in model.parameters()):
+            model = copy.deepcopy(model)
+            for parameter in model.parameters():  # torch aligns what it allocates; files that are mapped often are not
+                parameter.data = parameter.data.clone()
+        self.model = model
+
+    def _read_language(self, language: Any, readout: Any) -> None:
+        machine = _Machine.of_json(self.content["language"]["dfa"])
+        if language is not None:
+            _need(machine.same_language(_Machine.of_dfa(language)), "the refutation is about another language")
+        given = self.content["readout"]
+        if readout is not None:
+            own = {
+                "tokens": dict(readout.tokens),
+                "bos": readout.bos,
+                "accept": readout.accept,
+                "next_symbol": dict(readout.next_symbol),
+                "threshold": readout.threshold,
+                "contract": readout.contract,
+            }
+            _need(own == given, "the refutation is about another readout")
+        self.machine, self.live = machine, machine.live()
+        _need(set(given["tokens"]) == set(machine.alphabet), "the readout names other symbols than the language")
+        _need(set(given["next_symbol"]) in (set(), set(machine.alphabet)), "next_symbol names some symbols only")
+        self.columns = [(s, given["next_symbol"][s]) for s in machine.alphabet if given["next_symbol"]]
+        self.columns += [(END, given["accept"])] if given["accept"] is not None else []
+        vocabulary, scores = self.model.get_input_embeddings().num_embeddings, self.model.lm_head.out_features
+        ids = [*given["tokens"].values(), *([] if given["bos"] is None else [given["bos"]])]
+        _need(all(type(i) is int and 0 <= i < vocabulary for i in ids), "the readout names a token that there is not")
+        _need(all(type(i) is int and 0 <= i < scores for _, i in self.columns), "the readout names no such score")
+        _need(given["contract"] in ("all-words", "live-prefixes"), f"unknown contract {given['contract']!r}")
+        self.given = given
+
+    # -- the language --------------------------------------------------------------------------------------------
+
+    def _walk(self) -> None:
+        """x leads to a state, w moves it round a cycle of p, and after y the right answers differ."""
+        content, machine = self.content, self.machine
+        self.x, self.w, self.y = (list(content[key]) for key in "xwy")
+        for word in (self.x, self.w, self.y, content["word"]):
+            _need(set(word) <= set(machine.alphabet), "a word has symbols outside the alphabet")
+        _need(self.w, "w is empty")
+        _need(self.x or self.given["bos"] is not None, "the model reads nothing before w")
+        period = self.period = _whole(content["period"], 2, "period")
+        kinds, state = machine.classes(), machine.run(machine.initial, self.x)
+        cycle = []
+        for _ in range(period):
+            cycle.append(state)
+            state = machine.run(state, self.w)
+        _need(kinds[state] == kinds[cycle[0]], f"w does not bring the state after x back in {period} turns")
+        _need(len({kinds[q] for q in cycle}) == period, "w brings the state after x back in fewer turns")
+        _need(content["observed"] in ("accepts", "allowed"), f"unknown observation {content['observed']!r}")
+        self.right = [self._visible(self._allowed(machine.run(q, self.y))) for q in cycle]
+        self.covered = [self._is_covered(machine.run(q, self.y)) for q in cycle]
+        answers = {answer for answer, covered in zip(self.right, self.covered, strict=True) if covered}
+        _need(len(answers) > 1, "after x w^n y the right answer is the same for all n")
+
+    def _allowed(self, state: int) -> frozenset[str]:
+        """The tokens that the language allows, of those that the readout names."""
+        names = [name for name, _ in self.columns]
+        row = self.machine.table[state]
+        return frozenset(
+            name for name in names if (state in self.machine.accepting if name == END else row[name] in self.live)
+        )
+
+    def _is_covered(self, state: int) -> bool:
+        return self.given["contract"] == "all-words" or state in self.live
+
+    def _visible(self, allowed: frozenset[str]) -> frozenset[str]:
+        return allowed & {END} if self.content["observed"] == "accepts" else allowed
+
+    # -- the model -----------------------------------------------------------------------------------------------
+
+    def _start(self, word: Sequence[str]) -> Replay:
+        """Read a word from the beginning."""
+        replay: Replay = OwnReplay(self.model) if self.replay == "transformers" else PlainReplay(self.model)
+        self._read(replay, [] if self.given["bos"] is None else [self.given["bos"]])
+        self._read(replay, self._encode(word))
+        return replay
+
+    def _encode(self, word: Sequence[str]) -> list[int]:
+        return [self.given["tokens"][s] for s in word]
+
+    def _read(self, replay: Replay, tokens: Sequence[int]) -> None:
+        for token in tokens:
+            replay.read(token)
+            self.tokens += 1
+            if self.tokens % SHOWN == 0:
+                self.note(f"{self.tokens:,} tokens read")
+
+    def _said(self, replay: Replay) -> frozenset[str]:
+        """The tokens that the model allows."""
+        scores: Tensor = replay.logits()
+        chosen = [(name, float(scores[column])) for name, column in self.columns]
+        _need(all(math.isfinite(score) for _, score in chosen), "a score is infinite or NaN")
+        return frozenset(name for name, score in chosen if score > self.given["threshold"])
+
+    def _settled(self) -> list[State]:
+        """The states after x w^N, ..., x w^(N + r - 1), once it is clear that the next one is the first again."""
+        content = self.content
+        start, period = _whole(content["N"], 0, "N"), _whole(content["state_period"], 1, "state_period")
+        leaps = [(_whole(a, 0, "leap"), _whole(b, a + 2, "leap")) for a, b in content["leaps"]]
+        ends = [0, *(n for leap in leaps for n in leap), start]
+        _need(ends == sorted(ends), "the leaps are not in order, before N")
+        x, w = self._encode(self.x), self._encode(self.w)
+        key = (tuple(x), tuple(w), self.given["bos"], start, period, tuple(leaps), self.replay)
+        if key not in self.replays:
+            replay = self._start(self.x)
+            turns = 0
+            for first, last in leaps:
+                self._read(replay, w * (first - turns))
+                self._leap(replay, w, last - first)
+                turns = last
+            self._read(replay, w * (start - turns))
+            states = [replay.state()]
+            for _ in range(period):
+                self._read(replay, w)
+                states.append(replay.state())
+            self.replays[key] = (states.pop(), states)
+        again, states = self.replays[key]
+        _need(np.isfinite(again).all(), "the state is infinite or NaN")
+        _need((again == states[0]).all(), f"the state after x w^{start + period} is not that after x w^{start}")
+        found = hashlib.sha256((states[0] + 0.0).astype("<f8").tobytes()).hexdigest()
+        _need(found == content["state"], "the state after x w^N has another sha256")
+        return states
+
+    def _leap(self, replay: Replay, w: list[int], turns: int) -> None:
+        """Take many turns at once, if each of them adds what the next one adds."""
+        before = replay.state()
+        self._read(replay, w)
+        after = replay.state()
+        why = why_not_a_line(self.model, w, before, after, turns)
+        _need(not why, f"a leap is not proved: {why}")
+        replay.put(before + turns * (after - before))
+
+    def _answers(self, states: list[State]) -> None:
+        """The model's answers on one joint period, and where they are wrong."""
+        content, given = self.content, []
+        for state in states:
+            replay = self._start([] if self.given["bos"] is not None else self.x[:1])
+            replay.put(state)
+            # The scores belong to the last symbol of w, so it is read again where there is no y: the state before it
+            # is that of the turn before.
+            if self.y:
+                self._read(replay, self._encode(self.y))
+            else:
+                replay = self._before_last(replay, states, state)
+            given.append(self._said(replay))
+        _need([sorted(a) for a in given] == content["answers"], "the model's answers are others")
+        start, period = content["N"], content["state_period"]
+        joint = math.lcm(period, self.period)
+        _need(content["joint_period"] == joint, f"joint_period is {content['joint_period']!r}, not {joint}")
+        wrong = [
+            n % joint
+            for n in range(start, start + joint)
+            if self.covered[n % self.period]
+            and self._visible(given[(n - start) % period]) != self.right[n % self.period]
+        ]
+        _need(wrong, "the model is right from N on")
+        _need(sorted(wrong) == content["offsets"], f"the model is wrong at the offsets {sorted(wrong)}")
+        what = "whether the word may end" if content["observed"] == "accepts" else "which tokens may come next"
+        claim = (
+            f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {joint} is one of: "
+            f"{', '.join(map(str, sorted(wrong)))}"
+        )
+        _need(content["claim"] == claim, "the claim is worded otherwise than what was verified")
+
+    def _before_last(self, replay: Replay, states: list[State], state: State) -> Replay:
+        """Read w once more, from the state that it turns into ``state``."""
+        position = next(i for i, other in enumerate(states) if other is state)
+        replay.put(states[position - 1])
+        self._read(replay, self._encode(self.w))
+        _need((replay.state() == state).all(), "the states of the period do not follow one another")
+        return replay
+
+    def _word(self) -> None:
+        """The model is wrong on one word that is given."""
+        content = self.content
+        word = list(content["word"])
+        state = self.machine.run(self.machine.initial, word)
+        _need(word or self.given["bos"] is not None, "the model says nothing of the empty word")
+        said, right = self._said(self._start(word)), self._allowed(state)
+        _need(sorted(said) == content["model"], f"after the word the model allows {sorted(said)}")
+        _need(sorted(right) == content["right"], f"after the word the language allows {sorted(right)}")
+        wrong = self._is_covered(state) and self._visible(said) != self._visible(right)
+        _need(wrong, "the model is right on the word")

@@ -1,0 +1,156 @@
+"""What ``scancraft.refute`` is given: any Mamba, in memory or on disk, bound to a language."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..automata.alphabet import BOS, EOS, PAD
+from ..automata.errors import ScancraftError
+from ..automata.languages import Language, as_language, language_from_json
+from ..certify.binding import check_finite, check_ids
+from ..certify.binding import resolve as bind
+from ..compiler.checkpoints import load
+from ..compiler.targets.tokens import token_ids
+from ..models.checkpoints.checkpoint import MANIFEST
+from ..models.errors import CheckpointError, ReadoutError
+from ..models.mamba import MODEL_TYPES, model_type_of
+from ..models.readout import Readout, logits_of
+
+TRAINING = "training.json"
+
+
+def resolve(
+    target: Any, language: Any, readout: Readout | None, dtype: torch.dtype | None
+) -> tuple[Any, Language, Readout]:
+    """The model, the language, and how they are bound; checked against each other.
+
+    Raises:
+        ReadoutError: no language or no readout, or one that does not fit.
+        CheckpointError: a directory cannot be loaded.
+        WeightsError: a weight is NaN or infinite.
+    """
+    if isinstance(target, (str, PathLike)) and not (Path(target) / MANIFEST).is_file():
+        model, wanted, bound = _open_foreign(Path(target), language, readout, dtype)
+    else:
+        model, wanted, bound, _ = bind(target, language, readout, dtype)
+    _check(model, wanted, bound)
+    check_finite(model, "nothing can be said")
+    return model, wanted, bound
+
+
+def _open_foreign(
+    place: Path, language: Any, readout: Readout | None, dtype: torch.dtype | None
+) -> tuple[Any, Language, Readout]:
+    """A directory that ``transformers`` can load, without our manifest."""
+    own_language, own_readout = _trained(place)
+    if language is None and own_language is None:
+        raise ReadoutError(
+            f"{place} holds no {MANIFEST} and no {TRAINING}, so it names no language; give one (--language, --regex)"
+        )
+    wanted = own_language if language is None else as_language(language)
+    assert wanted is not None
+    return load_any(place, dtype), wanted, readout or own_readout or default_readout(wanted.alphabet)
+
+
+def own_binding(place: Path) -> tuple[Language | None, Readout | None]:
+    """The language and the readout that a directory brings; None for what it does not.
+
+    Raises:
+        CheckpointError: it is malformed.
+    """
+    if (place / MANIFEST).is_file():
+        checkpoint = load(place)
+        return checkpoint.language, checkpoint.readout
+    return _trained(place)
+
+
+def default_readout(alphabet: tuple[str, ...]) -> Readout:
+    """How a model that says nothing of its tokens is read: as scancraft numbers them.
+
+    ``<bos>`` is 1, ``<eos>`` is 2, the symbols are 3, 4, ... in the order of the alphabet.
+    """
+    ids = token_ids(alphabet)
+    return Readout({s: ids[s] for s in alphabet}, bos=ids[BOS], accept=ids[EOS], pad=ids[PAD])
+
+
+def _trained(place: Path) -> tuple[Language | None, Readout | None]:
+    """What ``training.json`` says, if ``scancraft train`` wrote one."""
+    path = place / TRAINING
+    if not path.is_file():
+        return None, None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        tokens = dict(record["tokens"])
+        bos, eos, pad = (tokens.pop(name) for name in (BOS, EOS, PAD))
+        readout = Readout(tokens, bos=bos, accept=eos, pad=pad, contract="live-prefixes")
+        return language_from_json(record["language"]), readout
+    except (OSError, ValueError, KeyError, TypeError, ScancraftError) as error:
+        raise CheckpointError(f"{path} is not what `scancraft train --out DIR` writes ({error})") from None
+
+
+def load_any(place: Path, dtype: torch.dtype | None) -> Any:
+    """A model from a directory in the format of ``transformers``, in eval mode; in its own dtype if none is given.
+
+    Raises:
+        CheckpointError: there is none, it is no Mamba, or weights are missing.
+    """
+    path = place / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; give a directory that holds a model")
+    try:
+        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} is not readable JSON ({error}); give a directory that holds a model") from None
+    if not isinstance(kind, str) or kind not in MODEL_TYPES:
+        raise CheckpointError(
+            f"{path} has model_type {kind!r}; the step functions that are known here are those of "
+            f"{' and '.join(MODEL_TYPES)}"
+        )
+    from ..models.build import model_classes
+
+    _, model_class = model_classes(kind)
+    try:
+        model, info = model_class.from_pretrained(
+            str(place), dtype="auto" if dtype is None else dtype, output_loading_info=True, local_files_only=True
+        )
+    except Exception as error:  # what transformers raises on malformed files is not documented
+        raise CheckpointError(f"{place} cannot be loaded as a {MODEL_TYPES[kind]} ({error})") from None
+    missing = set(info["missing_keys"])
+    if model.config.tie_word_embeddings:
+        missing.discard("lm_head.weight")
+    if missing or info["mismatched_keys"]:
+        wrong = sorted(missing) or sorted(str(key) for key in info["mismatched_keys"])
+        raise CheckpointError(f"the weights in {place} lack, or have in another shape: {', '.join(wrong[:5])}")
+    return model.eval()
+
+
+def _check(model: Any, language: Language, readout: Readout) -> None:
+    """Raise :class:`ReadoutError` unless the readout fits the model and the language."""
+    if model_type_of(model) not in MODEL_TYPES:
+        raise ReadoutError(
+            f"refutations need a transformers MambaForCausalLM, not {type(model).__name__}; "
+            "use scancraft.check for other models"
+        )
+    readout.check_alphabet(language.alphabet)
+    if readout.head is not logits_of:
+        raise ReadoutError("a refutation is about the model's own logits; give a readout without a head of its own")
+    if not readout.columns(language.alphabet):
+        raise ReadoutError("the readout names no score to look at; give it accept, or next_symbol")
+    check_ids(model, language, readout)
+
+
+def weights_digest(model: Any) -> str:
+    """sha256 of the parameters: for each, by name, its name, dtype, shape, and numbers as little-endian float64."""
+    total = hashlib.sha256()
+    state = model.state_dict()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu()
+        total.update(f"{name} {str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}".encode())
+        total.update(tensor.double().contiguous().numpy().astype("<f8").tobytes())
+    return total.hexdigest()

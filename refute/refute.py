@@ -1,0 +1,208 @@
+"""``scancraft.refute``: show that a Mamba is wrong on infinitely many words of a language that is not star-free.
+
+What a refutation asserts, and why one always exists in principle, is told in docs/refutation.md.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import chain
+from os import PathLike
+from typing import Any
+
+import torch
+
+from ..automata.bounded_dyck import BoundedDyck
+from ..automata.budget import Budget
+from ..automata.counters.machine import CounterMachine
+from ..automata.decide.aperiodic import Witness, star_free_witness
+from ..automata.dfa import Dfa
+from ..automata.errors import BudgetExceededError, ScancraftError
+from ..automata.languages import Language, language_to_json
+from ..certify.binding import dtype_name, implementation_of, readout_json
+from ..certify.certify import Certificate, Open, Refuted, certify
+from ..compiler.compile import CompiledModel
+from ..models.errors import ReadoutError
+from ..models.mamba import SIGNED_MAMBA, model_type_of
+from ..models.readout import Readout
+from ..models.run.single_step import ALIGNMENT, FastStep, digest
+from ..models.run.threads import one_thread
+from .models import resolve, weights_digest
+from .results import NotApplicable, Refutation, Unsettled
+from .search import Note, Search, Verdict
+from .trajectories import Trajectories
+from .words import Judge, questions
+
+__all__ = ["REFUTE_BUDGET", "NotApplicable", "Refutation", "Trajectories", "Unsettled", "refute"]
+
+REFUTE_BUDGET = Budget(items=20_000_000, seconds=120.0)
+"""Tokens read, and seconds."""
+
+SCHEMA_VERSION = 1
+
+
+def refute(
+    target: Any,
+    language: Any = None,
+    readout: Readout | None = None,
+    *,
+    budget: Budget = REFUTE_BUDGET,
+    dtype: torch.dtype | None = None,
+    note: Note = lambda _: None,
+    trajectories: Trajectories | None = None,
+) -> Refutation | NotApplicable | Unsettled:
+    """Show that a model is wrong on infinitely many words of a language that is not star-free.
+
+    Args:
+        target: a checkpoint directory (ours, or any that ``transformers`` loads as a ``MambaForCausalLM``), what
+            ``scancraft.compile`` returned, or a ``MambaForCausalLM`` (then give ``language`` and ``readout``).
+        language: anything that ``as_language`` reads; by default the checkpoint's own.
+        readout: how the model is bound to the language; by default the checkpoint's own, and for a directory without
+            any the tokens as scancraft numbers them: ``<bos>`` 1, ``<eos>`` 2, the symbols from 3 on. Its contract is
+            honoured: under "live-prefixes" only words are counted that can still be completed.
+        budget: tokens to read, and seconds.
+        dtype: run a checkpoint in this dtype; by default ours in float32, others in their own. A model in memory is
+            taken as it is.
+        note: told now and then what is going on.
+        trajectories: what is known of the model from earlier calls; it must have been made of ``target``, a model in
+            memory.
+
+    Returns:
+        :class:`Refutation`; :class:`NotApplicable` if the language is star-free or not regular, or the model's gates
+        may be negative, with what ``certify`` says; :class:`Unsettled` if the budget is spent.
+
+    Raises:
+        ReadoutError: no language or readout, or one that does not fit.
+        CheckpointError: the directory cannot be loaded.
+        WeightsError: a weight is NaN or infinite.
+
+    Cost: some ten thousand steps of the model for weights as ``transformers`` draws them, more for trained ones.
+
+    >>> import scancraft
+    >>> from scancraft.refute.refute import refute
+    >>> found = refute(scancraft.compile("(a|b)*"), "(aa|b)*")
+    >>> found.w, found.period, found.word
+    (('a',), 2, ('a',))
+    """
+    started = time.perf_counter()
+    model, wanted, bound = resolve(target, language, readout, dtype)
+    training = model.training
+    model.eval()
+    try:
+        with one_thread():
+            try:
+                witness = _witness(model, wanted)
+            except BudgetExceededError as error:
+                reason = f"whether the language is star-free: {error}"
+                return Unsettled(reason, None, frozenset(), frozenset(), 0, time.perf_counter() - started)
+            if isinstance(witness, str):
+                note("certifying instead")
+                certified = _certified(target if language is None else model, wanted, bound, dtype, note)
+                return NotApplicable(witness, certified, time.perf_counter() - started)
+            assert isinstance(wanted, Dfa)
+            known = Trajectories(model) if trajectories is None else trajectories
+            if known.model is not model:
+                raise ScancraftError("the trajectories are of another model; leave them out, or give that model")
+            search = Search(known, bound, wanted.alphabet, budget.meter("tokens"), note)
+            before = known.step.tokens_read
+            asked = questions(wanted, witness, bound)
+            first = next(asked, None)
+            if first is None:
+                raise ReadoutError(
+                    "nothing that the readout sees, and its contract promises, tells apart the states that a word "
+                    "permutes; give it accept, or the contract all-words"
+                )
+            try:
+                verdict = search.run(chain([first], asked))
+                limit = "no word is left to try"
+            except BudgetExceededError as error:
+                verdict, limit = None, f"past {error.reached:,g} {error.what}, the budget being {error.limit:,g}"
+            tokens_read = known.step.tokens_read - before
+            if verdict is None:
+                return _unsettled(search, wanted, limit, tokens_read, time.perf_counter() - started)
+            content = _content(verdict, known, wanted, bound, tokens_read)
+            return Refutation({**content, "seconds": round(time.perf_counter() - started, 3)})
+    finally:
+        model.train(training)
+
+
+def _witness(model: Any, language: Language) -> Witness | str:
+    """Why no model without negative gates follows the language; or, in words, why the theorem says nothing here."""
+    if isinstance(language, BoundedDyck):
+        return "a bounded Dyck language is star-free, so the theorem excludes no Mamba"
+    if isinstance(language, CounterMachine):
+        return "a counter language is not given as a regular language, and the theorem is about regular ones"
+    witness = star_free_witness(language)
+    if witness is None:
+        return "the language is star-free, so the theorem excludes no Mamba"
+    if model_type_of(model) == SIGNED_MAMBA:
+        return "the model's gates may be negative, and the theorem is about nonnegative ones"
+    return witness
+
+
+def _certified(
+    target: Any, language: Language, readout: Readout, dtype: torch.dtype | None, note: Note
+) -> Certificate | Refuted | Open:
+    """What ``certify`` says; what it cannot look at is undecided."""
+    try:
+        if isinstance(target, (str, PathLike, CompiledModel)):
+            return certify(target, readout=readout, dtype=dtype, note=note)
+        return certify(target, language, readout=readout, note=note)
+    except ScancraftError as error:
+        return Open(str(error), 0.0)
+
+
+def _unsettled(search: Search, dfa: Dfa, limit: str, tokens_read: int, seconds: float) -> Unsettled:
+    tried = [f"w = {w!r}: {reason}" for w, reason in search.reasons.items()]
+    more = [f"and {len(tried) - 3} more"] if len(tried) > 3 else []
+    reason = "; ".join([f"no state has repeated ({limit})", *tried[:3], *more])
+    if search.wrong is None:
+        return Unsettled(reason, None, frozenset(), frozenset(), tokens_read, seconds)
+    word = search.wrong.word
+    right = Judge(dfa, search.readout).allowed(dfa.run(word))
+    return Unsettled(reason, word, search.wrong.model, right, tokens_read, seconds)
+
+
+def _content(
+    verdict: Verdict, trajectories: Trajectories, dfa: Dfa, readout: Readout, tokens_read: int
+) -> dict[str, Any]:
+    """The JSON of a refutation: docs/refutation.md says what the keys mean."""
+    question, trajectory, model = verdict.question, verdict.trajectory, trajectories.model
+    assert trajectory.settled is not None
+    assert trajectory.state is not None
+    start, period = trajectory.settled
+    what = "whether the word may end" if question.observed == "accepts" else "which tokens may come next"
+    offsets = ", ".join(map(str, verdict.offsets))
+    return {
+        "verdict": Refutation.verdict,
+        "x": list(question.x),
+        "w": list(question.w),
+        "y": list(question.y),
+        "period": question.period,
+        "N": start,
+        "word": list(verdict.wrong.word),
+        "state_period": period,
+        "joint_period": verdict.joint,
+        "offsets": list(verdict.offsets),
+        "claim": (
+            f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {verdict.joint} is "
+            f"one of: {offsets}"
+        ),
+        "observed": question.observed,
+        "answers": [sorted(answer) for answer in verdict.answers],
+        "model": sorted(verdict.wrong.model),
+        "right": sorted(Judge(dfa, readout).allowed(dfa.run(verdict.wrong.word))),
+        "state": digest(trajectory.state),
+        "dtype": dtype_name(model),
+        "batch": 1,
+        "threads": 1,
+        "alignment": ALIGNMENT,
+        "step": "fast, bit for bit" if isinstance(trajectories.step, FastStep) else "transformers' own",
+        "implementation": implementation_of(model),
+        "readout": {**readout_json(readout), "contract": readout.contract},
+        "language": language_to_json(dfa),
+        "weights": weights_digest(model),
+        "leaps": [leap.as_json() for leap in trajectory.leaps],
+        "tokens_read": tokens_read,
+        "schema_version": SCHEMA_VERSION,
+    }

@@ -1,0 +1,194 @@
+"""What ``scancraft.refute`` returns."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ..certify.certify import Certificate, Open, Refuted
+from ..models.checkpoints.files import replace_file, write_json
+from ..models.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Refutation:
+    """A model is wrong after x w^n y for infinitely many n.
+
+    The state after x w^n has the period ``state_period`` from n = ``start`` on, hence so have the model's answers after
+    x w^n y, while the right ones have the period ``period``. For n >= ``start`` the model is wrong if n modulo
+    ``joint_period`` is one of ``offsets``.
+
+    Attributes:
+        content: what :meth:`as_json` says, under the keys of docs/refutation.md.
+    """
+
+    content: dict[str, Any]
+
+    verdict = "refuted"
+
+    @property
+    def x(self) -> tuple[str, ...]:
+        """Leads to the states that w permutes."""
+        return tuple(self.content["x"])
+
+    @property
+    def w(self) -> tuple[str, ...]:
+        """Permutes states of the minimal DFA."""
+        return tuple(self.content["w"])
+
+    @property
+    def y(self) -> tuple[str, ...]:
+        """Tells the states apart."""
+        return tuple(self.content["y"])
+
+    @property
+    def period(self) -> int:
+        """Of the language on x w^n y."""
+        return int(self.content["period"])
+
+    @property
+    def start(self) -> int:
+        """N: from here on the state after x w^n is periodic."""
+        return int(self.content["N"])
+
+    @property
+    def state_period(self) -> int:
+        """Of the recurrent state, in readings of w."""
+        return int(self.content["state_period"])
+
+    @property
+    def joint_period(self) -> int:
+        """The least common multiple of both periods."""
+        return int(self.content["joint_period"])
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """The residues of n, modulo ``joint_period``, at which the model is wrong from N on."""
+        return tuple(self.content["offsets"])
+
+    @property
+    def word(self) -> tuple[str, ...]:
+        """One word on which the model is wrong, the shortest seen."""
+        return tuple(self.content["word"])
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, loading not counted."""
+        return float(self.content["seconds"])
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return dict(self.content)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write it as JSON, for the checker.
+
+        Raises:
+            CheckpointError: the file cannot be written.
+        """
+        try:
+            with replace_file(Path(path)) as fresh:
+                write_json(fresh, self.content)
+        except OSError as error:
+            raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Refutation:
+        """Read what :meth:`save` wrote; nothing is verified (``refutation_checker`` does that).
+
+        Raises:
+            CheckpointError: it is something else.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} is not readable JSON ({error})") from None
+        if not isinstance(content, dict) or content.get("verdict") != cls.verdict:
+            raise CheckpointError(f"{path} is no refutation; give what `scancraft refute --out` wrote")
+        missing = [key for key in KEYS if key not in content]
+        if missing:
+            raise CheckpointError(f"{path} misses the keys {missing}; refute the model again")
+        return cls(content)
+
+
+KEYS = (
+    *("verdict", "x", "w", "y", "period", "N", "word", "state_period", "joint_period", "offsets", "observed"),
+    *(
+        "answers",
+        "model",
+        "right",
+        "state",
+        "claim",
+        "dtype",
+        "batch",
+        "threads",
+        "alignment",
+        "step",
+        "implementation",
+    ),
+    *("readout", "language", "weights", "leaps", "tokens_read", "seconds", "schema_version"),
+)
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """The theorem excludes nothing here.
+
+    Attributes:
+        reason: why.
+        certified: what ``scancraft.certify`` says of the model instead.
+        seconds: how long it took.
+    """
+
+    reason: str
+    certified: Certificate | Refuted | Open
+    seconds: float
+
+    verdict = "not applicable"
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        empty: dict[str, object] = dict.fromkeys(("x", "w", "y", "period", "N", "word"))
+        found = {"reason": self.reason, "certify": self.certified.as_json(), "seconds": round(self.seconds, 3)}
+        return {"verdict": self.verdict, **empty, **found}
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """Undecided: nothing was proved about infinitely many words within the budget.
+
+    Attributes:
+        reason: what still changed, for each w that was tried.
+        word: a word on which the model is wrong all the same, if one was seen.
+        model: the tokens that the model allows after it.
+        right: the tokens that the language allows.
+        tokens_read: how many tokens were read.
+        seconds: how long it took.
+    """
+
+    reason: str
+    word: tuple[str, ...] | None
+    model: frozenset[str]
+    right: frozenset[str]
+    tokens_read: int
+    seconds: float
+
+    verdict = "undecided"
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        empty: dict[str, object] = dict.fromkeys(("x", "w", "y", "period", "N"))
+        seen = self.word is not None
+        return {
+            "verdict": self.verdict,
+            **empty,
+            "word": list(self.word) if self.word is not None else None,
+            "model": sorted(self.model) if seen else None,
+            "right": sorted(self.right) if seen else None,
+            "reason": self.reason,
+            "tokens_read": self.tokens_read,
+            "seconds": round(self.seconds, 3),
+        }

@@ -1,0 +1,107 @@
+"""``scancraft run``: what a model says of each prefix of some words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+from rich.text import Text
+
+from ..automata.alphabet import EOS, format_word
+from ..automata.languages import truth_of
+from ..compiler.checkpoints import Checkpoint
+from ..models.run.batches import batches, prefix_scores
+from .io import symbol_list
+
+HEAD, TAIL = 24, 8
+"""Rows of a long word that are shown, unless all are asked for."""
+
+TITLE = 60
+"""Characters of a word that are shown in one piece."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What a model says of one word.
+
+    Attributes:
+        word: the word.
+        alphabet: the symbols.
+        accepted: whether each prefix is accepted, shape (1 + length,), the empty prefix first.
+        following: whether each symbol may come next, shape (1 + length, symbols).
+    """
+
+    word: tuple[str, ...]
+    alphabet: tuple[str, ...]
+    accepted: NDArray[np.bool_]
+    following: NDArray[np.bool_]
+
+    def tokens(self, position: int) -> list[str]:
+        """The tokens that may come next after so many symbols, ``<eos>`` last."""
+        found = [s for s, yes in zip(self.alphabet, self.following[position], strict=True) if yes]
+        return [*found, EOS] if self.accepted[position] else found
+
+    def as_json(self) -> dict[str, object]:
+        """For machines; ``next`` holds ``<eos>`` where the prefix is accepted."""
+        prefixes = [
+            {"symbol": symbol, "accepted": bool(self.accepted[t]), "next": self.tokens(t)}
+            for t, symbol in enumerate((None, *self.word))
+        ]
+        return {"word": list(self.word), "accepted": bool(self.accepted[-1]), "prefixes": prefixes}
+
+    @property
+    def verdict(self) -> str:
+        """One line: the word, shortened, and whether it is accepted."""
+        shown = format_word(self.word, self.alphabet) or "(the empty word)"
+        if len(shown) > TITLE:
+            shown = f"{shown[: TITLE - 20]} … {shown[-15:]} ({len(self.word):,} symbols)"
+        return f"{shown}: {'accepted' if self.accepted[-1] else 'rejected'}"
+
+    def table(self, *, full: bool) -> Table:
+        """A row per prefix; the middle of a long word is left out unless ``full``."""
+        table = Table("", "symbol", "so far", "may come next", box=None, header_style="dim", pad_edge=False)
+        for t in self._rows(full):
+            if t is None:
+                table.add_row("…", "…", "…", f"({len(self.word) + 1 - HEAD - TAIL:,} rows; --full shows them)")
+                continue
+            symbol = Text("<bos>", style="dim") if t == 0 else Text(self.word[t - 1])
+            yes = bool(self.accepted[t])
+            verdict = Text("accepted", style="green") if yes else Text("rejected", style="red")
+            table.add_row(str(t), symbol, verdict, Text(symbol_list(self.tokens(t))))
+        return table
+
+    def _rows(self, full: bool) -> list[int | None]:
+        rows = len(self.word) + 1
+        if full or rows <= HEAD + TAIL + 1:
+            return list(range(rows))
+        return [*range(HEAD), None, *range(rows - TAIL, rows)]
+
+
+def verdicts(checkpoint: Checkpoint, words: Sequence[tuple[str, ...]]) -> list[Verdicts]:
+    """Run the checkpoint's model over words. The language is used only to number the symbols.
+
+    Under the contract "live-prefixes" a model may say anything once a symbol came that it had ruled out; from there on
+    the verdict is "rejected", with nothing to come.
+
+    Raises:
+        ScancraftError: the model cannot be loaded, or its scores cannot be read.
+    """
+    model = checkpoint.runner()
+    alphabet, readout = checkpoint.language.alphabet, checkpoint.readout
+    codes, lengths = truth_of(checkpoint.language).encode(words)
+    found: dict[int, Verdicts] = {}
+    for rows in batches(lengths):
+        scores = prefix_scores(model, readout, codes[rows], lengths[rows], alphabet)
+        said = (scores > readout.threshold).numpy()
+        for row, yes in zip(rows.tolist(), said, strict=True):
+            length = int(lengths[row])
+            yes = yes[: length + 1].copy()
+            if readout.contract == "live-prefixes":
+                ruled_out = ~yes[np.arange(length), codes[row, :length]]
+                dead = np.concatenate([[False], np.logical_or.accumulate(ruled_out)])
+                yes[dead] = False
+            found[row] = Verdicts(tuple(words[row]), alphabet, yes[:, -1], yes[:, :-1])
+    return [found[row] for row in range(len(words))]

@@ -1,0 +1,208 @@
+"""``scancraft train``: a trained baseline for one language, with its accuracy length by length."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..models.checkpoints.quiet import quiet_transformers
+from .io import ArgumentError, budget_of, busy, console, read_language, show_json
+from .options import Alphabet, Json, Regex, Seed
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..automata.languages import Language
+    from ..suite.languages import Bin
+    from ..training.training import Trained
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def train(
+    name: Annotated[
+        str | None, typer.Argument(metavar="LANG", help="A language of the suite (D-12, Tomita-3, ...) or a JSON file.")
+    ] = None,
+    regex: Regex = None,
+    alphabet: Alphabet = None,
+    budget: Annotated[
+        str, typer.Option(metavar="TIME", help="Time to train: 60s, 2m, or a number of seconds.")
+    ] = "60s",
+    seed: Seed = 0,
+    layers: Annotated[int, typer.Option(metavar="N", min=1, help="Blocks of the model.")] = 2,
+    d_model: Annotated[int, typer.Option(metavar="N", min=1, help="Width of its residual stream.")] = 32,
+    shortest: Annotated[
+        int | None, typer.Option(metavar="L", min=0, help="Shortest word of training; default: as published, else 1.")
+    ] = None,
+    longest: Annotated[
+        int | None, typer.Option(metavar="L", min=0, help="Longest word of training; default: as published, else 50.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep the trained model here.")] = None,
+    json: Json = False,
+) -> None:
+    """Train a small Mamba on a language, on the CPU, to compare with a compiled one.
+
+    It learns which tokens may come next after each prefix of sampled words. The table says how many fresh words it gets
+    right after every prefix, for the lengths of training and for longer words. Words and initial weights follow from
+    the seed; how many steps fit into the time depends on the machine. Ctrl-C ends the training; with --out, what was
+    learned until then is kept.
+    """
+    seconds = seconds_of(budget)
+    subject = chosen(name, regex, alphabet).over(shortest, longest)
+    with busy("starting"):
+        from ..training.training import Settings, check_place
+        from ..training.training import train as train_model
+
+        quiet_transformers()
+        if out is not None:
+            check_place(out)  # now rather than after the training
+    with clock("training", seconds) as progress:
+        trained = train_model(
+            subject.language,
+            seconds=seconds,
+            bins=subject.bins,
+            seed=seed,
+            settings=Settings(layers=layers, d_model=d_model),
+            progress=progress,
+            keep_interrupted=out is not None,
+        )
+    if out is not None:
+        trained.save(out)
+    if json:
+        show_json({"name": subject.name, "directory": None if out is None else str(out)} | trained.as_json())
+    else:
+        typer.echo(told(subject.name, trained))
+        if trained.accuracy:
+            console().print(accuracy_table(trained))
+        if out is not None:
+            typer.echo(f"written to {out}")
+    if trained.interrupted:
+        raise KeyboardInterrupt
+
+
+# -- what to train on ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A language, what to call it, and ranges of lengths, those of training first."""
+
+    name: str
+    language: Language
+    bins: tuple[Bin, ...]
+
+    def over(self, shortest: int | None, longest: int | None) -> Subject:
+        """With other lengths of training; of the later ranges those stay that begin behind them.
+
+        Where there are none, words up to twice and three times as long take their place.
+
+        Raises:
+            ArgumentError: the shortest word is longer than the longest.
+        """
+        if shortest is None and longest is None and len(self.bins) > 1:
+            return self
+        from ..suite.languages import Bin
+
+        first, *later = self.bins
+        high = first.longest if longest is None else longest
+        low = (first.shortest if first.ignore is None else high) if shortest is None else shortest
+        if low > high:
+            raise ArgumentError(f"no word has a length in {low}..{high}; give --shortest and --longest in order")
+        later = [part for part in later if part.shortest > high or part.ignore is not None]
+        later = later or [Bin(i * max(1, high) + 1, (i + 1) * max(1, high)) for i in (1, 2)]
+        return Subject(self.name, self.language, (Bin(low, high, ignore=first.ignore), *later))
+
+
+def chosen(name: str | None, regex: str | None, alphabet: str | None) -> Subject:
+    """The language that the arguments name; one of the suite with the published lengths.
+
+    Raises:
+        ArgumentError: none or both of a name and --regex, or an alphabet without --regex.
+        ScancraftError: the language cannot be read, or the suite has none of this name.
+    """
+    if (name is None) == (regex is None):
+        raise ArgumentError("give exactly one of LANG (a name of the suite or a JSON file) and --regex")
+    from ..suite.languages import Bin, suite_language
+
+    usual = (Bin(1, 50),)
+    if regex is not None:
+        return Subject(regex, read_language(None, regex, alphabet, budget_of(None, None)), usual)
+    assert name is not None
+    if alphabet is not None:
+        raise ArgumentError("--alphabet goes with --regex; other languages bring their own")
+    if name.endswith(".json") or Path(name).is_file():
+        from ..automata.languages import as_language
+
+        return Subject(Path(name).stem, as_language(Path(name)), usual)
+    found = suite_language(name)
+    return Subject(found.name, found.language, found.bins)
+
+
+def seconds_of(text: str) -> float:
+    """Seconds from ``60s``, ``2m``, ``1h``, or a bare number of seconds.
+
+    Raises:
+        ArgumentError: it is none of these, or no time at all.
+
+    >>> seconds_of("90"), seconds_of("60s"), seconds_of("1.5m")
+    (90.0, 60.0, 90.0)
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) *([smh]?)", text.strip())
+    seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise ArgumentError(f"--budget {text!r} is no time; give 60s, 2m, 1h or a number of seconds above 0")
+    return seconds
+
+
+# -- what is shown ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def clock(what: str, seconds: float) -> Iterator[Callable[[float, int, float], None]]:
+    """A bar on standard error over the elapsed time, where that is a terminal; call it after each step.
+
+    It takes (seconds so far, steps so far, loss).
+    """
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    err = console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), TextColumn("{task.fields[where]}"))
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(what, total=seconds, where="")
+
+        def show(elapsed: float, steps: int, loss: float) -> None:
+            where = f"{elapsed:.0f} of {seconds:g} s, step {steps:,}, loss {loss:.4f}"
+            bar.update(task, completed=min(elapsed, seconds), where=where)
+
+        yield show
+
+
+def told(name: str, trained: Trained) -> str:
+    """What was trained, in one line."""
+    shape, last = trained.settings.shape(trained.language), trained.history[-1]
+    blocks = "1 block" if shape.n_layers == 1 else f"{shape.n_layers} blocks"
+    early = " (interrupted)" if trained.interrupted else ""
+    return (
+        f"{name}: {blocks}, d_model {shape.d_model}, {trained.n_parameters:,} parameters, "
+        f"{trained.steps:,} steps in {trained.seconds:.1f} s{early}, seed {trained.seed}, loss {last.loss:.4f}"
+    )
+
+
+def accuracy_table(trained: Trained) -> Table:
+    """A row per range of lengths."""
+    from rich.table import Table
+
+    table = Table("lengths", box=None, header_style="dim", pad_edge=False)
+    for heading in ("words", "strings right", "positions right"):
+        table.add_column(heading, justify="right")
+    for i, found in enumerate(trained.accuracy):
+        label = f"{found.bin.label} (training)" if i == 0 else found.bin.label
+        table.add_row(label, f"{found.words:,}", f"{found.strings:.2f}%", f"{found.positions:.2f}%")
+    return table

@@ -1,0 +1,319 @@
+"""What pictures of a checkpoint show: the weights of a block by meaning, and memories while a word is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import frexp, log2
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models.checkpoints.checkpoint import MANIFEST
+from ..models.errors import CheckpointError
+from .page_data import block_titles, memories_of
+from .picture_file import PictureError
+
+if TYPE_CHECKING:
+    from ..compiler.checkpoints import Checkpoint
+
+Numbers = NDArray[np.float32]
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class WeightGroup:
+    """Columns of one parameter.
+
+    Attributes:
+        title: which parameter.
+        columns: what each column means.
+        values: shape (rows, columns); NaN where a row has no such weight.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    values: Numbers
+
+
+@dataclass(frozen=True)
+class WeightTable:
+    """The weights of a block that say something, a row per channel.
+
+    Attributes:
+        title: which block.
+        rows: what each channel means.
+        groups: the parameters; columns of zeros are left out.
+    """
+
+    title: str
+    rows: tuple[str, ...]
+    groups: tuple[WeightGroup, ...]
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of all groups."""
+        return sum(len(group.columns) for group in self.groups)
+
+
+@dataclass(frozen=True)
+class MemoryTable:
+    """Memories while a word is read.
+
+    Attributes:
+        symbols: ``<bos>`` and the symbols of the word.
+        memories: a name for each memory.
+        held: what each holds after each symbol: the label of a level, else the number in the state.
+        tokens: the alphabet and ``<eos>``.
+        allowed: for each token, whether the model allows it after each symbol.
+    """
+
+    symbols: tuple[str, ...]
+    memories: tuple[str, ...]
+    held: tuple[tuple[str, ...], ...]
+    tokens: tuple[str, ...]
+    allowed: tuple[tuple[bool, ...], ...]
+
+
+def number_text(value: float) -> str:
+    """A weight in few characters; dyadic numbers exactly.
+
+    >>> [number_text(v) for v in (0.0, -3.0, 1024.0, 1.0625, -(2.0**-10), 3 * 2.0**20, 1e-3)]
+    ['0', '−3', '2¹⁰', '1.0625', '−2⁻¹⁰', '3·2²⁰', '0.001']
+    """
+    sign, size = "−" if value < 0 else "", abs(value)
+    short = f"{size:.9g}"
+    if size == 0 or (len(short) <= 6 and (size < 512 or not log2(size).is_integer())):
+        return sign + short
+    mantissa, exponent = frexp(size)
+    whole = mantissa
+    while not whole.is_integer():
+        whole, exponent = whole * 2, exponent - 1
+    power = f"2{str(exponent).translate(SUPERSCRIPTS)}"
+    if whole == 1:
+        return sign + power
+    return f"{sign}{int(whole)}·{power}" if whole < 1000 else f"{sign}{size:.3g}"
+
+
+# -- weights ---------------------------------------------------------------------------------------------------------
+
+
+def weight_table(checkpoint: Checkpoint, block: int) -> WeightTable:
+    """The weights of one block by meaning. O(weights of the block).
+
+    Args:
+        checkpoint: a checkpoint that scancraft wrote.
+        block: the number of the block.
+
+    Raises:
+        PictureError: there is no such block, or it has no channel with a meaning.
+        CheckpointError: the manifest's labels do not fit the weights.
+    """
+    manifest, model = checkpoint.manifest, checkpoint.model()
+    state = _tensors(model)
+    prefix = f"backbone.layers.{block}.mixer."
+    weights = {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}
+    try:
+        titles, labels = block_titles(manifest), manifest["labels"]["blocks"]
+        if not 0 <= block < len(labels):
+            raise PictureError(f"there is no block {block} with a meaning; the checkpoint has {len(labels)}, from 0 on")
+        channels = [int(c["index"]) for c in labels[block]["channels"]]
+        rows = [f"{c['index']} {c['role']}: {c['meaning']}" for c in labels[block]["channels"]]
+        before, after = (_features(manifest, labels[block], when) for when in ("before", "after"))
+        if not rows:
+            raise PictureError(f"block {block} has no channel with a meaning: it does nothing")
+        make = _mamba2_groups if model.config.model_type == "mamba2" else _mamba_groups
+        more, groups = make(weights, channels, before, after)
+        title = f"block {block}: {titles[block]}"
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise _malformed(checkpoint, error) from None
+    kept = (_without_zeros(group) for group in groups)
+    return WeightTable(title, (*rows, *more), tuple(group for group in kept if group.columns))
+
+
+def _tensors(model: Any) -> dict[str, Numbers]:
+    return {name: tensor.detach().float().numpy() for name, tensor in model.state_dict().items()}
+
+
+def _malformed(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{checkpoint.directory / MANIFEST} does not label the weights as scancraft does "
+        f"({type(error).__name__}: {error}); compile the language again"
+    )
+
+
+def _features(manifest: Mapping[str, Any], labels: Mapping[str, Any], when: str) -> list[str]:
+    """What each dimension of the residual stream means: the sets that slots stand for, what indicators say.
+
+    Args:
+        manifest: the content of ``scancraft.json``.
+        labels: those of a block.
+        when: "before" or "after" that block.
+    """
+    slots = {f"slot {n}": f"slot {n} = {name}" for n, name in labels.get(f"slots_{when}", {}).items()}
+    said = {f"indicator {n}": str(text) for n, text in labels.get(f"indicators_{when}", {}).items()}
+    known = slots | said
+    return [known.get(str(name).partition(":")[0], str(name)) for name in manifest["labels"]["residual"]]
+
+
+def _without_zeros(group: WeightGroup) -> WeightGroup:
+    kept = [i for i in range(len(group.columns)) if np.nan_to_num(group.values[:, i]).any()]
+    return WeightGroup(group.title, tuple(group.columns[i] for i in kept), group.values[:, kept])
+
+
+def _taps(weight: Numbers, bias: Numbers) -> tuple[list[str], Numbers]:
+    """Columns of a convolution: the taps, the oldest first, and the bias."""
+    n = weight.shape[-1]
+    names = [f"t−{n - 1 - k}" if k < n - 1 else "t" for k in range(n)]
+    return [*names, "bias"], np.concatenate([weight[:, 0, :], bias[:, None]], axis=1)
+
+
+Groups = tuple[list[str], list[WeightGroup]]
+"""Rows beside those of the channels, and the groups of columns."""
+
+
+def _mamba_groups(
+    w: Mapping[str, Numbers], channels: Sequence[int], before: Sequence[str], after: Sequence[str]
+) -> Groups:
+    """Mamba, Falcon-Mamba and the signed Mamba."""
+    inner, states = w["A_log"].shape
+    rank = w["dt_proj.weight"].shape[1]
+    dt = [f"dt {i}" for i in range(rank)]
+    taps, conv = _taps(w["conv1d.weight"], w["conv1d.bias"])
+    of_states = [[f"{name} {n}" if states > 1 else name for n in range(states)] for name in ("B", "C", "A_log")]
+    groups = [
+        ("reads: in_proj, x", before, w["in_proj.weight"][:inner]),
+        ("convolution", taps, conv),
+        ("into dt, B, C: x_proj", [*dt, *of_states[0], *of_states[1]], w["x_proj.weight"].T),
+        ("Δ: dt_proj", [*dt, "bias"], np.column_stack([w["dt_proj.weight"], w["dt_proj.bias"]])),
+    ]
+    if "sign_proj.weight" in w:
+        sign = np.column_stack([w["sign_proj.weight"], w["sign_proj.bias"]])
+        groups.append(("sign: sign_proj", [*dt, "bias"], sign))
+    groups += [
+        ("state", [*of_states[2], "D"], np.column_stack([w["A_log"], w["D"]])),
+        ("gated by: in_proj, z", before, w["in_proj.weight"][inner:]),
+        ("writes: out_proj", after, w["out_proj.weight"].T),
+    ]
+    return [], [WeightGroup(title, tuple(names), values[channels]) for title, names, values in groups]
+
+
+def _mamba2_groups(
+    w: Mapping[str, Numbers], channels: Sequence[int], before: Sequence[str], after: Sequence[str]
+) -> Groups:
+    """Mamba-2: Δ, A and D of a channel are those of its head; B and C have rows of their own."""
+    inner, heads = w["norm.weight"].shape[0], w["D"].shape[0]
+    states = (w["conv1d.weight"].shape[0] - inner) // 2
+    head = np.asarray(channels, dtype=np.intp) // (inner // heads)
+    reads = w["in_proj.weight"][inner : 2 * inner + 2 * states]
+    deltas = np.column_stack([w["in_proj.weight"][2 * inner + 2 * states :], w["dt_bias"]])
+    taps, conv = _taps(w["conv1d.weight"], w["conv1d.bias"])
+    used = [r for r in range(inner, inner + 2 * states) if reads[r].any() or conv[r].any()]
+    names = [f"B {r - inner}" if r < inner + states else f"C {r - inner - states}" for r in used]
+    rows = [*channels, *used]
+
+    def only_channels(values: Numbers) -> Numbers:
+        blank = np.full((len(used), values.shape[1]), np.nan, dtype=np.float32)
+        return np.concatenate([values, blank])
+
+    groups = [
+        ("reads: in_proj", before, reads[rows]),
+        ("convolution", taps, conv[rows]),
+        ("Δ of the head: in_proj", [*before, "bias"], only_channels(deltas[head])),
+        ("of the head", ["A_log", "D"], only_channels(np.column_stack([w["A_log"], w["D"]])[head])),
+        ("gated by: in_proj, z", before, only_channels(w["in_proj.weight"][:inner][channels])),
+        ("norm", ["weight"], only_channels(w["norm.weight"][channels][:, None])),
+        ("writes: out_proj", after, only_channels(w["out_proj.weight"].T[channels])),
+    ]
+    return names, [WeightGroup(title, tuple(columns), values) for title, columns, values in groups]
+
+
+# -- memories --------------------------------------------------------------------------------------------------------
+
+
+def memory_table(checkpoint: Checkpoint, word: Sequence[str]) -> MemoryTable:
+    """What the memories hold, in ``transformers``' own forward pass with its cache. O(|word| * parameters).
+
+    Args:
+        checkpoint: a checkpoint that scancraft wrote.
+        word: what it reads after ``<bos>``.
+
+    Raises:
+        ReadoutError: a symbol has no token.
+        CheckpointError: the manifest's labels do not fit the weights.
+    """
+    from ..models.run.single_step import OwnStep
+
+    model, readout = checkpoint.model(), checkpoint.readout
+    state, tokens = _tensors(model), readout.encode(word)
+    alphabet = checkpoint.language.alphabet
+    columns = readout.columns(alphabet)
+    step = OwnStep(model)
+    try:
+        memories = memories_of(checkpoint.manifest)
+        readers = [_Reader(memory, state, model.config) for memory in memories]
+        held: list[list[str]] = [[] for _ in memories]
+        allowed: list[list[bool]] = []
+        for number, token in enumerate(tokens):
+            step.read(token) if number else step.start(token)
+            blocks = _states(step.numbers(), state, len(model.backbone.layers), model.config)
+            for values, reader, memory in zip(held, readers, memories, strict=True):
+                values.append(reader.value(blocks[memory["block"]]))
+            allowed.append([bool(v > readout.threshold) for v in step.logits()[columns]])
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise _malformed(checkpoint, error) from None
+    names = [f"block {memory['block']}: {memory['name']}" for memory in memories]
+    return MemoryTable(
+        ("<bos>", *word),
+        tuple(names),
+        tuple(map(tuple, held)),
+        (*alphabet, "<eos>"),
+        tuple(map(tuple, np.array(allowed, dtype=bool).T.tolist())),
+    )
+
+
+def _states(numbers: Any, tensors: Mapping[str, Numbers], n_blocks: int, config: Any) -> list[Numbers]:
+    """The SSM state of every block, shape (channels, states), out of a step's numbers."""
+    found, at = [], 0
+    for block in range(n_blocks):
+        window = tensors[f"backbone.layers.{block}.mixer.conv1d.weight"].size
+        channels = tensors[f"backbone.layers.{block}.mixer.out_proj.weight"].shape[1]
+        size = channels * int(config.state_size)
+        found.append(numbers[at + window : at + window + size].reshape(channels, -1))
+        at += window + size
+    return found
+
+
+class _Reader:
+    """Says what a memory holds: for a level, the label of the channels whose y = C h + D x is not zero.
+
+    In the channels that hold a level's memory x is constant, and so is C; both are worked out from the weights once.
+    """
+
+    def __init__(self, memory: Mapping[str, Any], tensors: Mapping[str, Numbers], config: Any) -> None:
+        self.memory = memory
+        if memory["kind"] == "state":
+            return
+        prefix = f"backbone.layers.{memory['block']}.mixer."
+        w = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        inner, states = w["out_proj.weight"].shape[1], int(config.state_size)
+        if config.model_type == "mamba2":  # what a memory channel reads is nothing but its state
+            self.c, self.skipped = np.ones(states, dtype=np.float32), np.zeros(inner, dtype=np.float32)
+            return
+        bias = w["conv1d.bias"]
+        x = np.where(w["in_proj.weight"][:inner].any(axis=1), 0, bias * (bias > 0)).astype(np.float32)
+        self.c = w["x_proj.weight"][-states:] @ x
+        if config.model_type == "falcon_mamba":
+            self.c = self.c / np.sqrt(np.mean(self.c**2, dtype=np.float32) + np.float32(config.mixer_rms_eps))
+        self.skipped = w["D"] * x
+
+    def value(self, state: Numbers) -> str:
+        """What is held, given the block's SSM state of shape (channels, states)."""
+        channels = [c["index"] for c in self.memory["channels"]]
+        if self.memory["kind"] == "state":
+            return " or ".join(dict.fromkeys(number_text(v) for v in state[channels, self.memory["entry"]].tolist()))
+        y = state @ self.c + self.skipped
+        read = {c["label"] for c in self.memory["channels"] if y[c["index"]] != 0}
+        others = set(self.memory["values"]) - {c["label"] for c in self.memory["channels"]}
+        return " or ".join(map(str, sorted(read or others))) or "?"

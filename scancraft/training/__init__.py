@@ -1,0 +1,4 @@
+"""A small Mamba trained for comparison.
+
+May import everything below the face.
+"""

@@ -1,0 +1,122 @@
+"""What a trained model learns from: words of a language, cut into padded batches with their next-symbol sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..automata.alphabet import BOS, EOS, PAD, Word
+from ..automata.errors import EmptyLanguageError
+from ..automata.languages import Language, truth_of
+from ..automata.words.mixtures import members_of
+from ..compiler.targets.tokens import token_ids, vocabulary_size
+from ..models.run.batches import batches
+from ..suite.languages import Bin
+from ..suite.published_words import flip_flop_word
+
+TOKENS_AT_ONCE = 1 << 20
+
+Draw = Callable[[int, Bin, np.random.Generator], Sequence[Word]]
+"""Called with (count, range of lengths, generator); gives so many members with lengths in that range."""
+
+
+def sampler_of(language: Language) -> Draw:
+    """Members as the suite draws them: see ``suite_words`` and, for the flip-flop language, ``published_words``.
+
+    Calls of it raise :class:`EmptyLanguageError` where the language has no word of such a length.
+    """
+
+    def draw(count: int, part: Bin, rng: np.random.Generator) -> Sequence[Word]:
+        if part.ignore is None:
+            return members_of(language, count, part.shortest, part.longest, rng)
+        # The flip-flop language, with this share of ignore instructions.
+        if part.longest < 4 or part.longest % 2:
+            raise EmptyLanguageError(f"no flip-flop word has length {part.longest}; give an even one of at least 4")
+        return [flip_flop_word(rng, part.ignore, part.longest) for _ in range(count)]
+
+    return draw
+
+
+class Batch(NamedTuple):
+    """Words of similar length.
+
+    Attributes:
+        ids: token ids, ``<bos>`` first, right-padded with ``<pad>``; shape (words, 1 + longest), int64.
+        targets: 1 where a token may come next, 0 elsewhere; shape (words, 1 + longest, vocabulary), float32.
+        inside: 1 at the prefixes of each word that are compared, 0 elsewhere; shape (words, 1 + longest), float32.
+    """
+
+    ids: Tensor
+    targets: Tensor
+    inside: Tensor
+
+
+class Examples:
+    """Words of a language and the sets of tokens that may come next after each of their prefixes.
+
+    Prefixes that nothing completes are not compared; members of the language have none.
+
+    Raises:
+        EmptyLanguageError: there are no words.
+        UnknownSymbolError: a word holds a symbol that is not in the alphabet.
+    """
+
+    def __init__(self, language: Language, words: Sequence[Word]) -> None:
+        if not words:
+            raise EmptyLanguageError("there are no words to learn from; give a language and lengths that have some")
+        truth = truth_of(language)
+        self._codes, self.lengths = truth.encode(words)
+        tokens = token_ids(language.alphabet)
+        self._special = tokens[PAD], tokens[BOS]
+        self._symbols = np.array([tokens[s] for s in language.alphabet], dtype=np.int64)
+        self._columns = np.array([*self._symbols, tokens[EOS]])
+        self._vocabulary = vocabulary_size(language.alphabet)
+        # What may follow each prefix of each word, end to end; word i begins at row _starts[i].
+        self._starts = np.cumsum(self.lengths + 1) - self.lengths - 1
+        self._allowed = np.empty((int((self.lengths + 1).sum()), len(self._columns)), dtype=np.bool_)
+        for rows in batches(self.lengths, TOKENS_AT_ONCE):
+            here, longest = self.lengths[rows, None], int(self.lengths[rows].max(initial=0))
+            places = np.arange(longest + 1)
+            masks = truth.next_masks(self._codes[rows, :longest], self.lengths[rows])
+            self._allowed[(self._starts[rows, None] + places)[places <= here]] = masks[places <= here]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def stream(self, tokens: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Batches for ever: see :meth:`epoch`."""
+        while True:
+            yield from self.epoch(tokens, rng)
+
+    def epoch(self, tokens: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """All words once, in batches of similar length and at most so many padded tokens, in random order.
+
+        Which words of a length go together is random as well. A word longer than ``tokens`` is a batch of its own.
+        """
+        order = np.lexsort((rng.random(len(self)), self.lengths))
+        cuts, start = [], 0
+        for end in range(1, len(self) + 1):
+            if end == len(self) or (end + 1 - start) * (int(self.lengths[order[end]]) + 1) > tokens:
+                cuts.append((start, end))
+                start = end
+        for i in rng.permutation(len(cuts)):
+            yield self.batch(order[slice(*cuts[i])])
+
+    def batch(self, rows: NDArray[np.intp]) -> Batch:
+        """These words as one batch."""
+        lengths = self.lengths[rows, None]
+        longest = int(lengths.max(initial=0))
+        places = np.arange(longest + 1)
+        allowed = self._allowed[self._starts[rows, None] + np.minimum(places, lengths)]
+        pad, bos = self._special
+        ids = np.full((len(rows), longest + 1), bos, dtype=np.int64)
+        ids[:, 1:] = np.where(places[1:] <= lengths, self._symbols[self._codes[rows, :longest]], pad)
+        targets = np.zeros((*ids.shape, self._vocabulary), dtype=np.float32)
+        targets[..., self._columns] = allowed
+        inside = (places <= lengths) & allowed.any(axis=-1)
+        return Batch(torch.from_numpy(ids), torch.from_numpy(targets), torch.from_numpy(inside.astype(np.float32)))

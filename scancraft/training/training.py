@@ -1,0 +1,429 @@
+"""Training a small Mamba on a language, as the baseline that compiled models are compared with.
+
+After ``<bos>`` and after every prefix the target is the set of tokens that may come next (Bhattamishra, Ahuja and Goyal
+2020, section 4; Sarrof, Veitsman and Hahn 2024, section 4): binary cross entropy over the vocabulary, averaged over the
+prefixes of members. A string counts as right iff the predicted set is right after every prefix.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..accuracy import accuracy
+from ..automata.alphabet import BOS, EOS, PAD, Word, is_spaced
+from ..automata.errors import EmptyLanguageError, ScancraftError
+from ..automata.languages import Language, language_to_json, truth_of
+from ..compiler.targets.tokens import token_ids, vocabulary_size
+from ..models.checkpoints.files import replace_directory, write_json
+from ..models.checkpoints.tokenizer import build_tokenizer, tokenizer_config
+from ..models.mamba import MambaShape
+from ..models.readout import Readout
+from ..models.run.batches import Model
+from ..models.run.threads import one_thread
+from ..suite.languages import Bin
+from .data import Batch, Draw, Examples, sampler_of
+from .forward import fast_logits, logits_in_pieces
+
+RECORD = "training.json"
+SCHEMA_VERSION = 1
+
+Progress = Callable[[float, int, float], None]
+"""Called after every step with (seconds so far, steps so far, loss of the batch)."""
+
+MOMENTS = 10
+"""How many times the held-out words are looked at while training, beside the start."""
+
+HELD_OUT = 64
+
+
+class TrainingError(ScancraftError):
+    """Settings that nothing can be trained with, or a training that diverged."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is trained.
+
+    Args:
+        layers: blocks.
+        d_model: width of the residual stream; the model has twice as many channels, 16 states each, 4 taps.
+        words: size of the training set, which is drawn once.
+        tokens: padded tokens per batch.
+        learning_rate: of AdamW, at its peak.
+        warm_up: share of the budget in which it rises from 0; a cosine takes it back to 0 at the end.
+        weight_decay: of matrices other than ``A_log``.
+        clip: largest norm of the gradient.
+
+    Raises:
+        TrainingError: a number that makes no sense.
+    """
+
+    layers: int = 2
+    d_model: int = 32
+    words: int = 10_000
+    tokens: int = 512
+    learning_rate: float = 5e-3
+    warm_up: float = 0.05
+    weight_decay: float = 0.01
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "d_model", "words", "tokens", "learning_rate", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise TrainingError(f"{name} is {getattr(self, name)}; give a number above 0")
+        if not 0 <= self.warm_up < 1 or not 0 <= self.weight_decay < math.inf:
+            raise TrainingError("warm_up must lie in 0..1 (1 excluded), and weight_decay must not be negative")
+
+    def shape(self, language: Language) -> MambaShape:
+        """The sizes of the model for a language."""
+        return MambaShape(
+            d_model=self.d_model,
+            n_layers=self.layers,
+            vocab_size=vocabulary_size(language.alphabet),
+            expand=2,
+            d_state=16,
+            d_conv=4,
+            dt_rank=-(-self.d_model // 16),
+        )
+
+    def rate(self, done: float) -> float:
+        """The learning rate once a share ``done`` of the budget has passed."""
+        if done < self.warm_up:
+            return self.learning_rate * done / self.warm_up
+        rest = (min(done, 1.0) - self.warm_up) / (1 - self.warm_up)
+        return self.learning_rate * (1 + math.cos(math.pi * rest)) / 2
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How good the model was on held-out words of the training lengths at one moment; loss in nats per token."""
+
+    seconds: float
+    step: int
+    loss: float
+    strings: float
+    positions: float
+
+
+@dataclass(frozen=True)
+class BinAccuracy:
+    """Accuracy in % on fresh members of one range of lengths."""
+
+    bin: Bin
+    words: int
+    strings: float
+    positions: float
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        facts = {"words": self.words, "strings": self.strings, "positions": self.positions}
+        return _bin_json(self.bin) | facts
+
+
+def _bin_json(part: Bin) -> dict[str, object]:
+    facts: dict[str, object] = {"label": part.label, "shortest": part.shortest, "longest": part.longest}
+    return facts if part.ignore is None else facts | {"ignore": part.ignore}
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained model and how it came about.
+
+    Attributes:
+        language: what it was trained on.
+        model: a ``transformers`` ``MambaForCausalLM``, in eval mode.
+        settings: how it was trained.
+        seed: of the initial weights and the words. Equal seeds give equal ones; how many steps fit into the budget
+            depends on the machine.
+        bin: the lengths of training.
+        budget: seconds that were allowed.
+        seconds: wall-clock seconds of training, without the looks at the held-out words.
+        steps: steps of the optimiser.
+        history: accuracy on held-out words, from the start to the end.
+        accuracy: on the bins, the training lengths first; after an interruption on those that had been tested.
+        interrupted: whether Ctrl-C ended the training or the test.
+    """
+
+    language: Language
+    model: Any
+    settings: Settings
+    seed: int
+    bin: Bin
+    budget: float
+    seconds: float
+    steps: int
+    history: tuple[Moment, ...]
+    accuracy: tuple[BinAccuracy, ...]
+    interrupted: bool
+
+    @property
+    def readout(self) -> Readout:
+        """How the model is bound to the language: it promises something about prefixes of members only."""
+        return _readout(self.language)
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers the model has."""
+        return sum(math.prod(shape) for shape in self.settings.shape(self.language).tensors().values())
+
+    def as_json(self) -> dict[str, object]:
+        """All numbers, for machines."""
+        from transformers import __version__ as transformers_version
+
+        shape = self.settings.shape(self.language)
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "seed": self.seed,
+            "budget": self.budget,
+            "seconds": round(self.seconds, 3),
+            "steps": self.steps,
+            "interrupted": self.interrupted,
+            "bin": _bin_json(self.bin),
+            "settings": asdict(self.settings),
+            "sizes": asdict(shape) | {"parameters": self.n_parameters},
+            "accuracy": [b.as_json() for b in self.accuracy],
+            "history": [asdict(moment) for moment in self.history],
+            "tokens": token_ids(self.language.alphabet),
+            "versions": {"torch": torch.__version__, "transformers": transformers_version},
+            "language": language_to_json(self.language),
+        }
+
+    def save(self, directory: str | PathLike[str]) -> None:
+        """Write a checkpoint that ``transformers`` loads, with ``training.json`` beside it.
+
+        Raises:
+            CheckpointError: the directory is in the way or cannot be written.
+        """
+        from safetensors.torch import save_file
+
+        tokens = token_ids(self.language.alphabet)
+        ids = {"pad": tokens[PAD], "bos": tokens[BOS], "eos": tokens[EOS]}
+        names = {"bos": BOS, "eos": EOS, "pad": PAD}
+        with replace_directory(Path(directory), RECORD) as place:
+            write_json(place / "config.json", self.settings.shape(self.language).transformers_config(**ids))
+            write_json(place / "generation_config.json", {f"{name}_token_id": i for name, i in sorted(ids.items())})
+            state = {name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
+            save_file(state, place / "model.safetensors", metadata={"format": "pt"})
+            (place / "model.safetensors").chmod(0o644)  # safetensors makes it private to the user
+            tokenizer = build_tokenizer(tokens, spaced=is_spaced(self.language.alphabet), **names)
+            (place / "tokenizer.json").write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
+            write_json(place / "tokenizer_config.json", tokenizer_config(**names))
+            write_json(place / RECORD, self.as_json())
+
+
+def check_place(directory: str | PathLike[str]) -> None:
+    """Raise :class:`CheckpointError` if :meth:`Trained.save` could not write there; nothing is written."""
+    with suppress(InterruptedError), replace_directory(Path(directory), RECORD):
+        raise InterruptedError  # leaves the directory as it was
+
+
+def train(
+    language: Language,
+    *,
+    seconds: float,
+    bins: Sequence[Bin] = (Bin(1, 50),),
+    seed: int = 0,
+    settings: Settings = Settings(),
+    max_steps: int | None = None,
+    test_words: int = 500,
+    draw: Draw | None = None,
+    progress: Progress | None = None,
+    keep_interrupted: bool = False,
+) -> Trained:
+    """Train a Mamba on members of a language, on the CPU, and measure it on fresh ones.
+
+    Args:
+        language: what to learn.
+        seconds: wall-clock budget of the training (drawing the words and all tests come on top).
+        bins: ranges of lengths: that of training, then others to test on (those without words are left out).
+        seed: of the initial weights and of all words.
+        settings: sizes of the model and of the training set, and the optimiser's numbers.
+        max_steps: stop after so many steps; the schedule then follows the steps, and equal seeds give equal weights.
+        test_words: members to test on per range of lengths.
+        draw: where words come from; by default members as the suite draws them.
+        progress: called after every step.
+        keep_interrupted: on Ctrl-C, return what was learned so far, without further tests, instead of raising.
+
+    Raises:
+        TrainingError: no time, no steps, no or impossible lengths, or the loss became infinite.
+        EmptyLanguageError: the language has no word to train on.
+    """
+    if not 0 < seconds < math.inf:
+        raise TrainingError(f"the budget is {seconds} seconds; give a number above 0")
+    if max_steps is not None and max_steps < 1:
+        raise TrainingError(f"max_steps is {max_steps}; give at least 1")
+    if not bins or not all(0 <= b.shortest <= b.longest for b in bins):
+        raise TrainingError("give at least one range of lengths, each with 0 <= shortest <= longest")
+    draw = sampler_of(language) if draw is None else draw
+    data_rng, held_rng, order_rng, test_rng = np.random.default_rng(seed).spawn(4)
+    examples = Examples(language, draw(settings.words, bins[0], data_rng))
+    held_out = draw(HELD_OUT, bins[0], held_rng)
+    tests = []
+    for part in bins:
+        with suppress(EmptyLanguageError):
+            tests.append((part, draw(test_words, part, test_rng)))
+    run = _Run(language, _fresh_model(settings.shape(language), seed), examples, held_out)
+    found: list[BinAccuracy] = []
+    with one_thread():
+        interrupted = run.go(settings, seconds, max_steps, order_rng, progress, keep_interrupted)
+        try:
+            for part, words in [] if interrupted else tests:
+                found.append(BinAccuracy(part, len(words), *evaluate(run.quick, language, words)))
+        except KeyboardInterrupt:
+            if not keep_interrupted:
+                raise
+            interrupted = True
+    return Trained(
+        language,
+        run.model,
+        settings,
+        seed,
+        bins[0],
+        seconds,
+        run.seconds,
+        run.steps,
+        tuple(run.history),
+        tuple(found),
+        interrupted,
+    )
+
+
+def evaluate(
+    model: Model, language: Language, words: Sequence[Word], readout: Readout | None = None
+) -> tuple[float, float]:
+    """How often a model predicts the right set of next tokens: strings right and positions right, in %.
+
+    A string is right iff every prefix of it is. Prefixes that nothing completes are compared only if the readout's
+    contract covers them; members of the language have none.
+
+    Args:
+        model: anything that the readout understands.
+        language: the truth.
+        words: to test on.
+        readout: how the model is bound to the language; by default as in :attr:`Trained.readout`.
+
+    Raises:
+        EmptyLanguageError: there are no words.
+        ReadoutError: the readout names other symbols than the language.
+    """
+    if not words:
+        raise EmptyLanguageError("there are no words to test on; give a language and lengths that have some")
+    found = accuracy(model, truth_of(language), _readout(language) if readout is None else readout, words)
+    return found.strings, found.prefixes
+
+
+def _readout(language: Language) -> Readout:
+    tokens = token_ids(language.alphabet)
+    symbols = {symbol: tokens[symbol] for symbol in language.alphabet}
+    return Readout(symbols, bos=tokens[BOS], accept=tokens[EOS], pad=tokens[PAD], contract="live-prefixes")
+
+
+def _fresh_model(shape: MambaShape, seed: int) -> Any:
+    """A model with ``transformers``' own initial weights; torch's generator is left as it was."""
+    from transformers import MambaConfig, MambaForCausalLM
+
+    tokens = token_ids(())
+    config = MambaConfig(**shape.transformers_config(pad=tokens[PAD], bos=tokens[BOS], eos=tokens[EOS]))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MambaForCausalLM(config)
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(self, language: Language, model: Any, examples: Examples, held_out: Sequence[Word]) -> None:
+        self.language, self.model, self.examples, self.held_out = language, model, examples, held_out
+        self.quick = partial(logits_in_pieces, model)
+        self.steps, self.seconds = 0, 0.0
+        self.history: list[Moment] = []
+
+    def go(
+        self,
+        settings: Settings,
+        seconds: float,
+        max_steps: int | None,
+        rng: np.random.Generator,
+        progress: Progress | None,
+        keep_interrupted: bool,
+    ) -> bool:
+        """Step until the time or the steps are spent; whether Ctrl-C came first."""
+        optimiser = _optimiser(self.model, settings)
+        held_out = Examples(self.language, self.held_out)
+        batch = held_out.batch(np.arange(len(held_out)))
+        stream = self.examples.stream(settings.tokens, rng)
+        started = time.perf_counter()
+        started, interrupted = time.perf_counter(), False
+        self.model.train()
+        try:
+            while True:
+                self.seconds = time.perf_counter() - started
+                done = self.seconds / seconds if max_steps is None else self.steps / max_steps
+                if done >= 1 or self.seconds >= seconds:
+                    break
+                if done >= len(self.history) / MOMENTS:
+                    before = time.perf_counter()
+                    self.look(batch)
+                    started += time.perf_counter() - before
+                for group in optimiser.param_groups:
+                    group["lr"] = settings.rate(done)
+                loss = self.step(optimiser, next(stream), settings.clip)
+                if progress is not None:
+                    progress(time.perf_counter() - started, self.steps, loss)
+        except KeyboardInterrupt:
+            if not keep_interrupted:
+                raise
+            interrupted = True
+        self.model.eval()
+        self.look(batch)
+        return interrupted
+
+    def step(self, optimiser: torch.optim.Optimizer, batch: Batch, clip: float) -> float:
+        """One step of the optimiser; returns the loss before it."""
+        optimiser.zero_grad()
+        loss = _loss(fast_logits(self.model, batch.ids), batch)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {float(loss.detach())} after {self.steps} steps; give a smaller learning rate"
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+        optimiser.step()
+        self.steps += 1
+        return float(loss.detach())
+
+    def look(self, batch: Batch) -> None:
+        """Add a moment to the history."""
+        loss = float(_loss(self.quick(batch.ids), batch))
+        now = evaluate(self.quick, self.language, self.held_out)
+        self.history.append(Moment(round(self.seconds, 3), self.steps, loss, *now))
+
+
+def _optimiser(model: Any, settings: Settings) -> torch.optim.Optimizer:
+    """AdamW; vectors and ``A_log`` do not decay (as in Gu and Dao's code)."""
+    named = dict(model.named_parameters())
+    decaying = {name for name, p in named.items() if p.ndim >= 2 and not name.endswith("A_log")}
+    groups = [
+        {"params": [p for name, p in named.items() if name in decaying], "weight_decay": settings.weight_decay},
+        {"params": [p for name, p in named.items() if name not in decaying], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
+
+def _loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Binary cross entropy, averaged over the tokens of the vocabulary and over the prefixes inside words."""
+    each = functional.binary_cross_entropy_with_logits(logits, batch.targets, reduction="none").mean(dim=-1)
+    return (each * batch.inside).sum() / batch.inside.sum()

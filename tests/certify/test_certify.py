@@ -1,0 +1,891 @@
+"""Certificates: what is proved, what is refuted, what is left open, and the obligations behind each scope."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+import scancraft
+from scancraft.automata import families
+from scancraft.automata.budget import Budget
+from scancraft.automata.dfa import Dfa
+from scancraft.certify.certify import Certificate, Open, Refuted
+from scancraft.certify.check import compare
+from scancraft.certify.search import prove as searches
+from scancraft.certify.search.obligations import (
+    ACCUMULATOR,
+    FORMATS,
+    Ledger,
+    as_array,
+    check_block,
+    check_sum,
+    check_terms,
+    fits,
+    lowest_bit,
+    rms_norm,
+    silu,
+    softplus,
+)
+from scancraft.cli.app import app
+from scancraft.compiler.compile import Compiled
+from scancraft.compiler.targets.layout import stream_for
+from scancraft.models.errors import CheckpointError, ReadoutError, WeightsError
+from scancraft.models.readout import Readout
+from scancraft.models.run.stepper import Stepper
+from scancraft.testing import star_free_dfas
+
+AB = ("a", "b")
+D2 = "(a(ab)*b)*"
+SMALL = {"D-2": families.d_n(2), "tomita-4": families.tomita(4), "flip-flop": families.flip_flop()}
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+@pytest.fixture(scope="module")
+def d2() -> Compiled:
+    return scancraft.compile(D2)
+
+
+@pytest.fixture(scope="module")
+def d2_directory(d2: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that no test changes."""
+    return d2.save(tmp_path_factory.mktemp("certify") / "d2")
+
+
+def words(alphabet: tuple[str, ...], longest: int) -> Iterator[tuple[str, ...]]:
+    """All words, shortest first."""
+    for length in range(longest + 1):
+        yield from product(alphabet, repeat=length)
+
+
+@torch.no_grad()
+def last_scores(model: Any, readout: Readout, word: tuple[str, ...]) -> torch.Tensor:
+    """What the model itself says after a word, in one pass."""
+    scores: torch.Tensor = model(torch.tensor([readout.encode(word)])).logits[0, -1].float()
+    return scores
+
+
+def said(model: Any, readout: Readout, word: tuple[str, ...]) -> set[str]:
+    """The tokens that the model allows after a word."""
+    scores = last_scores(model, readout, word)
+    allowed = {s for s, column in readout.next_index.items() if scores[column] > readout.threshold}
+    accepts = readout.accept is not None and bool(scores[readout.accept] > readout.threshold)
+    return allowed | ({"<eos>"} if accepts else set())
+
+
+def right(dfa: Dfa, readout: Readout, word: tuple[str, ...], depth: int) -> set[str]:
+    """The tokens that the language allows, by trying all completions of up to ``depth`` more symbols."""
+    following = set()
+    for symbol in readout.next_index:
+        if any(dfa.accepts((*word, symbol, *rest)) for rest in words(dfa.alphabet, depth)):
+            following.add(symbol)
+    return following | ({"<eos>"} if dfa.accepts(word) else set())
+
+
+def certified(verdict: object) -> Certificate:
+    assert isinstance(verdict, Certificate), verdict
+    return verdict
+
+
+def refuted(verdict: object) -> Refuted:
+    assert isinstance(verdict, Refuted), verdict
+    return verdict
+
+
+def broken(verdict: Certificate) -> set[str]:
+    """The obligations that do not hold."""
+    return {o["name"] for o in verdict.content["obligations"] if not o["holds"]}
+
+
+# -- compiled models are certified ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", SMALL)
+def test_small_languages_are_certified_block_by_block(name: str, dtype: torch.dtype) -> None:
+    verdict = certified(scancraft.certify(scancraft.compile(SMALL[name]), dtype=dtype))
+    assert (verdict.scope, verdict.margin) == ("every-implementation", 16.0)
+    assert verdict.content["method"] == "block by block"
+    assert verdict.content["dtype"] == str(dtype).removeprefix("torch.")
+    assert verdict.content["word"] is None
+    assert [o["name"] for o in verdict.content["obligations"]] == ["gates", "sums", "functions", "rmsnorm"]
+    assert all(o["holds"] and o["checked"] > 0 for o in verdict.content["obligations"])
+
+
+def test_a_deep_language_is_certified_at_the_cost_of_a_sum_over_blocks() -> None:
+    verdict = certified(scancraft.certify(scancraft.compile(families.d_n(12))))
+    assert (verdict.scope, verdict.content["method"]) == ("every-implementation", "block by block")
+    assert verdict.content["counts"]["stages"] == 13
+    assert verdict.content["counts"]["transitions"] < 10_000  # the whole model reaches 2^14 - 1 memory vectors
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", SMALL)
+def test_block_by_block_and_the_whole_model_agree(name: str, dtype: torch.dtype) -> None:
+    compiled = scancraft.compile(SMALL[name])
+    model = compiled.model(dtype)
+    whole = certified(scancraft.certify(model, compiled.dfa, readout=compiled.readout))
+    assert (whole.content["method"], whole.content["counts"]["stages"]) == ("whole model", 1)
+    blocks = certified(scancraft.certify(compiled, dtype=dtype))
+    assert (whole.scope, whole.margin) == (blocks.scope, blocks.margin)
+    assert whole.content["sha256"]["weights"] == blocks.content["sha256"]["weights"]
+
+    judge, stepper = searches.Judge(model, compiled.dfa, compiled.readout), Stepper(model, 64)
+    one = searches._whole(stepper, judge, Budget(), lambda _: None)
+    many = searches._by_blocks(stepper, judge, Budget(), lambda _: None)
+    assert isinstance(one, searches.Proof)
+    assert isinstance(many, searches.Proof)
+
+    def read_outs(proof: searches.Proof) -> set[tuple[int, int, bytes]]:
+        vectors = proof.graph.vectors.numpy()
+        rows = zip(proof.graph.letters, proof.graph.truth, vectors, strict=True)
+        return {(letter, truth, v.tobytes()) for letter, truth, v in rows}
+
+    assert read_outs(one) <= read_outs(many)  # forgetting own states only adds paths
+    assert {(letter, truth) for letter, truth, _ in read_outs(one)} == {
+        (letter, compiled.dfa.semiautomaton.table[q][letter])
+        for q in range(compiled.dfa.n_states)
+        for letter in range(len(compiled.dfa.alphabet))
+    } | {(len(compiled.dfa.alphabet), 0)}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_counts_are_those_of_the_evidence(name: str) -> None:
+    compiled = scancraft.compile(SMALL[name])
+    for target in (compiled, compiled.model()):
+        verdict = certified(scancraft.certify(target, compiled.dfa, readout=compiled.readout))
+        counts, tensors = verdict.content["counts"], verdict.evidence
+        stages = sorted({name.split(".")[0] for name in tensors if name.startswith("stage")})
+        assert counts["stages"] == len(stages)
+
+        def total(kind: str, stages: list[str] = stages, tensors: dict[str, Any] = tensors) -> int:
+            return sum(len(tensors[f"{stage}.{kind}"]) for stage in stages)
+
+        assert counts["events"] == total("events")
+        assert counts["transitions"] == total("transitions")
+        assert counts["own_states"] == total("states")
+        assert counts["readouts"] == len(tensors["final.nodes"])
+        bounds = [tensors[f"stage{i}.blocks"].tolist() for i in range(len(stages))]
+        edges = [0, *(end for _, end in bounds)]
+        assert [begin for begin, _ in bounds] == edges[:-1]  # every block, once, in order
+        assert edges[-1] == compiled.weights.shape.n_layers
+
+
+def test_every_listed_transition_is_a_step_of_the_model(d2: Compiled) -> None:
+    """Recomputed from the evidence, by running the words themselves through the whole model."""
+    model = d2.model()
+    tensors = certified(scancraft.certify(model, d2.dfa, readout=d2.readout)).evidence
+    nodes, events = tensors["stage0.nodes"], tensors["stage0.events"]
+    after: dict[int, dict[int, int]] = {}
+    for source, target in tensors["stage0.transitions"].tolist():
+        letter = int(nodes[events[target, 0], 0])
+        assert after.setdefault(source, {}).setdefault(letter, target) == target
+    assert set(after) == set(range(len(events)))  # closed: every event goes on
+    assert all(set(row) == set(range(len(d2.dfa.alphabet))) for row in after.values())
+    for word in words(d2.dfa.alphabet, 6):
+        event = 0
+        for symbol in word:
+            event = after[event][d2.dfa.alphabet.index(symbol)]
+        node, _, vector = events[event].tolist()
+        assert int(nodes[node, 1]) == d2.dfa.run(word)
+        with torch.no_grad():
+            row = tensors["stage0.vectors"][vector][None]
+            logits = model.lm_head(model.backbone.norm_f(row))[0]
+        assert torch.equal(logits, last_scores(model, d2.readout, word))
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(star_free_dfas(max_states=6))
+def test_whatever_is_compiled_is_certified(dfa: Dfa) -> None:
+    verdict = certified(scancraft.certify(scancraft.compile(dfa)))
+    assert (verdict.scope, verdict.margin) == ("every-implementation", 16.0)
+
+
+# -- foreign and edited models -------------------------------------------------------------------------------------
+
+
+def foreign_model(seed: int) -> Any:
+    """A random model, initialised as transformers does."""
+    from transformers import MambaConfig, MambaForCausalLM
+
+    torch.manual_seed(seed)
+    config = MambaConfig(
+        vocab_size=8,
+        hidden_size=8,
+        state_size=2,
+        num_hidden_layers=1 + seed % 2,
+        expand=1 + seed % 3,
+        conv_kernel=2 + seed % 3,
+        time_step_rank=1,
+    )
+    return MambaForCausalLM(config).eval()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_random_model_gets_a_shortest_counterexample(seed: int) -> None:
+    """The language is what the model says of words up to length 3, and no longer ones: it errs later, if at all."""
+    model = foreign_model(seed)
+    ask = Readout(tokens={"a": 3, "b": 4}, bos=1, accept=2, next_symbol={})
+    scores = {word: float(last_scores(model, ask, word)[2]) for word in words(AB, 5)}
+    ordered = sorted(scores.values())
+    # Between the two middle scores that lie furthest apart, well away from rounding.
+    middle = max(range(len(ordered) // 3, 2 * len(ordered) // 3), key=lambda i: ordered[i + 1] - ordered[i])
+    ask = replace(ask, threshold=(ordered[middle] + ordered[middle + 1]) / 2)
+    assert min(abs(s - ask.threshold) for s in ordered) > 1e-6
+    dfa = Dfa.from_words(AB, [w for w, s in scores.items() if len(w) <= 3 and s > ask.threshold])
+    wrong = [w for w, s in scores.items() if (s > ask.threshold) != dfa.accepts(w)]
+    assert len(wrong[0]) >= 4
+    verdict = refuted(scancraft.certify(model, dfa, readout=ask))
+    assert verdict.shortest
+    assert len(verdict.word) == len(wrong[0])
+    assert verdict.word in wrong
+    assert ("<eos>" in verdict.model) == (scores[verdict.word] > ask.threshold)
+    assert ("<eos>" in verdict.right) == dfa.accepts(verdict.word)
+
+
+@pytest.mark.parametrize("seed", range(6, 10))
+def test_a_random_model_predicts_no_language(seed: int) -> None:
+    model, ask = foreign_model(seed), Readout(tokens={"a": 3, "b": 4}, bos=1, accept=2)
+    dfa = families.tomita(4)
+    dfa = Dfa.from_table(AB, dfa.semiautomaton.table, 0, dfa.accepting)
+    first = next(w for w in words(AB, 8) if said(model, ask, w) != right(dfa, ask, w, 2))
+    verdict = refuted(scancraft.certify(model, dfa, readout=ask))
+    assert verdict.shortest
+    assert len(verdict.word) == len(first)
+    assert verdict.model == said(model, ask, verdict.word) != right(dfa, ask, verdict.word, 2) == verdict.right
+
+
+def test_edited_models_are_certified_and_right_or_refuted_and_wrong(d2: Compiled) -> None:
+    """One sign flipped: the verdict is true, whichever it is."""
+    generator = torch.Generator().manual_seed(0)
+    kinds = {"certified": 0, "counterexample": 0}
+    for _ in range(40):
+        model = d2.model()
+        entries = [(n, i) for n, w in model.state_dict().items() for i in w.flatten().nonzero().flatten().tolist()]
+        name, i = entries[int(torch.randint(len(entries), (1,), generator=generator))]
+        model.state_dict()[name].view(-1)[i].neg_()
+        verdict = scancraft.certify(model, d2.dfa, readout=d2.readout)
+        kinds[verdict.verdict] += 1  # never undecided: the model is small
+        report = compare(model, d2.dfa, d2.readout, exhaustive_to=8)
+        if isinstance(verdict, Certificate):
+            assert report.agrees, (name, i)
+            continue
+        found = refuted(verdict)
+        assert found.model == said(model, d2.readout, found.word) != found.right
+        assert found.right == right(d2.dfa, d2.readout, found.word, 3)
+        assert found.shortest
+        assert all(
+            said(model, d2.readout, w) == right(d2.dfa, d2.readout, w, 3)
+            for w in words(d2.dfa.alphabet, len(found.word) - 1)
+        )
+    assert min(kinds.values()) > 0
+
+
+def test_a_checkpoint_judged_by_another_language_gets_a_counterexample(d2: Compiled) -> None:
+    """D-2 against D-1: block by block fails, then the whole model tells that ``aa`` is not dead."""
+    d1 = scancraft.as_dfa("(ab)*")
+    found = refuted(scancraft.certify(d2, d1))
+    assert (found.word, found.shortest) == (("a",), True)  # after a, D-1 forbids another a
+    assert (found.model, found.right) == ({"a", "b"}, {"b"})
+
+
+# -- undecided -----------------------------------------------------------------------------------------------------
+
+
+def test_a_tiny_budget_leaves_it_undecided(d2: Compiled) -> None:
+    for target in (d2, d2.model()):
+        verdict = scancraft.certify(target, d2.dfa, readout=d2.readout, budget=Budget(items=3))
+        assert isinstance(verdict, Open)
+        assert "block by block: 4 events of block 0, past 3" in verdict.reason
+        assert "whole model: 4 events of the whole model, past 3" in verdict.reason
+        assert verdict.as_json()["verdict"] == "undecided"
+
+
+def test_no_budget_is_too_tiny_for_the_truth(d2: Compiled) -> None:
+    """Whatever the budget, a certificate is given only by a closed search: the counts fit the budget."""
+    for items in range(1, 16):
+        verdict = scancraft.certify(d2, budget=Budget(items=items))
+        if isinstance(verdict, Certificate):
+            per_stage = [len(t) for n, t in verdict.evidence.items() if n.endswith(".events")]
+            assert max(per_stage) <= items
+        else:
+            assert isinstance(verdict, Open)
+            assert items < 10
+    assert isinstance(verdict, Certificate)
+
+
+def test_sampled_words_can_refute_when_the_searches_end(d2: Compiled) -> None:
+    model = d2.model()
+    with torch.no_grad():
+        model.lm_head.weight[d2.readout.tokens["a"]].neg_()
+    found = refuted(scancraft.certify(model, d2.dfa, readout=d2.readout, budget=Budget(items=0)))
+    assert found.model == said(model, d2.readout, found.word) != found.right
+    assert not found.shortest
+
+
+# -- the contract --------------------------------------------------------------------------------------------------
+
+
+def wrong_when_dead(compiled: Compiled) -> Any:
+    """The model, made to allow everything once the prefix is dead."""
+    stream, model = stream_for(compiled.program), compiled.model()
+    slots = [slot for slot, state in compiled.program.readout.items() if state == compiled.dfa.dead]
+    assert slots
+    with torch.no_grad():
+        for slot in slots:
+            model.lm_head.weight[:, stream.slot(slot)] += 32.0
+    return model
+
+
+@pytest.mark.parametrize("language", [D2, "ab|ba", families.tomita(4)], ids=["D-2", "finite", "tomita-4"])
+def test_the_contract_is_honoured(language: object) -> None:
+    compiled = scancraft.compile(language)
+    model, every = wrong_when_dead(compiled), compiled.readout
+    live = replace(every, contract="live-prefixes")
+    found = refuted(scancraft.certify(model, compiled.dfa, readout=every))
+    assert compiled.dfa.run(found.word) == compiled.dfa.dead
+    assert (found.model, found.right) == ({*compiled.dfa.alphabet, "<eos>"}, frozenset())
+    verdict = certified(scancraft.certify(model, compiled.dfa, readout=live))
+    assert (verdict.scope, verdict.content["contract"]) == ("every-implementation", "live-prefixes")
+    assert "live prefix" in verdict.content["claim"]
+    assert compare(model, compiled.dfa, live, exhaustive_to=8).agrees
+    assert not compare(model, compiled.dfa, every, exhaustive_to=8).agrees
+
+
+def test_under_live_prefixes_live_words_still_count(d2: Compiled) -> None:
+    model = d2.model()
+    with torch.no_grad():
+        model.lm_head.weight[d2.readout.accept].neg_()
+    live = replace(d2.readout, contract="live-prefixes")
+    found = refuted(scancraft.certify(model, d2.dfa, readout=live))
+    assert found.word == ()
+    assert (found.model, found.right) == ({"a"}, {"a", "<eos>"})
+
+
+# -- the command line ----------------------------------------------------------------------------------------------
+
+
+def invoke(*args: object) -> Result:
+    result = CliRunner().invoke(app, [str(arg) for arg in args], prog_name="scancraft")
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+KEYS = {"verdict", "scope", "margin", "word"}
+
+
+@pytest.fixture
+def scratch(d2: Compiled, tmp_path: Path) -> Path:
+    return d2.save(tmp_path / "d2")
+
+
+def test_cli_certified(scratch: Path) -> None:
+    result = invoke("certify", scratch, "--json")
+    assert result.exit_code == 0
+    answer = json.loads(result.stdout)
+    assert set(answer) >= KEYS
+    assert {k: answer[k] for k in KEYS} == {
+        "verdict": "certified",
+        "scope": "every-implementation",
+        "margin": 16.0,
+        "word": None,
+    }
+    saved = json.loads((scratch / "certificate.json").read_text())
+    assert saved == {k: v for k, v in answer.items() if k != "seconds"}
+    assert (scratch / "certificate.safetensors").is_file()
+
+
+def test_cli_counterexample(scratch: Path) -> None:
+    result = invoke("certify", scratch, "--regex", "(ab)*", "--json")
+    assert result.exit_code == 1
+    answer = json.loads(result.stdout)
+    assert {k: answer[k] for k in KEYS} == {
+        "verdict": "counterexample",
+        "scope": None,
+        "margin": None,
+        "word": ["a"],
+    }
+    assert (answer["model"], answer["right"], answer["shortest"]) == (["a", "b"], ["b"], True)
+    assert not (scratch / "certificate.json").exists()
+
+
+def test_cli_undecided(scratch: Path) -> None:
+    result = invoke("certify", scratch, "--budget", 3, "--json")
+    assert result.exit_code == 3
+    answer = json.loads(result.stdout)
+    assert {k: answer[k] for k in KEYS} == {"verdict": "undecided", "scope": None, "margin": None, "word": None}
+    assert "past 3" in answer["reason"]
+    assert not (scratch / "certificate.json").exists()
+
+
+def test_cli_in_words(scratch: Path) -> None:
+    good = invoke("certify", scratch, "--dtype", "bfloat16")
+    assert (good.exit_code, good.stdout.startswith("certified, scope every-implementation:")) == (0, True)
+    assert "bfloat16" in good.stdout
+    bad = invoke("certify", scratch, "--regex", "(ab)*")
+    assert (bad.exit_code, bad.stdout.startswith("a shortest counterexample is 'a':")) == (1, True)
+    unknown = invoke("certify", scratch, "--budget", 3)
+    assert (unknown.exit_code, unknown.stdout.startswith("undecided: ")) == (3, True)
+
+
+def test_cli_compile_and_certify(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = invoke("compile", "--regex", D2, "-o", out, "--certify", "--json")
+    assert result.exit_code == 0
+    answer = json.loads(result.stdout)
+    saved = json.loads((out / "certificate.json").read_text())
+    assert saved["verdict"] == answer["certificate"]["verdict"] == "certified"
+    assert saved["scope"] == "every-implementation"
+    assert invoke("certify", "--check", out).exit_code == 0
+
+
+# -- bad input: one clear error each -------------------------------------------------------------------------------
+
+
+def test_another_alphabet_is_refused(d2: Compiled, d2_directory: Path) -> None:
+    for target in (d2, d2_directory, d2.model()):
+        with pytest.raises(ReadoutError, match=r"names the symbols \['a', 'b'\], the language has \['a', 'c'\]"):
+            scancraft.certify(target, Dfa.universal(("a", "c")), readout=d2.readout)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["backbone.embeddings.weight", "backbone.layers.1.mixer.D", "lm_head.weight"])
+def test_weights_that_are_no_numbers_are_refused(d2: Compiled, name: str, value: float) -> None:
+    model = d2.model()
+    model.state_dict()[name].view(-1)[-1] = value  # in a column that nothing reads
+    with pytest.raises(WeightsError, match=f"{name} holds a NaN or an infinity"):
+        scancraft.certify(model, d2.dfa, readout=d2.readout)
+
+
+def test_a_checkpoint_with_a_nan_is_refused(scratch: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(scratch / "model.safetensors")
+    state["lm_head.weight"][0, 0] = math.nan
+    save_file(state, scratch / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"lm_head\.weight holds a NaN or an infinity"):
+        scancraft.certify(scratch)
+    assert invoke("certify", scratch).exit_code == 2
+
+
+def test_a_readout_without_bos_is_refused(d2: Compiled) -> None:
+    with pytest.raises(ReadoutError, match="needs a readout with a bos token"):
+        scancraft.certify(d2.model(), d2.dfa, readout=replace(d2.readout, bos=None))
+
+
+def test_a_model_of_another_kind_is_refused(d2: Compiled) -> None:
+    with pytest.raises(ReadoutError, match=r"MambaForCausalLM or SignedMambaForCausalLM.*, not Linear"):
+        scancraft.certify(torch.nn.Linear(4, 8), d2.dfa, readout=d2.readout)
+
+
+def test_a_model_without_its_readout_or_language_is_refused(d2: Compiled) -> None:
+    for more in ({}, {"language": d2.dfa}, {"readout": d2.readout}):
+        with pytest.raises(ReadoutError, match="give the language and a Readout with a model"):
+            scancraft.certify(d2.model(), **more)
+
+
+def test_a_directory_without_a_manifest_is_refused(scratch: Path, tmp_path: Path) -> None:
+    (scratch / "scancraft.json").unlink()
+    with pytest.raises(CheckpointError, match=r"holds no scancraft\.json"):
+        scancraft.certify(scratch)
+    with pytest.raises(CheckpointError, match="is not a directory"):
+        scancraft.certify(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("keep", [0, 7, 500, -1])
+def test_a_truncated_file_is_refused(scratch: Path, keep: int) -> None:
+    weights = scratch / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be loaded"):
+        scancraft.certify(scratch)
+    result = invoke("certify", scratch)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+def test_scores_that_are_no_numbers_are_never_certified() -> None:
+    """Finite weights, yet norm_f overflows and the head makes NaN of it; a NaN is not "no"."""
+    compiled = scancraft.compile(Dfa.empty(AB))
+    model = compiled.model()
+    with torch.no_grad():
+        model.backbone.norm_f.weight[0] = 3e38
+        model.lm_head.weight.zero_()
+    assert last_scores(model, compiled.readout, ()).isnan().all()
+    with pytest.raises(ReadoutError, match="NaN"):
+        scancraft.certify(model, compiled.dfa, readout=compiled.readout)
+
+
+def test_a_readout_with_a_head_of_its_own_is_not_certified_by_the_logits(d2: Compiled) -> None:
+    turned = replace(d2.readout, head=lambda output: -output.logits)
+    assert not compare(d2.model(), d2.dfa, turned, exhaustive_to=3).agrees
+    with pytest.raises(ReadoutError):
+        scancraft.certify(d2.model(), d2.dfa, readout=turned)
+
+
+@pytest.mark.parametrize("more", [{"tokens": {"a": 3, "b": 99}}, {"accept": 99}], ids=["tokens", "accept"])
+def test_tokens_that_the_model_does_not_have_are_refused(d2: Compiled, more: dict[str, Any]) -> None:
+    with pytest.raises(ReadoutError, match="99"):
+        scancraft.certify(d2.model(), d2.dfa, readout=replace(d2.readout, next_symbol=d2.readout.next_index, **more))
+
+
+def variant(compiled: Compiled, **settings: Any) -> Any:
+    """The same weights in a model of another configuration; new parameters are 0."""
+    from transformers import MambaConfig, MambaForCausalLM
+
+    base = compiled.model()
+    model = MambaForCausalLM(MambaConfig(**{**base.config.to_dict(), **settings}))
+    weights = base.state_dict()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(weights.get(name, torch.zeros_like(parameter)))
+    return model.eval()
+
+
+def test_a_bias_is_a_term_of_its_sum(d2: Compiled) -> None:
+    """A bias of 2^15 beside the constant 2^40 is absorbed, so the numbers agree; but no longer in any order."""
+    model = variant(d2, use_bias=True)
+    with torch.no_grad():
+        for layer in model.backbone.layers:
+            layer.mixer.out_proj.bias[0] = 2.0**15
+    try:
+        verdict = scancraft.certify(model, d2.dfa, readout=d2.readout)
+    except ReadoutError:
+        return  # a clear refusal of such models would do as well
+    assert getattr(verdict, "scope", None) != "every-implementation"
+
+
+def test_float64_is_refused(d2: Compiled) -> None:
+    with pytest.raises(ReadoutError, match="float64"):
+        scancraft.certify(d2.model(torch.float64), d2.dfa, readout=d2.readout)
+
+
+def test_models_without_a_convolution_bias_can_be_certified() -> None:
+    compiled = scancraft.compile(Dfa.universal(AB))
+    model = variant(compiled, use_conv_bias=False)
+    assert compare(model, compiled.dfa, compiled.readout, exhaustive_to=6).agrees
+    certified(scancraft.certify(model, compiled.dfa, readout=compiled.readout))
+
+
+def test_a_residual_stream_in_low_precision_is_taken_as_it_is(d2: Compiled) -> None:
+    model = variant(d2, residual_in_fp32=False).to(torch.bfloat16)
+    agrees = compare(model, d2.dfa, d2.readout, exhaustive_to=8).agrees
+    verdict = scancraft.certify(model, d2.dfa, readout=d2.readout)
+    assert verdict.verdict == ("certified" if agrees else "counterexample")
+
+
+def test_of_the_empty_language_no_prefix_is_live() -> None:
+    """So under "live-prefixes" nothing is promised, not even after <bos>; ``check`` says so too."""
+    compiled = scancraft.compile(Dfa.empty(AB))
+    model, live = compiled.model(), replace(compiled.readout, contract="live-prefixes")
+    with torch.no_grad():
+        model.lm_head.weight.neg_()
+    assert compare(model, compiled.dfa, live, exhaustive_to=3).agrees
+    with pytest.raises(ReadoutError, match="nothing is promised"):
+        scancraft.certify(model, compiled.dfa, readout=live)
+
+
+# -- the scope drops to "step" -------------------------------------------------------------------------------------
+
+
+def inexact_head(compiled: Compiled, model: Any) -> None:
+    """2^-20 more for a letter: 16 + 2^-20 has 25 bits."""
+    model.lm_head.weight[:, stream_for(compiled.program).letter(0)] += 2.0**-20
+
+
+def inexact_skip(compiled: Compiled, model: Any) -> None:
+    """Skips 1 + 2^-20 times too large: reads of 1 - (1 + 2^-20), which move by far less than a score decides."""
+    for layer in model.backbone.layers:
+        layer.mixer.D.mul_(1 + 2.0**-20)
+
+
+def wide_epsilon(compiled: Compiled, model: Any) -> None:
+    """Absorbed by the mean of squares, but not by every partial sum of them."""
+    for norm in [layer.norm for layer in model.backbone.layers]:
+        norm.variance_epsilon = 2.0**53
+
+
+def exp_out_of_range(compiled: Compiled, model: Any) -> None:
+    """A gate of exp(-V e^-3) = 0.04: not 0, but the reads stay on the right side."""
+    model.backbone.layers[-1].mixer.A_log.neg_()
+
+
+@pytest.mark.parametrize(
+    ("edit", "names"),
+    [
+        (inexact_head, {"sums"}),
+        (inexact_skip, {"sums"}),
+        (wide_epsilon, {"rmsnorm"}),
+        (exp_out_of_range, {"functions"}),
+    ],
+)
+def test_a_harmless_change_costs_the_scope(
+    d2: Compiled, edit: Callable[[Compiled, Any], None], names: set[str]
+) -> None:
+    model = d2.model()
+    with torch.no_grad():
+        edit(d2, model)
+    verdict = certified(scancraft.certify(model, d2.dfa, readout=d2.readout))
+    assert verdict.scope == "step"
+    assert names <= broken(verdict)
+    assert compare(model, d2.dfa, d2.readout, exhaustive_to=8).agrees
+
+
+def balanced_head(compiled: Compiled, exponent: int) -> Any:
+    """Scores times 2^exponent, with three more terms that are 1.25, -1.5 and 0.25 times 2^(exponent + 5): 0 in all."""
+    model, stream = compiled.model(), stream_for(compiled.program)
+    free = list(range(stream.used, stream.d_model))
+    assert len(free) >= 3
+    with torch.no_grad():
+        model.lm_head.weight.mul_(2.0**exponent)
+        for place, share in zip(free, (1.25, -1.5, 0.25), strict=False):
+            model.backbone.embeddings.weight[:, place] = model.backbone.embeddings.weight[:, stream.letter(0)].max()
+            model.backbone.norm_f.weight[place] = model.backbone.norm_f.weight[stream.letter(0)]
+            model.lm_head.weight[:, place] = share * 2.0 ** (exponent + 5)
+    return model
+
+
+def test_sums_that_another_order_overflows_are_not_for_every_implementation(d2: Compiled) -> None:
+    small = certified(scancraft.certify(balanced_head(d2, 0), d2.dfa, readout=d2.readout))
+    assert (small.scope, small.margin) == ("every-implementation", 16.0)  # the construction itself is exact
+    verdict = scancraft.certify(balanced_head(d2, 122), d2.dfa, readout=d2.readout)
+    assert getattr(verdict, "scope", None) != "every-implementation"
+    if isinstance(verdict, Certificate):
+        assert "sums" in broken(verdict)
+
+
+@pytest.mark.parametrize(("exponent", "scope"), [(-100, "every-implementation"), (-131, "step"), (-140, "step")])
+def test_scores_that_a_flush_to_zero_loses_are_not_for_every_implementation(
+    d2: Compiled, exponent: int, scope: str
+) -> None:
+    model = d2.model()
+    with torch.no_grad():
+        model.lm_head.weight.mul_(2.0**exponent)
+    verdict = certified(scancraft.certify(model, d2.dfa, readout=d2.readout))
+    assert verdict.margin == 2.0 ** (4 + exponent)
+    assert verdict.scope == scope
+    assert broken(verdict) == (set() if scope == "every-implementation" else {"sums"})
+
+
+# -- the obligations, one by one -----------------------------------------------------------------------------------
+
+FLOAT32, BFLOAT16 = FORMATS[torch.float32], FORMATS[torch.bfloat16]
+BIG, SMALLEST = ACCUMULATOR.largest, ACCUMULATOR.smallest
+# Any float64, and floats with few bits, which is where formats differ.
+NUMBERS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.builds(lambda m, e: math.ldexp(m, e), st.integers(-(2**26), 2**26), st.integers(-180, 130)),
+)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(NUMBERS)
+def test_lowest_bit_is_the_greatest_power_of_two_that_divides(x: float) -> None:
+    bit = float(lowest_bit(np.array([x]))[0])
+    if x == 0:
+        assert bit == 0
+        return
+    quotient = Fraction(x) / Fraction(bit)
+    assert math.frexp(bit)[0] == 0.5
+    assert quotient.denominator == 1
+    assert quotient.numerator % 2 == 1
+
+
+@settings(max_examples=500, derandomize=True, deadline=None)
+@given(NUMBERS, st.sampled_from(sorted(FORMATS, key=str)))
+def test_fits_is_what_rounding_says(x: float, dtype: torch.dtype) -> None:
+    there = torch.tensor(x, dtype=torch.float64).to(dtype)
+    exact = bool(torch.isfinite(there)) and Fraction(float(there)) == Fraction(x)
+    normal = x == 0 or abs(x) >= torch.finfo(dtype).smallest_normal
+    assert bool(fits(np.array([x]), FORMATS[dtype])[0]) == (exact and normal)
+
+
+def sums_hold(terms: list[float], stored: Any = FLOAT32) -> bool:
+    """Whether the obligation holds of a sum, as terms, as an inner product, and with its last term apart."""
+    answers = []
+    for how in range(3):
+        ledger = Ledger()
+        row = np.array([terms])
+        if how == 0:
+            total = check_terms(ledger, row, stored, "here")
+        elif how == 1:
+            total = check_sum(ledger, row, np.ones((1, len(terms))), None, stored, "here")
+        else:
+            total = check_sum(ledger, row[:, :-1], np.ones((1, len(terms) - 1)), row[:, -1], stored, "here")
+        assert float(total.reshape(-1)[0]) == math.fsum(terms)
+        assert set(ledger.failure) <= {"sums"}
+        answers.append("sums" not in ledger.failure)
+    assert len(set(answers)) == 1
+    return answers[0]
+
+
+@pytest.mark.parametrize(
+    ("terms", "stored", "holds"),
+    [
+        ([1.0, -3.0, 2.5], FLOAT32, True),
+        ([0.0, 0.0], FLOAT32, True),
+        ([2.0**24 - 2, 1.0, 1.0], FLOAT32, True),  # the size is just in reach
+        ([2.0**24, 1.0, -1.0], FLOAT32, False),  # 2^24 + 1 is no float32, though the total is
+        ([1.0, 2.0**-25], FLOAT32, False),  # the quantum is too fine
+        ([200.0, 56.0], BFLOAT16, True),
+        ([200.0, 57.0], BFLOAT16, False),  # 257 has nine bits
+        ([200.0, 57.0], FLOAT32, True),
+        ([2.0**126, 2.0**126], FLOAT32, True),
+        ([2.0**127, 2.0**127, -(2.0**127)], FLOAT32, False),  # one order overflows
+        ([2.0**127, 2.0**127], FLOAT32, False),
+        ([BIG, 0.0], FLOAT32, True),
+        ([SMALLEST, SMALLEST], FLOAT32, True),
+        ([SMALLEST / 2, SMALLEST / 2], FLOAT32, False),  # subnormal terms, a normal total
+        ([SMALLEST * 1.5, -SMALLEST], FLOAT32, False),  # normal terms, a subnormal total
+    ],
+)
+def test_sums(terms: list[float], stored: Any, holds: bool) -> None:
+    assert sums_hold(terms, stored) == holds
+
+
+TERMS = st.lists(
+    st.builds(lambda m, e: math.ldexp(m, e), st.integers(-40, 40), st.integers(-14, 14)), min_size=2, max_size=5
+)
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(TERMS, st.randoms(use_true_random=False))
+def test_where_sums_hold_no_order_rounds(terms: list[float], random: Any) -> None:
+    ordered = list(terms)
+    random.shuffle(ordered)
+    if sums_hold(terms):
+        total = np.float32(0)
+        for term in ordered:
+            total = np.float32(total + np.float32(term))
+        assert Fraction(float(total)) == sum(map(Fraction, terms))
+
+
+def functions_hold(function: Callable[[Ledger, Any, str], Any], x: float) -> bool:
+    ledger = Ledger()
+    value = float(function(ledger, np.array([x]), "here")[0])
+    assert value == (x if x >= 64 else 0.0)
+    assert ledger.checked["functions"] == 1
+    return "functions" not in ledger.failure
+
+
+@pytest.mark.parametrize("x", [-2048.0, -1024.0, 0.0, 64.0, 1e6])
+def test_silu_is_exact_there(x: float) -> None:
+    assert functions_hold(silu, x)
+    for dtype in (torch.float32, torch.float64):
+        expected = x if x >= 64 else 0.0
+        assert float(torch.nn.functional.silu(torch.tensor(x, dtype=dtype))) == expected
+
+
+@pytest.mark.parametrize("x", [-1023.0, -104.0, -1.0, 2.0**-30, 1.0, 63.5])
+def test_silu_may_differ_there(x: float) -> None:
+    assert not functions_hold(silu, x)
+
+
+@pytest.mark.parametrize("x", [-2048.0, -1024.0, 64.0, 1e6])
+def test_softplus_is_exact_there(x: float) -> None:
+    assert functions_hold(softplus, x)
+    assert float(torch.nn.functional.softplus(torch.tensor(x))) == (x if x >= 64 else 0.0)
+
+
+@pytest.mark.parametrize("x", [-1023.0, -104.0, 0.0, 1.0, 63.5])
+def test_softplus_may_differ_there(x: float) -> None:
+    assert not functions_hold(softplus, x)
+
+
+def norm_failures(stream: list[float], epsilon: float = 1e-5, stored: Any = FLOAT32) -> set[str]:
+    ledger = Ledger()
+    norm = SimpleNamespace(variance_epsilon=epsilon, weight=torch.ones(len(stream)))
+    rms_norm(ledger, norm, np.array([stream]), stored, "here")
+    assert ledger.checked["rmsnorm"] == 1
+    return set(ledger.failure)
+
+
+def test_rms_norm_is_a_power_of_two() -> None:
+    big = 2.0**40
+    ledger = Ledger()
+    norm = SimpleNamespace(variance_epsilon=1e-5, weight=torch.full((4,), 2.0**39))
+    scaled = rms_norm(ledger, norm, np.array([[big, 1.0, 0.0, 1.0]]), FLOAT32, "here")
+    assert not ledger.failure
+    assert scaled.tolist() == [[2.0**40, 1.0, 0.0, 1.0]]
+    assert norm_failures([big, 0, 0, 0]) == set()
+    assert norm_failures([big, -big, 0, 0, 0, 0, 0, 0]) == set()  # two of eight: the mean is a quarter
+
+
+@pytest.mark.parametrize(
+    ("stream", "epsilon"),
+    [
+        ([2.0**40, 2.0**40, 0.0, 0.0], 1e-5),  # half of F^2: a power of two, not of four
+        ([3 * 2.0**40, 0.0, 0.0, 0.0], 1e-5),  # nine quarters
+        ([2.0**40, 2.0**29, 0.0, 0.0], 1e-5),  # a small square that is not absorbed
+        ([2.0**40, 1.0, 0.0, 0.0], 2.0**54),  # an epsilon that is not absorbed
+        ([2.0**40, 2.0**40, 2.0**40, 2.0**40, 0.0, 0.0], 1e-5),  # the width is no power of two
+        ([2.0**40, 2.0**40, 2.0**40, 0.0], 1e-5),  # three of four
+        ([2.0**64, 0.0, 0.0, 0.0], 1e-5),  # the square overflows
+        ([0.0, 0.0, 0.0, 0.0], 1e-5),  # only epsilon
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_rms_norm_is_not_one(stream: list[float], epsilon: float) -> None:
+    assert "rmsnorm" in norm_failures(stream, epsilon)
+
+
+def test_what_the_norm_returns_must_fit() -> None:
+    row = [2.0**40, 257.0, 0.0, 0.0]
+    assert norm_failures(row) == set()
+    assert norm_failures(row, stored=BFLOAT16) == {"sums"}
+
+
+def block_failures(compiled: Compiled, edit: Callable[[Any], None]) -> set[str]:
+    """The obligations of the first block that fail after an edit, at the steps of the intact model."""
+    intact = compiled.model()
+    judge, stepper = searches.Judge(intact, compiled.dfa, compiled.readout), Stepper(intact, 64)
+    proof = searches._by_blocks(stepper, judge, Budget(), lambda _: None)
+    assert isinstance(proof, searches.Proof)
+    mixer = intact.backbone.layers[0].mixer
+    with torch.no_grad():
+        edit(mixer)
+    ledger = Ledger()
+    for stream, before, _, _ in searches.evaluations(proof.stages[0], judge.inputs(stepper).vectors):
+        split = stepper.channels * stepper.taps
+        past = as_array(before[:, :split]).reshape(-1, stepper.channels, stepper.taps)
+        states = as_array(before[:, split:]).reshape(-1, stepper.channels, stepper.states)
+        check_block(ledger, intact.backbone.layers[0], as_array(stream), past, states, "block 0")
+    return set(ledger.failure)
+
+
+def test_the_first_block_keeps_its_obligations(d2: Compiled) -> None:
+    assert block_failures(d2, lambda _: None) == set()
+
+
+def test_a_gate_of_one_with_a_write(d2: Compiled) -> None:
+    """exp(A_log) = 0: Delta is V, and yet the gate is 1."""
+    assert block_failures(d2, lambda mixer: mixer.A_log.fill_(-(2.0**20))) == {"gates"}
+
+
+def test_gates_between_zero_and_one(d2: Compiled) -> None:
+    assert block_failures(d2, lambda mixer: mixer.A_log.fill_(-3.0)) == {"functions"}
+    assert block_failures(d2, lambda mixer: mixer.A_log.fill_(90.0)) == {"functions"}  # the exponent overflows
+
+
+def test_delta_in_the_unsafe_region(d2: Compiled) -> None:
+    assert "functions" in block_failures(d2, lambda mixer: mixer.dt_proj.bias.add_(1.0))
+
+
+def test_a_write_that_rounds(d2: Compiled) -> None:
+    """B x has too many bits only as a product: 64 (1 + 2^-20) squared."""
+
+    def edit(mixer: Any) -> None:
+        mixer.conv1d.bias[mixer.conv1d.bias == 64] *= 1 + 2.0**-20
+
+    assert "sums" in block_failures(d2, edit)

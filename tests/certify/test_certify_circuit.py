@@ -1,0 +1,266 @@
+"""Certificates of counter languages and bounded Dyck languages: what is proved, and what is not."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from random_machines import random_machines
+
+import scancraft
+from scancraft.accuracy import accuracy
+from scancraft.automata.bounded_dyck import BoundedDyck
+from scancraft.automata.budget import Budget
+from scancraft.automata.counters.families import boolean, dyck_1, equal_blocks, shuffle
+from scancraft.automata.counters.machine import Counter, CounterMachine, Step
+from scancraft.automata.families import dyck as dyck_dfa
+from scancraft.automata.families import flip_flop as flip_flop_dfa
+from scancraft.automata.languages import truth_of
+from scancraft.certify.certify import Certificate, Open, Refuted, certify
+from scancraft.certify.search.circuit import CircuitProof, prove_circuit
+from scancraft.compiler.constructions import Constructed, counters, dyck, flip_flop
+from scancraft.models.precision import PrecisionError
+from scancraft.models.readout import Readout
+
+CONTRACTS = ("live-prefixes", "all-words")
+DTYPES = (torch.float32, torch.bfloat16)
+MACHINES = {
+    "Dyck-1": dyck_1(),
+    "Shuffle-2": shuffle(2),
+    "Boolean-3": boolean(3),
+    "a^n b^n": equal_blocks("ab"),
+    "a^n b^n c^n": equal_blocks("abc"),
+    **{f"random {i}": m for i, m in enumerate(random_machines(12, 4))},
+}
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+@pytest.mark.parametrize("name", MACHINES)
+def test_counters_are_certified(name: str, contract: str) -> None:
+    compiled = counters(MACHINES[name], contract=contract)  # type: ignore[arg-type]
+    for dtype in DTYPES:
+        found = certify(compiled, dtype=dtype)
+        assert isinstance(found, Certificate), found
+        assert found.scope == "every-implementation"
+        assert found.margin == 16
+        content = found.content
+        assert content["method"] == "counters"
+        by_name = {c["name"]: c["limits"] for c in compiled.manifest["counters"]}
+        key = str(dtype).removeprefix("torch.")
+        assert content["limits"] == {c.name: by_name[f"counter {c.name}"][key] for c in MACHINES[name].counters}
+        assert "as long as no counter exceeds its limit" in content["claim"]
+
+
+@pytest.mark.parametrize(("kinds", "depth"), [(1, 1), (1, 4), (2, 3), (5, 2), (8, 10)])
+def test_bounded_dyck_is_certified(kinds: int, depth: int) -> None:
+    for dtype in DTYPES:
+        found = certify(dyck(kinds, depth), dtype=dtype)
+        assert isinstance(found, Certificate), found
+        assert found.content["method"] == "slots"
+        assert found.content["limits"] == {}
+        cases = kinds * depth + kinds * (1 + (depth - 1) * kinds) + 1
+        assert found.content["counts"]["readouts"] == cases
+        assert "of any length" in found.content["claim"]
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_flip_flop_is_certified_like_any_regular_language(contract: str) -> None:
+    found = certify(flip_flop(contract=contract))  # type: ignore[arg-type]
+    assert isinstance(found, Certificate)
+    assert found.scope == "every-implementation"
+    assert found.content["method"] in ("block by block", "whole model")
+
+
+def test_the_slots_proof_agrees_with_the_exhaustive_one() -> None:
+    """Dyck_{2,2} has a small DFA: explore every reachable state of the whole model, too."""
+    compiled = dyck(2, 2)
+    found = certify(compiled.model(), dyck_dfa(2, 2), readout=compiled.readout)
+    assert isinstance(found, Certificate)
+    assert found.content["method"] == "whole model"
+
+
+# -- wrong models ------------------------------------------------------------------------------------------------------
+
+
+def mutants(compiled: Constructed, count: int, seed: int) -> list[tuple[str, torch.nn.Module]]:
+    """Models with one non-zero weight changed."""
+    rng = random.Random(seed)
+    found = []
+    places = [
+        (name, tuple(place))
+        for name, tensor in compiled.weights.tensors.items()
+        for place in np.argwhere(tensor).tolist()
+        if "norm" not in name
+    ]
+    for name, place in rng.sample(places, min(count, len(places))):
+        model = compiled.model()
+        weight = model.get_parameter(name)
+        with torch.no_grad():
+            weight[place] = rng.choice((0.0, -float(weight[place]), 2 * float(weight[place])))
+        found.append((f"{name}{place}", model))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("compiled", "longest"),
+    [
+        (counters(dyck_1()), 10),
+        (counters(dyck_1(), contract="live-prefixes"), 10),
+        (counters(shuffle(2)), 6),
+        (counters(equal_blocks("ab")), 10),
+        (dyck(2, 2), 8),
+    ],
+    ids=["Dyck-1", "Dyck-1 live", "Shuffle-2", "a^n b^n", "Dyck_{2,2}"],
+)
+def test_what_is_certified_is_right(compiled: Constructed, longest: int) -> None:
+    """Mutants that are certified agree with the language on all short words; refuted ones are wrong where it says."""
+    import itertools
+
+    language, readout = compiled.language, compiled.readout
+    truth = truth_of(language)
+    words = list(itertools.product(language.alphabet, repeat=longest))
+    words = random.Random(0).sample(words, min(len(words), 700))
+    verdicts = {"certified": 0, "counterexample": 0, "undecided": 0}
+    for name, model in mutants(compiled, 30, 5):
+        found = certify(model, language, readout=readout)
+        verdicts[found.verdict] += 1
+        if isinstance(found, Certificate):
+            assert accuracy(model, truth, readout, words).strings == 100, name
+        elif isinstance(found, Refuted):
+            assert accuracy(model, truth, readout, [found.word]).strings == 0, name
+    assert verdicts["counterexample"] > 10, verdicts
+
+
+def test_limits_are_not_believed() -> None:
+    """One past what float32 holds, or a signed counter at 2^24, cannot be proved."""
+    compiled = counters(dyck_1())
+    model, readout = compiled.model(), compiled.readout
+    assert isinstance(prove_circuit(model, dyck_1(), readout, [2**24], Budget()), CircuitProof)
+    for limit in (2**24 + 1, 0):
+        assert not isinstance(prove_circuit(model, dyck_1(), readout, [limit], Budget()), CircuitProof)
+    signed = CounterMachine(
+        ("a", "b"),
+        (Counter("c", signed=True),),
+        "q",
+        {"q": {"a": Step("q", {"c": 1}), "b": Step("q", {"c": -1})}},
+        {"q": {"c": "zero"}},
+    )
+    compiled = counters(signed)
+    proved = [
+        isinstance(prove_circuit(compiled.model(), signed, compiled.readout, [n], Budget()), CircuitProof)
+        for n in (2**23, 2**23 + 1, 2**24)
+    ]
+    assert proved == [True, False, False]
+    wide = counters(dyck_1()).model(torch.bfloat16)
+    assert not isinstance(prove_circuit(wide, dyck_1(), readout, [512], Budget()), CircuitProof)
+
+
+def test_the_wrong_language_is_refuted() -> None:
+    compiled = counters(shuffle(2))
+    other = CounterMachine(  # like Shuffle-2, but the second kind may be left open
+        shuffle(2).alphabet,
+        shuffle(2).counters,
+        "q",
+        shuffle(2).transitions,
+        {"q": {"depth (": "zero"}},
+    )
+    found = certify(compiled, other)
+    assert isinstance(found, Refuted)
+    assert "<eos>" in found.right - found.model
+
+
+def test_a_trained_looking_model_is_not_certified() -> None:
+    compiled = counters(dyck_1())
+    model = compiled.model()
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    found = certify(model, dyck_1(), readout=compiled.readout)
+    assert isinstance(found, Refuted | Open)
+
+
+def test_budgets_and_contracts() -> None:
+    compiled = counters(equal_blocks("ab"))
+    found = certify(compiled, budget=Budget(items=2, seconds=60))
+    assert isinstance(found, Open)
+    assert "the control" in found.reason
+    everything = dyck(2, 2, contract="all-words")
+    undecided = certify(everything)
+    assert isinstance(undecided, Open)
+    assert "live prefixes only" in undecided.reason
+    with pytest.raises(PrecisionError, match="float16 cannot hold the weights"):
+        certify(compiled, dtype=torch.float16)
+
+
+def test_a_certificate_is_saved_and_checked(tmp_path: Path) -> None:
+    from scancraft.certify.checker.certificate import check_certificate
+
+    for number, compiled in enumerate((counters(equal_blocks("ab")), dyck(3, 2), flip_flop())):
+        place = tmp_path / str(number)
+        compiled.save(place)
+        found = scancraft.certify(place)
+        assert isinstance(found, Certificate)
+        found.save(place)
+        checked = check_certificate(place)
+        assert checked.accepted, checked.reason
+        assert checked.scope == "every-implementation"
+
+
+def machine(
+    alphabet: str, names: str, row: dict[str, Step], accepting: dict[str, str], *, signed: bool = False
+) -> CounterMachine:
+    return CounterMachine(
+        tuple(alphabet), tuple(Counter(n, signed=signed) for n in names), "q", {"q": row}, {"q": accepting}
+    )
+
+
+def test_only_signs_that_go_together_are_cases() -> None:
+    """A counter that never moves, two that are always equal, a language of one word: right models are certified."""
+    from scancraft.certify.checker.certificate import check_certificate
+
+    up, down = Step("q", {"x": 1}), Step("q", {"x": -1}, {"x": "positive", "z": "zero"})
+    idle = machine("ab", "xz", {"a": up, "b": down}, {"x": "zero"})
+    rows = {"a": Step("q", {"x": 1, "y": 1}), "b": Step("q", {"x": -1, "y": -1}, {"x": "positive"})}
+    twins = CounterMachine(
+        ("a", "b"), (Counter("x"), Counter("y", signed=True)), "q", {"q": rows}, {"q": {"x": "zero"}}
+    )
+    empty_word = machine("a", "x", {}, {})
+    no_symbols = machine("", "x", {}, {})
+    for number, language in enumerate((idle, twins, empty_word, no_symbols)):
+        for contract in CONTRACTS:
+            compiled = counters(language, contract=contract)  # type: ignore[arg-type]
+            found = certify(compiled)
+            assert isinstance(found, Certificate), (number, contract, found)
+            from tempfile import TemporaryDirectory
+
+            with TemporaryDirectory() as place:
+                compiled.save(place)
+                found.save(place)
+                checked = check_certificate(place)
+                assert checked.accepted, (number, contract, checked.reason)
+
+
+def test_nothing_is_refuted_past_the_limits() -> None:
+    """The argument fails (two counters in one verdict do not), and sampled words go far past 2^23."""
+    big = 2**23 - 1
+    row = {
+        "a": Step("q", {"x": big}, {"z": "zero"}),
+        "b": Step("q", {"x": -big}),
+        "u": Step("q", {"x": 1}),
+        "d": Step("q", {"x": -1}),
+    }
+    found = certify(counters(machine("abud", "xz", row, {"x": "zero"}, signed=True)))
+    assert not isinstance(found, Refuted), found
+
+
+def test_readouts_of_other_tokens_are_honoured() -> None:
+    """Swap the two tokens of Dyck-1: the language is then that of ) as the opening bracket, which it is not."""
+    compiled = counters(dyck_1())
+    tokens = dict(compiled.readout.tokens)
+    swapped = Readout(tokens={"(": tokens[")"], ")": tokens["("]}, bos=1, accept=2)
+    assert isinstance(certify(compiled.model(), dyck_1(), readout=swapped), Refuted)
+    assert isinstance(certify(compiled.model(), flip_flop_dfa(), readout=flip_flop().readout), Refuted | Open)
+    assert BoundedDyck(1, 1).accepts("()")

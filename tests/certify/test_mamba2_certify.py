@@ -1,0 +1,219 @@
+"""Certificates of Mamba-2 models: proofs for every word and every chunk size, the checker, and what makes them fail."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import Mamba2Config, Mamba2ForCausalLM
+
+import scancraft
+from scancraft.automata.families import SUITE, dyck
+from scancraft.certify.certify import Certificate
+from scancraft.certify.checker.certificate import check_certificate
+from scancraft.certify.search.exact_sums import Ledger
+from scancraft.certify.search.obligations import as_array
+from scancraft.certify.search.obligations_mamba2 import check_mamba2_block
+from scancraft.models.errors import ReadoutError
+from scancraft.models.run.stepper import Stepper
+from scancraft.models.run.stepper_mamba2 import Mamba2Stepper, stepper_for
+
+LANGUAGES = {entry.name: entry.build() for entry in SUITE if entry.star_free}
+CERTIFIED = ("Tomita-1", "Tomita-2", "D-2", "{a,b}*d{b,c}*", "{0,1,2}*02*", "Flip-flop")
+"""The rest of the suite takes longer; docs/mamba2.md has it."""
+DTYPES = (torch.float32, torch.bfloat16)
+logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+def d2(dtype: torch.dtype = torch.float32) -> Any:
+    return scancraft.compile(LANGUAGES["D-2"], target="mamba2").model(dtype)
+
+
+def verdict(model: Any) -> Any:
+    """Of a model that may differ from the compiled one."""
+    readout = scancraft.compile(LANGUAGES["D-2"], target="mamba2").readout
+    return scancraft.certify(model, LANGUAGES["D-2"], readout=readout)
+
+
+@pytest.mark.parametrize("name", CERTIFIED)
+def test_suite_is_certified_for_every_implementation(name: str, tmp_path: Path) -> None:
+    scancraft.compile(LANGUAGES[name], tmp_path / "m", target="mamba2")
+    found = scancraft.certify(tmp_path / "m")
+    assert isinstance(found, Certificate)
+    assert found.scope == "every-implementation"
+    assert found.margin == 16.0
+    found.save(tmp_path / "m")
+    checked = check_certificate(tmp_path / "m")
+    assert checked.accepted, checked.reason
+    assert checked.scope == "every-implementation"
+
+
+def test_bfloat16_and_dyck(tmp_path: Path) -> None:
+    scancraft.compile(dyck(2, 2), tmp_path / "m", target="mamba2")
+    found = scancraft.certify(tmp_path / "m", dtype=torch.bfloat16)
+    assert isinstance(found, Certificate)
+    assert found.scope == "every-implementation"
+    found.save(tmp_path / "m")
+    assert check_certificate(tmp_path / "m").accepted
+
+
+def change(model: Any, part: str, edit: Any) -> Any:
+    """The model with one parameter changed in every block (or those that have a memory)."""
+    with torch.no_grad():
+        for block in model.backbone.layers:
+            edit(block.mixer.get_parameter(part))
+    return model
+
+
+def inexact_decay(a_log: Any) -> None:
+    a_log.fill_(3.0)
+
+
+def b_from_the_input(weight: Any) -> None:
+    weight[-8:, :, -1] = 1.0
+
+
+def second_state(bias: Any) -> None:
+    bias[-7] = bias[-3] = 64.0
+
+
+@pytest.mark.parametrize(
+    ("part", "edit", "obligation"),
+    [("A_log", inexact_decay, "functions"), ("conv1d.bias", second_state, "gates")],
+    ids=["A_log", "two states"],
+)
+def test_changes_that_keep_the_step_but_not_the_chunks(part: str, edit: Any, obligation: str) -> None:
+    """The step function stays right, so the proof stands, but not for every implementation."""
+    found = verdict(change(d2(), part, edit))
+    if part == "conv1d.bias":  # what is read doubles as well
+        assert not isinstance(found, Certificate) or found.scope == "step"
+        return
+    assert isinstance(found, Certificate)
+    assert found.scope == "step"
+    failed = [o["name"] for o in found.content["obligations"] if not o["holds"]]
+    assert failed == [obligation]
+
+
+def test_clamped_delta_is_noticed() -> None:
+    """``transformers`` clamps Delta in the chunked algorithm but not in the step."""
+    model = d2()
+    for block in model.backbone.layers:
+        block.mixer.time_step_limit = (0.0, 512.0)
+    found = verdict(model)
+    assert not isinstance(found, Certificate) or found.scope == "step"
+
+
+@pytest.mark.parametrize(
+    ("part", "edit", "name"),
+    [
+        ("A_log", inexact_decay, "functions"),
+        ("conv1d.bias", second_state, "gates"),
+        ("D", lambda t: t.mul_(3.0), "rmsnorm"),
+        ("norm.weight", lambda t: t.mul_(1.0 + 2.0**-20), "sums"),
+        ("dt_bias", lambda t: t.fill_(-3.0), "functions"),
+        ("conv1d.bias", lambda t: t.add_(0.3), "functions"),
+    ],
+)
+def test_each_obligation_fires(part: str, edit: Any, name: str) -> None:
+    model = change(d2(), part, edit)
+    ledger, stepper = Ledger(), Mamba2Stepper(model, 8)
+    tokens = torch.tensor([1, 3, 4])
+    stream = stepper.embed(tokens)
+    for number, block in enumerate(stepper.blocks):
+        after, states = stepper.start(number, number + 1, stream)
+        past = torch.zeros(3, stepper.channels, stepper.taps)
+        ssm = torch.zeros(3, *stepper.state_shape)
+        exact, _, _ = check_mamba2_block(ledger, block, as_array(stream), as_array(past), as_array(ssm), "block")
+        if not ledger.failure:
+            assert (exact == as_array(after)).all()
+            assert torch.isfinite(states).all()
+        stream = after
+    assert name in ledger.failure
+
+
+def test_steps_are_those_of_the_whole_model() -> None:
+    for dtype in DTYPES:
+        model = d2(dtype)
+        stepper = stepper_for(model, 4)
+        assert isinstance(stepper, Mamba2Stepper)
+        ids = torch.tensor([[1, 3, 3, 4, 3, 4, 4, 4]])
+        with torch.no_grad():
+            whole = model(ids).logits[0]
+        depth = len(stepper.blocks)
+        stream, states = stepper.start(0, depth, stepper.embed(ids[0, :1]))
+        found = [stepper.logits(stream)]
+        for token in ids[0, 1:]:
+            stream, states = stepper.step(0, depth, stepper.embed(token[None]), states)
+            found.append(stepper.logits(stream))
+        assert states.shape == (1, depth * stepper.block_size)
+        assert torch.equal(torch.cat(found), whole)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_first_token_has_the_same_bits_at_every_chunk_size(seed: int, dtype: torch.dtype) -> None:
+    """Of random models, in which nothing else is exact: the stepper takes chunks of one token."""
+    torch.manual_seed(seed)
+    config = Mamba2Config(
+        vocab_size=9,
+        hidden_size=32,
+        num_heads=4,
+        head_dim=16,
+        state_size=8,
+        n_groups=2,
+        num_hidden_layers=2,
+        chunk_size=(5, 32, 64, 256)[seed],
+        expand=2,
+    )
+    model = Mamba2ForCausalLM(config).eval().to(dtype)
+    stepper = Mamba2Stepper(model, 5)
+    stream = stepper.embed(torch.arange(5)).float()
+    for block in model.backbone.layers:
+        assert block.mixer.chunk_size == config.chunk_size
+    small = stepper.start(0, 2, stream)
+    large = Stepper.start(stepper, 0, 2, stream)
+    assert stepper.blocks[0].mixer.chunk_size == config.chunk_size
+    for mine, theirs in zip(small, large, strict=True):
+        assert torch.equal(mine, theirs)
+        assert bool(mine.any())
+
+
+def test_steppers_refuse_other_models() -> None:
+    plain = scancraft.compile(LANGUAGES["D-2"]).model()
+    assert type(stepper_for(plain)) is Stepper
+    with pytest.raises(ReadoutError, match="Mamba2ForCausalLM"):
+        Mamba2Stepper(plain)
+    with pytest.raises(ReadoutError, match="float32 and bfloat16"):
+        Mamba2Stepper(d2().to(torch.float16))
+
+
+def test_the_checker_rejects_a_decay_that_is_not_exact(tmp_path: Path) -> None:
+    """A certificate forged for weights with A_log = 3 must fail on the obligation itself, not on a digest."""
+    place = tmp_path / "m"
+    scancraft.compile(LANGUAGES["D-2"], place, target="mamba2")
+    state = load_file(place / "model.safetensors")
+    for name in state:
+        if name.endswith("A_log"):
+            state[name] = torch.full_like(state[name], 3.0)
+    save_file(state, place / "model.safetensors", metadata={"format": "pt"})
+    found = scancraft.certify(place)
+    assert isinstance(found, Certificate)
+    assert found.scope == "step"
+    found.save(place)
+    assert check_certificate(place).accepted
+    from scancraft.certify.search.evidence import content_digest
+
+    content = json.loads((place / "certificate.json").read_text())
+    content["scope"] = "every-implementation"
+    for entry in content["obligations"]:
+        entry["holds"] = True
+    content["sha256"]["content"] = content_digest(content)
+    (place / "certificate.json").write_text(json.dumps(content))
+    checked = check_certificate(place)
+    assert not checked.accepted
+    assert "A is not exactly -1" in checked.reason

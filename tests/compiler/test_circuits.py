@@ -1,0 +1,379 @@
+"""The paper's own constructions: right on all short words, the same bits everywhere, packed, small."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from functools import partial
+from math import ceil, log2
+
+import numpy as np
+import pytest
+import torch
+from random_machines import random_machines
+
+import scancraft
+from scancraft.accuracy import accuracy
+from scancraft.automata.alphabet import BOS, EOS
+from scancraft.automata.bounded_dyck import BoundedDyck, bracket_pairs
+from scancraft.automata.counters.families import boolean, dyck_1, equal_blocks, shuffle
+from scancraft.automata.counters.machine import Counter, CounterMachine, Step
+from scancraft.automata.errors import (
+    AlphabetError,
+    BracketLanguageError,
+    BudgetExceededError,
+    CounterLanguageError,
+    UnknownSymbolError,
+)
+from scancraft.automata.families import dyck as dyck_dfa
+from scancraft.automata.families import flip_flop as flip_flop_dfa
+from scancraft.automata.languages import Language, truth_of
+from scancraft.compiler.circuits.circuit import Circuit, plus, show
+from scancraft.compiler.circuits.counting import control_of
+from scancraft.compiler.constructions import Constructed, counters, dyck, flip_flop
+from scancraft.compiler.targets import TargetError
+from scancraft.models.errors import CheckpointError, CounterRangeError, ReadoutError
+from scancraft.models.precision import PrecisionError
+from scancraft.testing import assert_same_bits
+
+CONTRACTS = ("live-prefixes", "all-words")
+EQUAL = CounterMachine(
+    ("a", "b"),
+    (Counter("c", signed=True),),
+    "q",
+    {"q": {"a": Step("q", {"c": 1}), "b": Step("q", {"c": -1})}},
+    {"q": {"c": "zero"}},
+)
+SPLIT = CounterMachine(  # a adds 1 or 2 on the way into q, depending on where it comes from
+    ("a", "b", "x"),
+    (Counter("n"),),
+    "p",
+    {
+        "p": {"a": Step("q", {"n": 1}), "x": Step("r")},
+        "q": {"b": Step("q", {"n": -1}, {"n": "positive"})},
+        "r": {"a": Step("q", {"n": 2})},
+    },
+    {"q": {"n": "zero"}},
+)
+
+
+def languages() -> list[tuple[str, Language]]:
+    found: list[tuple[str, Language]] = [("flip-flop", flip_flop_dfa())]
+    found += [(f"Dyck_{{{k},{h}}}", BoundedDyck(k, h)) for k, h in ((1, 1), (1, 3), (2, 1), (2, 2), (3, 2), (5, 2))]
+    found += [("Dyck-1", dyck_1()), ("Shuffle-2", shuffle(2)), ("Shuffle-3", shuffle(3)), ("equal", EQUAL)]
+    found += [("Boolean-3", boolean(3)), ("a^n b^n", equal_blocks("ab")), ("a^n b^n c^n", equal_blocks("abc"))]
+    found += [("split", SPLIT)]
+    return found + [(f"random {i}", m) for i, m in enumerate(random_machines(20, 3))]
+
+
+def construct(language: Language, contract: str) -> Constructed:
+    if isinstance(language, BoundedDyck):
+        return dyck(language.kinds, language.depth, contract=contract)  # type: ignore[arg-type]
+    if isinstance(language, CounterMachine):
+        return counters(language, contract=contract)  # type: ignore[arg-type]
+    return flip_flop(contract=contract)  # type: ignore[arg-type]
+
+
+def short_words(alphabet: tuple[str, ...], most: int = 3000) -> list[tuple[str, ...]]:
+    """All words of the greatest length at which there are at most so many: their prefixes are all the shorter ones."""
+    length = int(np.log(most) / np.log(len(alphabet))) if len(alphabet) > 1 else 12
+    return list(itertools.product(alphabet, repeat=length))
+
+
+def as_truth_says(circuit: Circuit, language: Language, words: list[tuple[str, ...]]) -> int:
+    """Compare the circuit, in integers, with the truth; how many prefixes."""
+    truth = truth_of(language)
+    codes, lengths = truth.encode(words)
+    names = (*language.alphabet, EOS)
+    compared = 0
+    for word, mask in zip(words, truth.next_masks(codes, lengths), strict=True):
+        for t, (_, allowed) in enumerate(circuit.run(word)):
+            if circuit.contract == "all-words" or mask[t].any():
+                assert allowed == {n for n, yes in zip(names, mask[t], strict=True) if yes}, word[:t]
+                compared += 1
+    return compared
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+@pytest.mark.parametrize(("name", "language"), languages(), ids=[n for n, _ in languages()])
+def test_right_on_all_short_words_in_integers_and_in_floats(name: str, language: Language, contract: str) -> None:
+    constructed = construct(language, contract)
+    words = short_words(language.alphabet)
+    some = random.Random(0).sample(words, min(300, len(words)))
+    assert as_truth_says(constructed.circuit, language, some) > 100
+    truth, readout = truth_of(language), constructed.readout
+    for dtype in (torch.float32, torch.bfloat16):
+        found = accuracy(constructed.runner(dtype), truth, readout, words)
+        assert found.right_positions == found.positions > 0
+        assert found.right_words == found.words == len(words)
+    found = accuracy(constructed.model(), truth, readout, some[:100])
+    assert found.right_positions == found.positions
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+@pytest.mark.parametrize(
+    "language", [flip_flop_dfa(), BoundedDyck(3, 2), shuffle(2), equal_blocks("ab"), EQUAL], ids=lambda x: str(x)[:20]
+)
+def test_the_same_bits_in_every_way_of_running(language: Language, contract: str) -> None:
+    constructed = construct(language, contract)
+    words = walks(language, contract, 9, 16)
+    assert assert_same_bits(constructed, words) > 100
+    runner = constructed.runner()
+    for word in words:
+        ids = torch.tensor([constructed.readout.encode(word)])
+        with torch.inference_mode():
+            assert torch.equal(runner(ids), constructed.model()(ids).logits)
+
+
+def walks(language: Language, contract: str, count: int, longest: int) -> list[tuple[str, ...]]:
+    """Random live words; for all words, every third gets a random symbol somewhere.
+
+    (On dead prefixes of a model for live prefixes nothing is promised, not even the same bits.)
+    """
+    rng, truth = random.Random(count), truth_of(language)
+    words = []
+    for number in range(count):
+        word: tuple[str, ...] = ()
+        for _ in range(rng.randrange(longest)):
+            codes, lengths = truth.encode([word])
+            may = truth.next_masks(codes, lengths)[0, -1, :-1]
+            if not may.any():
+                break
+            word = (*word, rng.choice([a for a, yes in zip(language.alphabet, may, strict=True) if yes]))
+        if contract == "all-words" and number % 3 == 0:
+            place = rng.randrange(len(word) + 1)
+            word = (*word[:place], rng.choice(language.alphabet), *word[place:])
+        words.append(word)
+    return words
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+@pytest.mark.parametrize(("name", "language"), languages()[:15], ids=[n for n, _ in languages()[:15]])
+def test_packed_documents_and_streams(name: str, language: Language, contract: str) -> None:
+    """Many words in one sequence, each after a ``<bos>``: every verdict equals the word's own, bit for bit."""
+    constructed = construct(language, contract)
+    words = walks(language, contract, 25, 12)
+    runner, readout = constructed.runner(), constructed.readout
+    packed = torch.tensor([[t for w in words for t in readout.encode(w)]])
+    logits = runner(packed)[0]
+    stream = runner.stream(batch=1)
+    stepped = torch.stack([stream.step(packed[:, t])[0] for t in range(packed.shape[1])])
+    assert torch.equal(stepped, logits)
+    with torch.inference_mode():
+        assert torch.equal(constructed.model()(packed).logits[0], logits)
+    place = 0
+    for word in words:
+        alone = runner(torch.tensor([readout.encode(word)]))[0]
+        assert torch.equal(logits[place : place + len(alone)], alone)
+        place += len(alone)
+
+
+# -- sizes ------------------------------------------------------------------------------------------------------------
+
+
+def test_flip_flop_is_smaller_than_what_the_general_compiler_makes() -> None:
+    general = scancraft.compile(flip_flop_dfa())
+    assert general.weights.shape.n_layers == 4
+    assert flip_flop().weights.shape.n_layers == 2
+    assert flip_flop(contract="live-prefixes").weights.shape.n_layers == 1
+    assert flip_flop().weights.n_parameters < general.weights.n_parameters
+    assert flip_flop(contract="live-prefixes").circuit.memories == 1
+
+
+@pytest.mark.parametrize("kinds", [1, 2, 3, 4, 7, 8, 16, 63, 64])
+@pytest.mark.parametrize("depth", [1, 2, 5, 10, 32])
+def test_bounded_dyck_has_two_blocks_and_the_memories_of_theorem_6(kinds: int, depth: int) -> None:
+    constructed = dyck(kinds, depth)
+    assert constructed.weights.shape.n_layers == 2
+    assert constructed.circuit.memories == depth * ceil(log2(kinds + 1)) + 1
+    assert constructed.manifest["memories"] == constructed.circuit.memories >= BoundedDyck(kinds, depth).lower_bound
+    memories, entries = constructed.circuit.memories, constructed.manifest["state_entries"]
+    assert memories <= entries["used"] <= min(3 * memories, entries["allocated"])
+    assert dyck(kinds, depth, contract="all-words").weights.shape.n_layers == 3
+
+
+@pytest.mark.parametrize(("kinds", "depth"), [(8, 10), (64, 32), (5, 1), (1, 32)])
+def test_large_bounded_dyck_on_deep_words(kinds: int, depth: int) -> None:
+    """Random walks that touch the floor and the ceiling, beside the stack; no DFA (8 and 10 have 1.2 * 10^9 states)."""
+    language = BoundedDyck(kinds, depth)
+    rng = random.Random(3)
+    words = []
+    for bias in (0.3, 0.5, 0.8, 0.95):
+        stack: list[int] = []
+        word = []
+        for _ in range(300):
+            up = not stack or (len(stack) < depth and rng.random() < bias)
+            if up:
+                stack.append(rng.randrange(kinds))
+                word.append(language.brackets[stack[-1]][0])
+            else:
+                word.append(language.brackets[stack.pop()][1])
+        words.append(tuple(word))
+    for contract in CONTRACTS:
+        constructed = dyck(kinds, depth, contract=contract)  # type: ignore[arg-type]
+        tried = list(words)
+        if contract == "all-words":
+            for word in words:
+                for _ in range(5):
+                    place = rng.randrange(len(word))
+                    tried.append((*word[:place], rng.choice(language.alphabet), *word[place + 1 :]))
+        found = accuracy(constructed.runner(), truth_of(language), constructed.readout, tried)
+        assert found.right_positions == found.positions >= 1200
+    assert dyck_dfa(2, 3).n_states == BoundedDyck(2, 3).n_states
+    assert BoundedDyck(8, 10).n_states == 1_227_133_514
+
+
+def test_a_split_control_keeps_apart_what_was_added() -> None:
+    control = control_of(SPLIT)
+    assert control.names.count("q") == 2
+    assert SPLIT.accepts("xabb")
+    assert not SPLIT.accepts("xab")
+
+
+# -- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def giant(step: int) -> CounterMachine:
+    """Counts in giant steps, so that short words reach the bound: (a^n b^n) with a adding ``step``, b taking it."""
+    return CounterMachine(
+        ("a", "b"),
+        (Counter("c", signed=True),),
+        "q",
+        {"q": {"a": Step("q", {"c": step}), "b": Step("q", {"c": -step})}},
+        {"q": {"c": "zero"}},
+    )
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_exact_at_the_bound_and_refused_past_it(contract: str) -> None:
+    machine = CounterMachine(
+        ("a", "b"),
+        (Counter("c"),),
+        "q",
+        {"q": {"a": Step("q", {"c": 2**22}), "b": Step("q", {"c": -1}, {"c": "positive"})}},
+        {"q": {"c": "zero"}},
+    )
+    constructed = counters(machine, contract=contract)  # type: ignore[arg-type]
+    (counter,) = constructed.manifest["counters"]
+    assert counter["limits"] == {"float32": 2**24}  # one step passes what bfloat16 holds
+    with pytest.raises(CheckpointError, match="not counted exactly in bfloat16"):
+        constructed.runner(torch.bfloat16)
+    runner, readout = constructed.runner(), constructed.readout
+    at_most = "aaaa" + "b" * 40
+    assert accuracy(runner, truth_of(machine), readout, [at_most]).strings == 100
+    with pytest.raises(CounterRangeError, match="counter c"):
+        runner(torch.tensor([readout.encode("aaaaa")]))
+    stream = runner.stream(batch=1)
+    for token in readout.encode("aaaa"):
+        stream.step(torch.tensor([token]))
+    with pytest.raises(CounterRangeError, match="counter c"):
+        stream.step(torch.tensor([readout.tokens["a"]]))
+
+
+def test_names_of_counters_do_not_collide_with_those_of_tests() -> None:
+    """A counter called like the test of another one once shared its feature, and the model was wrong."""
+    step_b = Step("q", {"x": -1, "x > 0": 1}, {"x": "positive"})
+    machine = CounterMachine(
+        ("a", "b"),
+        (Counter("x"), Counter("x > 0")),
+        "q",
+        {"q": {"a": Step("q", {"x": 1}), "b": step_b}},
+        {"q": {"x": "zero"}},
+    )
+    for contract in CONTRACTS:
+        constructed = counters(machine, contract=contract)  # type: ignore[arg-type]
+        words = short_words(machine.alphabet, 500)
+        assert accuracy(constructed.runner(), truth_of(machine), constructed.readout, words).strings == 100
+
+
+def test_steps_that_bfloat16_rounds_are_refused_there() -> None:
+    """257 has nine bits."""
+    row = {"a": Step("q", {"x": 257}), "b": Step("q", {"x": -1}, {"x": "positive"})}
+    constructed = counters(CounterMachine(("a", "b"), (Counter("x"),), "q", {"q": row}, {"q": {"x": "zero"}}))
+    with pytest.raises(CheckpointError, match="not counted exactly in bfloat16"):
+        constructed.runner(torch.bfloat16)
+
+
+def test_counters_that_leave_no_room_for_each_other_are_refused() -> None:
+    big = dict.fromkeys("xyz", 2**23 - 1)
+    with pytest.raises(CounterLanguageError, match="beside the others"):
+        counters(CounterMachine(("a",), tuple(map(Counter, "xyz")), "q", {"q": {"a": Step("q", big)}}, {"q": {}}))
+
+
+def test_deep_brackets_are_refused_where_they_are_not_exact() -> None:
+    deep = dyck(1, 260)
+    word = "(" * 260 + ")" * 260
+    assert accuracy(deep.runner(), truth_of(deep.language), deep.readout, [word]).strings == 100
+    with pytest.raises(CheckpointError, match="not counted exactly in bfloat16"):
+        deep.runner(torch.bfloat16)
+    with pytest.raises(BudgetExceededError, match="parameters"):
+        dyck(1, 20_000)
+    near = dyck(1, 250)
+    word = "(" * 250 + ")" * 250
+    assert accuracy(near.runner(torch.bfloat16), truth_of(near.language), near.readout, [word]).strings == 100
+
+
+def test_bfloat16_counts_to_256() -> None:
+    constructed = counters(dyck_1())
+    assert constructed.manifest["counters"][0]["limits"] == {"float32": 2**24, "bfloat16": 2**8}
+    runner, readout = constructed.runner(torch.bfloat16), constructed.readout
+    word = "(" * 256 + ")" * 256
+    assert accuracy(runner, truth_of(dyck_1()), readout, [word]).strings == 100
+    with pytest.raises(CounterRangeError):
+        runner(torch.tensor([readout.encode("(" * 257)]))
+    with pytest.raises(PrecisionError, match="float16 cannot hold the weights"):
+        constructed.runner(torch.float16)
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kinds", "depth"), [(0, 3), (3, 0), (-1, 2), (2, -1), (1.5, 2)])
+def test_bounded_dyck_that_does_not_exist(kinds: int, depth: int) -> None:
+    with pytest.raises(BracketLanguageError, match="at least 1"):
+        dyck(kinds, depth)
+
+
+def test_brackets_that_cannot_be_used() -> None:
+    with pytest.raises(BracketLanguageError, match="one pair per kind"):
+        BoundedDyck(2, 2, (("(", ")"),))
+    with pytest.raises(AlphabetError, match="twice"):
+        BoundedDyck(2, 2, (("(", ")"), ("(", "]")))
+    with pytest.raises(UnknownSymbolError):
+        BoundedDyck(2, 2).accepts("(]x")
+    named = dyck(2, 2, brackets=(("begin", "end"), ("do", "od")))
+    word = ("begin", "do", "od", "end")
+    assert accuracy(named.runner(), truth_of(named.language), named.readout, [word]).strings == 100
+    assert bracket_pairs(5)[4] == ("(5", ")5")
+
+
+def test_unknown_contracts_are_refused() -> None:
+    for make in (flip_flop, partial(dyck, 2, 2), partial(counters, EQUAL), partial(scancraft.compile, "(ab)*")):
+        with pytest.raises(ReadoutError, match="contract 'most-words' is unknown"):
+            make(contract="most-words")  # type: ignore[operator]
+    with pytest.raises(TargetError, match="d_conv"):
+        flip_flop(d_conv=5)
+
+
+@pytest.mark.parametrize("d_conv", [3, 4])
+def test_more_taps_change_nothing(d_conv: int) -> None:
+    language = equal_blocks("ab")
+    wide = counters(language, d_conv=d_conv)
+    words = short_words(language.alphabet, 500)
+    assert accuracy(wide.model(), truth_of(language), wide.readout, words).strings == 100
+
+
+# -- printing ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_stage_prints() -> None:
+    text = str(counters(equal_blocks("ab")).circuit)
+    for part in ("control:", "signs of the counters", "error latch", "counter b due", "may come next iff"):
+        assert part in text
+    assert show(plus({"1": 2, "x": -1}, {"x": 1, "y": 3})) == "2 + 3 [y]"
+    assert show({}) == "0"
+    assert "memories" in str(dyck(2, 2))
+    assert "Dyck_{2,2}" in str(BoundedDyck(2, 2))
+    assert "theorem 5" in counters(dyck_1()).manifest["construction"]
+    features, _ = next(iter(flip_flop().circuit.run("")))
+    assert features[f"letter {BOS}"] == 1

@@ -1,0 +1,767 @@
+"""The signed Mamba block: the module against its formula, PARITY in it, checkpoints, certificates."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from parity import TOKENS, T, V, manifest, parity_dfa, parity_weights, write_parity
+from safetensors.torch import load_file, save_file
+from stepwise import stepped
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, MambaConfig, MambaForCausalLM
+
+import scancraft
+from scancraft.automata.families import d_n, flip_flop
+from scancraft.certify.certify import Open, Refuted
+from scancraft.certify.checker.certificate import check_certificate
+from scancraft.certify.search.prove import BATCH
+from scancraft.models.build import build_model
+from scancraft.models.checkpoints.checkpoint import load_model, write_checkpoint
+from scancraft.models.errors import CheckpointError
+from scancraft.models.mamba import MambaShape, MambaWeights
+from scancraft.models.readout import Readout
+from scancraft.models.run.runner import Runner, Watch
+from scancraft.models.run.stepper import Stepper
+from scancraft.models.signed_mamba import SignedMambaConfig, SignedMambaForCausalLM, SignedMambaMixer
+
+DTYPES = (torch.float32, torch.bfloat16)
+READOUT = Readout(tokens={"0": 3, "1": 4}, bos=1, accept=2, pad=0)
+
+
+def config(**options: Any) -> SignedMambaConfig:
+    sizes = {"vocab_size": 11, "hidden_size": 12, "num_hidden_layers": 2, "time_step_rank": 2, "state_size": 3}
+    return SignedMambaConfig(**(sizes | options))
+
+
+def random_model(seed: int = 0, **options: Any) -> Any:
+    """Signs of both kinds, and weights that are big enough to tell a wrong formula from rounding."""
+    torch.manual_seed(seed)
+    model = SignedMambaForCausalLM(config(**options)).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.endswith(("A_log", "norm.weight", "norm_f.weight")):
+                parameter.add_(0.3 * torch.randn_like(parameter))
+        for layer in model.backbone.layers:
+            layer.mixer.sign_proj.bias.copy_(torch.randn_like(layer.mixer.sign_proj.bias))
+    return model
+
+
+def signed_copy(weights: MambaWeights, bias: float = T) -> MambaWeights:
+    """The same model in signed blocks whose signs are all that of ``bias``."""
+    shape = replace(weights.shape, signed=True)
+    tensors = dict(weights.tensors)
+    for name, size in shape.tensors().items():
+        if "sign_proj" in name:
+            tensors[name] = np.full(size, bias if name.endswith("bias") else 0.0, dtype=np.float32)
+    return MambaWeights(shape, tensors)
+
+
+# -- the module ----------------------------------------------------------------------------------------------------
+
+
+def by_the_formula(model: Any, ids: list[int]) -> Any:
+    """Logits of one sequence, straight from the formulas, number by number, in float64."""
+    w = {name: t.detach().double().numpy() for name, t in model.state_dict().items()}
+    eps = model.config.layer_norm_epsilon
+
+    def sigmoid(v: Any) -> Any:
+        return 1 / (1 + np.exp(-v))
+
+    def norm(r: Any, weight: Any) -> Any:
+        return r / np.sqrt((r * r).mean() + eps) * weight
+
+    rows = [w["backbone.embeddings.weight"][i] for i in ids]
+    for number in range(model.config.num_hidden_layers):
+        b = {n.split(f"layers.{number}.", 1)[1]: t for n, t in w.items() if f"layers.{number}." in n}
+        channels, states = b["mixer.A_log"].shape
+        rank = b["mixer.dt_proj.weight"].shape[1]
+        past, h, out = [], np.zeros((channels, states)), []
+        for r in rows:
+            u, z = np.split(b["mixer.in_proj.weight"] @ norm(r, b["norm.weight"]), 2)
+            past.append(u)
+            taps = b["mixer.conv1d.weight"][:, 0]
+            total = b["mixer.conv1d.bias"].copy()
+            for back in range(min(len(past), taps.shape[1])):
+                total += taps[:, -1 - back] * past[-1 - back]
+            x = total * sigmoid(total)
+            dt, B, C = np.split(b["mixer.x_proj.weight"] @ x, [rank, rank + states])
+            delta = np.log1p(np.exp(b["mixer.dt_proj.weight"] @ dt + b["mixer.dt_proj.bias"]))
+            s = np.tanh(b["mixer.sign_proj.weight"] @ dt + b["mixer.sign_proj.bias"])
+            for c, n in itertools.product(range(channels), range(states)):
+                gate = s[c] * math.exp(-delta[c] * math.exp(b["mixer.A_log"][c, n]))
+                h[c, n] = gate * h[c, n] + delta[c] * B[n] * x[c]
+            y = h @ C + b["mixer.D"] * x
+            out.append(r + b["mixer.out_proj.weight"] @ (y * z * sigmoid(z)))
+        rows = out
+    return np.stack([w["lm_head.weight"] @ norm(r, w["backbone.norm_f.weight"]) for r in rows])
+
+
+@pytest.mark.parametrize("d_conv", [1, 2, 4])
+def test_the_module_computes_the_formula(d_conv: int) -> None:
+    model = random_model(d_conv, conv_kernel=d_conv, residual_in_fp32=False, tie_word_embeddings=False).double()
+    ids = torch.randint(11, (2, 15))
+    logits = model(ids, use_cache=False).logits
+    for row, tokens in enumerate(ids.tolist()):
+        right = by_the_formula(model, tokens)
+        assert np.abs(logits[row].detach().numpy() - right).max() < 1e-5  # norms are float32
+        assert right.std() > 0.05
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.float64], ids=str)
+def test_with_all_signs_positive_it_is_mamba(dtype: torch.dtype) -> None:
+    model = random_model(tie_word_embeddings=False)
+    mamba = MambaForCausalLM(MambaConfig(**{k: v for k, v in model.config.to_dict().items() if k != "model_type"}))
+    mamba.load_state_dict({name: t for name, t in model.state_dict().items() if "sign_proj" not in name})
+    for layer in model.backbone.layers:
+        torch.nn.init.zeros_(layer.mixer.sign_proj.weight)
+        torch.nn.init.constant_(layer.mixer.sign_proj.bias, 100.0)
+    ids = torch.randint(11, (3, 40))
+    found = model.to(dtype)(ids, use_cache=False).logits
+    expected = mamba.eval().to(dtype)(ids, use_cache=False).logits
+    assert torch.allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=25, derandomize=True, deadline=None, database=None)
+@given(cuts=st.lists(st.integers(1, 9), min_size=2, max_size=5), seed=st.integers(0, 3), d_conv=st.integers(1, 5))
+def test_any_pieces_continue_from_the_cache(cuts: list[int], seed: int, d_conv: int) -> None:
+    model = random_model(seed, conv_kernel=d_conv)
+    ids = torch.randint(11, (2, sum(cuts)))
+    with torch.no_grad():
+        whole = model(ids, use_cache=False).logits
+        cache, parts = None, []
+        for piece in ids.split(cuts, dim=1):
+            out = model(piece, cache_params=cache, use_cache=True)
+            cache = out.cache_params
+            parts.append(out.logits)
+        assert torch.allclose(torch.cat(parts, dim=1), whole, rtol=1e-5, atol=1e-5)
+        cache.reset()
+        assert torch.allclose(model(ids, cache_params=cache).logits, whole, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_padding_on_the_left_changes_nothing() -> None:
+    model = random_model()
+    ids, times = torch.randint(11, (3, 12)), [12, 7, 1]
+    mask = torch.tensor([[0] * (12 - n) + [1] * n for n in times])
+    padded = model(ids, attention_mask=mask).logits
+    first = model(ids[:, :9], attention_mask=mask[:, :9], use_cache=True)
+    rest = model(
+        ids[:, 9:], attention_mask=mask, cache_params=first.cache_params
+    ).logits  # the mask of all that was read
+    for row, n in enumerate(times):
+        alone = model(ids[row : row + 1, 12 - n :]).logits[0]
+        assert torch.allclose(padded[row, 12 - n :], alone, rtol=1e-5, atol=1e-5)
+        kept = min(n, 3)
+        assert torch.allclose(rest[row, 3 - kept :], alone[n - kept :], rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_interface_is_that_of_mamba() -> None:
+    model = random_model()
+    ids = torch.randint(11, (2, 9))
+    out = model(ids, labels=ids, output_hidden_states=True)
+    logits = out.logits
+    expected = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    assert torch.allclose(out.loss, expected)
+    assert len(out.hidden_states) == 3
+    assert torch.equal(model(inputs_embeds=model.get_input_embeddings()(ids)).logits, logits)
+    assert torch.equal(model(ids, return_dict=False)[0], logits)
+    assert torch.equal(model(ids, logits_to_keep=1).logits, logits[:, -1:])
+    assert model(ids, use_cache=False).cache_params is None
+    assert model.lm_head.weight is model.get_input_embeddings().weight  # tied, as in Mamba, unless told otherwise
+
+
+@pytest.mark.parametrize("search", [{}, {"num_beams": 3}], ids=["greedy", "beams"])
+def test_generate_with_and_without_a_cache(search: dict[str, Any]) -> None:
+    model = random_model(5, tie_word_embeddings=False)
+    ids = torch.randint(1, 11, (2, 6))
+    mask = torch.tensor([[0, 0, 1, 1, 1, 1], [1] * 6])
+    options = {"attention_mask": mask, "max_new_tokens": 12, "do_sample": False, "pad_token_id": 0, **search}
+    cached = model.generate(ids, use_cache=True, **options)
+    assert cached.tolist() == model.generate(ids, use_cache=False, **options).tolist()
+    assert len(set(cached[:, 6:].flatten().tolist())) > 2
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    for tied in (False, True):
+        model = random_model(tie_word_embeddings=tied)
+        place = tmp_path / str(tied)
+        model.save_pretrained(place)
+        about = json.loads((place / "config.json").read_text())
+        assert (about["model_type"], about["architectures"]) == ("signed_mamba", ["SignedMambaForCausalLM"])
+        ids = torch.randint(11, (2, 9))
+        for loaded in (
+            SignedMambaForCausalLM.from_pretrained(place),
+            AutoModelForCausalLM.from_pretrained(place),
+            AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(place)),
+        ):
+            assert type(loaded) is SignedMambaForCausalLM
+            assert type(loaded.config) is SignedMambaConfig
+        again = AutoModelForCausalLM.from_pretrained(place).eval()
+        assert torch.equal(again(ids).logits, model(ids).logits)
+
+
+def test_a_fresh_model_has_signs_close_to_one() -> None:
+    torch.manual_seed(0)
+    model = SignedMambaForCausalLM(config(hidden_size=32, vocab_size=50))
+    signs: list[Tensor] = []
+    for layer in model.backbone.layers:
+        layer.mixer.sign_proj.register_forward_hook(lambda *_: pytest.fail("the weights are used, not the module"))
+        mixer = layer.mixer
+        assert mixer.sign_proj.weight.std() > 0.1
+        assert torch.equal(mixer.sign_proj.bias, torch.full((64,), 3.0))
+        dt = torch.randn(500, 2) * 0.3
+        signs.append(torch.tanh(torch.nn.functional.linear(dt, mixer.sign_proj.weight, mixer.sign_proj.bias)))
+    assert torch.cat(signs).min() > 0.95
+    assert type(SignedMambaMixer(config(), 0).sign_proj) is torch.nn.Linear
+    assert torch.equal(SignedMambaMixer(config(), 0).sign_proj.bias, torch.full((24,), 3.0))
+
+
+# -- training ------------------------------------------------------------------------------------------------------
+
+
+def test_gradients_are_those_of_the_function() -> None:
+    torch.manual_seed(0)
+    mixer = random_model(hidden_size=4, expand=1).backbone.layers[0].mixer.double()
+    x = torch.randn(2, 5, 4, dtype=torch.float64, requires_grad=True)
+    names = [name for name, _ in mixer.named_parameters()]
+
+    def run(x: Tensor, *parameters: Tensor) -> Tensor:
+        given = dict(zip(names, parameters, strict=True))
+        found: Tensor = torch.func.functional_call(mixer, given, (x,))
+        return found
+
+    values = [dict(mixer.named_parameters())[name].detach().clone().requires_grad_() for name in names]
+    assert torch.autograd.gradcheck(run, (x, *values))
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_training_reaches_every_parameter(checkpointing: bool) -> None:
+    model = random_model(hidden_act="silu").train()
+    ids = torch.randint(11, (4, 20))
+    model(ids, labels=ids).loss.backward()
+    plain = {name: p.grad.clone() for name, p in model.named_parameters()}
+    assert all(grad.abs().max() > 0 for grad in plain.values())
+    if checkpointing:
+        model.zero_grad()
+        getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
+        model(ids, labels=ids).loss.backward()
+        assert all(torch.allclose(p.grad, plain[name], atol=1e-6) for name, p in model.named_parameters())
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(15):
+        optimizer.zero_grad()
+        loss = model(ids, labels=ids).loss
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_gradients_flow_through_a_cache() -> None:
+    model = random_model().train()
+    ids = torch.randint(11, (2, 12))
+    model(ids, use_cache=False).logits.square().sum().backward()
+    whole = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    first = model(ids[:, :5], use_cache=True)
+    second = model(ids[:, 5:], cache_params=first.cache_params, use_cache=True)
+    (first.logits.square().sum() + second.logits.square().sum()).backward()
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(parameter.grad, whole[name], rtol=1e-3, atol=1e-3), name
+
+
+# -- PARITY --------------------------------------------------------------------------------------------------------
+
+
+def model_of(weights: MambaWeights, dtype: torch.dtype = torch.float32) -> Any:
+    return build_model(weights, pad=0, bos=1, eos=2, dtype=dtype)
+
+
+def right_logits(ids: Tensor) -> Tensor:
+    """What the logits of PARITY must be after every token of rows that begin with <bos>."""
+    even = 1 - 2 * ((ids == TOKENS["1"]).cumsum(dim=1) % 2)
+    logits = torch.full((*ids.shape, 8), -16.0)
+    logits[..., [TOKENS["0"], TOKENS["1"]]] = 16.0
+    logits[..., TOKENS["<eos>"]] = 16.0 * even
+    return logits
+
+
+def all_words(length: int) -> Tensor:
+    return torch.tensor([[1, *(3 + c for c in word)] for word in itertools.product((0, 1), repeat=length)])
+
+
+def streamed(runner: Runner, ids: Tensor) -> Tensor:
+    stream = runner.stream(len(ids))
+    return torch.stack([stream.step(tokens) for tokens in ids.unbind(1)], dim=1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("sizes", [(1, 2), (3, 4)])
+def test_parity_is_right_on_all_words_to_length_12_whatever_way_it_is_run(
+    dtype: torch.dtype, sizes: tuple[int, int]
+) -> None:
+    weights = parity_weights(d_state=sizes[0], d_conv=sizes[1])
+    model, runner = model_of(weights, dtype), Runner(weights, dtype=dtype)
+    for length in range(13):
+        ids = all_words(length)
+        right = right_logits(ids)
+        assert torch.equal(model(ids, use_cache=False).logits, right)
+        assert torch.equal(runner(ids), right)
+        assert torch.equal(stepped(model, ids), right)
+        assert torch.equal(streamed(runner, ids), right)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_parity_in_padded_batches_and_in_pieces(dtype: torch.dtype) -> None:
+    model = model_of(parity_weights(), dtype)
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(0, 40, size=64)
+    words = [[1, *rng.integers(3, 5, size=n).tolist()] for n in lengths]
+    width = max(map(len, words))
+    for left in (True, False):
+        rows = [[0] * (width - len(w)) + w if left else w + [0] * (width - len(w)) for w in words]
+        ids = torch.tensor(rows)
+        for mask in (None, (ids != 0).long()):
+            logits = model(ids, attention_mask=mask).logits
+            pieces, cache = [], None
+            for i, piece in enumerate(ids.split([7, 1, 1, 9, width - 18], dim=1)):
+                seen = None if mask is None else mask[:, : [7, 8, 9, 18, width][i]]
+                out = model(piece, attention_mask=seen, cache_params=cache, use_cache=True)
+                cache = out.cache_params
+                pieces.append(out.logits)
+            for row, word in enumerate(words):
+                right = right_logits(torch.tensor([word]))[0]
+                real = slice(width - len(word), width) if left else slice(0, len(word))
+                assert torch.equal(logits[row, real], right)
+                assert torch.equal(torch.cat(pieces, dim=1)[row, real], right)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_parity_at_length_100_000(dtype: torch.dtype) -> None:
+    rng = np.random.default_rng(1)
+    ids = torch.from_numpy(rng.choice([3, 4], size=(2, 100_001)))
+    ids[1] = 4  # a turn at every step
+    ids[:, 0] = 1
+    right = right_logits(ids)
+    for chunk in (1 << 14, 999):
+        assert torch.equal(Runner(parity_weights(), dtype=dtype, chunk=chunk)(ids), right)
+    watched = Runner(parity_weights(), watches=[Watch(0, 0, 0, 1, "parity")], dtype=dtype)
+    assert torch.equal(watched(ids), right)
+
+
+def test_words_in_one_sequence() -> None:
+    """<bos> starts again, in the middle of a text, too."""
+    rows = [[1, *word, 1, 4, 3, 1, 4] for word in itertools.product((3, 4), repeat=5)]
+    ids = torch.tensor(rows)
+    right = torch.cat([right_logits(ids[:, :6]), right_logits(ids[:, 6:9]), right_logits(ids[:, 9:])], dim=1)
+    assert torch.equal(model_of(parity_weights())(ids).logits, right)
+    assert torch.equal(Runner(parity_weights())(ids), right)
+
+
+@pytest.mark.parametrize("language", [d_n(3), flip_flop(), "(ab)*"], ids=["D-3", "flip-flop", "(ab)*"])
+def test_compiled_models_in_signed_blocks(language: Any) -> None:
+    compiled = scancraft.compile(language)
+    weights = signed_copy(compiled.weights)
+    tokens = list(compiled.readout.tokens.values())
+    ids = torch.from_numpy(np.random.default_rng(0).choice([1, *tokens, *tokens, *tokens], size=(3, 200)))
+    expected = compiled.runner()(ids)
+    assert torch.equal(Runner(weights)(ids), expected)
+    assert torch.equal(model_of(weights)(ids).logits, expected)
+    certificate = scancraft.certify(model_of(weights), compiled.dfa, readout=compiled.readout)
+    assert isinstance(certificate, scancraft.Certificate)
+    assert certificate.scope == "every-implementation"
+
+
+def test_sampling_and_checking_work_as_for_mamba(tmp_path: Path) -> None:
+    checkpoint = write_parity(tmp_path / "m")
+    model = checkpoint.model()
+    assert scancraft.check(tmp_path / "m").agrees
+    assert scancraft.check(model, parity_dfa(), readout=checkpoint.readout).agrees
+    assert not scancraft.check(model, ~parity_dfa(), readout=checkpoint.readout).agrees
+    processor = scancraft.LanguageLogitsProcessor.for_model(model)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "m")
+    torch.manual_seed(0)
+    prompt = tokenizer(["", "1", "0110"] * 8, return_tensors="pt", padding=True)
+    out = model.generate(**prompt, do_sample=True, max_new_tokens=80, logits_processor=[processor])
+    words = [tokenizer.decode(row, skip_special_tokens=True) for row in out if TOKENS["<eos>"] in row.tolist()]
+    assert len(words) > 15
+    assert all(parity_dfa().accepts(word) for word in words)
+
+
+# -- checkpoints ---------------------------------------------------------------------------------------------------
+
+
+def test_shapes_and_names() -> None:
+    shape = MambaShape(d_model=4, n_layers=1, vocab_size=8, expand=2, dt_rank=3)
+    signed = replace(shape, signed=True)
+    names = list(signed.block_tensors())
+    assert names.index("mixer.sign_proj.weight") == names.index("mixer.dt_proj.bias") + 1
+    assert {n: s for n, s in signed.block_tensors().items() if n not in shape.block_tensors()} == {
+        "mixer.sign_proj.weight": (8, 3),
+        "mixer.sign_proj.bias": (8,),
+    }
+    assert "sign_proj" not in str(shape.block_tensors())
+    with pytest.raises(ValueError, match="mamba_ssm has no blocks with signed gates"):
+        signed.mamba_ssm_config()
+    assert str(parity_weights()).startswith("Signed Mamba: 1 blocks")
+
+
+def test_a_checkpoint(tmp_path: Path) -> None:
+    write_parity(tmp_path / "a")
+    write_parity(tmp_path / "b")
+    files = sorted(p.name for p in (tmp_path / "a").iterdir())
+    assert files == [
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "scancraft.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
+    ids = all_words(6)
+    for model in (
+        load_model(tmp_path / "a"),
+        AutoModelForCausalLM.from_pretrained(tmp_path / "a"),
+        SignedMambaForCausalLM.from_pretrained(tmp_path / "a"),
+    ):
+        assert type(model) is SignedMambaForCausalLM
+        assert torch.equal(model(ids).logits, right_logits(ids))
+    scancraft.load(tmp_path / "a").check_tokenizer()
+
+
+def edit_json(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c.update(model_type="none"), "model_type 'none'; neither scancraft nor transformers has"),
+        (lambda c: c.pop("model_type"), "model_type None"),
+        (lambda c: c.update(model_type=["mamba"]), "model_type"),
+        (lambda c: c.update(model_type="mamba"), "does not fit config.json"),
+        (lambda c: c.update(time_step_rank=5), "does not fit config.json"),
+        (lambda c: c.update(tie_word_embeddings=True), "untied embeddings"),
+    ],
+)
+def test_configurations_that_do_not_fit(edit: Any, message: str, tmp_path: Path) -> None:
+    write_parity(tmp_path / "m")
+    edit_json(tmp_path / "m" / "config.json", edit)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(tmp_path / "m")
+
+
+def test_a_mamba_checkpoint_is_no_signed_one(tmp_path: Path) -> None:
+    scancraft.compile("(ab)*", tmp_path / "m")
+    edit_json(tmp_path / "m" / "config.json", lambda c: c.update(model_type="signed_mamba"))
+    with pytest.raises(CheckpointError, match="does not fit config"):
+        load_model(tmp_path / "m")
+
+
+# -- certificates --------------------------------------------------------------------------------------------------
+
+
+def changed(changes: dict[str, Any], **sizes: int) -> MambaWeights:
+    """PARITY with some numbers of its block replaced: {name: {place: value}}."""
+    weights = parity_weights(**sizes)
+    tensors = {name: t.copy() for name, t in weights.tensors.items()}
+    for name, places in changes.items():
+        for place, value in places.items():
+            tensors[f"backbone.layers.0.mixer.{name}"][place] = value
+    return MambaWeights(weights.shape, tensors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("sizes", [(1, 2), (2, 4)])
+def test_parity_is_certified(dtype: torch.dtype, sizes: tuple[int, int], tmp_path: Path) -> None:
+    write_parity(tmp_path / "m", parity_weights(d_state=sizes[0], d_conv=sizes[1]))
+    certificate = scancraft.certify(tmp_path / "m", dtype=dtype)
+    assert isinstance(certificate, scancraft.Certificate)
+    assert (certificate.scope, certificate.margin) == ("every-implementation", 16.0)
+    assert certificate.content["method"] == "block by block"
+    assert certificate.content["implementation"]["model"] == "scancraft.SignedMambaForCausalLM"
+    certificate.save(tmp_path / "m")
+    checked = check_certificate(tmp_path / "m")
+    assert checked.accepted, checked.reason
+    assert checked.scope == "every-implementation"
+    whole = scancraft.certify(load_model(tmp_path / "m", dtype), parity_dfa(), readout=READOUT)
+    assert isinstance(whole, scancraft.Certificate)
+    assert (whole.scope, whole.content["method"]) == ("every-implementation", "whole model")
+    whole.save(tmp_path / "m")
+    assert check_certificate(tmp_path / "m").accepted
+
+
+def verdict_of(weights: MambaWeights) -> Any:
+    budget = scancraft.Budget(2_000, 5.0)
+    return scancraft.certify(model_of(weights), parity_dfa(), readout=READOUT, budget=budget)
+
+
+def failing(certificate: Any) -> set[str]:
+    return {o["name"] for o in certificate.content["obligations"] if not o["holds"]}
+
+
+REFUTED: dict[str, dict[str, Any]] = {
+    "the sign is always -1": {"sign_proj.bias": {0: -T}},
+    "the sign is always 1": {"sign_proj.weight": {(0, 1): 0.0}},
+    "the sign turns on <bos> instead": {"sign_proj.weight": {(0, 1): 0.0, (0, 0): -2.0}},
+    "a 1 overwrites": {"dt_proj.weight": {(0, 1): 1.0 + V / T}},
+    "a 1 adds 2, and turns": {
+        "dt_proj.weight": {(0, 1): 1.0 + 2 * V / T},
+        "A_log": {(0, 0): -1e4},
+    },
+    "the state is not read": {"x_proj.weight": {(3, 0): 0.0}},
+    "the sign vanishes on a 1": {"sign_proj.weight": {(0, 1): -1.0}},
+}
+
+
+@pytest.mark.parametrize("name", REFUTED)
+def test_wrong_weights_are_refuted(name: str) -> None:
+    weights = changed(REFUTED[name])
+    verdict = verdict_of(weights)
+    assert isinstance(verdict, Refuted)
+    report = scancraft.check(model_of(weights), parity_dfa(), readout=READOUT)
+    assert not report.agrees
+    assert report.shortest is not None
+    assert len(report.shortest.prefix) == len(verdict.word)
+    assert verdict.shortest
+
+
+STEP_ONLY: dict[str, tuple[dict[str, Any], str]] = {
+    # tanh(16) is 1 in float32, and less in float64.
+    "signs of 16": ({"sign_proj.bias": {0: 16.0}, "sign_proj.weight": {(0, 1): -32.0 / T}}, "functions"),
+    "signs of 63": ({"sign_proj.bias": {0: 63.0}, "sign_proj.weight": {(0, 1): -128.0 / T}}, "functions"),
+    "an idle channel without a sign": ({"sign_proj.bias": {7: 0.0}}, "functions"),
+    "a sum that may round": ({"sign_proj.bias": {0: T + 2.0**-13}, "sign_proj.weight": {(0, 1): -3.0}}, "sums"),
+    # -16576 has nine bits, one too many for bfloat16; with the bias of 192 it is -2^14.
+    "a product that rounds in bfloat16": (
+        {"x_proj.weight": {(1, 2): 56 / T}, "sign_proj.weight": {(0, 1): -296.0}, "sign_proj.bias": {0: 192.0}},
+        "sums",
+    ),
+    # 1, then -1 + 1 = 0, then -0 + 1 = 1: the signs of the scores are right.
+    "a 1 adds 1, and turns": ({"dt_proj.weight": {(0, 1): 1.0 + V / T}, "A_log": {(0, 0): -1e4}}, "gates"),
+}
+
+
+@pytest.mark.parametrize("name", STEP_ONLY)
+def test_right_signs_without_the_obligations_are_certified_for_the_step_only(name: str, tmp_path: Path) -> None:
+    changes, obligation = STEP_ONLY[name]
+    write_parity(tmp_path / "m", changed(changes))
+    dtype = torch.bfloat16 if "bfloat16" in name else torch.float32
+    certificate = scancraft.certify(tmp_path / "m", dtype=dtype)
+    assert isinstance(certificate, scancraft.Certificate), certificate
+    assert certificate.scope == "step"
+    assert failing(certificate) == {obligation}
+    certificate.save(tmp_path / "m")
+    checked = check_certificate(tmp_path / "m")
+    assert (checked.accepted, checked.scope) == (True, "step"), checked.reason
+
+    def promote(content: dict[str, Any]) -> None:
+        content["scope"] = "every-implementation"
+        for entry in content["obligations"]:
+            entry.update(holds=True, checked=1, detail="")
+
+    edit_certificate(tmp_path / "m", promote)
+    reason = check_certificate(tmp_path / "m").reason
+    assert reason.startswith(f"obligation {obligation}: block 0")
+    assert "instances fail" in reason
+    certificate.save(tmp_path / "m")
+    edit_certificate(tmp_path / "m", lambda c: c["implementation"].update(scancraft="0.0.1"))
+    assert "scope step: certified with" in check_certificate(tmp_path / "m").reason
+
+
+def test_signs_that_do_not_saturate_are_not_certified() -> None:
+    """tanh(4) is 0.9993: the state decays."""
+    weights = changed({"sign_proj.bias": {0: 4.0}, "sign_proj.weight": {(0, 1): -8.0 / T}})
+    assert isinstance(verdict_of(weights), (Open, Refuted))
+
+
+def edit_certificate(place: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """A forger recomputes the certificate's own digest."""
+    from scancraft.certify.search.evidence import content_digest
+
+    path = place / "certificate.json"
+    content = json.loads(path.read_text())
+    edit(content)
+    content["sha256"]["content"] = content_digest(content)
+    path.write_text(json.dumps(content))
+
+
+def forge_weights(place: Path) -> None:
+    """Make the certificate name the weights that lie beside it."""
+    from scancraft.certify.search.evidence import tensors_digest
+
+    digest = tensors_digest(load_file(place / "model.safetensors"))
+    edit_certificate(place, lambda c: c["sha256"].update(weights=digest))
+
+
+def test_random_mutants_get_what_they_deserve(tmp_path: Path) -> None:
+    """A certificate only if all words to length 9 are right, whatever the change; and then the checker agrees."""
+    rng = np.random.default_rng(0)
+    original = parity_weights()
+    ids = all_words(9)
+    kinds = []
+    for i in range(90):
+        tensors = {name: t.copy() for name, t in original.tensors.items()}
+        name = str(rng.choice([n for n in sorted(tensors) if "mixer" in n and ("sign" in n or i % 2)]))
+        places = np.argwhere(tensors[name]) if rng.random() < 0.7 else np.argwhere(tensors[name] == tensors[name])
+        if not len(places):
+            continue
+        place = tuple(places[rng.integers(len(places))])
+        factor = rng.choice([-1.0, 0.0, 1 + 2.0**-4, 2.0, 2.0**-5, 1.1])
+        tensors[name][place] = tensors[name][place] * factor if tensors[name][place] else factor * T
+        weights = MambaWeights(original.shape, tensors)
+        model = model_of(weights)
+        with torch.no_grad():
+            logits = model(ids, use_cache=False).logits[..., 2:5]
+        right = bool(((logits > 0) == (right_logits(ids)[..., 2:5] > 0)).all())
+        verdict = verdict_of(weights)
+        kinds.append(type(verdict).__name__)
+        if isinstance(verdict, scancraft.Certificate):
+            assert right, (name, place, factor)
+            write_parity(tmp_path / "m", weights)
+            verdict.save(tmp_path / "m")
+            checked = check_certificate(tmp_path / "m")
+            assert (checked.accepted, checked.scope) == (True, verdict.scope), checked.reason
+        elif isinstance(verdict, Refuted):
+            wrong = torch.tensor([[1, *(TOKENS[s] for s in verdict.word)]])
+            last = model(wrong).logits[0, -1, 2:5] > 0
+            assert last.tolist() != (right_logits(wrong)[0, -1, 2:5] > 0).tolist()
+    assert min(kinds.count(kind) for kind in ("Certificate", "Refuted")) >= 10, kinds
+
+
+def test_tampering_is_rejected(tmp_path: Path) -> None:
+    place = tmp_path / "m"
+    write_parity(place)
+    certificate = scancraft.certify(place)
+    assert isinstance(certificate, scancraft.Certificate)
+    certificate.save(place)
+    files = {p.name: p.read_bytes() for p in place.iterdir()}
+
+    def restored() -> None:
+        for name, content in files.items():
+            (place / name).write_bytes(content)
+        assert check_certificate(place).accepted
+
+    def rejected(reason: str) -> None:
+        checked = check_certificate(place)
+        assert not checked.accepted
+        assert reason in checked.reason, checked.reason
+        restored()
+
+    named = "transformers.MambaForCausalLM"
+    edit_certificate(place, lambda c: c["implementation"].update(model=named))
+    rejected("about transformers.MambaForCausalLM, config.json about scancraft.SignedMambaForCausalLM")
+    edit_json(place / "config.json", lambda c: c.update(model_type="mamba"))
+    rejected("model.safetensors does not fit config.json")
+    edit_json(place / "config.json", lambda c: c.update(model_type="mamba9"))
+    rejected("config.json: the model_type 'mamba9' is unknown")
+    edit_json(place / "config.json", lambda c: c.pop("model_type"))
+    rejected("config.json: the model_type None is unknown")
+
+    for name, index, value in (
+        ("sign_proj.weight", (0, 1), 2.0),
+        ("sign_proj.bias", (0,), -T),
+        ("sign_proj.bias", (5,), 1.0),
+        ("sign_proj.bias", (5,), float("nan")),
+    ):
+        weights = load_file(place / "model.safetensors")
+        weights[f"backbone.layers.0.mixer.{name}"][index] = value
+        save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
+        assert not check_certificate(place).accepted
+        forge_weights(place)
+        rejected("")
+
+
+def test_the_closed_evidence_of_a_wrong_model_is_rejected(tmp_path: Path) -> None:
+    """A forger who claims the complement everywhere: the listed steps are genuine, the read-out is wrong."""
+    dfa = ~parity_dfa()
+    weights = parity_weights()
+    write_checkpoint(tmp_path / "m", weights, manifest(dfa), bos="<bos>", eos="<eos>", pad="<pad>", spaced=False)
+    assert isinstance(scancraft.certify(tmp_path / "m"), Refuted)
+    from scancraft.automata.budget import Budget
+    from scancraft.certify.certify import _certificate
+    from scancraft.certify.search.explore import explore
+    from scancraft.certify.search.prove import Judge, _proof
+
+    model = model_of(weights)
+    judge, stepper = Judge(model, dfa, READOUT), Stepper(model, BATCH)
+    stage, graph = explore(stepper, 0, 1, judge.inputs(stepper), Budget(1000, 5.0).meter("events"))
+    proof = _proof("block by block", stepper, judge, (stage,), graph, judge.scores(stepper, graph.vectors))
+    assert proof.scope == "every-implementation"
+    _certificate(proof, model, dfa, READOUT, 0.0).save(tmp_path / "m")
+    checked = check_certificate(tmp_path / "m")
+    assert not checked.accepted
+    assert "read-out" in checked.reason
+
+
+def test_arguments_about_counters_admit_no_gate_of_minus_one(tmp_path: Path) -> None:
+    compiled = scancraft.compile(scancraft.suite_language("a^n b^n").language)
+    weights = signed_copy(compiled.weights)
+    tokens = compiled.manifest["tokens"]
+
+    def certified(weights: MambaWeights) -> Any:
+        write_checkpoint(
+            tmp_path / "m", weights, compiled.manifest, bos="<bos>", eos="<eos>", pad="<pad>", spaced=False
+        )
+        return scancraft.certify(tmp_path / "m")
+
+    certificate = certified(weights)
+    assert isinstance(certificate, scancraft.Certificate), certificate
+    assert certificate.content["method"] == "counters"
+    assert certificate.content["implementation"]["model"] == "scancraft.SignedMambaForCausalLM"
+    certificate.save(tmp_path / "m")
+    assert check_certificate(tmp_path / "m").accepted, check_certificate(tmp_path / "m").reason
+    ids = torch.tensor([[tokens["<bos>"], tokens["a"], tokens["a"], tokens["b"], tokens["b"]]])
+    assert torch.equal(Runner(weights)(ids), Runner(compiled.weights)(ids))
+    right = scancraft.check(tmp_path / "m")
+    assert right.agrees
+    for layer in range(weights.shape.n_layers):
+        tensors = {n: t.copy() for n, t in weights.tensors.items()}
+        tensors[f"backbone.layers.{layer}.mixer.sign_proj.bias"][:] = -T
+        verdict = certified(MambaWeights(weights.shape, tensors))
+        if layer < weights.shape.n_layers - 3:  # a control block is explored, signs and all: what is right stays right
+            assert isinstance(verdict, scancraft.Certificate) == scancraft.check(tmp_path / "m").agrees
+        else:
+            assert isinstance(verdict, (Open, Refuted)), layer
+            certificate.save(tmp_path / "m")  # a forger keeps the certificate of the right model
+            forge_weights(tmp_path / "m")
+            assert "a gate of -1" in check_certificate(tmp_path / "m").reason
+
+
+# -- the scan lemma ------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@given(data=st.data())
+def test_the_scan_lemma_with_signs(data: st.DataObject) -> None:
+    """Gates -1, 0, 1, and a write of 0 beside those that are not 0: any bracketing gives the recurrence's numbers."""
+    writes = st.floats(width=32, allow_nan=False, allow_infinity=False)
+    step = st.one_of(st.tuples(st.just(0.0), writes), st.tuples(st.sampled_from([1.0, -1.0]), st.just(0.0)))
+    steps = data.draw(st.lists(step, min_size=1, max_size=30))
+    pairs = [(np.float32(a), np.float32(b)) for a, b in steps]
+    state = start = np.float32(data.draw(writes))
+    for gate, write in pairs:
+        state = gate * state + write
+    while len(pairs) > 1:  # combine any two neighbours
+        i = data.draw(st.integers(0, len(pairs) - 2))
+        (a, b), (c, d) = pairs[i : i + 2]
+        pairs[i : i + 2] = [(a * c, c * b + d)]
+    (gate, write) = pairs[0]
+    assert gate * start + write == state

@@ -1,0 +1,393 @@
+"""The targets: what there is, and Falcon-Mamba, whose models say bit for bit what the Mambas say."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stepwise import stepped
+from transformers import AutoModelForCausalLM, FalconMambaForCausalLM
+from transformers.models.falcon_mamba.modeling_falcon_mamba import FalconMambaWeightlessRMSNorm
+from typer.testing import CliRunner
+
+import scancraft
+from scancraft.automata.counters.machine import CounterMachine
+from scancraft.automata.decide.aperiodic import NotStarFreeError
+from scancraft.automata.languages import truth_of
+from scancraft.certify.check import check
+from scancraft.certify.checker.certificate import check_certificate
+from scancraft.certify.search.obligations import FORMATS, Ledger, plain_norm
+from scancraft.cli.app import app
+from scancraft.compiler.compile import CompiledModel
+from scancraft.compiler.targets import TARGETS, Options, Target, TargetError, UnknownTargetError, target
+from scancraft.compiler.targets.falcon_mamba import narrowest, rank_of
+from scancraft.models.errors import CheckpointError, CounterRangeError, ReadoutError
+from scancraft.models.run.batches import prefix_scores
+from scancraft.models.run.model_runner import ModelRunner
+from scancraft.models.run.runner import Watch
+from scancraft.suite.languages import LANGUAGES, SuiteLanguage
+from scancraft.testing import dfas, star_free_dfas
+
+FALCON = "falcon_mamba"
+DTYPES = (torch.float32, torch.bfloat16, torch.float64)
+MODELLED = [s for s in LANGUAGES if s.kind != "not star-free"]
+
+
+def words_of(compiled: CompiledModel, limit: int = 150) -> torch.Tensor:
+    """Token ids of all words of one length (the first 150 of them), shape (words, 1 + length)."""
+    alphabet, length = compiled.language.alphabet, 1
+    while len(alphabet) ** (length + 1) <= limit and length < 40:
+        length += 1
+    words = itertools.islice(itertools.product(alphabet, repeat=length + 1), limit)
+    return torch.tensor([compiled.readout.encode(word) for word in words])
+
+
+@torch.no_grad()
+def assert_the_same_as_mamba(falcon: CompiledModel, mamba: CompiledModel, dtypes: Any = DTYPES) -> None:
+    ids = words_of(mamba)
+    pads = torch.full((len(ids), 3), mamba.readout.pad)
+    padded = torch.cat([pads, ids], dim=1)
+    mask = (torch.arange(padded.shape[1]) >= 3).long().expand(len(ids), -1)
+    expected = mamba.model()(ids).logits
+    for dtype in dtypes:
+        model = falcon.model(dtype)
+        assert isinstance(model, FalconMambaForCausalLM)
+        full = model(ids).logits
+        assert torch.equal(full.float(), expected)
+        assert torch.equal(stepped(model, ids).float(), expected)
+        assert torch.equal(model(padded, attention_mask=mask).logits[:, 3:].float(), expected)
+        assert torch.equal(model(padded).logits[:, 3:].float(), expected)
+        assert torch.equal(model(ids[:1]).logits, full[:1])
+
+
+# -- the registry ------------------------------------------------------------------------------------------------
+
+
+def test_every_target_stands_in_a_module_of_its_name_below_400_lines() -> None:
+    folder = Path(sys.modules["scancraft.compiler.targets"].__path__[0])
+    modules = {p.stem for p in folder.glob("*.py")} - {"__init__", "base"}
+    assert {"mamba", "signed_mamba", FALCON} <= set(TARGETS) <= modules
+    for path in folder.glob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 400, path.name
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_lowers_to_its_own_model_type(name: str, tmp_path: Path) -> None:
+    compiled = scancraft.compile("(a(ab)*b)*", tmp_path / "m", target=name)
+    wanted = target(name)
+    config_class, model_class = wanted.classes()
+    assert compiled.weights.model_type == wanted.model_type == config_class.model_type
+    assert type(compiled.model()) is model_class
+    assert compiled.manifest["target"] == name
+    assert compiled.manifest["gates"]["class"] == wanted.gates
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert (config["model_type"], config["architectures"]) == (wanted.model_type, [model_class.__name__])
+    assert type(scancraft.load(tmp_path / "m").model()) is model_class
+    assert type(AutoModelForCausalLM.from_pretrained(tmp_path / "m")) is model_class
+    assert check(tmp_path / "m", words=30, max_length=40, short=200).agrees
+
+
+def test_targets_look_down_only() -> None:
+    for path in Path(sys.modules["scancraft.compiler.targets"].__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level >= 3:
+                assert (node.module or "").split(".")[0] in ("automata", "models"), path.name
+
+
+def test_targets_import_no_torch() -> None:
+    code = "import sys, scancraft.compiler.targets; assert not {'torch', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_unknown_targets_and_impossible_sizes_are_refused() -> None:
+    with pytest.raises(UnknownTargetError, match=r"'rwkv' is unknown; use one of .*mamba"):
+        scancraft.compile("a", target="rwkv")
+    with pytest.raises(TargetError, match="signed gates, and only nonnegative"):
+        scancraft.compile("a", target="signed_mamba", gates="nonnegative")
+    with pytest.raises(TargetError, match="has no lowering of bounded Dyck"):
+        scancraft.dyck(2, 3, target="signed_mamba")
+    for sizes, message in (
+        ({"d_state": 3}, "power of two in the target falcon_mamba"),
+        ({"d_state": 0}, "d_state must be at least 1"),
+        ({"d_conv": 5}, "d_conv must be 2, 3 or 4 in the target falcon_mamba"),
+    ):
+        with pytest.raises(TargetError, match=message):
+            scancraft.compile("a*b", target=FALCON, **sizes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [name for name, t in TARGETS.items() if t.gates == "nonnegative"])
+def test_a_target_without_signs_refuses_parity(name: str) -> None:
+    with pytest.raises(NotStarFreeError):
+        scancraft.compile("(aa)*", target=name)
+
+
+def test_a_target_of_one_more_file_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from scancraft.compiler import targets
+
+    source = (
+        "from dataclasses import replace\nfrom .mamba import TARGET as MAMBA\nTARGET = replace(MAMBA, name='copy')\n"
+    )
+    (tmp_path / "copy.py").write_text(source)
+    monkeypatch.setattr(targets, "__path__", [*targets.__path__, str(tmp_path)])
+    try:
+        assert set(targets._discovered()) == {*TARGETS, "copy"}
+    finally:
+        sys.modules.pop("scancraft.compiler.targets.copy", None)
+
+
+def test_the_default_is_as_it_was() -> None:
+    assert scancraft.compile("(ab)*").manifest["target"] == "mamba"
+    assert scancraft.compile("(aa)*").manifest["target"] == "signed_mamba"
+    assert scancraft.dyck(2, 3).manifest["target"] == "mamba"
+
+
+# -- Falcon-Mamba ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suite", MODELLED, ids=lambda s: s.name)
+def test_the_suite_bit_for_bit(suite: SuiteLanguage) -> None:
+    try:
+        mamba = scancraft.compile(suite.language, gates="nonnegative")
+    except NotStarFreeError:
+        pytest.skip("not star-free")
+    dtypes = DTYPES[:2] if isinstance(suite.language, CounterMachine) else DTYPES
+    assert_the_same_as_mamba(scancraft.compile(suite.language, target=FALCON), mamba, dtypes)
+
+
+@pytest.mark.parametrize("sizes", [{"d_state": 2}, {"d_state": 4, "d_conv": 4}, {"d_state": 16, "d_conv": 3}], ids=str)
+def test_other_sizes(sizes: dict[str, int]) -> None:
+    falcon = scancraft.compile("(a(ab)*b)*", target=FALCON, **sizes)  # type: ignore[arg-type]
+    assert falcon.weights.shape.d_state == sizes["d_state"]
+    assert_the_same_as_mamba(falcon, scancraft.compile("(a(ab)*b)*"))
+
+
+def test_the_papers_own_constructions() -> None:
+    for contract in ("all-words", "live-prefixes"):
+        assert_the_same_as_mamba(
+            scancraft.flip_flop(contract=contract, target=FALCON), scancraft.flip_flop(contract=contract)
+        )
+        assert_the_same_as_mamba(
+            scancraft.dyck(2, 3, contract=contract, target=FALCON), scancraft.dyck(2, 3, contract=contract), DTYPES[:2]
+        )
+
+
+@settings(max_examples=12, deadline=None)
+@given(star_free_dfas(max_states=6), st.sampled_from([1, 2, 8]))
+def test_languages_that_nobody_chose(dfa: scancraft.Dfa, d_state: int) -> None:
+    falcon = scancraft.compile(dfa, target=FALCON, d_state=d_state)
+    assert_the_same_as_mamba(falcon, scancraft.compile(dfa), DTYPES[:2])
+
+
+@settings(max_examples=12, deadline=None)
+@given(dfas(max_states=5))
+def test_compiled_or_refused_as_mamba(dfa: scancraft.Dfa) -> None:
+    refused = scancraft.star_free_witness(dfa) is not None
+    try:
+        compiled = scancraft.compile(dfa, target=FALCON)
+    except NotStarFreeError:
+        assert refused
+    else:
+        assert not refused
+        truth = truth_of(dfa)
+        codes, lengths = truth.encode(list(itertools.product(dfa.alphabet, repeat=3)))
+        scores = prefix_scores(compiled.model(), compiled.readout, codes, lengths, dfa.alphabet)
+        said = (scores > 0).numpy()
+        for row, word in enumerate(itertools.product(dfa.alphabet, repeat=3)):
+            for n in range(4):
+                assert said[row, n, -1] == dfa.accepts(word[:n])
+
+
+def test_long_words_and_long_holds() -> None:
+    no_factor = scancraft.parse_regex("~(~[] 000 ~[])", alphabet="01")
+    compiled = scancraft.compile(no_factor, target=FALCON)
+    rng = np.random.default_rng(0)
+    word = tuple("01"[int(i)] for i in rng.random(3_000) < 0.75)
+    with torch.no_grad():
+        ids = torch.tensor([compiled.readout.encode(word), compiled.readout.encode(("1",) * 3_000)])
+        expected = scancraft.compile(no_factor).runner()(ids)
+        assert torch.equal(compiled.model()(ids).logits, expected)
+
+
+def test_widths_of_norms() -> None:
+    for rows in range(1, 200):
+        rank = narrowest(rows)
+        assert rank.rows >= rows
+        assert rank.width == rank.n * 4**rank.j
+        assert rank_of(rank.width) == rank
+        assert rank.width == 4 or rank.width // 2 - (1 + (rank.n == 1)) < rows
+    assert [rank_of(1 << k).width for k in range(10)] == [1 << k for k in range(10)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2])
+@pytest.mark.parametrize("name", ["D-4", "Shuffle-2", "a^n b^n", "Dyck_{8,5}"])
+def test_certified_for_every_implementation(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    language = next(s for s in LANGUAGES if s.name == name).language
+    scancraft.compile(language, tmp_path / "m", target=FALCON)
+    found = scancraft.certify(tmp_path / "m", dtype=dtype)
+    assert (found.content["verdict"], found.content["scope"]) == ("certified", "every-implementation")
+    assert found.content["implementation"]["model"] == "transformers.FalconMambaForCausalLM"
+    found.save(tmp_path / "m")
+    checked = check_certificate(tmp_path / "m")
+    assert checked.accepted, checked.reason
+
+
+def broken(place: Path, tensor: str, change: Any) -> None:
+    """Change a parameter of a checkpoint."""
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(place / "model.safetensors")
+    change(state[tensor])
+    save_file(state, place / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("row", "holds"),
+    [
+        ([2.0**36, 1024.0, 0.0, 0.0], True),
+        ([0.0, 0.0, 0.0, 0.0], True),
+        ([0.0, 1024.0, 0.0, 0.0], True),
+        ([3 * 2.0**36, 1024.0, 0.0, 0.0], False),  # the root is no power of two
+        ([2.0**36, 2.0**36, 0.0, 0.0], False),  # a mean of half a square: no power of four
+        ([2.0**36, 2.0**25, 0.0, 0.0], False),  # a square that does not vanish
+        ([2.0**-9, 0.0, 0.0, 0.0], False),  # epsilon does not vanish
+    ],
+)
+def test_a_norm_without_weights_is_exact_or_an_obligation_fails(row: list[float], holds: bool) -> None:
+    ledger, norm = Ledger(), SimpleNamespace(eps=1e-6)
+    values = np.array([row, [2.0**36, 1.0, 2.0, 3.0]])
+    normed = plain_norm(ledger, norm, values, FORMATS[torch.float32], "dt")
+    assert (not ledger.failure) == holds
+    if holds:
+        given_back = FalconMambaWeightlessRMSNorm(4)(torch.tensor(values, dtype=torch.float32))
+        assert (given_back.double().numpy() == normed).all()
+
+
+def test_a_wrong_model_has_a_counterexample(tmp_path: Path) -> None:
+    scancraft.compile("(a(ab)*b)*", tmp_path / "m", target=FALCON)
+    broken(tmp_path / "m", "backbone.layers.1.mixer.out_proj.weight", lambda w: w.zero_())
+    found = scancraft.certify(tmp_path / "m")
+    assert found.as_json()["verdict"] == "counterexample"
+    assert not check(tmp_path / "m").agrees
+
+
+# -- the plain runner ----------------------------------------------------------------------------------------------
+
+
+def test_the_plain_runner_watches_counters() -> None:
+    compiled = scancraft.dyck(2, 3, target=FALCON)
+    (counter,) = compiled.manifest["counters"]
+    model = compiled.model()
+    ids = torch.tensor([compiled.readout.encode(word) for word in ("((([", "()()")])
+    at = {"block": counter["block"], "channel": counter["channel"], "state": counter["state"]}
+    runner = ModelRunner(model, watches=[Watch(**at, limit=4, name="depth")])
+    with torch.no_grad():
+        assert torch.equal(runner(ids), model(ids).logits)
+    with pytest.raises(CounterRangeError, match="depth reaches 4 after 5 tokens of row 0"):
+        ModelRunner(model, watches=[Watch(**at, limit=3, name="depth")])(ids)
+    with pytest.raises(ReadoutError, match="there is no state"):
+        ModelRunner(model, watches=[Watch(**at | {"channel": 10_000}, limit=3, name="depth")])(ids)
+
+
+@pytest.mark.parametrize("ids", [torch.zeros(3, dtype=torch.long), torch.zeros(1, 3), torch.full((1, 3), 8)], ids=str)
+def test_ids_that_cannot_be(ids: torch.Tensor) -> None:
+    runner = scancraft.compile("(ab)*", target=FALCON).runner()
+    with pytest.raises(ReadoutError, match="token ids must"):
+        runner(ids)
+
+
+def test_nothing_to_read() -> None:
+    runner = scancraft.compile("(ab)*", target=FALCON).runner()
+    assert runner(torch.zeros(2, 0, dtype=torch.long)).shape == (2, 0, 8)
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+
+def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
+    places = [scancraft.compile("(ab)*", tmp_path / str(i), target=FALCON).save(tmp_path / str(i)) for i in range(2)]
+    files = [sorted(p.relative_to(place) for p in place.rglob("*") if p.is_file()) for place in places]
+    assert files[0] == files[1]
+    assert not (places[0] / "mamba_ssm").exists()
+    for name in files[0]:
+        assert (places[0] / name).read_bytes() == (places[1] / name).read_bytes()
+
+
+@pytest.mark.parametrize("found", ["no_such_type", None, "vit"])
+def test_model_types_that_are_no_language_models(found: str | None, tmp_path: Path) -> None:
+    place = scancraft.compile("(ab)*", target=FALCON).save(tmp_path / "m")
+    config = json.loads((place / "config.json").read_text()) | {"model_type": found}
+    (place / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="model_type"):
+        scancraft.load(place).model()
+
+
+def test_weights_of_another_kind_do_not_fit(tmp_path: Path) -> None:
+    place = scancraft.compile("(aa)*").save(tmp_path / "m")
+    config = json.loads((place / "config.json").read_text()) | {"model_type": "mamba"}
+    (place / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"does not fit config\.json"):
+        scancraft.load(place).model()
+
+
+# -- the command line ------------------------------------------------------------------------------------------------
+
+
+def invoke(*args: str) -> Any:
+    return CliRunner().invoke(app, list(args), catch_exceptions=False)
+
+
+def test_targets_are_listed() -> None:
+    told = invoke("targets")
+    assert told.exit_code == 0
+    listed = json.loads(invoke("targets", "--json").stdout)
+    assert [entry["name"] for entry in listed] == list(TARGETS)
+    for entry in listed:
+        assert entry["name"] in told.stdout
+        assert entry == TARGETS[entry["name"]].as_json()
+
+
+@pytest.mark.parametrize("named", ["D-2", "a^n b^n"])
+def test_every_command_on_a_falcon_mamba(named: str, tmp_path: Path) -> None:
+    place = str(tmp_path / "m")
+    told = json.loads(invoke("compile", "--named", named, "--target", FALCON, "-o", place, "--json").stdout)
+    assert told["target"] == FALCON
+    assert invoke("check", place, "--words", "20", "--short", "100", "--max-length", "30").exit_code == 0
+    assert invoke("certify", place).exit_code == 0
+    assert invoke("certify", place, "--check").exit_code == 0
+    (verdict,) = json.loads(invoke("run", place, "ab", "--json").stdout)
+    assert verdict["accepted"]
+    for sample in json.loads(invoke("generate", place, "-n", "5", "--max-length", "20", "--json").stdout):
+        if sample["complete"]:
+            assert json.loads(invoke("run", place, "".join(sample["word"]), "--json").stdout)[0]["accepted"]
+    assert invoke("explain", place).exit_code == 0
+    weights = invoke("explain", place, "--stage", "weights")
+    assert weights.exit_code == 0
+    assert weights.stdout.startswith("Falcon-Mamba: ")
+    assert "otherwise" not in weights.stderr
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
+    for args, message in (
+        (("--regex", "a", "--target", "rwkv"), "is unknown"),
+        (("--regex", "(aa)*", "--target", FALCON), "not star-free"),
+        (("--dyck", "2,3", "--target", "signed_mamba"), "no lowering"),
+    ):
+        told = invoke("compile", *args, "-o", str(tmp_path / "m"))
+        assert told.exit_code == 2
+        assert message in told.stderr.replace("\n", " ")
+
+
+def test_options_are_frozen_values() -> None:
+    assert Options() == Options(1, 2)
+    assert all(isinstance(t, Target) for t in TARGETS.values())

@@ -1,0 +1,158 @@
+"""The same bits on a GPU, in transformers and in mamba_ssm's kernels; skipped where there is none.
+
+The command that measures on a GPU (``benchmarks/timings/gpu.py``) is tried here on a CPU, in its small sizes.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import scancraft
+from scancraft.automata.counters.families import dyck_1, equal_blocks
+from scancraft.automata.families import d_n
+from scancraft.automata.families import flip_flop as flip_flop_language
+from scancraft.automata.words.mixtures import members_of, mixture_of
+from scancraft.compiler.compile import CompiledModel
+from scancraft.compiler.constructions import dyck, flip_flop
+from scancraft.models.checkpoints.mamba_ssm import Session, load_mamba_ssm
+
+COMMAND = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "timings" / "gpu.py"
+MISSING = [name for name in ("mamba_ssm", "selective_scan_cuda", "causal_conv1d") if not importlib.util.find_spec(name)]
+
+gpu = pytest.mark.gpu
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU, and torch sees none")
+needs_kernels = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (scancraft[cuda])")
+
+LANGUAGES = {
+    "D-4": scancraft.compile(d_n(4)),
+    "flip-flop": scancraft.compile(flip_flop_language()),
+    "flip-flop, theorem 1": flip_flop(),
+    "Dyck_{8,10}": dyck(8, 10),
+    "Dyck-1": scancraft.compile(dyck_1()),
+    "a^n b^n c^n": scancraft.compile(equal_blocks("abc")),
+}
+
+
+def padded_words(compiled: CompiledModel, count: int, longest: int) -> torch.Tensor:
+    """Token ids of words. On dead prefixes a model for live prefixes promises nothing."""
+    sample = members_of if compiled.readout.contract == "live-prefixes" else mixture_of
+    words = sample(compiled.language, count, 0, longest, random.Random(0))
+    rows = [compiled.readout.encode(word) for word in words]
+    width = max(map(len, rows))
+    return torch.tensor([row + [compiled.readout.pad] * (width - len(row)) for row in rows])
+
+
+def bits_on_the_cpu(compiled: CompiledModel, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Logits by scancraft's runner. (With mamba_ssm installed transformers calls its kernels on a CPU, too.)"""
+    return compiled.runner(dtype)(ids).float()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_what_a_gpu_is_compared_with_is_right(name: str, dtype: torch.dtype) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("transformers may take the GPU's kernels for a CPU here")
+    compiled = LANGUAGES[name]
+    ids = padded_words(compiled, 10, 30)
+    with torch.no_grad():
+        assert torch.equal(bits_on_the_cpu(compiled, ids, dtype), compiled.model(dtype)(ids).logits.float())
+
+
+@gpu
+@needs_gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_logits_on_the_gpu_equal_those_on_the_cpu(name: str, dtype: torch.dtype) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    compiled = LANGUAGES[name]
+    ids = padded_words(compiled, 50, 80)
+    with torch.no_grad():
+        there = compiled.model(dtype).cuda()(ids.cuda()).logits.float().cpu()
+    assert torch.equal(bits_on_the_cpu(compiled, ids, dtype), there)
+
+
+@gpu
+@needs_gpu
+@needs_kernels
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "separate kernels"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_mamba_ssm_kernels_give_the_bits_of_the_cpu(name: str, dtype: torch.dtype, fused: bool, tmp_path: Path) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    compiled = LANGUAGES[name]
+    ids = padded_words(compiled, 20, 60)
+    model = load_mamba_ssm(compiled.save(tmp_path / "model"), dtype=dtype, device="cuda", fused=fused)
+    with torch.no_grad():
+        want = bits_on_the_cpu(compiled, ids, dtype)
+        assert torch.equal(model(ids.cuda()).logits.float().cpu(), want)
+        for first in (1, 2, 3, ids.shape[1] - 1):
+            session = Session(model, len(ids))
+            logits = [session.feed(ids[:, :first].cuda()), session.feed(ids[:, first:].cuda())]
+            assert torch.equal(torch.cat(logits, dim=1).float().cpu(), want)
+
+
+@gpu
+@needs_gpu
+@needs_kernels
+@pytest.mark.parametrize("name", ["D-4", "Dyck-1"])
+def test_a_million_tokens_in_one_prefill(name: str, tmp_path: Path) -> None:
+    from scancraft.accuracy import accuracy
+    from scancraft.automata.languages import truth_of
+
+    compiled = LANGUAGES[name]
+    words = mixture_of(compiled.language, 2, 999_980, 1_000_000, random.Random(0))
+    model = load_mamba_ssm(compiled.save(tmp_path / "model"), device="cuda")
+    found = accuracy(model, truth_of(compiled.language), compiled.readout, words)
+    assert found.right_positions == found.positions >= 2 * 999_980
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, str(COMMAND), *arguments], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def test_the_command_on_a_cpu(tmp_path: Path) -> None:
+    done = run_command("--device", "cpu", "--quick", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["cpu.json"]
+    content: dict[str, Any] = json.loads((tmp_path / "cpu.json").read_text(encoding="utf-8"))
+    assert content["environment"]["packages"]["torch"] == importlib.metadata.version("torch")
+    sections = content["sections"]
+    assert set(sections) == {"conformance", "suite", "long", "speed"}
+    for name, section in sections.items():
+        assert section["status"] == "run", (name, section)
+        assert section["rows"], name
+        assert section["right"] is (None if name == "speed" else True)
+    assert all(row["prefill_tokens_per_second"] > 0 for row in sections["speed"]["rows"])
+    weights = [row.get("weights") for row in sections["speed"]["rows"]]
+    assert weights.count("compiled") == weights.count("random") > 0
+
+
+def test_what_the_command_refuses(tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        done = run_command("--out", str(tmp_path))
+        assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+        assert "torch sees no GPU" in done.stderr
+    for wrong, message in (
+        (["--device", "cpu"], "give --out"),
+        (["--device", "abacus"], "no device"),
+        (["--only", "nothing"], "no section nothing"),
+    ):
+        done = run_command(*wrong)
+        assert done.returncode == 2
+        assert message in done.stderr

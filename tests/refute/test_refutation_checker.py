@@ -1,0 +1,360 @@
+"""The checker of refutations: it rejects every change to one that holds, and shares no code with the search."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_mambas import small_mamba as mamba
+
+import scancraft
+from scancraft.automata import families
+from scancraft.automata.dfa import Dfa
+from scancraft.automata.errors import ScancraftError
+from scancraft.models.readout import Readout
+from scancraft.refute.checker import refutation as refutation_checker
+from scancraft.refute.checker.lines import Line, why_not_a_line
+from scancraft.refute.checker.refutation import Replays, check_refutation
+from scancraft.refute.checker.replay import OwnReplay, PlainReplay
+from scancraft.refute.refute import Refutation, refute
+
+BOUND = Readout({"0": 3, "1": 4}, bos=1, accept=2)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return mamba(0)
+
+
+@pytest.fixture(scope="module")
+def content(model: Any) -> dict[str, Any]:
+    """The JSON of a refutation that holds: of PARITY, by a model that accepts after long words of 1s or does not."""
+    found = refute(model, families.parity(), BOUND)
+    assert isinstance(found, Refutation)
+    return found.content
+
+
+@pytest.mark.parametrize("replay", ["transformers", "plain"])
+def test_what_holds_is_accepted(model: Any, content: dict[str, Any], replay: Any, tmp_path: Path) -> None:
+    checked = check_refutation(content, model, families.parity(), BOUND, replay=replay)
+    assert (checked.accepted, checked.reason) == (True, "")
+    assert checked.tokens >= content["N"]
+    assert checked.as_json()["verdict"] == "refuted"
+    Refutation(content).save(tmp_path / "found.json")
+    model.save_pretrained(tmp_path / "model")
+    assert check_refutation(tmp_path / "found.json", tmp_path / "model", replay=replay).accepted
+    assert check_refutation(Refutation(content), model, replay=replay).accepted
+
+
+def changed(content: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    found = deepcopy(content)
+    place = found
+    *path, last = key.split(".")
+    for name in path:
+        place = place[name]
+    place[last] = value(place[last]) if callable(value) else value
+    return found
+
+
+CHANGES: list[tuple[str, Any, str]] = [
+    ("verdict", "undecided", "nothing to check"),
+    ("schema_version", 2, "schema_version"),
+    ("x", ["1"], "offsets|answers|other sha256"),
+    ("x", ["2"], "outside the alphabet"),
+    ("w", [], "w is empty"),
+    ("w", ["0"], "fewer turns"),
+    ("y", ["1"], "answers|offsets"),
+    ("period", 1, "at least 2"),
+    ("period", 3, "in 3 turns"),
+    ("period", 4, "in fewer turns"),
+    ("period", 2.0, "whole number"),
+    ("N", 0, "is not that after"),
+    ("N", -1, "at least 0"),
+    ("N", lambda n: n + 2, "worded otherwise"),
+    ("state_period", 2, "joint_period|answers|sha256"),
+    ("state_period", 0, "at least 1"),
+    ("joint_period", 4, "joint_period"),
+    ("offsets", [], "offsets"),
+    ("offsets", lambda given: [1 - given[0]], "offsets"),
+    ("offsets", [0, 1], "offsets"),
+    ("observed", "allowed", "worded otherwise|offsets"),
+    ("observed", "nothing", "unknown observation"),
+    ("answers", lambda given: [sorted({*given[0]} ^ {"<eos>"})], "answers"),
+    ("state", "0" * 64, "sha256"),
+    ("claim", "the model is always wrong", "worded otherwise"),
+    ("model", lambda given: sorted({*given} ^ {"1"}), "after the word the model allows"),
+    ("right", lambda given: sorted({*given} ^ {"1"}), "after the word the language allows"),
+    ("word", lambda given: [*given, "1"], "after the word|right on the word"),
+    ("dtype", "bfloat16", "another dtype|other weights|dtype"),
+    ("dtype", "int8", "unknown"),
+    ("batch", 2, "batch"),
+    ("threads", 2, "threads"),
+    ("alignment", 8, "alignment"),
+    ("weights", "0" * 64, "other weights"),
+    ("implementation.model", "transformers.Mamba2ForCausalLM", "another"),
+    ("leaps", [[1, 9]], "leap"),
+    ("leaps", [[9, 8]], "leap is"),
+    ("leaps", [[5, 7], [1, 3]], "not in order"),
+    ("readout.tokens", {"0": 4, "1": 3}, "sha256|is not that"),
+    ("readout.tokens", {"0": 3, "1": 99}, "a token that there is not"),
+    ("readout.tokens", {"0": 3}, "other symbols"),
+    ("readout.next_symbol", {"0": 3}, "some symbols only"),
+    ("readout.accept", 99, "no such score"),
+    ("readout.contract", "no words", "unknown contract"),
+    ("readout.threshold", 1e9, "answers"),
+    ("readout.bos", 0, "sha256|is not that"),
+    ("language.dfa.accepting", ["1"], "offsets"),
+    ("language.dfa.accepting", ["0", "1"], "fewer turns"),
+    ("language", {"counter_machine": {}}, "malformed"),
+    ("x", None, "malformed"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "reason"), CHANGES, ids=[f"{key}-{n}" for n, (key, *_) in enumerate(CHANGES)])
+def test_every_change_is_rejected(model: Any, content: dict[str, Any], key: str, value: Any, reason: str) -> None:
+    import re
+
+    tampered = changed(content, key, value)
+    if key == "dtype":
+        tampered["readout"] = content["readout"]
+    checked = check_refutation(tampered, model, replay="plain")
+    if key == "dtype" and value == "bfloat16":  # the model is given, and it is in float32
+        assert checked.accepted or re.search(reason, checked.reason)
+        return
+    assert not checked.accepted
+    assert re.search(reason, checked.reason), checked.reason
+    assert checked.as_json()["verdict"] == "rejected"
+
+
+def test_a_missing_key_is_rejected(model: Any, content: dict[str, Any]) -> None:
+    for key in content:
+        if key in ("step", "tokens_read", "seconds"):
+            continue  # notes of the search
+        less = {k: v for k, v in content.items() if k != key}
+        assert not check_refutation(less, model, replay="plain").accepted, key
+
+
+def test_what_is_no_refutation_is_rejected(model: Any, tmp_path: Path) -> None:
+    for nothing in (tmp_path / "none.json", {}, [1], 3):
+        assert check_refutation(nothing, model).reason.startswith("malformed")
+    (tmp_path / "list.json").write_text("[1]", encoding="utf-8")
+    assert check_refutation(tmp_path / "list.json", model).reason.startswith("malformed")
+
+
+def test_other_models_are_rejected(content: dict[str, Any], tmp_path: Path) -> None:
+    other = mamba(1)
+    assert "other weights" in check_refutation(content, other).reason
+    digest = hashlib.sha256()
+    for name, tensor in sorted(other.state_dict().items()):
+        digest.update(f"{name} float32 {list(tensor.shape)}".encode())
+        digest.update(tensor.double().numpy().astype("<f8").tobytes())
+    reason = check_refutation({**content, "weights": digest.hexdigest()}, other).reason
+    assert "is not that after" in reason or "sha256" in reason
+    assert "malformed" in check_refutation(content, tmp_path).reason
+    training = mamba(0)
+    training.train()
+    assert "training mode" in check_refutation(content, training).reason
+
+
+def test_other_languages_and_readouts_are_rejected(model: Any, content: dict[str, Any]) -> None:
+    assert "another language" in check_refutation(content, model, families.tomita(5), replay="plain").reason
+    assert "another language" in check_refutation(content, model, families.mod_length(2), replay="plain").reason
+    other = Readout({"0": 3, "1": 4}, bos=1, accept=2, contract="live-prefixes")
+    assert "another readout" in check_refutation(content, model, families.parity(), other, replay="plain").reason
+    # The same language with other names, and given as a DFA that is not minimal.
+    renamed = Dfa.from_table(("1", "0"), [[1, 0], [0, 1]], 0, [0], ("even", "odd"))
+    assert check_refutation(content, model, renamed, replay="plain").accepted
+    large = {
+        "alphabet": ["0", "1"],
+        "initial": "a",
+        "accepting": ["a", "c"],
+        "transitions": {"a": {"0": "c", "1": "b"}, "b": {"0": "b", "1": "c"}, "c": {"0": "a", "1": "b"}},
+    }
+    given = changed(content, "language.dfa", large)
+    assert check_refutation(given, model, families.parity(), replay="plain").accepted
+
+
+def test_replays_are_shared(model: Any, content: dict[str, Any]) -> None:
+    replays: Replays = {}
+    first = check_refutation(content, model, replay="plain", replays=replays)
+    second = check_refutation(content, model, replay="plain", replays=replays)
+    assert len(replays) == 1
+    assert second.accepted
+    assert second.tokens < first.tokens - content["N"] + 5
+    assert not check_refutation(changed(content, "state", "0" * 64), model, replay="plain", replays=replays).accepted
+    check_refutation(changed(content, "N", lambda n: n + 1), model, replay="plain", replays=replays)
+    assert len(replays) == 2
+
+
+def test_a_rejected_state_of_nan(model: Any, content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PlainReplay, "state", lambda self: np.array([np.nan]))
+    assert not check_refutation(content, model, replay="plain").accepted
+
+
+# -- the plain step --------------------------------------------------------------------------------------------------
+
+
+@given(
+    config=st.fixed_dictionaries(
+        {
+            "num_hidden_layers": st.integers(1, 3),
+            "hidden_size": st.integers(8, 40),
+            "state_size": st.integers(1, 16),
+            "conv_kernel": st.integers(2, 4),
+            "expand": st.integers(1, 3),
+            "use_bias": st.booleans(),
+            "use_conv_bias": st.booleans(),
+            "residual_in_fp32": st.booleans(),
+            "hidden_act": st.sampled_from(["silu", "silu", "gelu"]),
+        }
+    ),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16, torch.float64]),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=15, deadline=None)
+def test_the_plain_step_has_the_bits_of_transformers(config: dict[str, Any], dtype: torch.dtype, seed: int) -> None:
+    model = mamba(seed, dtype, **config)
+    own, plain = OwnReplay(model), PlainReplay(model)
+    plain.TRIED = 2  # type: ignore[misc]
+    rng = np.random.default_rng(seed)
+    with torch.no_grad():
+        for number in range(12):
+            token = int(rng.integers(8))
+            own.read(token)
+            plain.read(token)
+            if number:
+                assert np.array_equal(own.state(), plain.state())
+                assert torch.equal(own.logits(), plain.logits())
+        assert plain.own is None
+        state = own.state()
+        own.read(3)
+        after = own.state()
+        plain.put(state)
+        plain.read(3)
+        assert np.array_equal(plain.state(), after)
+
+
+def test_a_plain_step_that_differs_is_noticed(
+    model: Any, content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = OwnReplay.logits
+    monkeypatch.setattr(OwnReplay, "logits", lambda self: own(self) + 1.0)
+    assert "differs from transformers" in check_refutation(content, model, replay="plain").reason
+    with torch.no_grad():
+        replay = PlainReplay(model)
+        replay.read(1)
+        with pytest.raises(ScancraftError, match="differs"):
+            replay.read(3)
+
+
+# -- leaps -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dyck() -> tuple[Any, list[int], list[Any], dict[str, Any]]:
+    """A compiled counter, the word "(", its states after 0, 1, ... of them, and a refutation that leaps."""
+    compiled = scancraft.compile(scancraft.suite_language("Dyck-1").language)
+    model, bound = compiled.model(), compiled.readout
+    replay = OwnReplay(model)
+    states = []
+    with torch.no_grad():
+        replay.read(bound.bos or 0)
+        for _ in range(120):
+            states.append(replay.state())
+            replay.read(bound.tokens["("])
+    found = refute(compiled, scancraft.parse_regex("('(' '(')*", alphabet="()"))
+    assert isinstance(found, Refutation)
+    return model, [bound.tokens["("]], states, found.content
+
+
+def test_a_line_is_what_single_turns_do(dyck: Any) -> None:
+    model, word, states, _ = dyck
+    for turns in (1, 2, 50, 100):
+        assert why_not_a_line(model, word, states[10], states[11], turns) == ""
+        assert np.array_equal(states[10] + turns * (states[11] - states[10]), states[10 + turns])
+    assert why_not_a_line(model, word, states[10], states[11], 2**24 - 50) == ""
+
+
+@pytest.mark.parametrize("turns", [2**24, 2**25, 2**40])
+def test_a_line_ends_where_addition_rounds(dyck: Any, turns: int) -> None:
+    model, word, states, _ = dyck
+    assert "rounds" in (why := why_not_a_line(model, word, states[10], states[11], turns)) or "fit" in why
+
+
+def test_what_is_no_line(dyck: Any) -> None:
+    model, word, states, _ = dyck
+    # Where the tests of zero still change.
+    assert why_not_a_line(model, word, states[0], states[1], 50) != ""
+    # Any other difference is not what a turn adds.
+    for place in np.flatnonzero(states[11] != states[10]):
+        for wrong in (0.0, 0.5, 2.0):
+            after = states[11].copy()
+            after[place] = states[10][place] + wrong * (states[11] - states[10])[place]
+            assert why_not_a_line(model, word, states[10], after, 50) != ""
+    assert why_not_a_line(mamba(0), [3], *(np.zeros(2 * 32 * 8), np.ones(2 * 32 * 8)), 9) != ""
+    assert "float64" in why_not_a_line(mamba(0, torch.float64), [3], np.zeros(512), np.ones(512), 9)
+
+
+def test_leaps_are_checked(dyck: Any) -> None:
+    model, _, _, content = dyck
+    assert check_refutation(content, model).accepted
+    ((start, end),) = content["leaps"]
+    for leap in ([start, end + 2], [0, end], [start, 2 * end], [start, end - 1000]):
+        reason = check_refutation(changed(content, "leaps", [leap]), model).reason
+        # A shorter leap is true, but then the single turns up to N take a thousand tokens more, and it is right.
+        assert (reason == "") == (leap == [start, end - 1000]), (leap, reason)
+
+
+def test_lines_are_false_only_at_zero() -> None:
+    from fractions import Fraction
+
+    assert not Line(Fraction(0))
+    assert Line(Fraction(0), Fraction(1))
+
+
+# -- independence ----------------------------------------------------------------------------------------------------
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of scancraft that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            found.add(node.module or "")
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names if a.name.startswith("scancraft")}
+    return found
+
+
+def test_no_code_in_common_with_the_search() -> None:
+    place = Path(refutation_checker.__file__).parent
+    allowed = {"automata.errors", "_refutation_lines", "_refutation_replay"}
+    for name in ("refutation_checker", "_refutation_lines", "_refutation_replay"):
+        assert imported(place / f"{name}.py") <= allowed
+    searching = [place / "refuting.py", *place.glob("_refuting_*.py")]
+    assert len(searching) > 4
+    for path in searching:
+        assert not imported(path) & {"refutation_checker", "_refutation_lines", "_refutation_replay"}
+
+
+def test_the_walk_of_the_checker_is_its_own() -> None:
+    """Its minimisation and its liveness, against those of Dfa."""
+    machine: Callable[[Any], Any] = refutation_checker._Machine.of_dfa
+    for dfa in (families.tomita(3), families.d_n(3), families.repetition("abab")):
+        own = machine(dfa)
+        assert own.live() == set(dfa.live)
+        assert len(set(own.classes())) == dfa.n_states
+        again = refutation_checker._Machine.of_json(
+            json.loads(json.dumps(scancraft.automata.formats.formats.to_json_dict(dfa)))
+        )
+        assert again.same_language(own)

@@ -1,0 +1,148 @@
+"""The documentation: every page's code runs and its assertions hold, links resolve, every theorem is found by number.
+
+The cells are executed here without Sphinx; ``make docs`` executes them once more while it builds the site.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"(?<!\!)\[[^\]\n]*\]\(([^)\s]+)\)")
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+EXECUTED = [path for path in PAGES if CELL.search(path.read_text(encoding="utf-8"))]
+SECONDS = 60
+
+THEOREMS = {
+    1: "walkthroughs/flip_flop.md",
+    2: "walkthroughs/parity.md",
+    3: "walkthroughs/star_free.md",
+    4: "walkthroughs/star_free.md",
+    5: "walkthroughs/counters.md",
+    6: "walkthroughs/bounded_dyck.md",
+}
+
+
+def name(path: Path) -> str:
+    """A page's path inside the docs."""
+    return path.relative_to(DOCS).as_posix()
+
+
+def code_of(page: Path) -> str:
+    """A page's cells as one program; each cell is told apart by a comment with its first line in the page."""
+    text = page.read_text(encoding="utf-8")
+    return "\n".join(f"# {name(page)}:{text.count(chr(10), 0, m.start()) + 1}\n{m[2]}" for m in CELL.finditer(text))
+
+
+def test_there_are_pages() -> None:
+    assert len(EXECUTED) >= 12
+    assert {name(page) for page in EXECUTED} >= set(THEOREMS.values())
+
+
+def execute(code: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run a page's cells in a folder of their own; the outcome, and the seconds of processor time."""
+    (folder / "page.py").write_text(code, encoding="utf-8")
+    path = os.pathsep.join(filter(None, [str(DOCS / "_ext"), os.environ.get("PYTHONPATH", "")]))
+    quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "MPLBACKEND": "agg"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "page.py"],
+        cwd=folder,
+        env={**os.environ, **quiet, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=10 * SECONDS,  # the machine may be busy
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.parametrize("page", EXECUTED, ids=name)
+def test_the_cells_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    done, seconds = execute(code_of(page), tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip()
+    assert seconds < SECONDS
+
+
+def test_a_false_assertion_in_a_cell_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n```{code-cell} ipython3\nprint(1)\nassert 1 == 2\n```\n", encoding="utf-8")
+    code = "\n".join(m[2] for m in CELL.finditer(page.read_text(encoding="utf-8")))
+    done, _ = execute(code, tmp_path)
+    assert done.returncode != 0
+    assert "AssertionError" in done.stderr
+
+
+def test_the_build_stops_at_errors_and_warnings() -> None:
+    configuration = (DOCS / "conf.py").read_text(encoding="utf-8")
+    assert re.search(r"^nb_execution_mode = \"force\"$", configuration, re.MULTILINE)
+    assert re.search(r"^nb_execution_raise_on_error = True$", configuration, re.MULTILINE)
+    rule = (DOCS.parent / "Makefile").read_text(encoding="utf-8").split("\ndocs:")[1].split("\n\n")[0]
+    assert " -W " in rule
+
+
+@pytest.mark.parametrize("page", [p for p in EXECUTED if p.parent.name == "walkthroughs"], ids=name)
+def test_a_walkthrough_has_a_statement_and_an_exercise_with_a_hidden_solution(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert any("Statement" in h for h in headings), headings
+    assert any("Exercise" in h for h in headings), headings
+    assert re.search(r":tags: \[hide-cell\]", text.split("## Exercise")[1])
+    assert "assert " in text.split("## Exercise")[1]
+    assert code_of(page).count("assert ") >= 5
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub and MyST make it."""
+    plain = re.sub(r"[`*$]|\[([^\]]*)\]\([^)]*\)", r"\1", heading.strip().lower())
+    return re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_inside_resolve(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in LINK.findall(re.sub(r"`[^`]*`", "", text)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = page if not path else (page.parent / path).resolve()
+        assert found.is_file(), f"{name(page)} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in map(slug, headings), f"{name(page)} links to {target}"
+
+
+@pytest.mark.parametrize("number", THEOREMS)
+def test_each_theorem_is_found_by_number(number: int) -> None:
+    index = (DOCS / "walkthroughs" / "index.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| Theorem {number}\b.*$", index, re.MULTILINE)
+    page = THEOREMS[number]
+    assert Path(page).name in row
+    assert re.search(rf"[Tt]heorem {number}\b", (DOCS / page).read_text(encoding="utf-8"))
+
+
+def test_the_glossary_names_modules_that_exist() -> None:
+    from importlib import import_module
+
+    text = (DOCS / "reference" / "glossary.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`(scancraft(?:\.\w+)+)`", text))
+    assert len(names) >= 30
+    for dotted in names:
+        parts = dotted.split(".")
+        for cut in range(len(parts), 0, -1):
+            try:
+                thing = import_module(".".join(parts[:cut]))
+            except ModuleNotFoundError:
+                continue
+            for part in parts[cut:]:
+                thing = getattr(thing, part)
+            break

@@ -1,0 +1,322 @@
+"""Pictures of weights and memories: that every number and every name is there, and what the tables say."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chains import state_of
+from command_line import invoke
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+import scancraft
+from scancraft.automata.errors import MissingExtraError
+from scancraft.automata.families import tomita
+from scancraft.automata.languages import truth_of
+from scancraft.automata.regex.regex import parse_regex
+from scancraft.compiler.cascade.cascade import decompose
+from scancraft.compiler.checkpoints import Checkpoint, load
+from scancraft.compiler.compile import Compiled
+from scancraft.explain import pictures
+from scancraft.explain.cascade_picture import draw_cascade
+from scancraft.explain.picture_file import PictureError
+from scancraft.explain.pictures import draw_memories, draw_weights
+from scancraft.explain.tables import MemoryTable, memory_table, number_text, weight_table
+from scancraft.models.errors import CheckpointError, ReadoutError
+from scancraft.suite.languages import suite_language
+
+LANGUAGES = {
+    "d2": lambda: scancraft.compile("(a(ab)*b)*"),
+    "wide": lambda: scancraft.compile("(a(ab)*b)*", d_state=2, d_conv=3),
+    "parity": lambda: scancraft.compile(suite_language("Parity").language),
+    "t3": lambda: scancraft.compile(tomita(3)),
+    "t5": lambda: scancraft.compile(tomita(5)),
+    "flip-flop": scancraft.flip_flop,
+    "dyck": lambda: scancraft.compile(scancraft.BoundedDyck(2, 2)),
+    "anbn": lambda: scancraft.compile(suite_language("a^n b^n").language),
+    "falcon": lambda: scancraft.compile("(a(ab)*b)*", target="falcon_mamba"),
+    "falcon counts": lambda: scancraft.compile(suite_language("a^n b^n").language, target="falcon_mamba"),
+    "mamba2": lambda: scancraft.compile("(a(ab)*b)*", target="mamba2"),
+    "nothing": lambda: scancraft.compile(scancraft.Dfa.empty(["a"])),
+    "money": lambda: scancraft.compile(scancraft.Dfa.from_table([r"$\frac$", "b"], [[1, 0], [1, 1]], 0, [0])),
+}
+
+WORDS = {"parity": "01101", "t3": "10110", "t5": "0110", "flip-flop": "w1i0r1", "dyck": "([])", "anbn": "aabb"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
+    place = tmp_path_factory.mktemp("pictures")
+    return {name: load(make().save(place / name.replace(" ", "-"))) for name, make in LANGUAGES.items()}
+
+
+def written(path: Path) -> list[str]:
+    """The texts of an SVG (matplotlib draws them as paths and keeps them as comments)."""
+    return [html.unescape(t) for t in re.findall(r"<!-- (.*?) -->", path.read_text(), flags=re.DOTALL)]
+
+
+def read_back(text: str) -> float:
+    """The number that :func:`number_text` wrote."""
+    digits = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+    found = re.fullmatch(r"(−?)(?:(\d+)·)?2([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", text)
+    if found is None:
+        return float(text.replace("−", "-"))
+    return (-1 if found[1] else 1) * int(found[2] or 1) * 2.0 ** int(found[3].translate(digits))
+
+
+@given(st.integers(-999, 999), st.integers(-100, 100))
+def test_dyadic_numbers_are_written_exactly(odd: int, exponent: int) -> None:
+    value = odd * 2.0**exponent
+    assert read_back(number_text(value)) == value
+    assert len(number_text(value)) <= 10
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, width=32))
+def test_other_numbers_are_written_nearly(value: float) -> None:
+    assert read_back(number_text(value)) == pytest.approx(value, rel=0.005)
+
+
+# -- weights ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n in LANGUAGES if n != "nothing"])
+def test_every_weight_of_a_labelled_channel_is_in_the_table(name: str, built: dict[str, Checkpoint]) -> None:
+    """Counted in the file: what the table leaves out is zero, or belongs to a channel without a meaning."""
+    checkpoint = built[name]
+    stored = load_file(checkpoint.directory / "model.safetensors")
+    for block, labels in enumerate(checkpoint.manifest["labels"]["blocks"]):
+        table = weight_table(checkpoint, block)
+        channels = [c["index"] for c in labels["channels"]]
+        assert len(table.rows) >= len(channels)
+        for row, label in zip(table.rows, labels["channels"], strict=False):
+            assert label["meaning"] in row
+        prefix = f"backbone.layers.{block}.mixer."
+        weights = {n.removeprefix(prefix): t for n, t in stored.items() if n.startswith(prefix)}
+        shown = {group.title: int(np.count_nonzero(np.nan_to_num(group.values))) for group in table.groups}
+        inner = weights["out_proj.weight"].shape[1]
+        assert shown.get("writes: out_proj", 0) == np.count_nonzero(weights["out_proj.weight"][:, channels])
+        if name != "mamba2":
+            of_x, of_z = weights["in_proj.weight"][:inner], weights["in_proj.weight"][inner:]
+            assert shown.get("reads: in_proj, x", 0) == np.count_nonzero(of_x[channels])
+            assert shown.get("gated by: in_proj, z", 0) == np.count_nonzero(of_z[channels])
+            assert shown.get("into dt, B, C: x_proj", 0) == np.count_nonzero(weights["x_proj.weight"])
+            assert shown["Δ: dt_proj"] == np.count_nonzero(weights["dt_proj.weight"][channels]) + np.count_nonzero(
+                weights["dt_proj.bias"][channels]
+            )
+        if name in ("parity", "t3", "t5"):
+            assert shown["sign: sign_proj"] >= len(channels)
+        else:
+            assert "sign: sign_proj" not in shown
+
+
+def test_a_weight_stands_where_its_names_say(built: dict[str, Checkpoint]) -> None:
+    """The gate of a memory channel reads the slot of the set that the channel speaks of; it writes that of the tile."""
+    for name in ("d2", "parity", "t3", "t5", "falcon"):
+        for block in range(len(built[name].manifest["blocks"])):
+            table = weight_table(built[name], block)
+            groups = {group.title: group for group in table.groups}
+            for row, text in enumerate(table.rows):
+                found = re.match(r"\d+ memory: \[memory = \d+\]: (.*) to its tile \d+, (.*)", text)
+                if found is None:
+                    continue
+                gates, writes = groups["gated by: in_proj, z"], groups["writes: out_proj"]
+                read = [c for c, v in zip(gates.columns, gates.values[row], strict=True) if v]
+                assert [c.partition(" = ")[2] for c in read] == [found[1]]
+                kept = [c.partition(" = ")[2] for c, v in zip(writes.columns, writes.values[row], strict=True) if v]
+                assert found[2] in kept
+                assert len(kept) == 2
+
+
+@pytest.mark.parametrize("name", ["d2", "parity", "mamba2", "money", "dyck"])
+def test_the_heat_map_has_every_name_and_number(name: str, built: dict[str, Checkpoint], tmp_path: Path) -> None:
+    table = weight_table(built[name], 0)
+    target = draw_weights(built[name], 0, tmp_path / "w.svg")
+    texts = [text.replace("\n", " ") for text in written(target)]
+    assert table.title in texts
+    for group in table.groups:
+        assert group.title in texts
+        assert set(group.columns) <= set(texts)
+        for value in group.values[np.nan_to_num(group.values) != 0].tolist():
+            assert number_text(value) in texts
+    joined = re.sub(r"\s+", " ", " ".join(texts))
+    for row in table.rows:
+        assert row[:40] in joined
+    again = draw_weights(built[name], 0, tmp_path / "again.svg")
+    assert target.read_bytes() == again.read_bytes()
+
+
+# -- memories ---------------------------------------------------------------------------------------------------------
+
+
+def table_of(checkpoint: Checkpoint, name: str) -> MemoryTable:
+    return memory_table(checkpoint, tuple(WORDS.get(name, "aabb")))
+
+
+@pytest.mark.parametrize("name", [n for n in LANGUAGES if n not in ("nothing", "money", "falcon counts")])
+def test_what_may_come_next(name: str, built: dict[str, Checkpoint]) -> None:
+    word, truth = tuple(WORDS.get(name, "aabb")), truth_of(built[name].language)
+    table = table_of(built[name], name)
+    assert table.symbols == ("<bos>", *word)
+    assert np.array_equal(np.array(table.allowed).T, truth.next_masks(*truth.encode([word]))[0])
+
+
+@pytest.mark.parametrize("name", ["d2", "wide", "parity", "t3", "t5", "falcon", "mamba2"])
+def test_what_the_levels_hold_names_the_state(name: str, built: dict[str, Checkpoint]) -> None:
+    source = LANGUAGES[name]()
+    assert isinstance(source, Compiled)
+    for word in (WORDS.get(name, "aabb"), WORDS.get(name, "ba")[:2] * 3):
+        table = memory_table(built[name], tuple(word))
+        heights = [int(text.removeprefix("block ").split()[2]) for text in table.memories]
+        for t in range(len(table.symbols)):
+            assert state_of(source.cascade, heights, [values[t] for values in table.held]) == source.dfa.run(word[:t])
+
+
+def test_counters_and_latches(built: dict[str, Checkpoint]) -> None:
+    for name in ("anbn", "falcon counts"):
+        table = memory_table(built[name], tuple("aaabb"))
+        assert dict(zip(table.memories, table.held, strict=True))["block 3: counter b due"] == tuple("012321")
+    table = memory_table(built["dyck"], tuple("([])"))
+    assert dict(zip(table.memories, table.held, strict=True))["block 0: depth"] == tuple("01210")
+
+
+@pytest.mark.parametrize("name", ["d2", "t5", "anbn", "money"])
+def test_the_raster_has_every_value(name: str, built: dict[str, Checkpoint], tmp_path: Path) -> None:
+    word = ("b", r"$\frac$") if name == "money" else tuple(WORDS.get(name, "aabb"))
+    table = memory_table(built[name], word)
+    texts = written(draw_memories(built[name], word, tmp_path / "m.svg"))
+    for text in (*table.memories, *table.tokens, *word):
+        assert text in texts
+    for value in {v for values in table.held for v in values}:
+        assert texts.count(value) >= sum(values.count(value) for values in table.held)
+    assert texts.count("✓") == sum(map(sum, table.allowed))
+
+
+def test_long_words_and_models_without_memory(built: dict[str, Checkpoint], tmp_path: Path) -> None:
+    texts = written(draw_memories(built["d2"], "ab" * 60, tmp_path / "long.svg"))
+    assert "100" in texts
+    assert "✓" not in texts
+    assert draw_memories(built["nothing"], "a", tmp_path / "none.png").stat().st_size > 1000
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_refusals(built: dict[str, Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for draw in (lambda p: draw_weights(built["d2"], 0, p), lambda p: draw_memories(built["d2"], "ab", p)):
+        with pytest.raises(PictureError, match=r"\.png, \.svg, \.pdf"):
+            draw(tmp_path / "x.gif")
+        with pytest.raises(PictureError, match="cannot be written"):
+            draw(tmp_path / "none" / "x.png")
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "matplotlib", None)
+            with pytest.raises(MissingExtraError, match="pip install"):
+                draw(tmp_path / "x.png")
+        with monkeypatch.context() as patch:
+            patch.setattr(pictures, "MOST_CELLS", 10)
+            with pytest.raises(PictureError, match="at most 10"):
+                draw(tmp_path / "x.png")
+    for block in (-1, 3):
+        with pytest.raises(PictureError, match=f"no block {block}"):
+            draw_weights(built["d2"], block, tmp_path / "x.png")
+    with pytest.raises(PictureError, match="no block 0"):
+        draw_weights(built["nothing"], 0, tmp_path / "x.png")
+    with pytest.raises(ReadoutError, match="'x'"):
+        draw_memories(built["d2"], "ax", tmp_path / "x.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_that_do_not_fit(built: dict[str, Checkpoint], tmp_path: Path) -> None:
+    folder = shutil.copytree(built["d2"].directory, tmp_path / "x")
+    manifest = json.loads((folder / "scancraft.json").read_text())
+    manifest["labels"]["blocks"][0]["channels"][-1]["index"] = 99
+    (folder / "scancraft.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match="does not label"):
+        draw_weights(load(folder), 0, tmp_path / "x.png")
+    with pytest.raises(CheckpointError, match="does not label"):
+        draw_memories(load(folder), "ab", tmp_path / "x.png")
+
+
+# -- the command line -------------------------------------------------------------------------------------------------
+
+
+def test_explain_draws(built: dict[str, Checkpoint], tmp_path: Path) -> None:
+    folder, target = built["d2"].directory, tmp_path / "x.svg"
+    for options, text in (
+        ((), "minimal DFA, 4 states"),
+        (("--of", "cascade"), "minimal DFA, 4 states"),
+        (("--of", "weights"), "block 0: level 3 of the cascade"),
+        (("--of", "weights", "--block", 2), "block 2: level 1 of the cascade"),
+        (("--of", "memories", "--word", "a b"), "memories over time"),
+    ):
+        result = invoke("explain", folder, "--picture", target, *options, "--json")
+        assert (result.exit_code, json.loads(result.stdout)) == (0, {"picture": str(target)})
+        assert text in written(target)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--of", "weights"), "give --picture"),
+        (("--word", "ab"), "give --picture"),
+        (("--picture", "x.png", "--word", "ab"), "--of memories"),
+        (("--picture", "x.png", "--of", "memories"), "--word abab"),
+        (("--picture", "x.png", "--of", "memories", "--word", "ax"), "not in the alphabet"),
+        (("--picture", "x.png", "--block", "0"), "--of weights"),
+        (("--picture", "x.png", "--of", "memories", "--word", "a", "--block", "0"), "--of weights"),
+        (("--picture", "x.png", "--of", "weights", "--block", "7"), "no block 7"),
+        (("--picture", "x.gif", "--of", "weights"), ".png, .svg, .pdf"),
+    ],
+)
+def test_explain_refuses(
+    options: tuple[str, ...],
+    message: str,
+    built: dict[str, Checkpoint],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke("explain", built["d2"].directory, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- cascades with swaps ----------------------------------------------------------------------------------------------
+
+
+def cascade_texts(dfa: scancraft.Dfa, path: Path) -> list[str]:
+    return written(draw_cascade(decompose(dfa, swaps=True), path))
+
+
+def test_swaps_are_written_at_their_levels(tmp_path: Path) -> None:
+    texts = cascade_texts(suite_language("Parity").language, tmp_path / "x.svg")
+    assert "3 image sets, 1 level" in texts
+    assert [t for t in texts if t.startswith("swapped")] == ["swapped by 1"]
+    texts = cascade_texts(tomita(5), tmp_path / "x.svg")
+    assert "5 image sets, 2 blocks of tiles, 2 levels" in texts
+    assert [t for t in texts if t.startswith("swapped")] == ["swapped by 0", "swapped by 1"]
+    assert {"{0}|{1}", "{2}|{3}"} <= set(texts)
+    assert "dashed: a block of tiles, one of the halves that letters swap" in texts
+    texts = cascade_texts(parse_regex("(abab)*"), tmp_path / "x.svg")
+    assert "8 image sets, 2 blocks of tiles, 3 levels" in texts
+    assert [t for t in texts if t.startswith("swapped")] == ["swapped by a"]
+
+
+def test_without_swaps_nothing_is_said_of_them(tmp_path: Path) -> None:
+    texts = written(draw_cascade(decompose(parse_regex("(ab)*")), tmp_path / "x.svg"))
+    assert not [t for t in texts if "dashed" in t or "block" in t or "swap" in t]
+
+
+def test_many_letters_that_swap_are_counted(tmp_path: Path) -> None:
+    letters = [f"letter-{i}" for i in range(9)]
+    dfa = scancraft.Dfa.from_table([*letters, "x", "y", "z"], [[1] * 9 + [0] * 3, [0] * 9 + [1] * 3], 0, [0])
+    texts = cascade_texts(dfa, tmp_path / "x.svg")
+    assert "swapped by 9" in texts

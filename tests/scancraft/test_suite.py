@@ -1,0 +1,580 @@
+"""The suite: its languages, what is counted, what a wrong model does to it, the command, and the plot."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from itertools import groupby, pairwise, product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from command_line import invoke, refused
+
+import scancraft
+from scancraft.automata.bounded_dyck import BoundedDyck
+from scancraft.automata.counters.families import dyck_1
+from scancraft.automata.counters.machine import CounterMachine
+from scancraft.automata.dfa import Dfa
+from scancraft.automata.errors import UnknownLanguageError
+from scancraft.automata.families import d_n
+from scancraft.automata.languages import language_to_json
+from scancraft.certify.certify import Open
+from scancraft.compiler.compile import CompiledModel
+from scancraft.models.errors import CheckpointError
+from scancraft.suite.languages import LANGUAGES, names, suite_language
+from scancraft.suite.plot import draw_suite
+from scancraft.suite.suite import Options, Row, folder_name, run_suite
+
+SMALL = Options(words=20, far_words=2, farthest=False)
+QUICK = ("--words", 10, "--far-words", 2, "--no-farthest", "--jobs", 1)
+TRIED = ("Parity", "Tomita-2", "{a,b}*d{b,c}*", "Dyck-1", "a^n b^n", "Flip-flop", "Dyck_{8,5}")
+
+
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, Row]:
+    """Some languages of every kind, in one process."""
+    found = run_suite(SMALL, [suite_language(name) for name in TRIED])
+    return {row.language.name: row for row in found}
+
+
+# -- the languages ----------------------------------------------------------------------------------------------------
+
+
+def odd_run_then_odd_run(word: str) -> bool:
+    """Whether a maximal odd run of 1s is directly followed by a maximal odd run of 0s."""
+    runs = [(symbol, len(list(group))) for symbol, group in groupby(word)]
+    return any(a == "1" and m % 2 and n % 2 for (a, m), (_, n) in pairwise(runs))
+
+
+def balanced(word: str, pairs: Sequence[str], deepest: int = 10**9) -> bool:
+    stack: list[str] = []
+    for symbol in word:
+        opening = [pair for pair in pairs if pair[0] == symbol]
+        if opening:
+            stack.append(opening[0][1])
+            if len(stack) > deepest:
+                return False
+        elif not stack or stack.pop() != symbol:
+            return False
+    return not stack
+
+
+def shuffled(word: str, pairs: Sequence[str]) -> bool:
+    return all(balanced("".join(s for s in word if s in pair), [pair]) for pair in pairs)
+
+
+def flip_flop(word: str) -> bool:
+    pieces = [word[i : i + 2] for i in range(0, len(word), 2)]
+    stored = "w"
+    for number, piece in enumerate(pieces):
+        if len(piece) < 2 or piece[0] not in "wri" or piece[1] not in "01" or (number == 0 and piece[0] != "w"):
+            return False
+        if piece[0] == "r" and piece[1] != stored:
+            return False
+        stored = piece[1] if piece[0] == "w" else stored
+    return True
+
+
+def expression(word: str, arities: dict[str, int]) -> bool:
+    due = 1
+    for symbol in word:
+        if due == 0:
+            return False
+        due += arities[symbol] - 1
+    return due == 0
+
+
+def blocks(word: str, alphabet: str) -> bool:
+    n = len(word) // len(alphabet)
+    return n >= 1 and word == "".join(symbol * n for symbol in alphabet)
+
+
+def matches(pattern: str) -> Callable[[str], bool]:
+    return lambda word: re.fullmatch(pattern, word) is not None
+
+
+BRACKETS = ("()", "[]", "{}", "<>")
+ARITIES = {"0": 0, "1": 0, "~": 1, "+": 2, ">": 3, "*": 4, "^": 5}
+NO, YES, COUNTER = "not star-free", "star-free", "counter"
+# class, alphabet, the empty word, states of the minimal DFA with the dead one, the language
+FACTS: dict[str, tuple[str, str, bool, int | None, Callable[[str], bool]]] = {
+    "Parity": (NO, "01", True, 2, lambda w: w.count("1") % 2 == 0),
+    "Tomita-1": (YES, "01", True, 2, matches("1*")),
+    "Tomita-2": (YES, "01", True, 3, matches("(10)*")),
+    "Tomita-3": (NO, "01", True, 5, lambda w: not odd_run_then_odd_run(w)),
+    "Tomita-4": (YES, "01", True, 4, lambda w: "000" not in w),
+    "Tomita-5": (NO, "01", True, 4, lambda w: w.count("0") % 2 == w.count("1") % 2 == 0),
+    "Tomita-6": (NO, "01", True, 3, lambda w: (w.count("0") - w.count("1")) % 3 == 0),
+    "Tomita-7": (YES, "01", True, 5, matches("0*1*0*1*")),
+    "(aa)*": (NO, "a", True, 2, matches("(aa)*")),
+    "(aaaa)*": (NO, "a", True, 4, matches("(aaaa)*")),
+    "(abab)*": (NO, "ab", True, 5, matches("(abab)*")),
+    **{f"D-{n}": (YES, "ab", True, n + 2, lambda w, n=n: balanced(w, ["ab"], n)) for n in (2, 3, 4, 12)},
+    "aa*bb*cc*dd*ee*": (YES, "abcde", False, 7, matches("a+b+c+d+e+")),
+    "{a,b}*d{b,c}*": (YES, "abcd", False, 3, matches("[ab]*d[bc]*")),
+    "{0,1,2}*02*": (YES, "012", False, 2, matches("[012]*02*")),
+    "Dyck-1": (COUNTER, "()", True, None, lambda w: balanced(w, ["()"])),
+    "Shuffle-2": (COUNTER, "()[]", True, None, lambda w: shuffled(w, BRACKETS[:2])),
+    "Shuffle-4": (COUNTER, "()[]{}<>", True, None, lambda w: shuffled(w, BRACKETS)),
+    "Shuffle-6": (COUNTER, "", True, None, lambda w: True),  # symbols of two characters: see below
+    "Boolean-3": (COUNTER, "01~+>", False, None, lambda w: expression(w, ARITIES)),
+    "Boolean-5": (COUNTER, "01~+>*^", False, None, lambda w: expression(w, ARITIES)),
+    "a^n b^n": (COUNTER, "ab", False, None, lambda w: blocks(w, "ab")),
+    "a^n b^n c^n": (COUNTER, "abc", False, None, lambda w: blocks(w, "abc")),
+    "a^n b^n c^n d^n": (COUNTER, "abcd", False, None, lambda w: blocks(w, "abcd")),
+    "Flip-flop": (YES, "wri01", True, 9, flip_flop),
+    "Dyck_{8,5}": (YES, "", True, None, lambda w: True),
+    "Dyck_{8,10}": (YES, "", True, None, lambda w: True),
+}
+
+
+def test_the_suite_has_thirty_languages() -> None:
+    assert len(LANGUAGES) == 30 == len({language.name for language in LANGUAGES})
+    assert {language.name for language in LANGUAGES} == set(FACTS)
+    kinds = [language.kind for language in LANGUAGES]
+    assert {kind: kinds.count(kind) for kind in (NO, YES, COUNTER)} == {NO: 7, YES: 14, COUNTER: 9}
+    assert names().split(", ") == [language.name for language in LANGUAGES]
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_the_languages_are_what_their_definitions_say(name: str) -> None:
+    kind, alphabet, empty, states, member = FACTS[name]
+    suite = suite_language(name)
+    language = suite.language
+    assert suite.kind == kind
+    assert language.accepts(()) == empty
+    assert isinstance(language, CounterMachine) == (kind == COUNTER)
+    if states is not None:
+        assert isinstance(language, Dfa)
+        assert language.n_states == states
+    if not alphabet:
+        return
+    assert set(language.alphabet) == set(alphabet)
+    length = 0
+    while len(alphabet) ** (length + 1) <= 1500 and length < 13:
+        length += 1
+    for n in range(length + 1):
+        for word in product(alphabet, repeat=n):
+            assert language.accepts(word) == member("".join(word)), word
+
+
+def test_languages_over_long_symbols() -> None:
+    six = suite_language("Shuffle-6").language
+    assert isinstance(six, CounterMachine)
+    assert (len(six.alphabet), len(six.counters)) == (12, 6)
+    opening, closing = six.alphabet[::2], six.alphabet[1::2]
+    assert six.accepts((*opening, *closing))
+    assert not six.accepts((*closing, *opening))
+    for depth in (5, 10):
+        language = suite_language(f"Dyck_{{8,{depth}}}").language
+        assert isinstance(language, BoundedDyck)
+        assert (language.kinds, language.depth) == (8, depth)
+        assert language.n_states == (8 ** (depth + 1) - 1) // 7 + 1
+
+
+def test_published_lengths_and_figures() -> None:
+    def bins(name: str) -> list[tuple[int, int]]:
+        return [(part.shortest, part.longest) for part in suite_language(name).bins]
+
+    for name in ("Parity", "Dyck-1", "Shuffle-2", "Boolean-3", "Boolean-5"):
+        assert bins(name) == [(2, 50), (51, 100), (101, 150)]
+    for name in ("Shuffle-4", "Shuffle-6"):
+        assert bins(name) == [(2, 100), (102, 150), (150, 200)]
+    for n in range(1, 8):
+        assert bins(f"Tomita-{n}") == [(1, 100), (101, 150)]
+    for n in (2, 3, 4, 12):
+        assert bins(f"D-{n}") == [(2, 100), (101, 200)]
+    for name in ("(aa)*", "(aaaa)*", "(abab)*"):
+        assert bins(name) == [(2, 500), (501, 600)]
+    assert [b[0][1] for b in map(bins, ("a^n b^n", "a^n b^n c^n", "a^n b^n c^n d^n"))] == [200, 450, 800]
+    assert bins("a^n b^n c^n d^n")[-1][1] == 2396
+    assert bins("Dyck_{8,10}") == [(2, 700), (701, 1400)]
+    assert [(b.longest, b.ignore) for b in suite_language("Flip-flop").bins] == [(512, 0.8), (512, 0.98), (512, 0.1)]
+    figures = {language.name: [b.published for b in language.bins] for language in LANGUAGES}
+    assert figures["Parity"][:2] == [(91.15, 91.15), (16.7, 16.7)]
+    assert figures["Tomita-3"] == [(60.85, 60.85), (29.37, 29.37)]
+    assert figures["Tomita-6"] == [(54.56, 54.56), (0.04, 0.04)]
+    assert figures["D-12"] == [(93.65, 99.99), (93.35, 99.85)]
+    assert figures["Dyck-1"] == [(99.25, 100.0), (49.0, 63.0), (0.0, 15.0)]
+    assert figures["Shuffle-6"][1] == (39.0, 66.0)
+    assert figures["Boolean-5"][1] == (30.0, 80.0)
+    for language in LANGUAGES:
+        if language.kind == YES and language.name not in ("D-12", "Flip-flop", "Dyck_{8,5}", "Dyck_{8,10}"):
+            assert figures[language.name] == [(100.0, 100.0)] * 2
+        for part in language.bins:
+            assert 0 <= part.shortest <= part.longest
+            assert part.published is None or 0 <= part.published[0] <= part.published[1] <= 100
+        labels = [part.label for part in language.bins]
+        assert len(set(labels)) == len(labels)
+
+
+def test_languages_are_found_by_name() -> None:
+    for language in LANGUAGES:
+        for name in (language.name, language.name.upper(), f"  {language.name.replace(' ', '')} "):
+            assert suite_language(name) is language
+    for name in ("", "D-5", "Dyck", "D-2;D-3", "a^nb^n,"):
+        with pytest.raises(UnknownLanguageError, match=r"there are Parity, .*, Dyck_\{8,10\}"):
+            suite_language(name)
+
+
+def test_folder_names_are_safe_and_different() -> None:
+    found = [folder_name(language.name) for language in LANGUAGES]
+    assert len({name.lower() for name in found}) == 30
+    for name in found:
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9^_-]*", name), name
+
+
+# -- rows -------------------------------------------------------------------------------------------------------------
+
+
+def test_every_model_is_right_and_certified(rows: dict[str, Row]) -> None:
+    assert list(rows) == list(TRIED)
+    for name, row in rows.items():
+        assert row.perfect
+        if name == "Parity":
+            continue
+        labels = [part.label for part in row.language.bins]
+        assert list(row.scores) == [*labels, "10,000"]
+        for label, score in row.scores.items():
+            assert score.right_words == score.words == (20 if label != "10,000" else 4 if name == "Flip-flop" else 2)
+            assert score.right_positions == score.positions > score.words
+        for part in row.language.bins:
+            more = part.ignore is not None  # an edit may insert a symbol
+            assert part.shortest <= row.scores[part.label].longest <= part.longest + more
+        assert 9_980 <= row.scores["10,000"].longest <= 10_001
+        assert row.size is not None
+        assert row.witness is None
+        assert row.certificate is not None
+        assert (row.certificate["verdict"], row.certificate["scope"]) == ("certified", "every-implementation")
+        assert "checked" not in row.certificate
+        assert row.contract == ("live-prefixes" if name.startswith("Dyck_") else "all-words")
+        assert 0 < row.seconds < row.total
+
+
+def test_sizes(rows: dict[str, Row]) -> None:
+    sizes = {name: row.size for name, row in rows.items()}
+    for name, theorem, n_blocks in (
+        ("Tomita-2", "theorem 4", 2),
+        ("Dyck-1", "theorem 5", 3),
+        ("Flip-flop", "theorem 1", 2),
+        ("Dyck_{8,5}", "theorem 6", 2),
+    ):
+        size = sizes[name]
+        assert size is not None
+        assert theorem in size.construction
+        assert size.blocks == n_blocks
+        assert rows[name].language.theorem.lower() == theorem
+    row = rows["Dyck_{8,5}"]
+    assert row.size is not None
+    assert (row.size.memories, row.lower_bound) == (5 * 4 + 1, 15.0)
+    assert row.size.memories <= row.size.state_entries <= row.size.allocated
+    flip = rows["Flip-flop"]
+    assert flip.general is not None
+    assert flip.size is not None
+    assert (flip.general.blocks, flip.size.blocks) == (4, 2)
+    assert flip.general.parameters > flip.size.parameters
+    assert [name for name, row in rows.items() if row.general is not None] == ["Flip-flop"]
+
+
+def test_what_is_not_star_free_has_a_witness(rows: dict[str, Row]) -> None:
+    row = rows["Parity"]
+    assert row.witness is not None
+    assert (row.witness.witness.word, row.witness.witness.period) == (("1",), 2)
+    assert (row.size, row.contract, row.certificate, row.scores) == (None, None, None, {})
+    assert row.language.theorem == "Theorem 2"
+
+
+@pytest.mark.parametrize("name", [language.name for language in LANGUAGES if language.kind == NO])
+def test_all_that_are_not_star_free_are_excluded(name: str) -> None:
+    (row,) = run_suite(SMALL, [suite_language(name)])
+    assert row.witness is not None
+    assert row.as_json()["accuracy"] == {}
+
+
+def test_rows_as_json(rows: dict[str, Row]) -> None:
+    for name, row in rows.items():
+        found = json.loads(json.dumps(row.as_json(), allow_nan=False))
+        assert {"name", "class", "blocks", "parameters", "seconds", "accuracy", "certificate"} <= set(found)
+        assert (found["name"], found["class"]) == (name, FACTS[name][0])
+        assert found["seconds"] >= 0
+        assert set(found["published"]) == {part.label for part in row.language.bins}
+        if name == "Parity":
+            assert found["blocks"] is found["parameters"] is found["certificate"] is None
+            assert found["witness"]["word"] == ["1"]
+            continue
+        assert found["witness"] is None
+        assert found["accuracy"] == dict.fromkeys(row.scores, 100.0) == found["accuracy_positions"]
+        assert set(found["words"]) == set(found["positions"]) == set(row.scores)
+        assert found["blocks"] > 0
+        assert found["parameters"] > 1000
+        assert found["certificate"]["verdict"] == "certified"
+    assert rows["Dyck-1"].as_json()["certificate"]["limits"] == {"depth": 2**24}  # type: ignore[index]
+    assert rows["Dyck-1"].as_json()["published"]["51-100"] == {"least": 49.0, "greatest": 63.0}  # type: ignore[index]
+
+
+def timeless(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = row.as_json()
+    del found["seconds"]
+    if found["certificate"] is not None:
+        del found["certificate"]["seconds"]
+    return found
+
+
+def test_processes_change_nothing_but_the_seconds() -> None:
+    chosen = [suite_language(name) for name in ("Dyck-1", "Parity", "Tomita-2")]
+    ticks: list[tuple[int, int, str]] = []
+    alone = run_suite(SMALL, chosen, lambda *tick: ticks.append(tick))
+    assert ticks[0] == (0, 3, "Dyck-1")
+    assert ticks[-1] == (3, 3, "done")
+    together = run_suite(SMALL, chosen[:2], lambda *tick: ticks.append(tick), jobs=2)
+    assert ticks[-1][:2] == (2, 2)
+    assert [timeless(row) for row in together] == [timeless(row) for row in alone[:2]]
+
+
+def test_seeds_and_options(rows: dict[str, Row]) -> None:
+    dyck = [suite_language("Dyck-1")]
+    (again,) = run_suite(SMALL, dyck)
+    assert timeless(again) == timeless(rows["Dyck-1"])
+    (other,) = run_suite(Options(words=20, far_words=2, farthest=False, seed=1, certificates=False), dyck)
+    assert other.certificate is None
+    assert other.perfect
+    assert other.as_json()["positions"] != again.as_json()["positions"]
+    (far,) = run_suite(Options(words=2, far_words=2, certificates=False), [suite_language("Tomita-2")])
+    assert list(far.scores) == ["1-100", "101-150", "10,000", "100,000"]
+    assert far.scores["100,000"].words == 2
+    assert 99_980 <= far.scores["100,000"].longest <= 100_000
+    assert far.perfect
+
+
+def test_no_languages() -> None:
+    assert run_suite(SMALL, []) == []
+
+
+# -- models that are wrong --------------------------------------------------------------------------------------------
+
+
+def wrong(language: Any, *args: Any, **more: Any) -> CompiledModel:
+    """The model of D-3 instead of that of D-2."""
+    return scancraft.compile(d_n(3) if language == d_n(2) else language, *args, **more)
+
+
+def test_a_wrong_model_is_not_perfect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scancraft.suite.suite.compile", wrong)
+    (row,) = run_suite(SMALL, [suite_language("D-2")])
+    assert not row.perfect
+    found = row.as_json()
+    accuracy, positions = found["accuracy"], found["accuracy_positions"]
+    assert isinstance(accuracy, dict)
+    assert isinstance(positions, dict)
+    assert accuracy["10,000"] <= 50  # the member is wrong; an arbitrary word dies early
+    assert all(value < 100 for value in accuracy.values())
+    assert all(0 < value < 100 for value in positions.values())
+
+
+def test_the_command_fails_for_a_wrong_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scancraft.suite.suite.compile", wrong)
+    result = invoke("suite", "--only", "D-2", *QUICK)
+    assert result.exit_code == 1
+    line = next(line for line in result.stdout.splitlines() if line.startswith("D-2"))
+    assert " 100 " not in line.split("counterexample")[0]
+    assert ", 0 of them wrong" not in result.stdout
+    result = invoke("suite", "--only", "D-2;Tomita-2", *QUICK, "--json")
+    assert result.exit_code == 1
+    least = [min(row["accuracy"].values()) for row in json.loads(result.stdout)]
+    assert least[0] < least[1] == 100
+
+
+def test_a_missing_proof_is_not_perfect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scancraft.suite.suite.certify", lambda *_: Open("no time", 0.0))
+    result = invoke("suite", "--only", "Tomita-2", *QUICK)
+    assert (result.exit_code, "undecided" in result.stdout) == (1, True)
+    assert ", 0 of them wrong" in result.stdout
+    assert invoke("suite", "--only", "Tomita-2", *QUICK, "--no-certificates").exit_code == 0
+
+
+def test_a_rejected_certificate_is_not_perfect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reject(_: Path) -> Any:
+        return SimpleNamespace(accepted=False)
+
+    monkeypatch.setattr("scancraft.certify.checker.certificate.check_certificate", reject)
+    result = invoke("suite", "--only", "Tomita-2", *QUICK, "--check")
+    assert (result.exit_code, "certified, REJECTED" in result.stdout) == (1, True)
+    assert invoke("suite", "--only", "Tomita-2", *QUICK).exit_code == 0
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_table() -> None:
+    result = invoke("suite", "--only", "Dyck-1;Parity; Flip-FLOP;", *QUICK, "--check")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[:4] == ["language", "theorem", "blocks", "d_model"]
+    dyck, parity, flip = lines[1:4]
+    assert dyck.split()[:6] == ["Dyck-1", "Theorem", "5", "3", "16", "3,200"]
+    assert "100 / 100 / 100" in dyck
+    assert "certified, checked" in dyck
+    assert "99.25-100 / 49-63 / 0-15" in dyck
+    assert "excluded: 1 has period 2" in parity
+    assert "91.15 / 16.7" in parity
+    assert "certified" not in parity
+    assert "certified, checked" in flip
+    assert any("by the general compiler" in line for line in lines[4:])
+    assert re.fullmatch(r"66 words, [\d,]+ positions, 0 of them wrong; [\d.]+ s in all", lines[-1])
+
+
+def test_the_json_and_the_checkpoints(tmp_path: Path) -> None:
+    place = tmp_path / "deep" / "kept"
+    result = invoke("suite", "--only", "a^nb^n;Parity;Dyck_{8,5}", *QUICK, "--json", "--check", "--out", place)
+    assert (result.exit_code, result.stderr) == (0, "")
+    found = {row["name"]: row for row in json.loads(result.stdout)}
+    assert list(found) == ["a^n b^n", "Parity", "Dyck_{8,5}"]
+    assert [row["class"] for row in found.values()] == [COUNTER, NO, YES]
+    assert found["a^n b^n"]["accuracy"] == {"2-200": 100.0, "202-1198": 100.0, "10,000": 100.0}
+    assert found["a^n b^n"]["words"] == {"2-200": 10, "202-1198": 10, "10,000": 2}
+    assert found["a^n b^n"]["certificate"]["checked"] is True
+    assert found["Dyck_{8,5}"]["lower_bound_bits"] == 15.0
+    assert "0.976" in found["Dyck_{8,5}"]["published_note"]
+    assert sorted(p.name for p in place.iterdir()) == ["Dyck_8_5", "a^n_b^n"]
+    for name in ("Dyck_8_5", "a^n_b^n"):
+        assert invoke("certify", "--check", place / name).exit_code == 0
+        assert invoke("check", place / name, "--words", 5, "--short", 50).exit_code == 0
+    again = invoke("suite", "--only", "a^nb^n", *QUICK, "--no-certificates", "--out", place)
+    assert again.exit_code == 0
+    assert invoke("check", place / "a^n_b^n", "--words", 5, "--short", 50).exit_code == 0
+    assert "certificate.json is missing" in invoke("certify", "--check", place / "a^n_b^n").stdout
+
+
+def test_far_words() -> None:
+    result = invoke("suite", "--only", "Tomita-2", "--words", 2, "--far-words", 2, "--jobs", 1, "--json")
+    assert list(json.loads(result.stdout)[0]["accuracy"]) == ["1-100", "101-150", "10,000", "100,000"]
+
+
+BAD: dict[str, tuple[tuple[object, ...], str]] = {
+    "unknown": (("--only", "Dyck-1;nope"), "no language of the suite is called 'nope'; there are Parity"),
+    "commas": (("--only", "D-2,D-3"), "'D-2,D-3'"),
+    "none": (("--only", ""), "--only names no language"),
+    "only semicolons": (("--only", " ; ;"), "--only names no language"),
+    "nothing to check": (("--only", "D-2", "--no-certificates", "--check"), "drop --no-certificates"),
+    "trained without a plot": (("--only", "D-2", "--trained", "out"), "give --plot FILE too"),
+    "suffix": (("--only", "D-2", "--plot", "suite.xyz"), ".png, .svg, .pdf"),
+    "no suffix": (("--only", "D-2", "--plot", "suite"), ".png, .svg, .pdf"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_arguments(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("scancraft.suite.suite.run_suite", lambda *_, **__: pytest.fail("nothing should run"))
+    args, message = BAD[case]
+    assert message in refused(invoke("suite", *args))
+    result = invoke("suite", *args, "--json")
+    assert (result.exit_code, result.stderr) == (2, "")
+    assert message in json.loads(result.stdout)["message"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("args", [("--words", 0), ("--far-words", 0), ("--jobs", 0), ("--seed", -1), ("--words", "x")])
+def test_usage_errors(args: tuple[object, ...]) -> None:
+    assert invoke("suite", "--only", "D-2", *args).exit_code == 2
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    quick = ("suite", "--only", "Tomita-2", "--words", 2, "--far-words", 1, "--no-farthest", "--jobs", 1)
+    refused(invoke(*quick, "--out", tmp_path / "file"))
+    # The table is not lost where only the plot cannot be written.
+    result = invoke(*quick, "--plot", tmp_path / "file" / "x.png")
+    assert (result.exit_code, "Tomita-2" in result.stdout, str(tmp_path) in result.stderr) == (2, True, True)
+    (tmp_path / "full" / "Tomita-2").mkdir(parents=True)
+    (tmp_path / "full" / "Tomita-2" / "precious").write_text("y")
+    assert "not empty" in refused(invoke(*quick, "--out", tmp_path / "full"))
+    assert [p.name for p in (tmp_path / "full" / "Tomita-2").iterdir()] == ["precious"]
+    assert (tmp_path / "file").read_text() == "x"
+
+
+# -- the plot ---------------------------------------------------------------------------------------------------------
+
+
+def trained(place: Path, data: object) -> Path:
+    place.mkdir(exist_ok=True)
+    text = data if isinstance(data, str) else json.dumps(data)
+    (place / "training.json").write_text(text)
+    return place
+
+
+def training(**changes: Any) -> dict[str, Any]:
+    accuracy = [{"shortest": 0, "longest": 50, "strings": 97.5}, {"shortest": 51, "longest": 100, "strings": 12.0}]
+    return {"language": language_to_json(dyck_1()), "accuracy": accuracy, **changes}
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_command_plots(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "suite.png"
+    place = trained(tmp_path / "t", training())
+    result = invoke("suite", "--only", "Dyck-1;Parity", *QUICK, "--plot", target, "--trained", place)
+    assert (result.exit_code, result.stderr) == (0, f"plot written to {target}\n")
+    assert target.read_bytes().startswith(PNG)
+    assert result.stdout.startswith("language")
+    result = invoke("suite", "--only", "Parity", *QUICK, "--plot", tmp_path / "x.SVG", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)[0]["name"] == "Parity"
+    assert b"<svg" in (tmp_path / "x.SVG").read_bytes()
+
+
+def test_equal_rows_give_equal_plots_and_a_training_shows(rows: dict[str, Row], tmp_path: Path) -> None:
+    plain = draw_suite(list(rows.values()), tmp_path / "plain.svg").read_text()
+    place = trained(tmp_path / "t", training())
+    with_curve = draw_suite(list(rows.values()), tmp_path / "curve.svg", [place]).read_text()
+    assert "trained by scancraft train" in with_curve
+    assert "trained by scancraft train" not in plain
+    assert "excluded by" in plain
+    pixels = [draw_suite(list(rows.values()), tmp_path / f"{n}.png").read_bytes() for n in (1, 2)]
+    assert pixels[0] == pixels[1]
+    assert draw_suite(list(rows.values()), tmp_path / "t.png", [place]).read_bytes() != pixels[0]
+
+
+def test_many_panels(rows: dict[str, Row], tmp_path: Path) -> None:
+    """More than one line of them, and a last line that is not full."""
+    assert draw_suite([*rows.values()][:6], tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
+
+
+MALFORMED: dict[str, object] = {
+    "not JSON": "{",
+    "a list": [],
+    "no language": {"accuracy": []},
+    "a language that is none": training(language={"dfa": 5}),
+    "no accuracy": {"language": training()["language"]},
+    "accuracy as text": training(accuracy="good"),
+    "accuracy of nothing": training(accuracy=None),
+    "an entry without lengths": training(accuracy=[{"strings": 5.0}]),
+    "a length as text": training(accuracy=[{"shortest": "a", "longest": 5, "strings": 5.0}]),
+    "a figure as text": training(accuracy=[{"shortest": 1, "longest": 5, "strings": "many"}]),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_trainings(case: str, tmp_path: Path) -> None:
+    place = trained(tmp_path / "t", MALFORMED[case])
+    with pytest.raises(CheckpointError, match="not what `scancraft train --out DIR` writes"):
+        draw_suite([], tmp_path / "x.png", [place])
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_the_command_names_a_malformed_training(tmp_path: Path) -> None:
+    command = ("suite", "--only", "Parity", *QUICK, "--plot", tmp_path / "x.png", "--trained")
+    assert "training.json" in refused(invoke(*command, tmp_path / "none"))
+    (trained(tmp_path / "t", "") / "training.json").write_bytes(b"\xff\xfe")
+    assert "training.json" in refused(invoke(*command, tmp_path / "t"))
+    assert not (tmp_path / "x.png").exists()
