@@ -21,8 +21,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "automata").is_dir():
     __path__.append(str(_ROOT))
 
-# The packages `certify` and `refute` have the names of functions. Imported now (they are empty, so it costs nothing), they
-# cannot take the functions' place later, as Python would have it at the first import of a module inside them.
+# The packages `certify` and `refute` have the names of functions. Imported now (they are empty, so it costs nothing),
+# they cannot take the functions' place later, as Python would have it at the first import of a module inside them.
 for _name in ("certify", "refute"):
     import_module(f".{_name}", __name__)
     del globals()[_name]

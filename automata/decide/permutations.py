@@ -1,4 +1,4 @@
-"""The steps of the search for a word that permutes states; :mod:`scancraft.automata.decide.aperiodic` explains and runs them.
+"""The steps of the search for a word that permutes states; :mod:`.aperiodic` explains and runs them.
 
 What is found is a :class:`Loop`: letters by number, and one state that they move round.
 """

@@ -95,6 +95,7 @@ def to_networkx(dfa: Dfa) -> nx.MultiDiGraph[str]:
 
 
 def from_annotated_graph(graph: Any) -> Dfa:
+    """The inverse of ``annotated_graph``; :class:`LanguageFormatError` for a graph that is not annotated so."""
     missing = [key for key in ("initial", "accepting") if key not in graph.graph]
     if missing:
         raise LanguageFormatError(
@@ -166,4 +167,5 @@ def _within(module: str, package: str) -> bool:
 
 
 def class_name(value: object) -> str:
+    """The full name of the class of a value, for messages."""
     return f"{type(value).__module__}.{type(value).__qualname__}"

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md from docs/benchmarks.json; ``python benchmarks/page/render.py`` does it without running anything."""
+"""docs/benchmarks.md from docs/benchmarks.json; ``python benchmarks/page/render.py`` makes it and runs nothing."""
 
 from __future__ import annotations
 
@@ -122,8 +122,9 @@ def compile_body(section: Json) -> list[str]:
         "### Random star-free languages",
         "Median / greatest value over seeded random minimal DFAs with exactly so many states, over 2 and 3 letters in "
         "turn, each compiled once. *Order-preserving*: every letter is a sorted random map. *Reset cascade*: every "
-        "coordinate is kept or reset, depending on the letter and the coordinates above. `benchmarks/timings/random_dfas.py` "
-        f"tells all. A language is given up after {short(size['seconds'])} s in one pass.",
+        "coordinate is kept or reset, depending on the letter and the coordinates above. "
+        f"`benchmarks/timings/random_dfas.py` tells all. "
+        f"A language is given up after {short(size['seconds'])} s in one pass.",
         table(random_head.split(","), random, "lr"),
     ]
 
@@ -259,9 +260,9 @@ def decide_body(section: Json) -> list[str]:
         f"Star-free or not, with a witness if not (`star_free_witness`), best of {size['repeats']}:",
         table(decision_head, decisions, "lrrrlr"),
         f"Seeded random minimal DFAs with {size['states']} states over 2 and 3 letters in turn, each decided once. The "
-        "generators are those of `benchmarks/timings/random_dfas.py`: a *turning cascade* is a reset cascade one in twenty of "
-        "whose actions is a rotation; *uniform* has random table entries. Every witness was replayed, and the "
-        "generators that are star-free by construction gave none.",
+        "generators are those of `benchmarks/timings/random_dfas.py`: a *turning cascade* is a reset cascade one in "
+        "twenty of whose actions is a rotation; *uniform* has random table entries. Every witness was replayed, and "
+        "the generators that are star-free by construction gave none.",
         table(random_head, random, "lr"),
         f"Cascades (`decompose`: decided and decomposed), best of {size['repeats']}, and printing them as text. "
         "Flip-flops are counted as above.",

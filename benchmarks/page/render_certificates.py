@@ -77,8 +77,9 @@ def certify_body(section: Json) -> list[str]:
         '*rise* by how much that is above what it held just before. *Every* is the scope "every-implementation".',
         table(suite_head.split(","), suite, "llrrrrlr"),
         f"Random star-free languages: {size['seeds']} seeds of each of the generators *order-preserving* and *reset "
-        "cascade* (`benchmarks/timings/random_dfas.py`) for each number of states, over 2 and 3 letters in turn; median / "
-        "greatest value, and how many are certified, how many of them for every implementation, and block by block. "
+        "cascade* (`benchmarks/timings/random_dfas.py`) for each number of states, over 2 and 3 letters in turn; "
+        "median / greatest value, and how many are certified, how many of them for every implementation, and "
+        "block by block. "
         f"The slowest of all is {slowest['language']}, over {slowest['letters']} letters, in {slowest['dtype']}: "
         f"{slowest['parameters']:,} parameters, {slowest['blocks']} blocks, {slowest['transitions']:,} transitions.",
         table(head.split(","), groups, "llr"),

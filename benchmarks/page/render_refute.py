@@ -66,9 +66,9 @@ def refute_body(section: Json) -> list[str]:
     parts = [
         f"{partly}`scancraft.refute` on {size['random']} `MambaForCausalLM` with the weights that `transformers` draws "
         "(seeds 0, 1, ...; 1 to 4 blocks, d_model 16 to 64) and on "
-        f"{size['trained']} that `scancraft.training.training` has trained for {size['train_steps']} steps on one of these "
-        f"languages each (1 to 3 blocks; they get {learnt}% of strings of the training lengths right). All are read "
-        "against all languages, with the tokens of a language's symbols from 3 on, so that languages share "
+        f"{size['trained']} that `scancraft.training.training` has trained for {size['train_steps']} steps on one of "
+        f"these languages each (1 to 3 blocks; they get {learnt}% of strings of the training lengths right). All are "
+        "read against all languages, with the tokens of a language's symbols from 3 on, so that languages share "
         f"trajectories. Budget: {short(size['seconds'])} s each. *False*: rejected by the checker. *N*, *tokens* (of "
         "x w^(N + 1)), the length of the shortest wrong word seen: medians; *seconds*: the median of those that shared "
         "nothing.",

@@ -261,9 +261,10 @@ def scan_body(section: Json) -> list[str]:
         for row in result["longest"]
     ]
     return [
-        "scancraft's runner (`models/run/runner.py`) beside `transformers`' `MambaForCausalLM` on the CPU, the same words in "
-        "the same run, in milliseconds; *construction* is that of the runner. *Equal*: all logits, by `torch.equal`. "
-        "In a batch of many short words transformers' loop over time is shared by all rows, so less is gained.",
+        "scancraft's runner (`models/run/runner.py`) beside `transformers`' `MambaForCausalLM` on the CPU, the same "
+        "words in the same run, in milliseconds; *construction* is that of the runner. *Equal*: all logits, by "
+        "`torch.equal`. In a batch of many short words transformers' loop over time is shared by all rows, so less is "
+        "gained.",
         table(
             [
                 "language",

@@ -1,11 +1,11 @@
 """A small checker of saved certificates: no search, and no code in common with the search.
 
-``certificate.json`` and ``certificate.safetensors`` (format: ``certify/search/evidence.py``) claim that the model beside them
-is right on every word. The proof is an invariant, and checking one is simpler than finding one: the list of events
-begins where the model begins, is closed under every letter that can come next, each listed step is the model's own
-(recomputed once), and every read-out has the right signs. If the scope is "every-implementation", each step is computed
-once more in integer arithmetic, with the obligations of ``docs/certificates.md``. Certificates of counter languages and
-of bounded Dyck languages are checked by ``construction_checker``, which uses the parts below.
+``certificate.json`` and ``certificate.safetensors`` (format: ``certify/search/evidence.py``) claim that the model
+beside them is right on every word. The proof is an invariant, and checking one is simpler than finding one: the list of
+events begins where the model begins, is closed under every letter that can come next, each listed step is the model's
+own (recomputed once), and every read-out has the right signs. If the scope is "every-implementation", each step is
+computed once more in integer arithmetic, with the obligations of ``docs/certificates.md``. Certificates of counter
+languages and of bounded Dyck languages are checked by ``construction_checker``, which uses the parts below.
 
 Trusted: this file, ``transformers``' Mamba blocks (``models/signed_mamba.py`` for those with signed gates), torch,
 numpy, safetensors and json. Nothing that is read is.

@@ -1,6 +1,7 @@
 """Compiled weights in the package mamba_ssm, on a CPU: published Python and Triton code, stand-ins for the extensions.
 
-What is real and what is not: ``tests/support/selective_scan_stand_in.py``. The CUDA kernels: ``tests/models/test_gpu.py``.
+What is real and what is not: ``tests/support/selective_scan_stand_in.py``. The CUDA kernels:
+``tests/models/test_gpu.py``.
 """
 
 from __future__ import annotations

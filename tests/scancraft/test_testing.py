@@ -26,7 +26,6 @@ from scancraft.automata.regex.regex import parse_regex
 from scancraft.compiler.cascade.cascade import decompose
 from scancraft.models.errors import ReadoutError
 from scancraft.models.readout import Readout
-from scancraft.testing import languages as languages
 from scancraft.testing import (
     any_words,
     assert_models_language,
@@ -38,6 +37,7 @@ from scancraft.testing import (
     star_free_expressions,
     words,
 )
+from scancraft.testing import languages as languages
 
 AB = ("a", "b")
 SUITE = [language.build() for language in families.SUITE if language.star_free]
