@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from scancraft.cli.app import app
 from scancraft.models.errors import DeadPromptError
 
-README = Path(__file__).parent.parent.parent / "README.md"
+README = Path(__file__).parent.parent / "README.md"
 
 
 def blocks(language: str) -> list[str]:
