@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..automata.alphabet import format_word
 from ..automata.budget import Budget
 from ..automata.counters.acceptor import CounterAcceptor
 from ..automata.counters.machine import CounterMachine
@@ -93,6 +94,19 @@ class Certificate:
         """For machines."""
         return {**self.content, "seconds": round(self.seconds, 3)}
 
+    def __str__(self) -> str:
+        content, counts = self.content, self.content["counts"]
+        checked = [f"{counts['transitions']:,} transitions"] if counts["transitions"] else []
+        checked += [f"{counts['readouts']:,} cases"] if "limits" in content else []
+        limits = ", ".join(f"{name} {limit:,}" for name, limit in content.get("limits", {}).items())
+        held = sum(o["holds"] for o in content["obligations"])
+        return (
+            f"certified, scope {self.scope}: {content['claim']}\n"
+            f"{content['method']}: {' and '.join(checked)} checked, smallest |score| {self.margin:g}, "
+            f"{held} of {len(content['obligations'])} obligations hold, {content['dtype']}, {self.seconds:.2f} s"
+            + (f"\nlimits: {limits}" if limits else "")
+        )
+
 
 @dataclass(frozen=True)
 class Refuted:
@@ -127,6 +141,11 @@ class Refuted:
             "seconds": round(self.seconds, 3),
         }
 
+    def __str__(self) -> str:
+        kind = "a shortest counterexample" if self.shortest else "a counterexample (perhaps not a shortest one)"
+        word = format_word(self.word, self.word)
+        return f"{kind} is {word!r}: the model allows {sorted(self.model)}, the language {sorted(self.right)}"
+
 
 @dataclass(frozen=True)
 class Open:
@@ -152,6 +171,9 @@ class Open:
             "reason": self.reason,
             "seconds": round(self.seconds, 3),
         }
+
+    def __str__(self) -> str:
+        return f"undecided: {self.reason}"
 
 
 def certify(

@@ -45,6 +45,10 @@ class Disagreement:
         """For machines."""
         return {"word": list(self.prefix), "model": sorted(self.model), "right": sorted(self.right)}
 
+    def __str__(self) -> str:
+        word = format_word(self.prefix, self.prefix)
+        return f"{word!r}: the model allows {sorted(self.model)}, the language {sorted(self.right)}"
+
 
 @dataclass(frozen=True)
 class CheckReport:
@@ -85,6 +89,16 @@ class CheckReport:
             "disagreement": None if self.shortest is None else self.shortest.as_json(),
             "seconds": round(self.seconds, 3),
         }
+
+    def __str__(self) -> str:
+        extent = f"{self.words:,} words, {self.prefixes:,} prefixes"
+        if self.exhaustive_to >= 0:
+            extent += f", every word up to length {self.exhaustive_to}"
+        extent += f", longest {self.longest_word}"
+        if self.shortest is None:
+            return f"no disagreement on the words tried ({extent})"
+        prefixes = "prefix" if self.wrong == 1 else "prefixes"
+        return f"{self.wrong:,} wrong {prefixes} ({extent}); a shortest one is {self.shortest}"
 
 
 def check(
@@ -235,19 +249,3 @@ class _Judge:
             frozenset(n for n, yes in zip(names, said[row, position], strict=True) if yes),
             frozenset(n for n, yes in zip(names, right[row, position], strict=True) if yes),
         )
-
-
-def describe(report: CheckReport, language: Language) -> str:
-    """One paragraph for people."""
-    extent = f"{report.words:,} words, {report.prefixes:,} prefixes"
-    if report.exhaustive_to >= 0:
-        extent += f", every word up to length {report.exhaustive_to}"
-    extent += f", longest {report.longest_word}"
-    if report.shortest is None:
-        return f"no disagreement on the words tried ({extent})"
-    found = report.shortest
-    word = format_word(found.prefix, language.alphabet)
-    return (
-        f"{report.wrong:,} wrong prefix{'' if report.wrong == 1 else 'es'} ({extent}); a shortest one is {word!r}: "
-        f"the model allows {sorted(found.model)}, the language {sorted(found.right)}"
-    )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ..automata.alphabet import format_word
 from ..certify.certify import Certificate, Open, Refuted
 from ..models.checkpoints.files import replace_file, write_json
 from ..models.errors import CheckpointError
+
+SHOWN = 60
+"""Symbols of a word that are printed."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,17 @@ class Refutation:
     def as_json(self) -> dict[str, object]:
         """For machines."""
         return dict(self.content)
+
+    def __str__(self) -> str:
+        content = self.content
+        back = "every w" if self.state_period == 1 else f"every {self.state_period} w"
+        return (
+            f"refuted: {content['claim']}\n"
+            f"x = {_shown(self.x)}, w = {_shown(self.w)}, y = {_shown(self.y)}: after x w^{self.start} the "
+            f"recurrent state comes back with {back}, and the right answer has period {self.period}\n"
+            f"{_wrong(self.word, content['model'], content['right'])}\n"
+            f"{content['dtype']}, one token at a time; {content['tokens_read']:,} tokens read, {self.seconds:.2f} s"
+        )
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as JSON, for the checker.
@@ -155,6 +171,9 @@ class NotApplicable:
         found = {"reason": self.reason, "certify": self.certified.as_json(), "seconds": round(self.seconds, 3)}
         return {"verdict": self.verdict, **empty, **found}
 
+    def __str__(self) -> str:
+        return f"not applicable: {self.reason}\ncertify says: {self.certified}"
+
 
 @dataclass(frozen=True)
 class Unsettled:
@@ -192,3 +211,21 @@ class Unsettled:
             "tokens_read": self.tokens_read,
             "seconds": round(self.seconds, 3),
         }
+
+    def __str__(self) -> str:
+        wrong = "" if self.word is None else f"\n{_wrong(self.word, self.model, self.right)}"
+        return f"undecided: {self.reason}{wrong}"
+
+
+def _wrong(word: Sequence[str], model: Iterable[str], right: Iterable[str]) -> str:
+    return (
+        f"the shortest wrong word seen is {_shown(word)}: the model allows {sorted(model)}, the language "
+        f"{sorted(right)}"
+    )
+
+
+def _shown(word: Sequence[str]) -> str:
+    """A word for people, cut off if it is long."""
+    if len(word) <= SHOWN:
+        return repr(format_word(word, word))
+    return f"{format_word(word[:SHOWN], word)!r}... ({len(word):,} symbols)"

@@ -10,6 +10,7 @@ Names are loaded on first use, so that languages can be studied without importin
 
 from __future__ import annotations
 
+import ast
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -70,50 +71,13 @@ if TYPE_CHECKING:
     from .refute.refute import refute as refute
     from .suite.languages import suite_language as suite_language
 
+# The names are listed once, in the imports above, which type checkers read: where each one lives is read from there.
 _HOME = {
-    "Acceptor": "automata.acceptor",
-    "BoundedDyck": "automata.bounded_dyck",
-    "Budget": "automata.budget",
-    "BudgetExceededError": "automata.errors",
-    "Certificate": "certify.certify",
-    "CheckReport": "certify.check",
-    "Checkpoint": "compiler.checkpoints",
-    "Classification": "automata.decide.classification",
-    "Compiled": "compiler.compile",
-    "Constructed": "compiler.constructions",
-    "Counter": "automata.counters.machine",
-    "CounterMachine": "automata.counters.machine",
-    "CounterRangeError": "models.errors",
-    "Dfa": "automata.dfa",
-    "GateClass": "automata.decide.classification",
-    "GateClassError": "compiler.targets.gates",
-    "LanguageLogitsProcessor": "models.run.generation",
-    "NotStarFreeError": "automata.decide.aperiodic",
-    "Readout": "models.readout",
-    "Refutation": "refute.refute",
-    "ScancraftError": "automata.errors",
-    "Semiautomaton": "automata.semiautomaton",
-    "SignedMambaConfig": "models.signed_mamba",
-    "SignedMambaForCausalLM": "models.signed_mamba",
-    "Step": "automata.counters.machine",
-    "as_dfa": "automata.formats.formats",
-    "certify": "certify.certify",
-    "check": "certify.check",
-    "classify": "automata.decide.classification",
-    "compile": "compiler.compile",
-    "counters": "compiler.constructions",
-    "dyck": "compiler.constructions",
-    "flip_flop": "compiler.constructions",
-    "live_word_of": "automata.words.mixtures",
-    "load": "compiler.checkpoints",
-    "members_of": "automata.words.mixtures",
-    "mixture_of": "automata.words.mixtures",
-    "parse_regex": "automata.regex.regex",
-    "refute": "refute.refute",
-    "star_free_witness": "automata.decide.aperiodic",
-    "suite_language": "suite.languages",
+    name.name: node.module
+    for node in ast.walk(ast.parse(Path(__file__).read_text(encoding="utf-8")))
+    if isinstance(node, ast.ImportFrom) and node.level == 1
+    for name in node.names
 }
-
 __all__ = sorted(_HOME)
 __version__ = version("scancraft")
 
@@ -127,4 +91,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return __all__

@@ -68,6 +68,11 @@ class CheckedRefutation:
         verdict = "refuted" if self.accepted else "rejected"
         return {"verdict": verdict, **vars(self), "seconds": round(self.seconds, 3)}
 
+    def __str__(self) -> str:
+        if self.accepted:
+            return f"the refutation holds ({self.tokens:,} tokens read again)"
+        return f"the refutation does not hold: {self.reason}"
+
 
 def check_refutation(
     refutation: Any,

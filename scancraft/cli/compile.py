@@ -1,67 +1,152 @@
-"""``scancraft compile``: which construction, and what came of it."""
+"""``scancraft compile`` and ``scancraft targets``: a language to a checkpoint, and the kinds of models there are."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import Budget
 from ..automata.dfa import Dfa
-from ..automata.families import dyck, flip_flop
+from ..automata.families import dyck as dyck_dfa
+from ..automata.families import flip_flop as flip_flop_dfa
 from ..automata.languages import Language
-from ..compiler import compile as compiler
-from ..compiler.compile import Compiled, CompiledModel
-from ..compiler.constructions import Constructed
-from ..compiler.constructions import flip_flop as compile_flip_flop
-from .io import ArgumentError
+from .io import ArgumentError, console, show_json, status
+from .languages import budget_of, choose_language
+from .options import Alphabet, ContractName, Items, Json, LanguageFile, ModelDtype, Regex, Seconds
+
+if TYPE_CHECKING:
+    from ..compiler.compile import CompiledModel
 
 
-def compile_language(
-    language: Language,
-    *,
-    named: bool,
-    contract: Any,
-    general: bool,
-    budget: Budget,
-    d_state: int,
-    d_conv: int,
-    gates: Any,
-    target: str | None = None,
-    dtype: str = "float32",
-) -> CompiledModel:
-    """The paper's own construction where it has one, unless the general compiler is asked for.
+class GatesName(StrEnum):
+    """The strongest gates that a compiled model may use."""
 
-    The flip-flop language gets its own only if it was named, so that a DFA always goes the same way.
+    nonnegative = "nonnegative"
+    signed = "signed"
+
+
+def compile(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write the checkpoint.")],
+    file: LanguageFile = None,
+    regex: Regex = None,
+    named: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A language of the suite: D-12, Shuffle-2, 'a^n b^n', ...")
+    ] = None,
+    dyck: Annotated[
+        str | None, typer.Option(metavar="K,h", help="Balanced over K kinds of brackets, at most h deep: two blocks.")
+    ] = None,
+    alphabet: Alphabet = None,
+    contract: Annotated[
+        ContractName | None, typer.Option(help="Right on all words, or on those that can still be completed.")
+    ] = None,
+    general: Annotated[
+        bool, typer.Option("--general", help="Use the general compiler where the paper has its own construction.")
+    ] = False,
+    budget: Items = None,
+    seconds: Seconds = None,
+    d_state: Annotated[int, typer.Option(metavar="N", min=1, help="States per channel; one is enough.")] = 1,
+    d_conv: Annotated[int, typer.Option(metavar="N", min=2, max=4, help="Convolution taps; two are enough.")] = 2,
+    gates: Annotated[
+        GatesName, typer.Option("--gates", help="The strongest gates allowed; nonnegative: a real Mamba or none.")
+    ] = GatesName.signed,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="NAME", help="The kind of model (see scancraft targets).")
+    ] = None,
+    dtype: Annotated[
+        ModelDtype, typer.Option("--dtype", help="A format in which it must be exact; float16 has its own constants.")
+    ] = ModelDtype.float32,
+    certify: Annotated[bool, typer.Option("--certify", help="Prove the result, and keep the certificate.")] = False,
+    json: Json = False,
+) -> None:
+    """Compile a language to a Mamba checkpoint that transformers and mamba_ssm load.
+
+    A star-free language (theorem 4 of the paper), a bounded Dyck language (theorem 6), or a counter language (theorem
+    5; FILE.json with counters). The flip-flop language, by name, has a construction of its own too (theorem 1). A
+    language that is not star-free but has only 2-groups (PARITY) becomes a signed Mamba, which scancraft itself loads.
+    """
+    limits = budget_of(budget, seconds)
+    with status("compiling"):
+        language = choose_language(file, regex, named, dyck, alphabet, limits)
+        language, own_flip_flop = _way(language, named is not None, general, limits, d_state)
+        from ..compiler import compile as compiler
+        from ..compiler import constructions
+
+        promised = None if contract is None else contract.value
+        started = time.perf_counter()
+        compiled: CompiledModel
+        if own_flip_flop:
+            made = constructions.flip_flop(contract=promised or "all-words", d_conv=d_conv, target=target)
+            compiled = compiler.fitted(made, dtype)
+        else:
+            compiled = compiler.compile(
+                language,
+                budget=limits,
+                d_state=d_state,
+                d_conv=d_conv,
+                contract=promised,
+                gates=gates.value,
+                target=target,
+                dtype=dtype,
+            )
+        elapsed = time.perf_counter() - started  # without writing, which imports torch
+        compiled.save(out)
+    verdict = None
+    if certify:
+        from .check import EXIT_CODES, prove
+
+        verdict = prove(out)
+    facts = {**_facts(compiled), "seconds": round(elapsed, 3)}
+    if json:
+        found = {} if verdict is None else verdict.as_json()
+        proof = {key: found[key] for key in ("verdict", "scope", "margin", "word") if found}
+        show_json({"directory": str(out), **facts, **proof} | ({"certificate": found} if found else {}))
+    else:
+        from ..explain.text import facts_table
+
+        reason = facts.pop("reason", None)
+        if isinstance(exact := facts.get("exact_to"), dict):
+            facts["exact_to"] = ", ".join(f"{name} {limit:,}" for name, limit in exact.items())
+        console().print(facts_table(facts))
+        if facts.get("gates") == "signed":
+            typer.echo(f"a signed Mamba, which scancraft.load(...).model() builds: {reason}")
+        typer.echo(f"written to {out}")
+        if verdict is not None:
+            typer.echo(str(verdict))
+    if verdict is not None:
+        raise typer.Exit(EXIT_CODES[verdict.verdict])
+
+
+def _way(language: Language, named: bool, general: bool, budget: Budget, d_state: int) -> tuple[Language, bool]:
+    """The language to compile, and whether by the flip-flop language's own construction.
+
+    The paper's own construction is used where it has one, unless the general compiler is asked for. The flip-flop
+    language gets its own only if it was named, so that a DFA always goes the same way.
 
     Raises:
         ArgumentError: ``d_state`` where a construction decides it, or the general compiler for counters.
-        ScancraftError: the language cannot be compiled.
     """
     if general and isinstance(language, BoundedDyck):
         if language.brackets != BoundedDyck(language.kinds, language.depth).brackets:
             raise ArgumentError("--general compiles bounded Dyck languages over their usual brackets only")
-        language = dyck(language.kinds, language.depth, budget)
+        language = dyck_dfa(language.kinds, language.depth, budget)
     elif general and not isinstance(language, Dfa):
         raise ArgumentError("--general compiles star-free languages; counters have one construction only")
-    own = not general and (not isinstance(language, Dfa) or (named and language == flip_flop()))
-    if own and d_state != 1:
+    own_flip_flop = not general and named and language == flip_flop_dfa()
+    if d_state != 1 and (own_flip_flop or not isinstance(language, Dfa)):
         raise ArgumentError("--d-state goes with the general compiler; this construction decides it itself")
-    if own and isinstance(language, Dfa):
-        return compiler.fitted(compile_flip_flop(contract=contract or "all-words", d_conv=d_conv, target=target), dtype)
-    return compiler.compile(
-        language,
-        budget=budget,
-        d_state=d_state,
-        d_conv=d_conv,
-        contract=contract,
-        gates=gates,
-        target=target,
-        dtype=dtype,
-    )
+    return language, own_flip_flop
 
 
-def facts_of(compiled: CompiledModel) -> dict[str, object]:
+def _facts(compiled: CompiledModel) -> dict[str, object]:
     """What the command prints."""
+    from ..compiler.compile import Compiled
+    from ..compiler.constructions import Constructed
+
     shape = compiled.weights.shape
     facts: dict[str, object] = {}
     if isinstance(compiled, Compiled):
@@ -93,7 +178,30 @@ def facts_of(compiled: CompiledModel) -> dict[str, object]:
     if isinstance(compiled, Constructed):
         entries = compiled.manifest["state_entries"]
         facts |= {"state_entries": entries["used"], "state_entries_allocated": entries["allocated"]}
-    return facts | {
-        "parameters": compiled.weights.n_parameters,
-        "nonzero": compiled.weights.n_nonzero,
-    }
+    return facts | {"parameters": compiled.weights.n_parameters, "nonzero": compiled.weights.n_nonzero}
+
+
+def targets(json: Json = False) -> None:
+    """List the kinds of models that languages are compiled to, for ``compile --target``."""
+    from rich.table import Table
+
+    from ..compiler.targets import TARGETS
+
+    if json:
+        show_json([target.as_json() for target in TARGETS.values()])
+        return
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("target", "model type", "gates", "dtypes", "blocks per level", "d_conv", "circuits"):
+        table.add_column(name, overflow="fold")
+    for target in TARGETS.values():
+        table.add_row(
+            target.name,
+            target.model_type,
+            target.gates,
+            " ".join(target.dtypes),
+            str(target.blocks_per_level),
+            " ".join(map(str, target.d_conv)),
+            "no" if target.lower_circuit is None else "yes",
+        )
+    console().print(table)
+    typer.echo("circuits: the paper's own constructions (flip-flop, bounded Dyck, counters)")

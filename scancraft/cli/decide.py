@@ -4,11 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import typer
+
 from ..automata.budget import Budget
 from ..automata.decide.aperiodic import NotStarFreeError, Witness, star_free_witness
 from ..automata.decide.classification import Classification, classify_by_groups
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
+from .io import show, status
+from .languages import budget_of, read_language
+from .options import Alphabet, Items, Json, LanguageFile, Regex, Seconds
+
+
+def decide(
+    file: LanguageFile = None,
+    regex: Regex = None,
+    alphabet: Alphabet = None,
+    budget: Items = None,
+    seconds: Seconds = None,
+    json: Json = False,
+) -> None:
+    """Decide whether a language is star-free, that is, whether a Mamba can model it at every length.
+
+    Exit code 1 if it is not, with a witness: a word that permutes states of the minimal DFA. Also said is which gates
+    the language needs: nonnegative (as Mamba's), signed, complex, or none suffice because a group of words is
+    unsolvable.
+    """
+    limits = budget_of(budget, seconds)
+    with status("deciding"):
+        decision = decide_language(read_language(file, regex, alphabet, limits), limits)
+    show(decision, as_json=json)
+    raise typer.Exit(0 if decision.witness is None else 1)
 
 
 @dataclass(frozen=True)
@@ -38,11 +64,11 @@ class Decision:
 
     def __str__(self) -> str:
         if self.witness is None:
-            told = f"star-free: no word permutes the {self.dfa.n_states} states of the minimal DFA"
+            star_free = f"star-free: no word permutes the {self.dfa.n_states} states of the minimal DFA"
         else:
-            told = str(NotStarFreeError(self.witness, self.dfa.alphabet))
-        undecided = isinstance(self.found, BudgetExceededError)
-        return f"{told}\n{f'gates: {self.found}' if undecided else self.found}"
+            star_free = str(NotStarFreeError(self.witness, self.dfa.alphabet))
+        gates = str(self.found) if isinstance(self.found, Classification) else f"gates: {self.found}"
+        return f"{star_free}\n{gates}"
 
 
 def decide_language(dfa: Dfa, budget: Budget) -> Decision:

@@ -1,275 +1,145 @@
-"""``scancraft explain``: what the parts of a checkpoint stand for, from its manifest alone."""
+"""``scancraft explain``: what the parts of a checkpoint stand for: as tables, stages, pictures, or one page."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+import json as json_module
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+import typer
 
 from ..automata.alphabet import parse_word
-from ..automata.bounded_dyck import BoundedDyck
 from ..automata.dfa import Dfa
-from ..automata.languages import Language
-from ..compiler.checkpoints import Checkpoint
-from ..explain.page_data import level_title
-from ..models.checkpoints.checkpoint import MANIFEST
+from ..models.checkpoints.quiet import quiet_transformers
 from ..models.errors import CheckpointError
-from .explain_options import PictureOf
-from .io import ArgumentError, facts_table, note
+from .io import ArgumentError, console, note, show_json, status
+from .options import Directory, Json
 
 if TYPE_CHECKING:
+    from ..compiler.checkpoints import Checkpoint
     from ..compiler.compile import CompiledModel
 
-MOST_SYMBOLS = 16
-"""Symbols of an alphabet that are shown."""
+
+class Stage(StrEnum):
+    """A stage of the compiler: an attribute of what it returns."""
+
+    language = "language"
+    dfa = "dfa"
+    cascade = "cascade"
+    rules = "rules"
+    program = "program"
+    circuit = "circuit"
+    weights = "weights"
 
 
-def explanation(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The facts that :func:`tables` shows.
+class PictureOf(StrEnum):
+    """What ``explain --picture`` draws."""
 
-    Raises:
-        CheckpointError: the manifest's labels are not what scancraft writes.
-    """
-    manifest = checkpoint.manifest
-    try:
-        if "verdicts" in manifest["labels"]:
-            return _circuit(checkpoint, manifest)
-        levels = {int(level["height"]): level["sets"] for level in manifest["levels"]}
-        labels = manifest["labels"]
-        return {
-            "directory": str(checkpoint.directory),
-            "contract": checkpoint.readout.contract,
-            "construction": str(manifest["construction"]),
-            "states": checkpoint.dfa.n_states,
-            "alphabet": list(checkpoint.dfa.alphabet),
-            "tokens": dict(manifest["tokens"]),
-            "shape": dict(manifest["shape"]),
-            "residual": [str(name) for name in labels["residual"]],
-            "blocks": [
-                _block(block, channels, levels)
-                for block, channels in zip(manifest["blocks"], labels["blocks"], strict=True)
-            ],
-            "readout": {str(slot): str(state) for slot, state in labels["readout"].items()},
-        }
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{checkpoint.directory / MANIFEST} is not the manifest that scancraft writes "
-            f"({type(error).__name__}: {error}); compile the language again"
-        ) from None
+    cascade = "cascade"
+    weights = "weights"
+    memories = "memories"
 
 
-def _circuit(checkpoint: Checkpoint, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of one of the paper's own constructions."""
-    labels, entries = manifest["labels"], manifest["state_entries"]
-    return {
-        "directory": str(checkpoint.directory),
-        "contract": checkpoint.readout.contract,
-        "construction": str(manifest["construction"]),
-        "language": _kind(checkpoint.language),
-        "alphabet": list(checkpoint.language.alphabet),
-        "tokens": dict(manifest["tokens"]),
-        "shape": {
-            **manifest["shape"],
-            "memories": int(manifest["memories"]),
-            "state_entries": int(entries["used"]),
-            "state_entries_allocated": int(entries["allocated"]),
-        },
-        "counters": [{"name": str(c["name"]), "limits": dict(c["limits"])} for c in manifest["counters"]],
-        "residual": [str(name) for name in labels["residual"]],
-        "blocks": [
-            {"index": int(b["index"]), "title": str(b["title"]), "channels": _channel_facts(channels)}
-            for b, channels in zip(manifest["blocks"], labels["blocks"], strict=True)
-        ],
-        "verdicts": {str(token): str(form) for token, form in labels["verdicts"].items()},
-    }
+def explain(
+    directory: Directory,
+    block: Annotated[int | None, typer.Option(metavar="N", min=0, help="Only this block.")] = None,
+    stage: Annotated[Stage | None, typer.Option(help="Print a stage of the compiler instead.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write one page that runs the model on words you type instead."),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Write a picture (.png, .svg, .pdf) instead.")
+    ] = None,
+    of: Annotated[
+        PictureOf | None,
+        typer.Option(
+            "--of",
+            help="What the picture shows: the DFA and its cascade (default), the weights of --block N (default 0), or "
+            "the memories while --word W is read.",
+        ),
+    ] = None,
+    word: Annotated[str | None, typer.Option("--word", metavar="W", help="The word for --of memories.")] = None,
+    json: Json = False,
+) -> None:
+    """Show what each block, memory, channel and dimension of a checkpoint stands for."""
+    if (of is not None or word is not None) and picture is None:
+        raise ArgumentError("--of and --word say what a picture shows; give --picture FILE too")
+    if (word is None) != (of is not PictureOf.memories):
+        raise ArgumentError("--word goes with --of memories only, which needs one; give both, as in --word abab")
+    drawn = picture is None or of is PictureOf.weights
+    if block is not None and (stage is not None or html is not None or not drawn):
+        raise ArgumentError("--block goes with the table or with --of weights, not with what else was asked for")
+    from ..compiler.checkpoints import load
+    from ..explain.text import explanation, tables
+
+    checkpoint = load(directory)
+    shown: dict[str, object] = {}
+    if stage is not None:
+        with status("compiling again"):
+            text = str(_stage(checkpoint, stage.value))
+        shown |= {"stage": stage.value, "text": text}
+    if picture is not None:
+        from ..explain.cascade_picture import draw_cascade
+        from ..explain.pictures import draw_memories, draw_weights
+
+        quiet_transformers()
+        with status("drawing"):
+            if of is PictureOf.weights:
+                draw_weights(checkpoint, block or 0, picture)
+            elif word is not None:
+                draw_memories(checkpoint, parse_word(word, checkpoint.language.alphabet), picture)
+            else:
+                draw_cascade(_stage(checkpoint, "cascade"), picture)
+        shown["picture"] = str(picture)
+    if html is not None:
+        from ..explain.page import write_page
+
+        with status("writing the page"):
+            shown["html"] = str(write_page(checkpoint, html))
+    if not shown:
+        facts = explanation(checkpoint)
+        if block is not None:
+            facts |= {"blocks": [_block(facts["blocks"], block)]}
+        if json:
+            show_json(facts)
+        else:
+            console().print(*tables(facts, blocks_only=block is not None), sep="\n")
+    elif json:
+        show_json(shown)
+    else:
+        if stage is not None:
+            typer.echo(text)
+        for what, path in (("picture", picture), ("page", html)):
+            if path is not None:
+                note(f"{what} written to {path}")
 
 
-def _kind(language: Language) -> str:
-    if isinstance(language, Dfa):
-        return f"{language.n_states} states" if language.n_states > 1 else "1 state"
-    if isinstance(language, BoundedDyck):
-        return language.name
-    return f"{len(language.counters)} counters" if len(language.counters) > 1 else "1 counter"
+def _block(blocks: Sequence[Any], number: int) -> Any:
+    if number >= len(blocks):
+        known = f"from 0 to {len(blocks) - 1}" if blocks else "not at all: its one Mamba block is empty"
+        raise ArgumentError(f"there is no block {number}; the checkpoint's blocks are numbered {known}")
+    return blocks[number]
 
 
-def _channel_facts(labels: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {"index": int(c["index"]), "role": str(c["role"]), "meaning": str(c["meaning"])} for c in labels["channels"]
-    ]
-
-
-def _block(block: Mapping[str, Any], labels: Mapping[str, Any], levels: Mapping[int, Any]) -> dict[str, Any]:
-    level = int(block["level"])
-    values = [0, 1] if block.get("swaps") else sorted({int(condition["label"]) for condition in block["conditions"]})
-    if block.get("part") == "conditions":
-        values = []  # the memory is in the next block
-    sets = [
-        {
-            "set": _braces(entry["states"]),
-            "tiles": {str(v): _braces(tile) for v, tile in enumerate(entry["tiles"]) if v in values},
-        }
-        for entry in levels[level]
-    ]
-    return {
-        "index": int(block["index"]),
-        "level": level,
-        "memory": {"values": values, "sets": sets if values else []},
-        "channels": _channel_facts(labels),
-        "slots_before": {str(slot): str(name) for slot, name in labels["slots_before"].items()},
-        "slots_after": {str(slot): str(name) for slot, name in labels["slots_after"].items()},
-        **({"part": str(block["part"])} if "part" in block else {}),
-        **{
-            when: {str(number): str(text) for number, text in labels[when].items()}
-            for when in ("indicators_before", "indicators_after")
-            if when in labels
-        },
-    }
-
-
-def _braces(states: Sequence[str]) -> str:
-    return "{" + ",".join(map(str, states)) + "}"
-
-
-def only_block(facts: dict[str, Any], number: int) -> dict[str, Any]:
-    """The facts with one block; :class:`ArgumentError` if there is no such block."""
-    if number >= len(facts["blocks"]):
-        raise ArgumentError(f"there is no block {number}; the checkpoint's blocks are numbered {_range(facts)}")
-    return facts | {"blocks": [facts["blocks"][number]]}
-
-
-def _range(facts: Mapping[str, Any]) -> str:
-    count = len(facts["blocks"])
-    return f"from 0 to {count - 1}" if count else "not at all: its one Mamba block is empty"
-
-
-# -- tables ----------------------------------------------------------------------------------------------------------
-
-
-def tables(facts: Mapping[str, Any], *, blocks_only: bool = False) -> Iterator[RenderableType]:
-    """The facts for people."""
-    if not blocks_only:
-        kind = f"{facts['states']} states" if "states" in facts else facts["language"]
-        symbols = ", ".join(facts["alphabet"][:MOST_SYMBOLS]) + (
-            ", ..." if len(facts["alphabet"]) > MOST_SYMBOLS else ""
-        )
-        yield facts_table(
-            {
-                "language": f"{kind} over {{{symbols}}}",
-                "contract": facts["contract"],
-                "construction": facts["construction"],
-                **facts["shape"],
-            }
-        )
-        yield _titled("residual stream", _stream_table(facts))
-        for counter in facts.get("counters", ()):
-            limits = ", ".join(f"{limit:,} in {dtype}" for dtype, limit in counter["limits"].items())
-            yield Text(f"\n{counter['name']} is exact up to {limits}")
-    for block in facts["blocks"]:
-        yield _circuit_block(block) if "title" in block else _block_tables(block)
-    if "verdicts" in facts:
-        if not blocks_only:
-            yield _titled("read-out", _pairs("token", "allowed iff at most 0", facts["verdicts"].items()))
-        return
-    if not blocks_only:
-        if not facts["blocks"]:
-            yield Text("\nno levels: the one Mamba block adds nothing to the residual stream")
-        yield _titled("read-out", _pairs("slot", "DFA state", facts["readout"].items()))
-
-
-def _titled(title: str, table: RenderableType) -> Group:
-    return Group(Text(f"\n{title}", style="bold"), table)
-
-
-def _table(*headers: str) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    return table
-
-
-def _pairs(left: str, right: str, pairs: Any) -> Table:
-    table = _table(left, right)
-    for name, value in pairs:
-        table.add_row(Text(str(name)), Text(str(value)))
-    return table
-
-
-def _stream_table(facts: Mapping[str, Any]) -> Table:
-    """Equal neighbours share a row."""
-    token_of = {f"letter {symbol}": f"token {number}" for symbol, number in facts["tokens"].items()}
-    table = _table("dimensions", "meaning", "")
-    for name, group in groupby(enumerate(facts["residual"]), key=lambda pair: pair[1]):
-        numbers = [i for i, _ in group]
-        span = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}"
-        table.add_row(span, Text(name), token_of.get(name, ""))
-    return table
-
-
-def _circuit_block(block: Mapping[str, Any]) -> Group:
-    return _titled(f"block {block['index']}: {block['title']}", _channel_table(block))
-
-
-def _channel_table(block: Mapping[str, Any]) -> Table:
-    channels = _table("channel", "role", "meaning")
-    for channel in block["channels"]:
-        channels.add_row(str(channel["index"]), channel["role"], Text(channel["meaning"]))
-    return channels
-
-
-def _block_tables(block: Mapping[str, Any]) -> Group:
-    values = block["memory"]["values"]
-    holds = f"a memory of the values {', '.join(map(str, values))}" if values else "no memory"
-    parts: list[RenderableType] = [Text(f"\nblock {block['index']}: {level_title(block)}, {holds}", style="bold")]
-    if values:
-        memory = _table("the memory's value, in the set", *(str(v) for v in values))
-        for entry in block["memory"]["sets"]:
-            memory.add_row(Text(entry["set"]), *(Text(entry["tiles"].get(str(v), "-")) for v in values))
-        parts.append(memory)
-    slots = _table("slot", "before the block", "after it")
-    before, after = block["slots_before"], block["slots_after"]
-    for slot in sorted({*before, *after}, key=int):
-        slots.add_row(slot, Text(before.get(slot, "-")), Text(after.get(slot, "-")))
-    parts += [Text(), _channel_table(block), Text(), slots]
-    for when, said in (("reads", "indicators_before"), ("writes", "indicators_after")):
-        if said in block:
-            parts += [Text(), _pairs("indicator", f"that the block {when}", block[said].items())]
-    return Group(*parts)
-
-
-# -- pages and pictures ----------------------------------------------------------------------------------------------
-
-
-def write_picture_of(checkpoint: Checkpoint, target: Path, of: PictureOf, block: int | None, word: str | None) -> Path:
-    """Write the picture that ``--picture``, ``--of``, ``--block`` and ``--word`` ask for.
+def _stage(checkpoint: Checkpoint, name: str) -> Any:
+    """A stage by its name, from the checkpoint's language compiled again: a checkpoint does not keep them.
 
     Raises:
-        ArgumentError: ``--of memories`` without a word.
-        ScancraftError: the picture cannot be drawn or written, or the word holds an unknown symbol.
+        ArgumentError: this way of compiling has no such stage.
     """
-    from ..explain.pictures import draw_memories, draw_weights
-
-    if of is PictureOf.weights:
-        return draw_weights(checkpoint, block or 0, target)
-    if of is PictureOf.memories:
-        if word is None:
-            raise ArgumentError("--of memories needs a word; give one, as in --word abab")
-        return draw_memories(checkpoint, parse_word(word, checkpoint.language.alphabet), target)
-    from ..explain.cascade_picture import draw_cascade
-
-    return draw_cascade(stage_of(recompiled(checkpoint), "cascade"), target)
+    compiled = _recompiled(checkpoint)
+    if not hasattr(compiled, name):
+        raise ArgumentError(
+            f"this construction has no stage {name}; it has {', '.join(s for s in Stage if hasattr(compiled, s))}"
+        )
+    return getattr(compiled, name)
 
 
-# -- stages ----------------------------------------------------------------------------------------------------------
-
-
-def recompiled(checkpoint: Checkpoint) -> CompiledModel:
-    """The checkpoint's language compiled again, for the stages that a checkpoint does not keep.
+def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
+    """The checkpoint's language compiled again.
 
     Says so on standard error if the result differs from the checkpoint (another version wrote it).
 
@@ -285,7 +155,7 @@ def recompiled(checkpoint: Checkpoint) -> CompiledModel:
     target = checkpoint.manifest.get("target")  # None in checkpoints of older versions: mamba or signed_mamba
     compiled: CompiledModel
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json_module.loads(path.read_text(encoding="utf-8"))
         d_state, d_conv = int(config["state_size"]), int(config["conv_kernel"])
         if isinstance(language, Dfa) and "verdicts" in checkpoint.manifest["labels"]:
             compiled = flip_flop(contract=contract, d_conv=d_conv, target=target)
@@ -298,16 +168,3 @@ def recompiled(checkpoint: Checkpoint) -> CompiledModel:
     if compiled.manifest != checkpoint.manifest:
         note("scancraft: this version compiles the language otherwise than the checkpoint was; its own stages follow")
     return compiled
-
-
-def stage_of(compiled: CompiledModel, name: str) -> Any:
-    """A stage by its name.
-
-    Raises:
-        ArgumentError: this way of compiling has no such stage.
-    """
-    if not hasattr(compiled, name):
-        ways = ("language", "dfa", "cascade", "rules", "program", "circuit", "weights")
-        known = ", ".join(way for way in ways if hasattr(compiled, way))
-        raise ArgumentError(f"this construction has no stage {name}; it has {known}")
-    return getattr(compiled, name)

@@ -18,18 +18,6 @@ def _remember_json(ctx: typer.Context, value: bool) -> bool:
     return value
 
 
-class Stage(StrEnum):
-    """A stage of the compiler, as ``explain --stage`` names it: an attribute of ``Compiled`` or ``Constructed``."""
-
-    language = "language"
-    dfa = "dfa"
-    cascade = "cascade"
-    rules = "rules"
-    program = "program"
-    circuit = "circuit"
-    weights = "weights"
-
-
 class Dtype(StrEnum):
     """Number formats that ``certify`` runs a checkpoint in."""
 
@@ -38,7 +26,7 @@ class Dtype(StrEnum):
 
 
 class ModelDtype(StrEnum):
-    """Number formats that ``compile`` makes models for."""
+    """Number formats that ``compile`` makes models for, and that ``refute`` runs them in."""
 
     float32 = "float32"
     bfloat16 = "bfloat16"
@@ -53,13 +41,6 @@ class ContractName(StrEnum):
     live_prefixes = "live-prefixes"
 
 
-class GatesName(StrEnum):
-    """The strongest gates that a compiled model may use."""
-
-    nonnegative = "nonnegative"
-    signed = "signed"
-
-
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint written by scancraft compile.")]
 LanguageFile = Annotated[
     Path | None, typer.Argument(metavar="FILE.json", help="The language as JSON: a DFA or counters.")
@@ -68,6 +49,12 @@ Regex = Annotated[str | None, typer.Option("--regex", metavar="R", help="The lan
 Alphabet = Annotated[
     str | None,
     typer.Option("--alphabet", metavar="SYMBOLS", help="Its symbols, separated by spaces; default: those named."),
+]
+OtherLanguage = Annotated[
+    Path | None, typer.Option("--language", metavar="FILE.json", help="Judge it by this language instead of its own.")
+]
+OtherRegex = Annotated[
+    str | None, typer.Option("--regex", metavar="R", help="Judge it by this one, over the checkpoint's alphabet.")
 ]
 Items = Annotated[
     int | None, typer.Option("--budget", metavar="N", min=1, help="Give up after N image sets or the like.")

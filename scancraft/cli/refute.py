@@ -4,38 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..automata.alphabet import format_word
 from ..models.checkpoints.quiet import quiet_transformers
-from .io import ArgumentError, note, read_language, show_json, status
-from .options import Alphabet, ContractName, Json
+from .io import ArgumentError, note, show, status
+from .languages import budget_of, by_name, read_language
+from .options import Alphabet, ContractName, Json, ModelDtype
 
 if TYPE_CHECKING:
     from ..automata.languages import Language
-    from ..models.readout import Readout
-    from ..refute.refute import NotApplicable, Refutation, Unsettled
 
-EPILOG = (
-    "Example: scancraft refute my-mamba --language Parity --tokens 0=3,1=4 --bos 1 --accept 2 -o parity.json; "
-    "scancraft refute my-mamba --check parity.json"
-)
 EXIT_CODES = {"refuted": 0, "not applicable": 1, "undecided": 3}
-SHOWN = 60
-"""Symbols of a word that are printed."""
-
-
-class AnyDtype(StrEnum):
-    """Number formats that ``refute`` runs a checkpoint in."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    float16 = "float16"
-    float64 = "float64"
 
 
 def refute(
@@ -62,7 +44,7 @@ def refute(
         ContractName | None, typer.Option(help="Count all words as wrong, or only those that can be completed.")
     ] = None,
     dtype: Annotated[
-        AnyDtype | None, typer.Option(help="Run the model in this dtype; default: ours float32, others their own.")
+        ModelDtype | None, typer.Option(help="Run the model in this dtype; default: ours float32, others their own.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Save a refutation here.")] = None,
     check: Annotated[
@@ -86,104 +68,65 @@ def refute(
     if language is not None and regex is not None:
         raise ArgumentError("give at most one of --language and --regex")
     quiet_transformers()
+    symbols = None if alphabet is None else alphabet.split()
     if check is not None:
-        given = [tokens, bos, accept, contract, dtype, out, budget, seconds]
-        if any(value is not None for value in given):
+        if any(value is not None for value in (tokens, bos, accept, contract, dtype, out, budget, seconds)):
             raise ArgumentError("--check verifies a saved refutation, which names tokens and dtype; drop the rest")
-        raise typer.Exit(_validate(check, model, language, regex, alphabet, plain=plain, as_json=json))
+        raise typer.Exit(_validate(check, model, language, regex, symbols, plain=plain, as_json=json))
     if plain:
         raise ArgumentError("--plain goes with --check")
-    verdict = _search(model, language, regex, alphabet, tokens, bos, accept, contract, dtype, budget, seconds)
-    if out is not None and verdict.verdict == "refuted":
-        verdict.save(out)  # type: ignore[union-attr]
-    if json:
-        show_json(verdict.as_json())
-    else:
-        typer.echo(told(verdict))
-    if out is not None:
-        note(f"refutation written to {out}" if verdict.verdict == "refuted" else "nothing to save")
-    raise typer.Exit(EXIT_CODES[verdict.verdict])
-
-
-def _search(
-    model: Path,
-    language: str | None,
-    regex: str | None,
-    alphabet: str | None,
-    tokens: str | None,
-    bos: str | None,
-    accept: str | None,
-    contract: ContractName | None,
-    dtype: AnyDtype | None,
-    budget: int | None,
-    seconds: float | None,
-) -> Refutation | NotApplicable | Unsettled:
     import torch
 
-    from ..automata.budget import Budget
-    from ..refute.models import own_binding
-    from ..refute.refute import REFUTE_BUDGET
+    from ..refute.models import default_readout, own_binding
+    from ..refute.refute import REFUTE_BUDGET, Refutation
     from ..refute.refute import refute as search
 
-    limits = Budget(
-        REFUTE_BUDGET.items if budget is None else budget, REFUTE_BUDGET.seconds if seconds is None else seconds
-    )
     own_language, own_readout = own_binding(model)
-    named = None if tokens is None else _token_map(tokens)
-    symbols = None if alphabet is None else alphabet.split()
-    if symbols is None and (named is not None or own_language is not None):
-        symbols = list(named) if named is not None else list(own_language.alphabet) if own_language else None
+    changes = _changes(tokens, bos, accept, contract)
+    if symbols is None and (tokens is not None or own_language is not None):
+        symbols = list(changes["tokens"] if own_language is None or tokens is not None else own_language.alphabet)
     wanted = _language(language, regex, symbols)
     readout = None
-    if any(value is not None for value in (named, bos, accept, contract)):
+    if changes:
         about = own_language if wanted is None else wanted
         if about is None:
             raise ArgumentError(f"{model} names no language; give --language or --regex")
-        readout = _readout(about, own_readout, named, bos, accept, contract)
+        readout = replace(own_readout or default_readout(about.alphabet), **changes)
+    limits = budget_of(budget, seconds, REFUTE_BUDGET)
     with status("refuting") as say:
         chosen = None if dtype is None else getattr(torch, dtype.value)
-        return search(model, wanted, readout, budget=limits, dtype=chosen, note=say)
+        verdict = search(model, wanted, readout, budget=limits, dtype=chosen, note=say)
+    if out is not None and isinstance(verdict, Refutation):
+        verdict.save(out)
+    show(verdict, as_json=json)
+    if out is not None:
+        note(f"refutation written to {out}" if isinstance(verdict, Refutation) else "nothing to save")
+    raise typer.Exit(EXIT_CODES[verdict.verdict])
 
 
 def _language(name: str | None, regex: str | None, symbols: Sequence[str] | None) -> Language | None:
     """The language that the options name."""
-    from .io import budget_of
-
     if regex is not None:
-        return read_language(None, regex, None if symbols is None else " ".join(symbols), budget_of(None, None))
+        return read_language(None, regex, None if symbols is None else " ".join(symbols))
     if name is None:
         return None
-    if name.endswith(".json") or Path(name).is_file():
-        from ..automata.languages import as_language
+    from ..suite.languages import SuiteLanguage
 
-        return as_language(Path(name))
-    from ..suite.languages import suite_language
-
-    return suite_language(name).language
+    found = by_name(name)
+    return found.language if isinstance(found, SuiteLanguage) else found
 
 
-def _readout(
-    language: Language,
-    own: Readout | None,
-    tokens: dict[str, int] | None,
-    bos: str | None,
-    accept: str | None,
-    contract: ContractName | None,
-) -> Readout:
-    """The model's own readout, or scancraft's numbering, with what the options say instead."""
-    from ..refute.models import default_readout
-
-    base = own if own is not None else default_readout(language.alphabet)
-    changes: dict[str, Any] = {}
+def _changes(tokens: str | None, bos: str | None, accept: str | None, contract: ContractName | None) -> dict[str, Any]:
+    """What the options say about the readout, by its attributes."""
+    found: dict[str, Any] = {}
     if tokens is not None:
-        changes |= {"tokens": tokens, "next_symbol": None}
+        found |= {"tokens": _token_map(tokens), "next_symbol": None}
     if bos is not None:
-        changes["bos"] = _id(bos, "--bos")
+        found["bos"] = _id(bos, "--bos")
     if accept is not None:
-        changes["accept"] = _id(accept, "--accept")
+        found["accept"] = _id(accept, "--accept")
     if contract is not None:
-        changes["contract"] = contract.value
-    found: Readout = replace(base, **changes)
+        found["contract"] = contract.value
     return found
 
 
@@ -211,7 +154,7 @@ def _validate(
     model: Path,
     language: str | None,
     regex: str | None,
-    alphabet: str | None,
+    symbols: Sequence[str] | None,
     *,
     plain: bool,
     as_json: bool,
@@ -222,55 +165,13 @@ def _validate(
     from ..refute.refute import Refutation
 
     saved = Refutation.load(check)
-    symbols = saved.content["language"]["dfa"]["alphabet"] if alphabet is None else alphabet.split()
-    wanted = _language(language, regex, symbols)
+    wanted = _language(language, regex, symbols or saved.content["language"]["dfa"]["alphabet"])
     if wanted is not None and not isinstance(wanted, Dfa):
         raise ArgumentError("a refutation is about a regular language; give one")
     with status("checking the refutation") as say:
         checked = check_refutation(saved, model, wanted, replay="plain" if plain else "transformers", note=say)
-    if as_json:
-        show_json(checked.as_json())
-    elif checked.accepted:
-        typer.echo(f"the refutation holds ({checked.tokens:,} tokens read again): {saved.content['claim']}")
+    if as_json or not checked.accepted:
+        show(checked, as_json=as_json)
     else:
-        typer.echo(f"the refutation does not hold: {checked.reason}")
+        typer.echo(f"{checked}: {saved.content['claim']}")
     return 0 if checked.accepted else 1
-
-
-def told(verdict: Refutation | NotApplicable | Unsettled) -> str:
-    """The verdict in words."""
-    from ..refute.refute import NotApplicable, Unsettled
-
-    if isinstance(verdict, NotApplicable):
-        found = verdict.certified.as_json()
-        certified = f"{found['verdict']}" + (f", {found['reason']}" if found.get("reason") else "")
-        if found.get("word") is not None:
-            certified += f", after {_shown(found['word'])}"  # type: ignore[arg-type]
-        return f"not applicable: {verdict.reason}\ncertify says: {certified}"
-    if isinstance(verdict, Unsettled):
-        wrong = "" if verdict.word is None else f"\n{_wrong(verdict.word, verdict.model, verdict.right)}"
-        return f"undecided: {verdict.reason}{wrong}"
-    content = verdict.content
-    period = content["state_period"]
-    back = "every w" if period == 1 else f"every {period} w"
-    return (
-        f"refuted: {content['claim']}\n"
-        f"x = {_shown(verdict.x)}, w = {_shown(verdict.w)}, y = {_shown(verdict.y)}: after x w^{verdict.start} the "
-        f"recurrent state comes back with {back}, and the right answer has period {verdict.period}\n"
-        f"{_wrong(verdict.word, content['model'], content['right'])}\n"
-        f"{content['dtype']}, one token at a time; {content['tokens_read']:,} tokens read, {verdict.seconds:.2f} s"
-    )
-
-
-def _wrong(word: Sequence[str], model: Sequence[str] | frozenset[str], right: Sequence[str] | frozenset[str]) -> str:
-    return (
-        f"the shortest wrong word seen is {_shown(word)}: the model allows {sorted(model)}, the language "
-        f"{sorted(right)}"
-    )
-
-
-def _shown(word: Sequence[str]) -> str:
-    """A word for people, cut off if it is long."""
-    if len(word) <= SHOWN:
-        return repr(format_word(word, word))
-    return f"{format_word(word[:SHOWN], word)!r}... ({len(word):,} symbols)"

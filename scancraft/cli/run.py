@@ -1,26 +1,91 @@
-"""``scancraft run``: what a model says of each prefix of some words."""
+"""``scancraft run`` and ``scancraft generate``: what a model says of words, and words from the model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-from numpy.typing import NDArray
-from rich.table import Table
-from rich.text import Text
+import typer
 
-from ..automata.alphabet import EOS, format_word
-from ..automata.languages import truth_of
-from ..compiler.checkpoints import Checkpoint
-from ..models.run.batches import batches, prefix_scores
-from .io import symbol_list
+from ..automata.alphabet import EOS, format_word, parse_word
+from ..models.checkpoints.quiet import quiet_transformers
+from .io import ArgumentError, console, show_json, status
+from .languages import read_words
+from .options import Directory, Json, Seed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.table import Table
+
+    from ..compiler.checkpoints import Checkpoint
 
 HEAD, TAIL = 24, 8
 """Rows of a long word that are shown, unless all are asked for."""
 
 TITLE = 60
 """Characters of a word that are shown in one piece."""
+
+
+def run(
+    directory: Directory,
+    words: Annotated[list[str] | None, typer.Argument(help="Words; default: from standard input.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", metavar="F", help="A file of words, one a line.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Show every row of long words.")] = False,
+    json: Json = False,
+) -> None:
+    """Run the model over words: after each prefix, is it accepted, and which tokens may come next?
+
+    A word is symbols separated by spaces if any symbol is longer than one character, else characters. An empty line
+    (or '' as an argument) is the empty word.
+    """
+    from ..compiler.checkpoints import load
+
+    checkpoint = load(directory)
+    wanted = read_words(words, file, checkpoint.language.alphabet)
+    quiet_transformers()
+    with status("running"):
+        found = verdicts(checkpoint, wanted)
+    if json:
+        show_json([verdict.as_json() for verdict in found])
+        return
+    out = console()
+    for verdict in found:
+        out.print(verdict.table(full=full))
+        typer.echo(f"{verdict}\n")
+
+
+def generate(
+    directory: Directory,
+    count: Annotated[int, typer.Option("--count", "-n", metavar="N", min=1, help="How many words.")] = 10,
+    prompt: Annotated[str, typer.Option("--prompt", metavar="WORD", help="What they begin with.")] = "",
+    max_length: Annotated[int, typer.Option(metavar="L", min=0, help="Cut words off at this length.")] = 60,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Sample words with transformers' generate(); a word that was cut off ends in an ellipsis."""
+    from ..compiler.checkpoints import load
+
+    checkpoint = load(directory)
+    alphabet = checkpoint.language.alphabet
+    start = parse_word(prompt, alphabet)
+    if len(start) > max_length:
+        raise ArgumentError(f"the prompt has {len(start)} symbols, more than --max-length {max_length}; raise that")
+    from ..generating import generate as sample
+
+    quiet_transformers()
+    model, runner = checkpoint.model(), checkpoint.runner()
+    with status("generating"):
+        samples = sample(
+            model, checkpoint.readout, count, prompt=start, max_length=max_length, seed=seed, runner=runner
+        )
+    if json:
+        show_json([{"word": list(s.word), "complete": s.complete} for s in samples])
+        return
+    for s in samples:
+        typer.echo((format_word(s.word, alphabet) or "(the empty word)") + ("" if s.complete else " …"))
 
 
 @dataclass(frozen=True)
@@ -52,8 +117,7 @@ class Verdicts:
         ]
         return {"word": list(self.word), "accepted": bool(self.accepted[-1]), "prefixes": prefixes}
 
-    @property
-    def verdict(self) -> str:
+    def __str__(self) -> str:
         """One line: the word, shortened, and whether it is accepted."""
         shown = format_word(self.word, self.alphabet) or "(the empty word)"
         if len(shown) > TITLE:
@@ -62,6 +126,9 @@ class Verdicts:
 
     def table(self, *, full: bool) -> Table:
         """A row per prefix; the middle of a long word is left out unless ``full``."""
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table("", "symbol", "so far", "may come next", box=None, header_style="dim", pad_edge=False)
         for t in self._rows(full):
             if t is None:
@@ -70,7 +137,7 @@ class Verdicts:
             symbol = Text("<bos>", style="dim") if t == 0 else Text(self.word[t - 1])
             yes = bool(self.accepted[t])
             verdict = Text("accepted", style="green") if yes else Text("rejected", style="red")
-            table.add_row(str(t), symbol, verdict, Text(symbol_list(self.tokens(t))))
+            table.add_row(str(t), symbol, verdict, Text(" ".join(self.tokens(t)) or "-"))
         return table
 
     def _rows(self, full: bool) -> list[int | None]:
@@ -89,6 +156,11 @@ def verdicts(checkpoint: Checkpoint, words: Sequence[tuple[str, ...]]) -> list[V
     Raises:
         ScancraftError: the model cannot be loaded, or its scores cannot be read.
     """
+    import numpy as np
+
+    from ..automata.languages import truth_of
+    from ..models.run.batches import batches, prefix_scores
+
     model = checkpoint.runner()
     alphabet, readout = checkpoint.language.alphabet, checkpoint.readout
     codes, lengths = truth_of(checkpoint.language).encode(words)

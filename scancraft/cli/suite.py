@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from ..models.checkpoints.quiet import quiet_transformers
 from ..suite.languages import AT_MOST
-from .io import ArgumentError, console, note, show_json
+from .io import ArgumentError, console, note, progress_bar, show_json
 from .options import Json, Seed
 
 if TYPE_CHECKING:
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from ..suite.languages import SuiteLanguage
     from ..suite.suite import Row
 
-EPILOG = (
-    "Example: scancraft suite; scancraft suite --only 'D-12;Dyck-1' --check; scancraft suite --json --plot suite.png"
-)
 PLOTS = (".png", ".svg", ".pdf")
 
 
@@ -68,7 +64,7 @@ def suite(
         from ..suite.plot import draw, read_training
 
         trainings = [read_training(directory) for directory in trained or []]  # before the long run
-    with suite_bar() as tick:
+    with progress_bar("languages") as tick:
         rows = run_suite(options, chosen, tick, jobs=min(jobs, len(chosen)))
     results = [row.as_json() for row in rows]
     if json:
@@ -99,18 +95,6 @@ def chosen_languages(only: str | None) -> Sequence[SuiteLanguage]:
         raise ArgumentError("--only names no language; give some, separated by semicolons, or leave it out")
     chosen = {name: suite_language(name) for name in only.split(";") if name.strip()}
     return list({language.name: language for language in chosen.values()}.values())
-
-
-@contextmanager
-def suite_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on standard error, where that is a terminal; call it with (languages done, in all, what is going on)."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    err = console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total, what: bar.update(task, completed=done, total=total, description=what)
 
 
 def suite_table(rows: Sequence[Row]) -> Table:

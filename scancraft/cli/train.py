@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..models.checkpoints.quiet import quiet_transformers
-from .io import ArgumentError, budget_of, busy, console, read_language, show_json
+from .io import ArgumentError, console, progress_bar, show_json, status
+from .languages import by_name, read_language
 from .options import Alphabet, Json, Regex, Seed
 
 if TYPE_CHECKING:
@@ -56,14 +55,18 @@ def train(
     """
     seconds = seconds_of(budget)
     subject = chosen(name, regex, alphabet).over(shortest, longest)
-    with busy("starting"):
+    with status("starting"):
         from ..training.training import Settings, check_place
         from ..training.training import train as train_model
 
         quiet_transformers()
         if out is not None:
             check_place(out)  # now rather than after the training
-    with clock("training", seconds) as progress:
+    with progress_bar("seconds") as bar:
+
+        def progress(elapsed: float, steps: int, loss: float) -> None:
+            bar(min(elapsed, seconds), seconds, f"step {steps:,}, loss {loss:.4f}")
+
         trained = train_model(
             subject.language,
             seconds=seconds,
@@ -78,7 +81,7 @@ def train(
     if json:
         show_json({"name": subject.name, "directory": None if out is None else str(out)} | trained.as_json())
     else:
-        typer.echo(told(subject.name, trained))
+        typer.echo(f"{subject.name}: {trained}")
         if trained.accuracy:
             console().print(accuracy_table(trained))
         if out is not None:
@@ -129,20 +132,17 @@ def chosen(name: str | None, regex: str | None, alphabet: str | None) -> Subject
     """
     if (name is None) == (regex is None):
         raise ArgumentError("give exactly one of LANG (a name of the suite or a JSON file) and --regex")
-    from ..suite.languages import Bin, suite_language
+    from ..suite.languages import Bin, SuiteLanguage
 
     usual = (Bin(1, 50),)
-    if regex is not None:
-        return Subject(regex, read_language(None, regex, alphabet, budget_of(None, None)), usual)
-    assert name is not None
+    if name is None:
+        return Subject(str(regex), read_language(None, regex, alphabet), usual)
     if alphabet is not None:
         raise ArgumentError("--alphabet goes with --regex; other languages bring their own")
-    if name.endswith(".json") or Path(name).is_file():
-        from ..automata.languages import as_language
-
-        return Subject(Path(name).stem, as_language(Path(name)), usual)
-    found = suite_language(name)
-    return Subject(found.name, found.language, found.bins)
+    found = by_name(name)
+    if isinstance(found, SuiteLanguage):
+        return Subject(found.name, found.language, found.bins)
+    return Subject(Path(name).stem, found, usual)
 
 
 def seconds_of(text: str) -> float:
@@ -162,37 +162,6 @@ def seconds_of(text: str) -> float:
 
 
 # -- what is shown ---------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def clock(what: str, seconds: float) -> Iterator[Callable[[float, int, float], None]]:
-    """A bar on standard error over the elapsed time, where that is a terminal; call it after each step.
-
-    It takes (seconds so far, steps so far, loss).
-    """
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    err = console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), TextColumn("{task.fields[where]}"))
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(what, total=seconds, where="")
-
-        def show(elapsed: float, steps: int, loss: float) -> None:
-            where = f"{elapsed:.0f} of {seconds:g} s, step {steps:,}, loss {loss:.4f}"
-            bar.update(task, completed=min(elapsed, seconds), where=where)
-
-        yield show
-
-
-def told(name: str, trained: Trained) -> str:
-    """What was trained, in one line."""
-    shape, last = trained.settings.shape(trained.language), trained.history[-1]
-    blocks = "1 block" if shape.n_layers == 1 else f"{shape.n_layers} blocks"
-    early = " (interrupted)" if trained.interrupted else ""
-    return (
-        f"{name}: {blocks}, d_model {shape.d_model}, {trained.n_parameters:,} parameters, "
-        f"{trained.steps:,} steps in {trained.seconds:.1f} s{early}, seed {trained.seed}, loss {last.loss:.4f}"
-    )
 
 
 def accuracy_table(trained: Trained) -> Table:

@@ -15,6 +15,15 @@ tests use them::
 Needs the extra ``testing``: ``pip install 'scancraft[testing]'``.
 """
 
+from importlib.util import find_spec
+
+from ..automata.errors import MissingExtraError
+
+if find_spec("hypothesis") is None:
+    raise MissingExtraError(
+        "scancraft.testing needs the package hypothesis; install it with: pip install 'scancraft[testing]'"
+    )
+
 from .asserts import assert_models_language
 from .bits import assert_same_bits
 from .languages import dfas, star_free_dfas, star_free_expressions

@@ -8,11 +8,10 @@ from typing import Any
 
 from ..automata.alphabet import Word
 from ..automata.languages import as_language
-from ..certify.check import CheckReport, check, compare, describe, exhaustive_depth
+from ..certify.check import CheckReport, check, compare, exhaustive_depth
 from ..compiler.checkpoints import load
 from ..compiler.compile import CompiledModel
 from ..models.readout import Readout
-from .extra import hypothesis  # noqa: F401  # before the strategies: it complains if hypothesis is missing
 
 
 def assert_models_language(
@@ -71,5 +70,5 @@ def assert_models_language(
         depth = exhaustive_depth(len(wanted.alphabet), short, max_length)
         report = compare(model, wanted, readout, words, exhaustive_to=depth)
     if not report.agrees:
-        raise AssertionError(f"the model does not model the language: {describe(report, as_language(language))}")
+        raise AssertionError(f"the model does not model the language: {report}")
     return report

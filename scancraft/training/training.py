@@ -201,6 +201,14 @@ class Trained:
             "language": language_to_json(self.language),
         }
 
+    def __str__(self) -> str:
+        blocks = "1 block" if self.settings.layers == 1 else f"{self.settings.layers} blocks"
+        early = " (interrupted)" if self.interrupted else ""
+        return (
+            f"{blocks}, d_model {self.settings.d_model}, {self.n_parameters:,} parameters, {self.steps:,} steps in "
+            f"{self.seconds:.1f} s{early}, seed {self.seed}, loss {self.history[-1].loss:.4f}"
+        )
+
     def save(self, directory: str | PathLike[str]) -> None:
         """Write a checkpoint that ``transformers`` loads, with ``training.json`` beside it.
 

@@ -697,7 +697,7 @@ def test_a_bug_is_not_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr("scancraft.cli.app.read_language", broken)
+    monkeypatch.setattr("scancraft.cli.decide.read_language", broken)
     assert CliRunner().invoke(app, ["decide", "--regex", "a"]).exit_code == 70
 
 

@@ -1,0 +1,105 @@
+"""``scancraft check`` and ``scancraft certify``: whether a checkpoint is right, on words tried and on all words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..models.checkpoints.quiet import quiet_transformers
+from .io import ArgumentError, progress_bar, show, status
+from .languages import budget_of, compared_language
+from .options import Directory, Dtype, Items, Json, OtherLanguage, OtherRegex, Seconds, Seed
+
+if TYPE_CHECKING:
+    from ..automata.budget import Budget
+    from ..automata.languages import Language
+    from ..certify.certify import Certificate, Open, Refuted
+
+EXIT_CODES = {"certified": 0, "counterexample": 1, "undecided": 3}
+
+
+def check(
+    directory: Directory,
+    language: OtherLanguage = None,
+    regex: OtherRegex = None,
+    words: Annotated[int, typer.Option(metavar="N", min=0, help="Words to sample.")] = 400,
+    max_length: Annotated[int, typer.Option(metavar="L", min=0, help="Their greatest length.")] = 200,
+    short: Annotated[int, typer.Option(metavar="N", min=0, help="Try all short words, if at most N.")] = 20_000,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Compare a checkpoint with its language, at every prefix of sampled and of all short words.
+
+    Exit code 1 if they disagree. Agreement is evidence on the words tried, not a proof.
+    """
+    if words == 0 and short == 0:
+        raise ArgumentError("--words 0 and --short 0 leave nothing to try; raise one of them")
+    from ..certify.check import check as compare
+    from ..compiler.checkpoints import load
+
+    other = compared_language(language, regex, load(directory).language.alphabet)
+    quiet_transformers()
+    with progress_bar("checking words") as progress:
+        report = compare(
+            directory, other, words=words, max_length=max_length, short=short, seed=seed, progress=progress
+        )
+    show(report, as_json=json)
+    raise typer.Exit(0 if report.agrees else 1)
+
+
+def certify(
+    directory: Directory,
+    language: OtherLanguage = None,
+    regex: OtherRegex = None,
+    dtype: Annotated[Dtype, typer.Option(help="Run the checkpoint in this dtype.")] = Dtype.float32,
+    check: Annotated[bool, typer.Option("--check", help="Validate the saved certificate, without searching.")] = False,
+    budget: Items = None,
+    seconds: Seconds = None,
+    json: Json = False,
+) -> None:
+    """Prove that a checkpoint is right on every word of every length, or find a word on which it is wrong.
+
+    A proof for the checkpoint's own language is saved beside the weights. Exit code 0: certified; 1: a counterexample;
+    3: undecided. With --check: 0 if the saved certificate is valid, 1 if not. --budget (events) and --seconds hold for
+    each stage of the search.
+    """
+    from ..certify.certify import CERTIFY_BUDGET
+    from ..certify.checker.certificate import check_certificate
+    from ..compiler.checkpoints import load
+
+    quiet_transformers()
+    if check:
+        if language is not None or regex is not None:
+            raise ArgumentError(
+                "--check validates a saved certificate, which names its own language; drop the language"
+            )
+        if not directory.is_dir():
+            load(directory)  # says so
+        with status("checking the certificate"):
+            checked = check_certificate(directory)
+        show(checked, as_json=json)
+        raise typer.Exit(0 if checked.accepted else 1)
+    other = compared_language(language, regex, load(directory).language.alphabet)
+    verdict = prove(directory, other, dtype, budget_of(budget, seconds, CERTIFY_BUDGET))
+    show(verdict, as_json=json)
+    raise typer.Exit(EXIT_CODES[verdict.verdict])
+
+
+def prove(
+    directory: Path, language: Language | None = None, dtype: str = "float32", budget: Budget | None = None
+) -> Certificate | Refuted | Open:
+    """Certify a checkpoint; a certificate for its own language is saved beside the weights."""
+    import torch
+
+    from ..certify.certify import CERTIFY_BUDGET, Certificate
+    from ..certify.certify import certify as search
+
+    quiet_transformers()
+    with status("certifying") as note:
+        chosen = getattr(torch, dtype)
+        verdict = search(directory, language, budget=budget or CERTIFY_BUDGET, dtype=chosen, note=note)
+    if isinstance(verdict, Certificate) and language is None:
+        verdict.save(directory)
+    return verdict
