@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find automata models compiler certify refute conformance scancraft -name '*.py' -o -name '*.lark' -o -name 'page*') pyproject.toml
 
-.PHONY: run test lint types bench gpu docs clean
+.PHONY: run test lint types bench gpu docs proofs clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -61,5 +61,13 @@ docs: $(VENV)/.docs $(VENV)/.fresh
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
+# Machine-checked proofs of the lemmas that carry certificates from a step to any length and any implementation (docs/proofs.md).
+# Needs Coq 8.16 with Flocq: on Debian, apt-get install coq libcoq-flocq.
+PROOFS := Floats Scan Sums Norm Closure
+
+proofs:
+	cd proofs && for file in $(PROOFS); do echo "coqc $$file.v"; coqc -Q . "" $$file.v || exit 1; done
+
 clean:
+	rm -rf proofs/*.vo* proofs/*.glob proofs/.*.aux proofs/.*.cache
 	rm -rf $(VENV) out build docs/_build *.egg-info
