@@ -30,8 +30,7 @@ from ..models.errors import CheckpointError, ReadoutError
 from ..models.mamba import model_type_of
 from ..models.readout import Readout, logits_of
 from ..models.run.runner import Runner
-from ..models.run.stepper import STEPPED
-from ..models.run.stepper_mamba2 import stepper_for
+from ..models.run.stepper import STEPPED, Stepper
 from .binding import check_finite, check_ids, dtype_name, implementation_of, readout_json, resolve
 from .check import compare
 from .search.circuit import CircuitProof, prove_circuit
@@ -309,7 +308,7 @@ def _certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, seconds: 
         "readouts": len(proof.graph),
         "obligations": proof.obligations,
     }
-    inputs = Judge(model, dfa, readout).inputs(stepper_for(model, BATCH))
+    inputs = Judge(model, dfa, readout).inputs(Stepper(model, BATCH))
     return _content(facts, proof.stages, inputs, model, readout, seconds)
 
 

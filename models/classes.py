@@ -1,28 +1,82 @@
-"""Which classes run a model type: those of ``transformers``, or our own where it has none.
+"""The kinds of model that there are: which class runs each, and the shape of what its blocks remember.
 
 Nothing is imported before it is asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-OWN_CLASSES = {"signed_mamba": (".signed_mamba", "SignedMambaConfig", "SignedMambaForCausalLM")}
-"""Where our own classes are: module, configuration, model."""
+Sizes = tuple[int, ...]
+
+
+def _channels(mixer: Any) -> tuple[tuple[int, int], Sizes]:
+    """Of Mamba and its relatives: a window and ``d_state`` numbers for each channel."""
+    channels = mixer.intermediate_size
+    return (channels, mixer.conv_kernel_size), (channels, mixer.ssm_state_size)
+
+
+def _heads(mixer: Any) -> tuple[tuple[int, int], Sizes]:
+    """Of Mamba-2: the convolution has B and C beside x, and the channels of the state are those of heads."""
+    return (mixer.conv_dim, mixer.conv_kernel_size), (mixer.num_heads, mixer.head_dim, mixer.ssm_state_size)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A kind of model.
+
+    Attributes:
+        package: where its classes are; "scancraft" for our own.
+        model: the class of its causal language model.
+        memory: from a block's mixer to the shapes of what it remembers: the last inputs of its convolution
+            (channels, taps), oldest first, and its SSM state.
+        dtypes: number formats that certificates are made for.
+        module: of our own classes.
+    """
+
+    package: str
+    model: str
+    memory: Callable[[Any], tuple[tuple[int, int], Sizes]] = _channels
+    dtypes: tuple[str, ...] = ("float32", "bfloat16", "float16")
+    module: str | None = None
+
+    @property
+    def implementation(self) -> str:
+        """The class as certificates name it."""
+        return f"{self.package}.{self.model}"
+
+    def classes(self) -> tuple[Any, Any]:
+        """The classes of the configuration and of the causal language model."""
+        found = import_module(self.module or self.package, __package__)
+        return getattr(found, self.model.removesuffix("ForCausalLM") + "Config"), getattr(found, self.model)
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "mamba": Architecture("transformers", "MambaForCausalLM"),
+    "signed_mamba": Architecture("scancraft", "SignedMambaForCausalLM", module=".signed_mamba"),
+    "falcon_mamba": Architecture("transformers", "FalconMambaForCausalLM"),
+    "mamba2": Architecture("transformers", "Mamba2ForCausalLM", _heads, ("float32", "bfloat16")),
+}
+"""By the ``model_type`` of ``config.json``."""
+
+
+def model_type_of(model: Any) -> str | None:
+    """The ``model_type`` in a model's configuration; None for objects without one."""
+    found = getattr(getattr(model, "config", None), "model_type", None)
+    return found if isinstance(found, str) else None
 
 
 def model_classes(model_type: str) -> tuple[Any, Any]:
-    """The configuration and the causal language model of a model type.
+    """The configuration and the causal language model of a model type, whether it is in ``ARCHITECTURES`` or not.
 
     Raises:
         KeyError: neither we nor ``transformers`` know it.
     """
-    if model_type in OWN_CLASSES:
-        module, *names = OWN_CLASSES[model_type]
-        found = import_module(module, __package__)
-        config, model = (getattr(found, name) for name in names)
-        return config, model
+    if model_type in ARCHITECTURES:
+        return ARCHITECTURES[model_type].classes()
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 

@@ -22,18 +22,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .classes import ARCHITECTURES
+from .classes import model_type_of as model_type_of
 from .weights import NamedTensors, common_config, original_config, tensors_of
 from .weights import Tensor as Tensor
 
 MAMBA, SIGNED_MAMBA = "mamba", "signed_mamba"
-MODEL_TYPES = {MAMBA: "transformers.MambaForCausalLM", SIGNED_MAMBA: "scancraft.SignedMambaForCausalLM"}
+MODEL_TYPES = {kind: ARCHITECTURES[kind].implementation for kind in (MAMBA, SIGNED_MAMBA)}
 """The classes that run such weights, by the ``model_type`` of ``config.json``."""
-
-
-def model_type_of(model: Any) -> str | None:
-    """The ``model_type`` in a model's configuration; None for objects without one."""
-    found = getattr(getattr(model, "config", None), "model_type", None)
-    return found if isinstance(found, str) else None
 
 
 @dataclass(frozen=True)

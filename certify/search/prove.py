@@ -22,7 +22,6 @@ from ...automata.errors import BudgetExceededError
 from ...models.errors import ReadoutError
 from ...models.readout import Readout
 from ...models.run.stepper import Stepper
-from ...models.run.stepper_mamba2 import Mamba2Stepper, stepper_for
 from .explore import Stage, WordGraph, explore, token_graph
 from .obligations import Ledger, Obligation, as_array, check_block, check_head
 from .obligations_mamba2 import check_mamba2_block
@@ -105,7 +104,7 @@ def prove(
         note: told now and then what is going on.
     """
     judge = Judge(model, dfa, readout)
-    stepper = stepper_for(model, BATCH)
+    stepper = Stepper(model, BATCH)
     reasons = []
     attempts: list[tuple[str, Callable[[], Verdict]]] = [
         ("block by block", lambda: _by_blocks(stepper, judge, budget, note)),
@@ -256,7 +255,7 @@ def oblige(ledger: Ledger, stepper: Stepper, stage: Stage, vectors: Tensor) -> b
     """Record the obligations of every step of a stage; whether exact arithmetic agrees with the step function."""
     agree = True
     taps, channels = stepper.taps, stepper.channels
-    check = check_mamba2_block if isinstance(stepper, Mamba2Stepper) else check_block
+    check = check_mamba2_block if len(stepper.state_shape) == 3 else check_block
     for stream, before, after, out in evaluations(stage, vectors):
         current = as_array(stream)
         for place, number in enumerate(range(stage.first, stage.last)):

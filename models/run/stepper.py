@@ -1,26 +1,29 @@
-"""A model's own step function, from any recurrent state: what a certificate speaks about.
+"""A model's own step function, from any recurrent state: what certificates and refutations speak about.
 
-The step is that of ``transformers``' Mamba or Falcon-Mamba blocks, or of signed ones, with their cache, run on states
-that we put there. Batches have one fixed shape, padded by repeating the last row, because a matrix product may round
+The step is that of the model's own blocks with their cache (``transformers``', or our signed ones), run on states that
+we put there. Batches have one fixed shape, padded by repeating the last row, because a matrix product may round
 differently at another shape.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Collection
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..classes import ARCHITECTURES, model_type_of
 from ..errors import ReadoutError
-from ..falcon_mamba import FALCON_MAMBA
-from ..mamba import MODEL_TYPES, model_type_of
-from ..mamba2 import MAMBA2
 
-STEPPED = {**MODEL_TYPES, FALCON_MAMBA: "transformers.FalconMambaForCausalLM", MAMBA2: "transformers.Mamba2ForCausalLM"}
+STEPPED = {kind: architecture.implementation for kind, architecture in ARCHITECTURES.items()}
 """The classes whose blocks can be stepped, by their ``model_type``; certificates are about these."""
+
+ALIGNMENT = 64
+"""Bytes. A matrix product on the CPU may round otherwise where a weight does not begin at a multiple of this."""
 
 
 def canonical(tensor: Tensor) -> Tensor:
@@ -28,48 +31,63 @@ def canonical(tensor: Tensor) -> Tensor:
     return tensor + 0.0
 
 
+def aligned(model: Any) -> Any:
+    """The model, or a copy of it if a parameter does not begin at a multiple of :data:`ALIGNMENT` bytes.
+
+    torch aligns what it allocates. Tensors that were mapped from a safetensors file are often not aligned, and the same
+    weights then give other bits.
+    """
+    if all(p.data_ptr() % ALIGNMENT == 0 for p in model.parameters()):
+        return model
+    moved = copy.deepcopy(model)
+    for parameter in moved.parameters():
+        parameter.data = parameter.data.clone()
+    return moved
+
+
 class Stepper:
     """Steps a model of one of the classes in ``STEPPED``, block by block or as a whole.
 
-    A *state* of a run of blocks is one row of numbers: for each block the last inputs of its convolution and its SSM
-    state, flattened, float32 (which holds bfloat16 and float16 exactly).
+    A *state* of a run of blocks is one row of numbers: for each block the last inputs of its convolution, shape
+    (channels, taps), oldest first, and its SSM state, flattened, in float32, which holds bfloat16 and float16 exactly
+    (float64 in a float64 model); -0.0 as +0.0. Inputs that only taps of weight 0 will meet again are 0 there.
+
+    The first token of a sequence has no state before it; Mamba-2 takes it through the chunked algorithm, in a chunk of
+    one token. (A chunk is padded with zeros, so that its size changes no bit, but memory grows with its square.)
 
     Args:
-        model: such a model, in float32, bfloat16 or float16.
+        model: such a model.
         batch: rows per call.
+        dtypes: of models that are taken; by default those that certificates are made for.
 
     Raises:
-        ReadoutError: the model is of another kind.
+        ReadoutError: the model is of another kind, has no blocks, or is in another dtype.
     """
 
-    kinds: ClassVar[Collection[str]] = STEPPED
-    needs: ClassVar[str] = "certificates need a " + " or ".join(name.rpartition(".")[2] for name in STEPPED.values())
-    dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.float32, torch.bfloat16, torch.float16)
-    formats: ClassVar[str] = "certificates are for float32, bfloat16 and float16"
-
-    def __init__(self, model: Any, batch: int = 256) -> None:
-        if model_type_of(model) not in self.kinds:
-            raise ReadoutError(f"{self.needs}, not {type(model).__name__}; use scancraft.check for other models")
+    def __init__(self, model: Any, batch: int = 256, dtypes: tuple[str, ...] | None = None) -> None:
+        architecture = ARCHITECTURES.get(model_type_of(model) or "")
+        if architecture is None or not hasattr(model, "lm_head"):
+            names = " or ".join(known.model for known in ARCHITECTURES.values())
+            raise ReadoutError(
+                f"certificates need a {names}, not {type(model).__name__}; use scancraft.check for other models"
+            )
         self.model, self.batch = model, batch
         self.blocks = list(model.backbone.layers)
         if not self.blocks:
             raise ReadoutError("the model has no blocks, hence no state to certify; give one that has some")
         mixer = self.blocks[0].mixer
-        self.dtype = mixer.in_proj.weight.dtype
-        if self.dtype not in self.dtypes:
+        self.dtype: torch.dtype = mixer.in_proj.weight.dtype
+        self.wide = torch.promote_types(self.dtype, torch.float32)
+        name, taken = str(self.dtype).removeprefix("torch."), dtypes or architecture.dtypes
+        if name not in taken:
             raise ReadoutError(
-                f"the model is in {str(self.dtype).removeprefix('torch.')}; {self.formats}, so convert it with "
-                "model.to(...)"
+                f"the model is in {name}; certificates of a {architecture.model} are for {' and '.join(taken)}, "
+                "so convert it with model.to(...)"
             )
-        self.taps, self.states = mixer.conv_kernel_size, mixer.ssm_state_size
-        self.channels, self.state_shape = self._sizes(mixer)
+        (self.channels, self.taps), self.state_shape = architecture.memory(mixer)
         self.conv_size = self.channels * self.taps
         self.block_size = self.conv_size + math.prod(self.state_shape)
         self.masks = [self._conv_mask(block) for block in self.blocks]
-
-    def _sizes(self, mixer: Any) -> tuple[int, tuple[int, ...]]:
-        """The channels of a block's convolution, and the shape of its SSM state."""
-        return mixer.intermediate_size, (mixer.intermediate_size, mixer.ssm_state_size)
 
     def _conv_mask(self, block: Any) -> Tensor:
         """Which past inputs of each channel's convolution can still matter, shape (channels, taps).
@@ -92,7 +110,7 @@ class Stepper:
         """Logits from the residual stream after the last block, shape (n, vocabulary), float32."""
         out = []
         for chunk, size in self._chunks(stream):
-            normed = self.model.backbone.norm_f(chunk)
+            normed = self.model.backbone.norm_f(self._kept(chunk))
             out.append(self.model.lm_head(normed.to(self.model.lm_head.weight.dtype))[:size].float())
         return torch.cat(out)
 
@@ -108,12 +126,17 @@ class Stepper:
         Returns:
             The residual stream after them, shape (n, d_model), and the states, shape (n, (last - first) * block_size).
         """
-        return self._run(first, last, stream, None)
+        with _chunks_of_one(self.blocks[first:last]):
+            return self._run(first, last, stream, None)
 
     @torch.no_grad()
     def step(self, first: int, last: int, stream: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         """One more token: like :meth:`start`, from given states."""
         return self._run(first, last, stream, states)
+
+    def _kept(self, stream: Tensor) -> Tensor:
+        """The residual stream as the model keeps it between blocks."""
+        return stream if self.model.config.residual_in_fp32 else stream.to(self.dtype)
 
     def _chunks(self, rows: Tensor) -> list[tuple[Tensor, int]]:
         """Chunks of exactly ``batch`` rows, with the number of rows that are real."""
@@ -130,33 +153,44 @@ class Stepper:
         streams, finals = [], []
         state_chunks = None if states is None else self._chunks(states)
         for number, (rows, size) in enumerate(self._chunks(stream)):
-            # A model that keeps its residual stream in low precision must get it back so.
-            hidden = rows[:, None, :] if self.model.config.residual_in_fp32 else rows[:, None, :].to(self.dtype)
+            hidden = self._kept(rows[:, None, :])
             cache = DynamicCache(config=self.model.config)
             parts = []
             for i in range(first, last):
                 if state_chunks is not None:
-                    self._put(cache, i, state_chunks[number][0], i - first)
+                    self._put(cache.layers[i], state_chunks[number][0], i - first)
                 hidden = self.blocks[i](hidden, cache_params=cache)
-                parts.append(self._take(cache, i))
-            streams.append(canonical(hidden[:size, 0, :].float()))
+                parts.append(self._take(cache.layers[i], self.masks[i]))
+            streams.append(canonical(hidden[:size, 0, :].to(self.wide)))
             finals.append(torch.cat(parts, dim=1)[:size])
         return torch.cat(streams), torch.cat(finals)
 
-    def _put(self, cache: Any, block: int, states: Tensor, place: int) -> None:
-        """Write a block's state into a cache."""
+    def _put(self, layer: Any, states: Tensor, place: int) -> None:
+        """Write a block's state into its layer of a cache."""
         row = states[:, place * self.block_size : (place + 1) * self.block_size]
-        conv = row[:, : self.conv_size].reshape(-1, self.channels, self.taps)
-        ssm = row[:, self.conv_size :].reshape(-1, *self.state_shape)
-        layer = cache.layers[block]
-        layer.lazy_initialization(conv_states=conv.to(self.dtype), recurrent_states=ssm.float())
-        layer.conv_states[0] = conv.to(self.dtype).clone()
-        layer.recurrent_states[0] = ssm.float().clone()
+        conv = row[:, : self.conv_size].reshape(-1, self.channels, self.taps).to(self.dtype)
+        ssm = row[:, self.conv_size :].reshape(-1, *self.state_shape).to(self.wide)
+        layer.lazy_initialization(conv_states=conv, recurrent_states=ssm)
+        layer.conv_states[0] = conv.clone()
+        layer.recurrent_states[0] = ssm.clone()
         layer.has_previous_state = dict.fromkeys(layer.has_previous_state, True)
 
-    def _take(self, cache: Any, block: int) -> Tensor:
-        """Read a block's state from a cache, shape (batch, block_size)."""
-        layer = cache.layers[block]
-        conv = torch.where(self.masks[block], layer.conv_states[0].float(), 0.0)
-        ssm = layer.recurrent_states[0].float()
+    def _take(self, layer: Any, mask: Tensor) -> Tensor:
+        """Read a block's state from its layer of a cache, shape (batch, block_size)."""
+        conv = torch.where(mask, layer.conv_states[0].to(self.wide), 0.0)
+        ssm = layer.recurrent_states[0].to(self.wide)
         return canonical(torch.cat([conv.flatten(1), ssm.flatten(1)], dim=1))
+
+
+@contextmanager
+def _chunks_of_one(blocks: list[Any]) -> Iterator[None]:
+    """Mamba-2's blocks with chunks of one token; others as they are."""
+    mixers = [block.mixer for block in blocks if hasattr(block.mixer, "chunk_size")]
+    sizes = [mixer.chunk_size for mixer in mixers]
+    try:
+        for mixer in mixers:
+            mixer.chunk_size = 1
+        yield
+    finally:
+        for mixer, size in zip(mixers, sizes, strict=True):
+            mixer.chunk_size = size

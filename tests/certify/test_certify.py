@@ -859,7 +859,7 @@ def block_failures(compiled: Compiled, edit: Callable[[Any], None]) -> set[str]:
     for stream, before, _, _ in searches.evaluations(proof.stages[0], judge.inputs(stepper).vectors):
         split = stepper.channels * stepper.taps
         past = as_array(before[:, :split]).reshape(-1, stepper.channels, stepper.taps)
-        states = as_array(before[:, split:]).reshape(-1, stepper.channels, stepper.states)
+        states = as_array(before[:, split:]).reshape(-1, stepper.channels, stepper.state_shape[-1])
         check_block(ledger, intact.backbone.layers[0], as_array(stream), past, states, "block 0")
     return set(ledger.failure)
 

@@ -21,7 +21,6 @@ from scancraft.certify.search.obligations import as_array
 from scancraft.certify.search.obligations_mamba2 import check_mamba2_block
 from scancraft.models.errors import ReadoutError
 from scancraft.models.run.stepper import Stepper
-from scancraft.models.run.stepper_mamba2 import Mamba2Stepper, stepper_for
 
 LANGUAGES = {entry.name: entry.build() for entry in SUITE if entry.star_free}
 CERTIFIED = ("Tomita-1", "Tomita-2", "D-2", "{a,b}*d{b,c}*", "{0,1,2}*02*", "Flip-flop")
@@ -121,7 +120,7 @@ def test_clamped_delta_is_noticed() -> None:
 )
 def test_each_obligation_fires(part: str, edit: Any, name: str) -> None:
     model = change(d2(), part, edit)
-    ledger, stepper = Ledger(), Mamba2Stepper(model, 8)
+    ledger, stepper = Ledger(), Stepper(model, 8)
     tokens = torch.tensor([1, 3, 4])
     stream = stepper.embed(tokens)
     for number, block in enumerate(stepper.blocks):
@@ -139,8 +138,7 @@ def test_each_obligation_fires(part: str, edit: Any, name: str) -> None:
 def test_steps_are_those_of_the_whole_model() -> None:
     for dtype in DTYPES:
         model = d2(dtype)
-        stepper = stepper_for(model, 4)
-        assert isinstance(stepper, Mamba2Stepper)
+        stepper = Stepper(model, 4)
         ids = torch.tensor([[1, 3, 3, 4, 3, 4, 4, 4]])
         with torch.no_grad():
             whole = model(ids).logits[0]
@@ -171,12 +169,12 @@ def test_the_first_token_has_the_same_bits_at_every_chunk_size(seed: int, dtype:
         expand=2,
     )
     model = Mamba2ForCausalLM(config).eval().to(dtype)
-    stepper = Mamba2Stepper(model, 5)
+    stepper = Stepper(model, 5)
     stream = stepper.embed(torch.arange(5)).float()
     for block in model.backbone.layers:
         assert block.mixer.chunk_size == config.chunk_size
     small = stepper.start(0, 2, stream)
-    large = Stepper.start(stepper, 0, 2, stream)
+    large = stepper._run(0, 2, stream, None)
     assert stepper.blocks[0].mixer.chunk_size == config.chunk_size
     for mine, theirs in zip(small, large, strict=True):
         assert torch.equal(mine, theirs)
@@ -185,11 +183,10 @@ def test_the_first_token_has_the_same_bits_at_every_chunk_size(seed: int, dtype:
 
 def test_steppers_refuse_other_models() -> None:
     plain = scancraft.compile(LANGUAGES["D-2"]).model()
-    assert type(stepper_for(plain)) is Stepper
-    with pytest.raises(ReadoutError, match="Mamba2ForCausalLM"):
-        Mamba2Stepper(plain)
+    with pytest.raises(ReadoutError, match="Mamba2ForCausalLM, not MambaBlock"):
+        Stepper(plain.backbone.layers[0])
     with pytest.raises(ReadoutError, match="float32 and bfloat16"):
-        Mamba2Stepper(d2().to(torch.float16))
+        Stepper(d2().to(torch.float16))
 
 
 def test_the_checker_rejects_a_decay_that_is_not_exact(tmp_path: Path) -> None:
