@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,9 @@ import numpy as np
 
 from ..automata.dfa import Dfa
 from ..compiler.cascade.cascade import Cascade
-from .picture_file import PAPER, PictureError, drawing, picture_path, write_picture
-from .picture_layout import RADIUS, Arc, Edge, Places, Point, Rows, free_direction, place_sets, place_states, route
+from .picture_file import FAINT, INK, PAPER, PictureError, blank_page, drawing, picture_path, write_picture, write_text
+from .picture_layout import RADIUS, Edge, Places, Point, Rows, place_sets, place_states, route
 from .picture_names import edge_label, set_name, short_names, wrapped
-
-__all__ = ["FAINT", "INK", "PictureError", "draw_cascade"]
 
 MOST_SETS = 3000
 """More image sets are refused: nobody could read them."""
@@ -23,11 +22,11 @@ MOST_SETS = 3000
 FEW_SETS = 250
 """More image sets are drawn as dots."""
 
-INK, FAINT = "#1b1f24", "#68727d"
-"""FAINT has a contrast of 4.9 to 1 on PAPER, so that it can be read in print."""
-
 CLASS_COLOURS = ("#dcebfa", "#fdebd0", "#dff3e0", "#f8dede", "#ece2f5", "#efe6da", "#fbe3f0", "#e0f2f1")
-MARGIN, DROP = 0.5, 0.95
+MARGIN, TOP, DROP = 0.5, 1.4, 0.95
+ARROW: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "linewidth": 0.9, "zorder": 2}
+HIDING: dict[str, Any] = {"bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}, "zorder": 5, "ha": "center"}
+"""Text that hides what is behind it."""
 
 
 def draw_cascade(cascade: Cascade, path: str | PathLike[str]) -> Path:
@@ -47,7 +46,7 @@ def draw_cascade(cascade: Cascade, path: str | PathLike[str]) -> Path:
         MissingExtraError: matplotlib is not installed.
         PictureError: another suffix, far too many image sets, or the file cannot be written.
 
-    Cost: O((transitions + tiles)^2) for the layout of small cascades, linear for large ones.
+    Cost: O(transitions + tiles).
     """
     target = picture_path(path)
     if len(cascade.parts.sets) > MOST_SETS:
@@ -62,8 +61,6 @@ def draw_cascade(cascade: Cascade, path: str | PathLike[str]) -> Path:
 
 def _figure(cascade: Cascade) -> Any:
     """Everything on one page whose coordinates are inches."""
-    from matplotlib.figure import Figure
-
     dfa, parts = cascade.dfa, cascade.parts
     assert isinstance(dfa, Dfa), "only languages are drawn"
     state_names, legend = short_names(dfa)
@@ -73,48 +70,37 @@ def _figure(cascade: Cascade) -> Any:
         for p in range(len(parts.sets))
     ]
     box_width = 0.18 + 0.072 * max(len(line) for name in set_names for line in name.split("\n"))
-    states = place_states(_letters(dfa), dfa.n_states)
+    edges = _letters(dfa)
+    # Round the circle there is room for loops and their labels.
+    loops = [edge_label(symbols, dfa.alphabet) for (p, q), symbols in edges.items() if p == q]
+    around = RADIUS + 0.6 + 0.075 * max((len(label) for label in loops), default=0)
+    states = place_states(edges, dfa.n_states, dfa.dead)
+    circle = -states[0][0] + around
     rows = place_sets(parts.height, parts.tiles, 0.16 if dots else box_width + 0.25, DROP)
-    legend_height = 0.18 * len(legend)
-    loops = [edge_label(symbols, dfa.alphabet) for (p, q), symbols in _letters(dfa).items() if p == q]
-    side = 0.95 + 0.075 * max((len(label) - 3 for label in loops if len(label) > 3), default=0)
-    left_width = max(x for x, _ in states.values()) + 2 * side + 0.3
-    left_height = -min(y for _, y in states.values()) + 2.2 + legend_height
-    half_width = max(abs(x) for x, _ in [*rows.places.values(), *(b for bends in rows.bends.values() for b in bends)])
-    right_width = max(2 * half_width + box_width, 2.4) + 1.0
-    width = left_width + right_width + 2 * MARGIN
-    height = max(left_height, DROP * cascade.height + 1.3) + 2 * MARGIN
-    figure = Figure(figsize=(width, height))
-    page = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    page.set_xlim(0, width)
-    page.set_ylim(0, height)
-    page.set_axis_off()
-    right = MARGIN + left_width
+    half = max(abs(x) for x, _ in [*rows.places.values(), *(b for bends in rows.bends.values() for b in bends)])
+    right, right_width = MARGIN + 2 * circle + 0.3, max(2 * half + box_width, 2.4) + 1.0
+    width = right + right_width + MARGIN
+    height = max(2 * circle + 0.5 + 0.18 * len(legend), DROP * cascade.height + 1.3) + 2 * MARGIN
+    figure, page = blank_page(width, height)
+
+    write_text(page, MARGIN, height - MARGIN, f"minimal DFA, {_count(dfa.n_states, 'state')}", 10, fontweight="bold")
+    _draw_dfa(page, dfa, edges, state_names, states, (MARGIN + circle, height - MARGIN - 0.5 - circle))
+    for i, line in enumerate(reversed(legend)):
+        write_text(page, MARGIN, MARGIN + 0.18 * (i + 0.5), line)
+
+    blocks = f", {_count(len(parts.blocks), 'block')} of tiles" if parts.blocks else ""
+    title = f"{_count(len(parts.sets) - len(parts.blocks), 'image set')}{blocks}, {_count(cascade.height, 'level')}"
+    write_text(page, right, height - MARGIN, title, 10, fontweight="bold")
     notes = ["edges: the tiles of a set, by number (the value of the memory)", "one colour: sets that reach each other"]
     notes += ["dashed: a block of tiles, one of the halves that letters swap"] if parts.blocks else []
-    notes = ["a dot for each set; edges lead to its tiles"] if dots else notes
-    blocks = f", {_count(len(parts.blocks), 'block')} of tiles" if parts.blocks else ""
-    for x, title, lines in (
-        (MARGIN, f"minimal DFA, {_count(dfa.n_states, 'state')}", []),
-        (
-            right,
-            f"{_count(len(parts.sets) - len(parts.blocks), 'image set')}{blocks}, {_count(cascade.height, 'level')}",
-            notes,
-        ),
-    ):
-        page.text(x, height - MARGIN, title, fontsize=10, fontweight="bold", color=INK, va="center")
-        for i, line in enumerate(lines):
-            page.text(x, height - MARGIN - 0.22 - 0.12 * i, line, fontsize=6, color=FAINT, va="center")
-    _draw_dfa(page, dfa, state_names, {q: (x + MARGIN + side, y + height - 1.75) for q, (x, y) in states.items()})
-    for i, line in enumerate(legend):
-        y = MARGIN + legend_height - 0.18 * (i + 0.5)
-        page.text(MARGIN, y, line, fontsize=7, color=INK, va="center", parse_math=False)
-    _draw_levels(page, cascade, set_names, rows, (right + right_width / 2 + 0.35, height - 1.4), box_width, dots)
+    for i, line in enumerate(["a dot for each set; edges lead to its tiles"] if dots else notes):
+        write_text(page, right, height - MARGIN - 0.22 - 0.12 * i, line, 6, color=FAINT)
+    _draw_levels(page, cascade, set_names, rows, (right + right_width / 2 + 0.35, height - TOP), box_width, dots)
     for level in range(cascade.height + 1):
-        y = height - 1.4 - DROP * (cascade.height - level)
-        page.text(right, y, f"height {level}", fontsize=8, color=FAINT, va="center")
+        y = height - TOP - DROP * (cascade.height - level)
+        write_text(page, right, y, f"height {level}", 8, color=FAINT)
         if level in parts.swap_levels:
-            _text(page, (right, y - 0.18), _swap_label(cascade, level), 6.5, boxed=False, ha="left")
+            write_text(page, right, y - 0.18, _swap_label(cascade, level), 6.5)
     return figure
 
 
@@ -139,80 +125,46 @@ def _letters(dfa: Dfa) -> dict[Edge, list[str]]:
     return found
 
 
-# -- drawing ---------------------------------------------------------------------------------------------------------
+def _moved(point: Point, origin: Point) -> Point:
+    return (point[0] + origin[0], point[1] + origin[1])
 
 
-def _text(
-    page: Any, at: Any, text: str, size: float, colour: str = INK, boxed: bool = True, ha: str = "center"
+# -- the DFA ---------------------------------------------------------------------------------------------------------
+
+
+def _draw_dfa(
+    page: Any, dfa: Dfa, edges: Mapping[Edge, list[str]], names: Sequence[str], states: Places, middle: Point
 ) -> None:
-    """Text around a point; ``boxed`` hides what is behind it. Symbols may hold ``$``, which is no mathematics here."""
-    box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8} if boxed else None
-    page.text(
-        at[0],
-        at[1],
-        text,
-        fontsize=size,
-        color=colour,
-        ha=ha,
-        va="center",
-        bbox=box,
-        zorder=4 + boxed,
-        parse_math=False,
-    )
-
-
-def _draw_dfa(page: Any, dfa: Dfa, names: Sequence[str], places: Places) -> None:
     from matplotlib.patches import Circle, FancyArrowPatch
 
-    edges = _letters(dfa)
-    arcs = route(places, edges)
-    arrow: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "linewidth": 0.9}
+    places = {q: _moved(point, middle) for q, point in states.items()}
+    colours = [FAINT if q == dfa.dead else INK for q in range(dfa.n_states)]
     taken: list[Any] = []
-    for (p, q), arc in arcs.items():
-        colour = FAINT if q == dfa.dead else INK
+    for (p, q), arc in route(places, edges).items():
+        bent, ends = f"arc3,rad={arc.bend}", {"shrinkA": RADIUS * 72, "shrinkB": RADIUS * 72 + 1}
         page.add_patch(
-            FancyArrowPatch(
-                arc.start,
-                arc.end,
-                connectionstyle=f"arc3,rad={arc.bend}",
-                shrinkA=RADIUS * 72,
-                shrinkB=RADIUS * 72 + 1,
-                color=colour,
-                zorder=2,
-                **arrow,
-            )
+            FancyArrowPatch(arc.start, arc.end, connectionstyle=bent, color=colours[q], **ends, **ARROW)  # type: ignore[arg-type]
         )
+        # Labels keep away from those that are already there.
         spots = [arc.at(t) for t in (0.5, 0.42, 0.58, 0.34, 0.66, 0.28, 0.72)]
         spot = next((s for s in spots if all(np.linalg.norm(s - other) > 0.25 for other in taken)), spots[0])
         taken.append(spot)
-        _text(page, spot, edge_label(edges[p, q], dfa.alphabet), 8, colour)
-    for q, centre in sorted(places.items()):
-        colour = FAINT if q == dfa.dead else INK
-        page.add_patch(Circle(centre, RADIUS, facecolor=PAPER, edgecolor=colour, linewidth=1.1, zorder=3))
+        write_text(page, *spot, edge_label(edges[p, q], dfa.alphabet), 8, color=colours[q], **HIDING)
+    for q, (x, y) in places.items():
+        page.add_patch(Circle((x, y), RADIUS, facecolor=PAPER, edgecolor=colours[q], linewidth=1.1, zorder=3))
         if q in dfa.accepting:
-            page.add_patch(Circle(centre, RADIUS - 0.045, fill=False, edgecolor=colour, linewidth=0.8, zorder=3))
-        _text(page, centre, names[q], 9 if len(names[q]) < 3 else 6.5, colour, boxed=False)
-        obstacles = _obstacles(places, arcs, q)
+            page.add_patch(Circle((x, y), RADIUS - 0.045, fill=False, edgecolor=colours[q], linewidth=0.8, zorder=3))
+        write_text(page, x, y, names[q], 9 if len(names[q]) < 3 else 6.5, color=colours[q], ha="center", zorder=4)
+        outwards = np.arctan2(y - middle[1], x - middle[0]) if dfa.n_states > 1 else np.pi / 2
         if q == dfa.initial:
-            angle = free_direction(centre, obstacles, 0.4)
-            tail = (centre[0] + (RADIUS + 0.35) * np.cos(angle), centre[1] + (RADIUS + 0.35) * np.sin(angle))
-            page.add_patch(FancyArrowPatch(tail, centre, shrinkA=0, shrinkB=RADIUS * 72 + 1, color=INK, **arrow))
-            obstacles = np.concatenate([obstacles, np.linspace(centre, tail, 6)[1:]])
+            tail = (x - RADIUS - 0.35, y)
+            page.add_patch(FancyArrowPatch(tail, (x, y), shrinkA=0, shrinkB=RADIUS * 72 + 1, color=INK, **ARROW))
+            outwards = min(outwards, np.pi - 0.9)  # a loop makes way for the arrow
         if (q, q) in edges:
-            angle = free_direction(centre, obstacles, 0.45)
-            _draw_loop(page, centre, angle, edge_label(edges[q, q], dfa.alphabet), colour, arrow)
+            _draw_loop(page, (x, y), outwards, edge_label(edges[q, q], dfa.alphabet), colours[q])
 
 
-def _obstacles(places: Places, arcs: dict[Edge, Arc], state: int) -> Any:
-    """Points that a loop at ``state`` should keep away from: the other states and all edges outside it."""
-    here = np.array(places[state])
-    points = [np.array([point for q, point in places.items() if q != state]).reshape(-1, 2)]
-    points += [arc.at(np.linspace(0, 1, 30)) for arc in arcs.values()]
-    everything = np.concatenate(points)
-    return everything[np.linalg.norm(everything - here, axis=-1) > 0.8 * RADIUS]
-
-
-def _draw_loop(page: Any, centre: Point, angle: float, label: str, colour: str, arrow: dict[str, Any]) -> None:
+def _draw_loop(page: Any, centre: Point, angle: float, label: str, colour: str) -> None:
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path as Curve
 
@@ -221,10 +173,13 @@ def _draw_loop(page: Any, centre: Point, angle: float, label: str, colour: str, 
 
     points = [at(RADIUS, -0.5), at(RADIUS + 0.5, -0.6), at(RADIUS + 0.5, 0.6), at(RADIUS + 0.015, 0.5)]
     curve = Curve(points, [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4])
-    page.add_patch(FancyArrowPatch(path=curve, color=colour, zorder=2, **arrow))
+    page.add_patch(FancyArrowPatch(path=curve, color=colour, **ARROW))
     # A long label grows away from the loop.
     side = "center" if abs(np.cos(angle)) < 0.7 else "left" if np.cos(angle) > 0 else "right"
-    _text(page, at(RADIUS + (0.42 if side != "center" else 0.45), 0.0), label, 8, colour, ha=side)
+    write_text(page, *at(RADIUS + 0.44, 0.0), label, 8, color=colour, **{**HIDING, "ha": side})
+
+
+# -- the image sets --------------------------------------------------------------------------------------------------
 
 
 def _draw_levels(
@@ -247,42 +202,30 @@ def _draw_levels(
             port = (places[p][0] + gap * (i - (len(order) - 1) / 2), places[p][1] - half[p])
             lines.append([port, *routes[t]])
             dx, dy = routes[t][0][0] - port[0], port[1] - routes[t][0][1]
-            labels.append(((port[0] + 0.11 * max(-1.0, min(1.0, dx / dy)), port[1] - 0.11), tiles.index(t)))
+            labels.append((port[0] + 0.11 * max(-1.0, min(1.0, dx / dy)), port[1] - 0.11, str(tiles.index(t))))
     page.add_collection(LineCollection(lines, colors=FAINT, linewidths=0.3 if dots else 0.8, zorder=1))
     if dots:
         x, y = np.array([places[p] for p in range(len(names))]).T
         page.scatter(x, y, s=9, color=INK, zorder=3)
         return
-    for at, label in labels:
-        _text(page, at, str(label), 6.5)
+    for label in labels:
+        write_text(page, *label, 6.5, **HIDING)
     colours = _class_colours(cascade)
+    box: dict[str, Any] = {
+        "boxstyle": "round,pad=0,rounding_size=0.06",
+        "edgecolor": INK,
+        "linewidth": 0.8,
+        "zorder": 3,
+    }
     for p, (x, y) in places.items():
-        page.add_patch(
-            FancyBboxPatch(
-                (x - box_width / 2, y - half[p]),
-                box_width,
-                2 * half[p],
-                boxstyle="round,pad=0,rounding_size=0.06",
-                facecolor=colours[p],
-                edgecolor=INK,
-                linewidth=0.8,
-                linestyle="--" if p in parts.blocks else "-",
-                zorder=3,
-            )
-        )
-        _text(page, (x, y), names[p], 8, boxed=False)
-
-
-def _moved(point: Point, origin: Point) -> Point:
-    return (point[0] + origin[0], point[1] + origin[1])
+        corner, style = (x - box_width / 2, y - half[p]), "--" if p in parts.blocks else "-"
+        page.add_patch(FancyBboxPatch(corner, box_width, 2 * half[p], facecolor=colours[p], linestyle=style, **box))
+        write_text(page, x, y, names[p], 8, ha="center", zorder=4)
 
 
 def _class_colours(cascade: Cascade) -> list[str]:
     """One colour per class of mutually reachable sets with more than one member, in turn; white for the others."""
-    orbit = cascade.parts.orbit
-    members: dict[int, int] = {}
-    for o in orbit:
-        members[o] = members.get(o, 0) + 1
-    large = [o for o in dict.fromkeys(orbit) if members[o] > 1]
+    members = Counter(cascade.parts.orbit)
+    large = [o for o in members if members[o] > 1]
     colour = {o: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, o in enumerate(large)}
-    return [colour.get(o, PAPER) for o in orbit]
+    return [colour.get(o, PAPER) for o in cascade.parts.orbit]

@@ -20,6 +20,9 @@ LARGEST_SIDE = 6000
 PAPER = "white"
 """Pictures bring their own paper, so that they can be read on a dark page too."""
 
+INK, FAINT = "#1b1f24", "#68727d"
+"""FAINT has a contrast of 4.9 to 1 on PAPER, so that it can be read in print."""
+
 
 class PictureError(ScancraftError):
     """A picture cannot be drawn or written."""
@@ -51,6 +54,23 @@ def drawing() -> Iterator[None]:
     ):
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield
+
+
+def blank_page(width: float, height: float) -> tuple[Any, Any]:
+    """A figure with one empty page whose coordinates are inches, and the page; y grows upwards."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), facecolor=PAPER)
+    page = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    page.set_xlim(0, width)
+    page.set_ylim(0, height)
+    page.set_axis_off()
+    return figure, page
+
+
+def write_text(page: Any, x: float, y: float, text: str, size: float = 7.0, **style: Any) -> None:
+    """Text as it is: symbols may hold ``$``, which is no mathematics here."""
+    page.text(x, y, text, **{"fontsize": size, "color": INK, "va": "center", "parse_math": False, **style})
 
 
 def write_picture(figure: Any, target: Path) -> None:

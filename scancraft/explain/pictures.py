@@ -1,6 +1,6 @@
 """Pictures of a checkpoint: the weights of a block as an annotated heat map, and memories over time as a raster.
 
-The DFA and its cascade are drawn by ``compiler.picture``, accuracy against length by ``suite_plot``.
+The DFA and its cascade are drawn by ``explain.cascade_picture``, accuracy against length by ``suite.plot``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .cascade_picture import FAINT, INK
-from .picture_file import PAPER, PictureError, drawing, picture_path, write_picture
+from .picture_file import FAINT, PAPER, PictureError, blank_page, drawing, picture_path, write_picture, write_text
 from .tables import MemoryTable, WeightGroup, WeightTable, memory_table, number_text, weight_table
 
 if TYPE_CHECKING:
@@ -98,23 +97,6 @@ def _check_size(cells: int) -> None:
         )
 
 
-def _page(width: float, height: float) -> tuple[Any, Any]:
-    """A figure whose coordinates are inches, y downwards."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), facecolor=PAPER)
-    page = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    page.set_xlim(0, width)
-    page.set_ylim(height, 0)
-    page.set_axis_off()
-    return figure, page
-
-
-def _text(page: Any, x: float, y: float, text: str, size: float = 7.0, **style: Any) -> None:
-    """Text as it is: symbols may hold ``$``, which is no mathematics here."""
-    page.text(x, y, text, **{"fontsize": size, "color": INK, "va": "center", "parse_math": False, **style})
-
-
 def _cells(page: Any, boxes: Sequence[tuple[float, float, float, float]], colours: Sequence[Any]) -> None:
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
@@ -147,18 +129,19 @@ def _weights_figure(table: WeightTable) -> Any:
         max(CELL_WIDTH * len(names), 0.075 * len(g.title)) for names, g in zip(columns, table.groups, strict=True)
     ]
     width = max(left + sum(widths) + GAP * max(len(widths) - 1, 0) + MARGIN, 5.0)
-    figure, page = _page(width, top + CELL_HEIGHT * len(rows) + 0.45)
-    _text(page, MARGIN, MARGIN + 0.05, table.title, 10, fontweight="bold")
+    figure, page = blank_page(width, top + CELL_HEIGHT * len(rows) + 0.45)
+    page.invert_yaxis()
+    write_text(page, MARGIN, MARGIN + 0.05, table.title, 10, fontweight="bold")
     note = "rows: channels; columns: what each parameter refers to; blue: positive, orange: negative, darker: larger"
-    _text(page, MARGIN, top + CELL_HEIGHT * len(rows) + 0.22, note, 6.5, color=FAINT)
+    write_text(page, MARGIN, top + CELL_HEIGHT * len(rows) + 0.22, note, 6.5, color=FAINT)
     for i, name in enumerate(rows):
-        _text(page, left - 0.08, top + CELL_HEIGHT * (i + 0.5), name, 5.6 if "\n" in name else 7, ha="right")
+        write_text(page, left - 0.08, top + CELL_HEIGHT * (i + 0.5), name, 5.6 if "\n" in name else 7, ha="right")
     scale = _scale(table.groups)
     x = left
     for group, names, wide in zip(table.groups, columns, widths, strict=True):
-        _text(page, x, MARGIN + 0.42, group.title, 7.5, fontweight="bold")
+        write_text(page, x, MARGIN + 0.42, group.title, 7.5, fontweight="bold")
         for j, name in enumerate(names):
-            _text(page, x + CELL_WIDTH * (j + 0.5), top - 0.06, name, rotation=90, ha="center", va="bottom")
+            write_text(page, x + CELL_WIDTH * (j + 0.5), top - 0.06, name, rotation=90, ha="center", va="bottom")
         boxes, colours = [], []
         for (i, j), value in np.ndenumerate(group.values):
             if np.isnan(value):
@@ -169,7 +152,7 @@ def _weights_figure(table: WeightTable) -> Any:
             if value:
                 size = 6.5 if len(number_text(float(value))) < 7 else 5.2
                 middle = (at[0] + CELL_WIDTH / 2, at[1] + CELL_HEIGHT / 2)
-                _text(page, *middle, number_text(float(value)), size, ha="center")
+                write_text(page, *middle, number_text(float(value)), size, ha="center")
         _cells(page, boxes, colours)
         x += wide + GAP
     return figure
@@ -206,9 +189,10 @@ def _memories_figure(table: MemoryTable) -> Any:
     top = MARGIN + 0.75
     second = top + height * len(memories) + 0.35
     bottom = second + height * len(tokens)
-    figure, page = _page(max(left + side * len(table.symbols) + MARGIN, 4.0), bottom + 0.3)
-    _text(page, MARGIN, MARGIN, "memories over time", 10, fontweight="bold")
-    _text(
+    figure, page = blank_page(max(left + side * len(table.symbols) + MARGIN, 4.0), bottom + 0.3)
+    page.invert_yaxis()
+    write_text(page, MARGIN, MARGIN, "memories over time", 10, fontweight="bold")
+    write_text(
         page,
         MARGIN,
         MARGIN + 0.22,
@@ -218,28 +202,28 @@ def _memories_figure(table: MemoryTable) -> Any:
     )
     if written:
         for t, symbol in enumerate(table.symbols):
-            _text(page, left + side * (t + 0.5), top - 0.12, "▸" if t == 0 else symbol, 8, ha="center")
+            write_text(page, left + side * (t + 0.5), top - 0.12, "▸" if t == 0 else symbol, 8, ha="center")
     else:
         for t in range(0, len(table.symbols), 50):
-            _text(page, left + side * (t + 0.5), top - 0.12, str(t), ha="center")
+            write_text(page, left + side * (t + 0.5), top - 0.12, str(t), ha="center")
     boxes, colours = [], []
     for i, (name, values) in enumerate(zip(memories, table.held, strict=True)):
         y = top + height * i
-        _text(page, left - 0.08, y + height / 2, name, ha="right")
+        write_text(page, left - 0.08, y + height / 2, name, ha="right")
         for t, value in enumerate(values):
             boxes.append((left + side * t, y, side, height))
             colours.append(_value_colour(value))
             if written:
-                _text(page, left + side * (t + 0.5), y + height / 2, value, ha="center")
-    _text(page, left - 0.08, second - 0.12, "may come next", 7, ha="right", fontweight="bold")
+                write_text(page, left + side * (t + 0.5), y + height / 2, value, ha="center")
+    write_text(page, left - 0.08, second - 0.12, "may come next", 7, ha="right", fontweight="bold")
     for i, (token, marks) in enumerate(zip(tokens, table.allowed, strict=True)):
         y = second + height * i
-        _text(page, left - 0.08, y + height / 2, token, ha="right")
+        write_text(page, left - 0.08, y + height / 2, token, ha="right")
         for t, may in enumerate(marks):
             boxes.append((left + side * t, y, side, height))
             colours.append(POSITIVE[1] if may else PAPER)
             if may and written:
-                _text(page, left + side * (t + 0.5), y + height / 2, "✓", ha="center")
+                write_text(page, left + side * (t + 0.5), y + height / 2, "✓", ha="center")
     _cells(page, boxes, colours)
     return figure
 

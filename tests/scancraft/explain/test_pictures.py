@@ -21,12 +21,9 @@ import scancraft
 from scancraft.automata.errors import MissingExtraError
 from scancraft.automata.families import tomita
 from scancraft.automata.languages import truth_of
-from scancraft.automata.regex.regex import parse_regex
-from scancraft.compiler.cascade.cascade import decompose
 from scancraft.compiler.checkpoints import Checkpoint, load
 from scancraft.compiler.compile import Compiled
 from scancraft.explain import pictures
-from scancraft.explain.cascade_picture import draw_cascade
 from scancraft.explain.picture_file import PictureError
 from scancraft.explain.pictures import draw_memories, draw_weights
 from scancraft.explain.tables import MemoryTable, memory_table, number_text, weight_table
@@ -287,36 +284,3 @@ def test_explain_refuses(
     assert result.exit_code == 2
     assert message in result.stderr
     assert list(tmp_path.iterdir()) == []
-
-
-# -- cascades with swaps ----------------------------------------------------------------------------------------------
-
-
-def cascade_texts(dfa: scancraft.Dfa, path: Path) -> list[str]:
-    return written(draw_cascade(decompose(dfa, swaps=True), path))
-
-
-def test_swaps_are_written_at_their_levels(tmp_path: Path) -> None:
-    texts = cascade_texts(suite_language("Parity").language, tmp_path / "x.svg")
-    assert "3 image sets, 1 level" in texts
-    assert [t for t in texts if t.startswith("swapped")] == ["swapped by 1"]
-    texts = cascade_texts(tomita(5), tmp_path / "x.svg")
-    assert "5 image sets, 2 blocks of tiles, 2 levels" in texts
-    assert [t for t in texts if t.startswith("swapped")] == ["swapped by 0", "swapped by 1"]
-    assert {"{0}|{1}", "{2}|{3}"} <= set(texts)
-    assert "dashed: a block of tiles, one of the halves that letters swap" in texts
-    texts = cascade_texts(parse_regex("(abab)*"), tmp_path / "x.svg")
-    assert "8 image sets, 2 blocks of tiles, 3 levels" in texts
-    assert [t for t in texts if t.startswith("swapped")] == ["swapped by a"]
-
-
-def test_without_swaps_nothing_is_said_of_them(tmp_path: Path) -> None:
-    texts = written(draw_cascade(decompose(parse_regex("(ab)*")), tmp_path / "x.svg"))
-    assert not [t for t in texts if "dashed" in t or "block" in t or "swap" in t]
-
-
-def test_many_letters_that_swap_are_counted(tmp_path: Path) -> None:
-    letters = [f"letter-{i}" for i in range(9)]
-    dfa = scancraft.Dfa.from_table([*letters, "x", "y", "z"], [[1] * 9 + [0] * 3, [0] * 9 + [1] * 3], 0, [0])
-    texts = cascade_texts(dfa, tmp_path / "x.svg")
-    assert "swapped by 9" in texts
