@@ -43,8 +43,8 @@ def language_cases(kind: str, quick: bool) -> tuple[Case, ...]:
 
 def _words_over(compiled: Any, rows: int, length: int) -> Ints:
     """Half of the rows are random, half live: they can be completed up to their last letter."""
+    from ..automata.words.draw import arbitrary
     from ..automata.words.mixtures import live_word_of
-    from ..automata.words.uniform import arbitrary
 
     rng = np.random.default_rng(rows + length)
     tokens, alphabet = compiled.manifest["tokens"], compiled.language.alphabet

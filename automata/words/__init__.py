@@ -1,4 +1,5 @@
-"""Random words of a language: uniform by length, balanced brackets, counter walks, mixtures near the language.
+"""Random words of a language: of regular languages and of bounded brackets uniform by length, of counter languages by
+walks; mixtures near the language.
 
 May import only :mod:`scancraft.automata`.
 """

@@ -1,4 +1,4 @@
-"""Random words of bounded Dyck languages: uniform of a length, live walks, and the distribution of Hewitt et al.
+"""Random words of bounded Dyck languages: uniform of a length, and live walks.
 
 The depths of a word are a path between 0 and h; the kinds of its brackets are free, so that of paths of one length
 each belongs to equally many words, K^(length / 2). Hence the path is drawn first, then the kinds.
@@ -13,28 +13,10 @@ from numpy.typing import NDArray
 
 from ..bounded_dyck import BoundedDyck
 from ..errors import EmptyLanguageError
-from .balanced import Floats, Ints, generator_of, spell
-from .uniform import Rng, Symbols
+from .draw import Floats, Ints, Rng, Symbols, generator_of, spell
 
 
-def count_bracket_words(language: BoundedDyck, length: int) -> int:
-    """How many words of exactly this length there are. O(length * depth) additions, exact.
-
-    >>> [count_bracket_words(BoundedDyck(2, 2), n) for n in range(7)]
-    [1, 0, 2, 0, 8, 0, 32]
-    """
-    if length < 0:
-        raise ValueError(f"length {length} is negative; give a length of 0 or more")
-    top = min(language.depth, length // 2)
-    paths = [1] + [0] * top
-    for _ in range(length):
-        around = [0, *paths, 0]
-        paths = [around[d] + around[d + 2] for d in range(top + 1)]
-    kinds: int = language.kinds ** (length // 2)
-    return paths[0] * kinds
-
-
-class BracketSampler:
+class BracketWords:
     """Draws words of a given length uniformly from a bounded Dyck language.
 
     A table of how likely a uniform word opens a bracket, by depth and letters to come. Its rows soon repeat every two
@@ -88,19 +70,6 @@ class BracketSampler:
         return spell(self.language.alphabet, _with_kinds(opens, self.language.kinds, generator))
 
 
-def bracket_word(language: BoundedDyck, shortest: int, longest: int, rng: Rng) -> Symbols:
-    """A word whose length is uniform over the even numbers in the range; uniform among those of its length.
-
-    Raises:
-        EmptyLanguageError: there is no even number in the range.
-    """
-    _check_range(language, shortest, longest)
-    generator = generator_of(rng)
-    sampler = BracketSampler(language, longest)
-    lengths = sampler.lengths(shortest, longest)
-    return sampler.word(lengths[int(generator.integers(len(lengths)))], generator)
-
-
 def live_bracket_word(language: BoundedDyck, length: int, rng: Rng, opening: float = 0.5) -> Symbols:
     """A word of exactly this length that can be completed: a random walk of its depth. O(length).
 
@@ -122,49 +91,14 @@ def live_bracket_word(language: BoundedDyck, length: int, rng: Rng, opening: flo
     return spell(language.alphabet, _with_kinds(completed, language.kinds, generator)[:length])
 
 
-def hewitt_word(language: BoundedDyck, shortest: int, longest: int, rng: Rng) -> Symbols:
-    """A word of the distribution that Hewitt et al. (2020) train on, with its length in the range.
-
-    At depth 0 the word ends or opens a bracket, each with probability 1/2; at depth h it closes; between, it opens or
-    closes with probability 1/2 each; kinds are uniform. Below the shortest length the end is drawn again; a word that
-    grows past the longest is thrown away. Long ranges therefore give words little longer than ``shortest``.
-
-    Source: ``rnns-stacks/generate_mbounded_dyck.py`` of github.com/john-hewitt/dyckkm-learning (``DyckPDFA``; commit
-    02e4437). There lengths count the end token, and are 1 to 180 in training and 181 to 360 in test for m = 5; the
-    suite takes 1 to 700 and 701 to 1400 for m = 10. O(length) a try; few tries unless the range is narrow.
-
-    Raises:
-        EmptyLanguageError: there is no even number in the range.
-    """
-    _check_range(language, shortest, longest)
-    generator, most = generator_of(rng), language.depth
-    while True:
-        depth, opens = 0, list[bool]()
-        coins = iter(generator.random(longest + 1).tolist())
-        while len(opens) <= longest:
-            up = next(coins) < 0.5
-            if depth == 0 and not up and len(opens) >= shortest:
-                return spell(language.alphabet, _with_kinds(opens, language.kinds, generator))
-            opened = depth == 0 or (up and depth < most)
-            opens.append(opened)
-            depth += 1 if opened else -1
-
-
 def _with_kinds(opens: Sequence[bool], kinds: int, generator: np.random.Generator) -> Ints:
     """The letter numbers of a balanced word with these opening brackets, the kinds drawn uniformly. O(length)."""
     opening: NDArray[np.bool_] = np.asarray(opens, dtype=np.bool_)
     # A bracket and its partner lie at the same level, and at one level opening and closing brackets alternate.
     level = np.cumsum(np.where(opening, 1, -1)) + ~opening
-    narrow = level.astype(np.int16) if level.max(initial=0) < 2**15 else level
+    narrow = level.astype(np.int16) if level.max(initial=0) < 2**15 else level  # sorted faster
     order = np.argsort(narrow, kind="stable")
     kind = np.empty(len(opening), dtype=np.int64)
     kind[order[0::2]] = generator.integers(kinds, size=len(opening) // 2)
     kind[order[1::2]] = kind[order[0::2]]
     return 2 * kind + ~opening
-
-
-def _check_range(language: BoundedDyck, shortest: int, longest: int) -> None:
-    if shortest < 0 or longest < shortest:
-        raise ValueError(f"lengths {shortest} to {longest} are no range; give 0 <= shortest <= longest")
-    if shortest == longest and shortest % 2:
-        raise EmptyLanguageError(f"{language.name} has no word of length {shortest}; give an even one")

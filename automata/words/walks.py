@@ -1,73 +1,130 @@
-"""Random words of any counter language by walks: members whose completion stays in sight, and endless live words.
-
-For machines that are no family of the suite and too large to be counted (``counter_words``). Not uniform.
-"""
+"""Random words of counter languages: walks that never lose sight of acceptance. Not uniform."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from operator import add
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
-
-from ..counters.machine import Configuration, CounterMachine
-from ..counters.trim import Edge, Node, abstract_graph
+from ..counters.machine import CounterMachine
+from ..counters.trim import Edge, Node
 from ..errors import EmptyLanguageError
-from .balanced import generator_of
-from .uniform import Rng, Symbols
+from .draw import Rng, Symbols, generator_of
 
-TRIES = 1000
+TRIES = 200
 """Walks before a walker gives up on a range of lengths."""
 
-Move = tuple[str, str, tuple[int, ...]]
-"""A symbol that is allowed, the state it leads to, and what it adds to each counter."""
+NONE = -(2**60)
+"""Less room than any configuration takes."""
+
+
+class Move(NamedTuple):
+    """A symbol that may come next: where it leads, and what it does to the distance from acceptance.
+
+    Attributes:
+        symbol: the symbol.
+        state: the control state that it leads to.
+        adds: (number of a counter, what is added to it), for those that change.
+        size: what is added to the weighted sum of the counters' sizes.
+        room: with that sum before the symbol, the letters that the strategy needs after it; ``NONE`` where the word may
+            end, so that it needs none whatever the sizes.
+        endless: whether a live word can surely go on for ever after it.
+    """
+
+    symbol: str
+    state: str
+    adds: tuple[tuple[int, int], ...]
+    size: int
+    room: int
+    endless: bool
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """Configurations with the same moves: all, those that are preferred, and the most room that one of them takes."""
+
+    moves: tuple[Move, ...]
+    endless: tuple[Move, ...]
+    room: int
 
 
 class CompletedWalks:
     """Members of any counter language, by walks that never lose sight of acceptance. Not uniform.
 
-    The proof that the machine is trim (``automata.trim``) yields a number for each configuration: how many letters a
-    certain strategy needs at most to have the word accepted. A walk towards a target length only takes letters that
-    leave this number within the letters to come, all such letters with the same probability. But up to some place it
-    takes, where it can, those after which a live word can go on for ever; the place is the target half of the time, and
-    else uniform. A walk ends in an accepting configuration: after the target length, or before it where every letter
-    leads too far from acceptance. O(length * letters) a walk, after a graph of at most states * 3^counters.
+    The proof that the machine is trim (``automata.counters.trim``) yields a number for each configuration: how many
+    letters a certain strategy needs at most to have the word accepted. A walk towards a target length only takes
+    letters that leave this number within the letters to come, all such letters with the same probability. But up to
+    some place it takes, where it can, those after which a live word can go on for ever; the place is the target half of
+    the time, and else uniform. A walk ends in an accepting configuration: after the target length, or before it where
+    every letter leads too far from acceptance. O(length * letters) a walk.
     """
 
     def __init__(self, machine: CounterMachine) -> None:
         self.machine = machine
-        found = machine.strategy
-        self._accepting, self._weights, self._ranks = found.accepting, found.weights, found.ranks
-        self._moves = {node: _moves(machine, node, row) for node, row in found.graph.items()}
-        self._endless = _endless(found.graph)
+        self._trim = machine.strategy
+        self._endless = _endless(self._trim.graph)
+        most = dict.fromkeys((c.name for c in machine.counters), 0)
+        for _, _, step in machine.steps():
+            for name, amount in step.add.items():
+                most[name] = max(most[name], abs(amount))
+        self._most = tuple(most.values())
+        # Beyond these bounds no step changes a sign, so the moves depend on the counters cut to them.
+        self._bounds = tuple(m + 1 for m in self._most)
+        self._cells: dict[tuple[str, tuple[int, ...]], _Cell] = {}
 
-    def distance(self, configuration: Configuration) -> int:
-        """How many letters the strategy needs at most from here; 0 where the word may end."""
-        state, values = configuration
-        node = state, _signs(values)
-        if node in self._accepting:
-            return 0
-        return self._ranks[node] + sum(w * abs(v) for w, v in zip(self._weights, values, strict=True))
+    def _cell(self, state: str, cut: tuple[int, ...]) -> _Cell:
+        """The moves from the configurations with this state and these counters, cut to the bounds."""
+        row, names = self.machine.transitions.get(state, {}), [c.name for c in self.machine.counters]
+        moves = []
+        for symbol in self.machine.alphabet:
+            after = self.machine.step((state, cut), symbol)
+            if after is None:
+                continue
+            node = after[0], _signs(after[1])
+            adds = tuple((i, row[symbol].add[name]) for i, name in enumerate(names) if name in row[symbol].add)
+            size = self._size(after[1]) - self._size(cut)
+            room = NONE if node in self._trim.accepting else self._trim.ranks[node] + size
+            moves.append(Move(symbol, after[0], adds, size, room, node in self._endless))
+        endless = tuple(m for m in moves if m.endless)
+        return _Cell(tuple(moves), endless or tuple(moves), max((m.room for m in moves), default=NONE))
+
+    def _size(self, values: Sequence[int]) -> int:
+        return sum(w * abs(v) for w, v in zip(self._trim.weights, values, strict=True))
+
+    def distance(self, length: int) -> int:
+        """No live word of this length is farther from acceptance by the strategy than so many letters."""
+        after = [abs(c.initial) + length * m for c, m in zip(self.machine.counters, self._most, strict=True)]
+        return max(self._trim.ranks.values()) + self._size(after)
 
     def walk(self, target: int, rng: Rng) -> Symbols | None:
         """A member of at most the target length; None if the strategy may need more letters than that."""
-        configuration, word = self.machine.start, list[str]()
-        if self.distance(configuration) > target:
+        state, start = self.machine.start
+        values, size = list(start), self._size(start)
+        node = state, _signs(start)
+        if node not in self._trim.accepting and self._trim.ranks[node] + size > target:
             return None
-        generator = generator_of(rng)
+        generator, word = generator_of(rng), list[str]()
         free = target if generator.random() < 0.5 else int(generator.integers(target + 1))
-        for rest, u in zip(range(target - 1, -1, -1), generator.random(target).tolist(), strict=True):
-            options = []
-            state, values = configuration
-            for symbol, to, adds in self._moves[state, _signs(values)]:
-                after = to, _plus(values, adds)
-                if self.distance(after) <= rest:
-                    options.append((symbol, after))
-            if len(word) < free:
-                options = [o for o in options if (o[1][0], _signs(o[1][1])) in self._endless] or options
+        bounds, cells = self._bounds, self._cells
+        cut = [max(-b, min(b, v)) for v, b in zip(values, bounds, strict=True)]
+        for place, u in enumerate(generator.random(target).tolist()):
+            key = state, tuple(cut)
+            cell = cells.get(key)
+            if cell is None:
+                cell = cells[key] = self._cell(*key)
+            rest = target - place - 1
+            options: Sequence[Move] = cell.endless if place < free else cell.moves
+            if cell.room + size > rest:
+                options = [m for m in cell.moves if m.room + size <= rest]
+                if place < free and len(options) > 1:
+                    options = [m for m in options if m.endless] or options
             if not options:
                 break
-            symbol, configuration = options[int(u * len(options))]
+            symbol, state, adds, more, _, _ = options[int(u * len(options))]
+            size += more
+            for i, amount in adds:
+                values[i] += amount
+                cut[i] = max(-bounds[i], min(bounds[i], values[i]))
             word.append(symbol)
         return tuple(word)
 
@@ -87,49 +144,21 @@ class CompletedWalks:
                 tries = 0
             elif tries == TRIES:
                 raise EmptyLanguageError(
-                    f"none of {TRIES} walks gave a word with a length from {shortest} to {longest}; widen the range, "
-                    "or raise the budget so that words can be counted"
+                    f"none of {TRIES} walks gave a word with a length from {shortest} to {longest}; widen the range"
                 )
         return found
+
+    def live_word(self, length: int, rng: Rng) -> Symbols:
+        """The first ``length`` letters of a member that may be longer: so it can be completed, as can all its prefixes.
+
+        Raises:
+            EmptyLanguageError: as for :meth:`words`.
+        """
+        return self.words(1, length, length + self.distance(length), rng)[0][:length]
 
 
 def _signs(values: Sequence[int]) -> tuple[int, ...]:
     return tuple([(v > 0) - (v < 0) for v in values])
-
-
-def _plus(values: Sequence[int], adds: Sequence[int]) -> tuple[int, ...]:
-    return tuple(map(add, values, adds))
-
-
-def _moves(machine: CounterMachine, node: Node, allowed: Collection[str]) -> list[Move]:
-    row = machine.transitions.get(node[0], {})
-    steps = [(a, row[a]) for a in machine.alphabet if a in allowed]
-    return [(a, s.to, tuple(s.add.get(c.name, 0) for c in machine.counters)) for a, s in steps]
-
-
-def endless_walk(machine: CounterMachine, length: int, generator: np.random.Generator) -> Symbols | None:
-    """A live word of this length: all letters after which one can go on for ever are equally likely; the last is free.
-
-    None if no word is sure to go on for ever. O(length * letters), after a graph of states * 3^counters.
-    """
-    graph = abstract_graph(machine, machine.budget)
-    endless = _endless(graph)
-    state, values = machine.start
-    if (state, _signs(values)) not in endless:
-        return None
-    table = {}
-    for node, row in graph.items():
-        sure = all(to in endless for edges in row.values() for to, _ in edges)
-        table[node] = _moves(machine, node, row), sure
-    word = []
-    for rest, u in zip(range(length - 1, -1, -1), generator.random(length).tolist(), strict=True):
-        moves, sure = table[state, _signs(values)]
-        if rest and not sure:
-            moves = [m for m in moves if (m[1], _signs(_plus(values, m[2]))) in endless]
-        symbol, state, adds = moves[int(u * len(moves))]
-        values = _plus(values, adds)
-        word.append(symbol)
-    return tuple(word)
 
 
 def _endless(graph: Mapping[Node, Mapping[str, list[Edge]]]) -> set[Node]:

@@ -20,7 +20,7 @@ import scancraft
 from scancraft.automata.alphabet import Word
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE
-from scancraft.automata.words.uniform import live_word, mixture
+from scancraft.automata.words.mixtures import live_word_of, mixture_of
 from scancraft.certify.check import CheckReport, compare, exhaustive_depth
 from scancraft.compiler.compile import Compiled
 from scancraft.models.readout import Readout
@@ -122,13 +122,13 @@ def _language(name: str, dfa: Dfa, size: Size) -> Agreement:
     compiled = scancraft.compile(dfa)
     model, readout = compiled.model(), compiled.readout
     rng = np.random.default_rng(size.seed)
-    sample = mixture(dfa, size.words, size.length, rng)
+    sample = mixture_of(dfa, size.words, 0, size.length, rng)
     depth = exhaustive_depth(len(dfa.alphabet), size.short_words, size.short_length)
     short = _extent(compare(model, dfa, readout, exhaustive_to=depth))
     sampled = _extent(compare(model, dfa, readout, sample))
     long = None
     if not dfa.is_finite():
-        long = _extent(compare(model, dfa, readout, [live_word(dfa, size.long_length, rng)]))
+        long = _extent(compare(model, dfa, readout, [live_word_of(dfa, size.long_length, rng)]))
     blocks = compiled.weights.shape.n_layers
     bits = _bits(compiled, sample, size.bit_words)
     return Agreement(name, dfa.n_states, len(dfa.alphabet), blocks, short, sampled, long, bits)

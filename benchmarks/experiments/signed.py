@@ -17,7 +17,7 @@ from timings.measure import Tick
 import scancraft
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE
-from scancraft.automata.words.uniform import arbitrary
+from scancraft.automata.words.draw import arbitrary
 from scancraft.certify.check import compare
 from scancraft.certify.checker.certificate import check_certificate
 from scancraft.compiler.compile import Compiled

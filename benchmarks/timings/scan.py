@@ -14,7 +14,7 @@ import scancraft
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import d_n, flip_flop, tomita
 from scancraft.automata.regex.regex import parse_regex
-from scancraft.automata.words.uniform import live_word
+from scancraft.automata.words.mixtures import live_word_of
 from scancraft.models.run.runner import Runner
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -120,7 +120,7 @@ def measure(size: Size, tick: Tick) -> Result:
 
 def _words(compiled: Any, dfa: Dfa, batch: int, length: int, rng: Random) -> Tensor:
     """Token ids of shape (batch, length), each row ``<bos>`` and a random word that stays live."""
-    return torch.tensor([compiled.readout.encode(live_word(dfa, length - 1, rng)) for _ in range(batch)])
+    return torch.tensor([compiled.readout.encode(live_word_of(dfa, length - 1, rng)) for _ in range(batch)])
 
 
 def _row(name: str, compiled: Any, dtype: str, ids: Tensor, size: Size) -> Row:

@@ -23,8 +23,8 @@ from ..accuracy import Accuracy, accuracy
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.decide.aperiodic import NotStarFreeError
 from ..automata.languages import Language, truth_of
-from ..automata.words.mixtures import edit_within, members_of, mixture_of
-from ..automata.words.uniform import arbitrary
+from ..automata.words.draw import arbitrary, edit_within
+from ..automata.words.mixtures import members_of, mixture_of
 from ..certify.certify import Certificate, certify
 from ..compiler.compile import CompiledModel, compile
 from ..compiler.constructions import flip_flop

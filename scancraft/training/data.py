@@ -26,7 +26,7 @@ Draw = Callable[[int, Bin, np.random.Generator], Sequence[Word]]
 
 
 def sampler_of(language: Language) -> Draw:
-    """Members as the suite draws them: see ``suite_words`` and, for the flip-flop language, ``published_words``.
+    """Members as the suite draws them: see ``words.mixtures`` and, for the flip-flop language, ``published_words``.
 
     Calls of it raise :class:`EmptyLanguageError` where the language has no word of such a length.
     """

@@ -20,7 +20,7 @@ import scancraft
 from scancraft.automata.errors import EmptyLanguageError
 from scancraft.automata.families import d_n, one_divider, zero_then_twos
 from scancraft.automata.languages import language_from_json
-from scancraft.automata.words.uniform import mixture
+from scancraft.automata.words.mixtures import mixture_of
 from scancraft.certify.check import compare
 from scancraft.cli import train as _cli_train
 from scancraft.cli.app import app as main_app
@@ -123,7 +123,7 @@ def test_batches_follow_from_the_seed() -> None:
         stream = examples.stream(30, np.random.default_rng(seed))
         return [next(stream).ids.tolist() for _ in range(60)]  # more than one epoch
 
-    examples = Examples(d_n(2), mixture(d_n(2), 40, 10, np.random.default_rng(0)))
+    examples = Examples(d_n(2), mixture_of(d_n(2), 40, 0, 10, np.random.default_rng(0)))
     assert first(1) == first(1) != first(2)
 
 
@@ -267,13 +267,13 @@ def test_the_rate_rises_and_falls() -> None:
 def test_a_compiled_model_is_right_everywhere(tmp_path: Path) -> None:
     compile_language(one_divider()).save(tmp_path / "it")
     checkpoint = scancraft.load(tmp_path / "it")
-    words = mixture(one_divider(), 60, 20, np.random.default_rng(0))
+    words = mixture_of(one_divider(), 60, 0, 20, np.random.default_rng(0))
     assert evaluate(checkpoint.model(), one_divider(), words) == (100, 100)
     assert evaluate(checkpoint.model(), one_divider(), words, checkpoint.readout) == (100, 100)
 
 
 def test_measuring_agrees_with_checking(tiny: Trained, easy: Trained) -> None:
-    words = mixture(EASY, 80, 20, np.random.default_rng(3))
+    words = mixture_of(EASY, 80, 0, 20, np.random.default_rng(3))
     for trained in (tiny, easy):
         for model in (trained.model, lambda ids, m=trained.model: fast_logits(m, ids)):
             report = compare(model, EASY, trained.readout, words)

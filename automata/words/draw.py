@@ -1,0 +1,70 @@
+"""What all samplers draw with: the caller's generator, arbitrary words, edits of words."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..alphabet import Word
+from ..errors import AlphabetError
+
+Rng = random.Random | np.random.Generator
+Symbols = tuple[str, ...]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def generator_of(rng: Rng) -> np.random.Generator:
+    """A NumPy generator: the caller's own, or one seeded by 128 bits of the caller's ``random.Random``."""
+    return np.random.default_rng(rng.getrandbits(128)) if isinstance(rng, random.Random) else rng
+
+
+def spell(alphabet: Sequence[str], codes: NDArray[np.integer]) -> Symbols:
+    """The word of these letter numbers, of shape (length,)."""
+    table = np.empty(len(alphabet), dtype=object)
+    table[:] = list(alphabet)
+    return tuple(table[codes].tolist())
+
+
+def arbitrary(alphabet: Sequence[str], length: int, rng: Rng) -> Symbols:
+    """A word of this length, uniform over all words.
+
+    Raises:
+        AlphabetError: the alphabet is empty and ``length`` is not 0.
+    """
+    if length and not alphabet:
+        raise AlphabetError(f"there is no word of length {length} over the empty alphabet; give one with symbols")
+    return spell(alphabet, generator_of(rng).integers(len(alphabet), size=length)) if length else ()
+
+
+def edit_within(word: Word, alphabet: Sequence[str], shortest: int, longest: int, rng: Rng) -> Symbols | None:
+    """A word at edit distance one with a length in the range: substitution, insertion or deletion of a symbol.
+
+    The kinds that are possible are equally likely, places and symbols uniform; None where none is possible.
+    """
+    generator = generator_of(rng)
+    kinds = []
+    if word and any(symbol != word[0] for symbol in alphabet):
+        kinds.append("substitute")
+    if alphabet and len(word) < longest:
+        kinds.append("insert")
+    if len(word) > shortest:
+        kinds.append("delete")
+    if not kinds:
+        return None
+    kind = kinds[int(generator.integers(len(kinds)))]
+    place = int(generator.integers(len(word) + (kind == "insert")))
+    before, after = tuple(word[:place]), tuple(word[place + (kind != "insert") :])
+    if kind == "delete":
+        return before + after
+    symbols = [symbol for symbol in alphabet if kind == "insert" or symbol != word[place]]
+    return (*before, symbols[int(generator.integers(len(symbols)))], *after)
+
+
+def check_range(shortest: int, longest: int) -> None:
+    """``ValueError`` unless 0 <= shortest <= longest."""
+    if shortest < 0 or longest < shortest:
+        raise ValueError(f"lengths {shortest} to {longest} are no range; give 0 <= shortest <= longest")
