@@ -2,7 +2,10 @@
 
     python benchmarks/run.py                     everything, written to docs/benchmarks.json and docs/benchmarks.md
     python benchmarks/run.py --only compile,agree
+    python benchmarks/run.py --only refute --raw out/raw     keep every row that the tables summarise, too
     python benchmarks/run.py --quick             a smoke run on small sizes, shown and not written
+    python benchmarks/run.py --page              docs/benchmarks.md again, from docs/benchmarks.json alone
+    python benchmarks/run.py COMMAND --help      the commands that write no section of the page
 
 Sections that are not run keep what docs/benchmarks.json says of them.
 """
@@ -11,80 +14,121 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import torch
-from experiments import agreement, bounded_dyck, certificates, conformance, mutation, refute, signed, suite, trained
-from page import render
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from timings import acceptor, checker, compile_table, decide, measure, scan
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tests" / "support"))
 
-SECTIONS: dict[str, ModuleType] = {
-    "compile": compile_table,
-    "agree": agreement,
-    "decide": decide,
-    "acceptor": acceptor,
-    "certify": certificates,
-    "checker": checker,
-    "mutation": mutation,
-    "suite": suite,
-    "trained": trained,
-    "bounded_dyck": bounded_dyck,
-    "scan": scan,
-    "signed": signed,
-    "refute": refute,
-    "conformance": conformance,
+SECTIONS = {
+    "compile": "timings.compile_table",
+    "agree": "experiments.agreement",
+    "decide": "timings.decide",
+    "acceptor": "timings.acceptor",
+    "certify": "experiments.certificates",
+    "checker": "timings.checker",
+    "mutation": "experiments.mutation",
+    "suite": "experiments.suite",
+    "trained": "experiments.trained",
+    "bounded_dyck": "experiments.bounded_dyck",
+    "scan": "timings.scan",
+    "signed": "experiments.signed",
+    "refute": "experiments.refute",
+    "conformance": "experiments.conformance",
+}
+COMMANDS = {
+    "before_after": "timings.before_after",
+    "gate_table": "experiments.gate_table",
+    "gpu": "timings.gpu",
+    "guarantees": "experiments.guarantees",
+    "precision": "experiments.precision",
+    "refute": "experiments.refute",
+    "sizes": "experiments.sizes",
 }
 
 
-def run_section(name: str, quick: bool, tick: measure.Tick) -> dict[str, Any]:
-    """One section as JSON: the command, the sizes, the machine, the rows."""
-    module = SECTIONS[name]
+def sections() -> dict[str, Any]:
+    """The modules of the page, in its order."""
+    return {name: import_module(module) for name, module in SECTIONS.items()}
+
+
+def commit() -> str:
+    """The commit that is checked out; "+": with changes that are not committed."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    return (git("rev-parse", "--short=7", "HEAD") or "unknown") + ("+" if git("status", "--porcelain", "-uno") else "")
+
+
+def run_section(name: str, quick: bool, tick: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One section as JSON (the command, the commit, the machine, the sizes, the summary), and its raw rows."""
+    from timings import measure
+
+    module = import_module(SECTIONS[name])
     size = module.QUICK if quick else module.FULL
-    result = module.measure(size, tick)
+    found = module.measure(size, tick)
     section = {
         "command": f"python benchmarks/run.py --only {name}" + (" --quick" if quick else ""),
-        "environment": asdict(measure.environment()),
+        "commit": commit(),
+        "environment": measure.environment(),
         "size": asdict(size),
-        "result": asdict(result),
+        "result": found.summary,
     }
     plain: dict[str, Any] = json.loads(json.dumps(section))
-    return plain
+    return plain, found.raw
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> int | None:
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS:
+        code: int | None = import_module(COMMANDS[given[0]]).main(given[1:])
+        return code
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f"commands: {', '.join(COMMANDS)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, separated by commas")
     parser.add_argument("--quick", action="store_true", help="small sizes; print the tables instead of writing them")
-    parser.add_argument("--out", type=Path, default=render.DOCS, help="folder of benchmarks.json and benchmarks.md")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--page", action="store_true", help="measure nothing; render the page again")
+    parser.add_argument("--raw", type=Path, metavar="DIR", help="write the rows behind each summary to DIR")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of benchmarks.json and benchmarks.md")
+    options = parser.parse_args(given)
     chosen = options.only.split(",")
     if unknown := sorted(set(chosen) - set(SECTIONS)):
         parser.error(f"there is no section {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
+    measured(options, [] if options.page else chosen)
+    return None
+
+
+def measured(options: argparse.Namespace, chosen: Sequence[str]) -> None:
+    """Run sections; write what is known after each of them."""
+    import torch
+    from page import pictures, render
+    from timings.measure import progress
+
     torch.set_num_threads(1)
-    path = options.out / render.JSON_NAME
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not options.quick else {}
-    columns = (TextColumn("{task.fields[section]:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True)) as progress:
-        for name in chosen:
-            bar = progress.add_task("", total=None, section=name)
-
-            def tick(done: int, total: int, what: str, bar: Any = bar) -> None:
-                progress.update(bar, completed=done, total=total, description=what)
-
-            known[name] = run_section(name, options.quick, tick)
-            total = progress.tasks[-1].total or 1
-            progress.update(bar, total=total, completed=total, description="done")
-            if not options.quick:
-                render.write(options.out, {name: known[name] for name in SECTIONS if name in known})
+    known = {} if options.quick else render.read(options.out)
+    if not chosen:
+        render.write(options.out, known, sections())
+    for name in chosen:
+        with progress(name) as tick:
+            known[name], raw = run_section(name, options.quick, tick)
+        if options.raw is not None:
+            render.write_raw(options.raw / f"{name}.json", known[name] | {"raw": raw})
+        if not options.quick:
+            render.write(options.out, known, sections())
+            pictures.draw(options.out, name, known, raw)
     if options.quick:
-        print(render.markdown(known))
+        print(render.markdown(known, sections()))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

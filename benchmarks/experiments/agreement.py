@@ -5,16 +5,14 @@ Every model here is a ``transformers`` ``MambaForCausalLM``. Ground truth is the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from page import references
-from timings.measure import Tick, best_of, o_n, stepped
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
+from page.table import Column, Json, code, table
+from page.targets import Target, every, none
+from timings.measure import Measured, Tick, o_n
 
 import scancraft
 from scancraft.automata.alphabet import Word
@@ -23,7 +21,9 @@ from scancraft.automata.families import SUITE
 from scancraft.automata.words.mixtures import live_word_of, mixture_of
 from scancraft.certify.check import CheckReport, compare, exhaustive_depth
 from scancraft.compiler.compile import Compiled
-from scancraft.models.readout import Readout
+from scancraft.testing import assert_same_bits
+
+TITLE = "Agreement"
 
 
 @dataclass(frozen=True)
@@ -42,72 +42,20 @@ class Size:
     """
 
     most_states: int = 20
-    short_length: int = references.EXHAUSTIVE_LENGTH
-    short_words: int = references.EXHAUSTIVE_WORDS
-    words: int = references.SAMPLED_WORDS
-    length: int = references.SAMPLED_LENGTH
-    long_length: int = references.LONG_LENGTH
+    short_length: int = 10
+    short_words: int = 100_000
+    words: int = 1_000
+    length: int = 500
+    long_length: int = 100_000
     bit_words: int = 50
     seed: int = 0
 
 
 FULL = Size()
-QUICK = Size(most_states=3, short_length=4, short_words=100, words=12, length=20, long_length=300, bit_words=4)
+QUICK = Size(most_states=2, short_length=4, short_words=100, words=12, length=20, long_length=300, bit_words=4)
 
 
-@dataclass(frozen=True)
-class Extent:
-    """What was compared with the ground truth; ``wrong`` counts prefixes."""
-
-    words: int
-    longest: int
-    prefixes: int
-    wrong: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Bits:
-    """Whether logits are ``torch.equal`` to those of float32, one word at a time, one-shot scan, no padding.
-
-    Each but the first is checked in float32 and in bfloat16.
-
-    Args:
-        bfloat16: the same in bfloat16, and all sampled words in padded batches of either dtype.
-        step: token by token with the cache.
-        batch: a batch, shorter words padded on the right, no attention mask.
-        right_padding: the same with the attention mask.
-        left_padding: padded on the left, with the attention mask.
-    """
-
-    bfloat16: bool
-    step: bool
-    batch: bool
-    right_padding: bool
-    left_padding: bool
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """One language; ``long`` is None if the language is finite."""
-
-    name: str
-    states: int
-    letters: int
-    blocks: int
-    short: Extent
-    sampled: Extent
-    long: Extent | None
-    bits: Bits
-
-
-@dataclass(frozen=True)
-class Result:
-    languages: tuple[Agreement, ...]
-
-
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     named = [(language.name, language.build()) for language in SUITE if language.star_free]
     named.append(("O_5", o_n(5)))
     named = [entry for entry in named if entry[1].n_states <= size.most_states]
@@ -115,90 +63,93 @@ def measure(size: Size, tick: Tick) -> Result:
     for done, (name, dfa) in enumerate(named):
         tick(done, len(named), name)
         rows.append(_language(name, dfa, size))
-    return Result(tuple(rows))
+    return Measured({"languages": rows})
 
 
-def _language(name: str, dfa: Dfa, size: Size) -> Agreement:
+def _language(name: str, dfa: Dfa, size: Size) -> Json:
+    """``long`` is None if the language is finite."""
     compiled = scancraft.compile(dfa)
     model, readout = compiled.model(), compiled.readout
     rng = np.random.default_rng(size.seed)
     sample = mixture_of(dfa, size.words, 0, size.length, rng)
     depth = exhaustive_depth(len(dfa.alphabet), size.short_words, size.short_length)
-    short = _extent(compare(model, dfa, readout, exhaustive_to=depth))
-    sampled = _extent(compare(model, dfa, readout, sample))
-    long = None
+    row = {"name": name, "states": dfa.n_states, "letters": len(dfa.alphabet)}
+    row |= {"blocks": compiled.weights.shape.n_layers}
+    row |= {"short": extent(compare(model, dfa, readout, exhaustive_to=depth))}
+    row |= {"sampled": extent(compare(model, dfa, readout, sample)), "long": None}
     if not dfa.is_finite():
-        long = _extent(compare(model, dfa, readout, [live_word_of(dfa, size.long_length, rng)]))
-    blocks = compiled.weights.shape.n_layers
-    bits = _bits(compiled, sample, size.bit_words)
-    return Agreement(name, dfa.n_states, len(dfa.alphabet), blocks, short, sampled, long, bits)
+        row["long"] = extent(compare(model, dfa, readout, [live_word_of(dfa, size.long_length, rng)]))
+    few = sample[:: max(1, len(sample) // size.bit_words)][: size.bit_words]
+    return row | {"bits": bits(compiled, few)}
 
 
-def _extent(report: CheckReport) -> Extent:
-    return Extent(report.words, report.longest_word, report.prefixes, report.wrong, report.seconds)
+def extent(report: CheckReport) -> Json:
+    """What was compared with the ground truth; ``wrong`` counts prefixes."""
+    words, longest, seconds = report.words, report.longest_word, report.seconds
+    return {"words": words, "longest": longest, "prefixes": report.prefixes, "wrong": report.wrong, "seconds": seconds}
 
 
-# -- bits ------------------------------------------------------------------------------------------------------------
+def bits(compiled: Compiled, words: Sequence[Word]) -> Json:
+    """Pairs of logit vectors that ``scancraft.testing.assert_same_bits`` compared, and the first difference, or ""."""
+    started, compared, difference = time.perf_counter(), None, ""
+    try:
+        compared = assert_same_bits(compiled, words)
+    except AssertionError as error:
+        difference = str(error)
+    return {"compared": compared, "difference": difference, "seconds": time.perf_counter() - started}
 
 
-def _bits(compiled: Compiled, sample: Sequence[Word], count: int) -> Bits:
-    models = [compiled.model(dtype) for dtype in (torch.float32, torch.bfloat16)]
-    few = sample[:: max(1, len(sample) // count)][:count]
+# -- the page --------------------------------------------------------------------------------------------------------
 
-    def compare_all() -> dict[str, bool]:
-        words = [torch.tensor(compiled.readout.encode(word)) for word in few]
-        reference, narrow = ([model(ids[None], use_cache=False).logits[0] for ids in words] for model in models)
-        everything = _equal_in_batches(models, compiled.readout, sample)
-        found = {"bfloat16": everything and _same(narrow, reference)}
-        pad = compiled.readout.pad
-        for name, run in (("step", _step), ("batch", _batch), ("right_padding", _right), ("left_padding", _left)):
-            found[name] = all(_same(run(model, words, pad), reference) for model in models)
-        return found
-
-    with torch.inference_mode():
-        seconds, found = best_of(1, compare_all)
-    return Bits(**found, seconds=seconds)
+PARTS = {"short": "all short", "sampled": "sampled", "long": "long"}
+NAME = Column("language", "name", code)
 
 
-def _same(logits: Sequence[Tensor], reference: Sequence[Tensor]) -> bool:
-    return all(torch.equal(ours.float(), theirs) for ours, theirs in zip(logits, reference, strict=True))
+def _part(part: str, key: str, head: str) -> Column:
+    return Column(head, lambda row: row[part] and row[part][key], target=(lambda n: n == 0) if key == "wrong" else None)
 
 
-def _equal_in_batches(models: Sequence[Any], readout: Readout, sample: Sequence[Word], rows: int = 125) -> bool:
-    """Whether all models return the same logits, padding positions included, on batches of similar length."""
-    encoded = sorted((torch.tensor(readout.encode(word)) for word in sample), key=len)
-    for start in range(0, len(encoded), rows):
-        ids = pad_sequence(encoded[start : start + rows], batch_first=True, padding_value=readout.pad)
-        first, *others = (model(ids, use_cache=False).logits.float() for model in models)
-        if not all(torch.equal(first, other) for other in others):
-            return False
-    return True
+def _columns(part: str, title: str) -> list[Column]:
+    keys = {"words": f"{title}: words", "longest": "longest", "prefixes": "prefixes", "wrong": "wrong", "seconds": "s"}
+    return [_part(part, key, head) for key, head in keys.items()]
 
 
-def _step(model: Any, words: Sequence[Tensor], pad: int) -> list[Tensor]:
-    ids = pad_sequence(list(words), batch_first=True, padding_value=pad)
-    logits = stepped(model, ids)
-    return [row[: len(word)] for row, word in zip(logits, words, strict=True)]
+WORDS = (NAME, "blocks", *(column for part, title in PARTS.items() for column in _columns(part, title)))
+BITS = (
+    NAME,
+    Column("equal in every way", lambda row: not row["bits"]["difference"]),
+    Column("vectors compared", lambda row: row["bits"]["compared"]),
+    _part("bits", "seconds", "s"),
+)
 
 
-def _batch(model: Any, words: Sequence[Tensor], pad: int) -> list[Tensor]:
-    logits = model(pad_sequence(list(words), batch_first=True, padding_value=pad), use_cache=False).logits
-    return [row[: len(word)] for row, word in zip(logits, words, strict=True)]
+def targets(size: Json, result: Json) -> list[Target]:
+    rows = result["languages"]
+    parts = [row[part] for row in rows for part in PARTS if row[part]]
+    prefixes = sum(part["prefixes"] for part in parts)
+    wrong = sum(part["wrong"] for part in parts)
+    same = sum(not row["bits"]["difference"] for row in rows)
+    return [
+        none(f"disagreements on {prefixes:,} prefixes of words of {len(rows)} languages", wrong),
+        every("languages whose logits are the same bits in every way of running a model", same, len(rows)),
+    ]
 
 
-def _right(model: Any, words: Sequence[Tensor], pad: int) -> list[Tensor]:
-    logits = _masked(model, words, pad, "right")
-    return [row[: len(word)] for row, word in zip(logits, words, strict=True)]
-
-
-def _left(model: Any, words: Sequence[Tensor], pad: int) -> list[Tensor]:
-    logits = _masked(model, words, pad, "left")
-    return [row[-len(word) :] for row, word in zip(logits, words, strict=True)]
-
-
-def _masked(model: Any, words: Sequence[Tensor], pad: int, side: str) -> Tensor:
-    ids = pad_sequence(list(words), batch_first=True, padding_value=pad, padding_side=side)
-    ones = [torch.ones_like(word) for word in words]
-    mask = pad_sequence(ones, batch_first=True, padding_value=0, padding_side=side)
-    logits: Tensor = model(ids, attention_mask=mask, use_cache=False).logits
-    return logits
+def body(size: Json, result: Json) -> list[str]:
+    differences = [row["bits"]["difference"] for row in result["languages"] if row["bits"]["difference"]]
+    return [
+        "The compiled model, as a `transformers` `MambaForCausalLM` in float32 on the CPU, against the NumPy acceptor; "
+        "after every prefix, the right set of next symbols and the right verdict. *All short*: all words up to length "
+        f"{size['short_length']}, or up to the greatest length with at most {size['short_words']:,} words (run as "
+        "prefixes of the longest ones; a prefix is counted once for each word that it is compared in). *Sampled*: "
+        f"{size['words']:,} words of length up to {size['length']:,}: half members, drawn uniformly among those of "
+        "their length, a quarter one-symbol edits of members, a quarter arbitrary. *Long*: one word of length "
+        f"{size['long_length']:,} whose prefixes are all live, in one go. The seconds are mostly transformers' loop "
+        "over time steps.",
+        table(result["languages"], WORDS),
+        f"Logits of {size['bit_words']} of the sampled words, in float32 and bfloat16, equal by `torch.equal` to those "
+        "of float32, one word at a time: token by token with the cache, and in batches padded on the right and on the "
+        "left (`scancraft.testing.assert_same_bits`).",
+        table(result["languages"], BITS),
+        *differences,
+    ]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import product
 from math import ceil, log2
 
 import numpy as np
-from timings.measure import Tick, best_of
+from page.table import Column, Json, milli, short, table, tenths
+from page.targets import Target, every, none
+from timings.measure import Measured, Tick, best_of
 
 from scancraft.accuracy import accuracy
 from scancraft.automata.bounded_dyck import BoundedDyck
@@ -16,7 +19,9 @@ from scancraft.automata.words.brackets import live_bracket_word
 from scancraft.certify.certify import Certificate, certify
 from scancraft.compiler.constructions import dyck
 
-SHOWN_KINDS, SHOWN_DEPTHS = (1, 2, 8, 64), (2, 3, 10, 32)
+TITLE = "Bounded Dyck languages"
+PICTURE = "bounded_dyck.png"
+SHOWN_KINDS, SHOWN_DEPTHS = (1, 2, 8, 64), (1, 3, 10, 32)
 
 
 @dataclass(frozen=True)
@@ -41,86 +46,37 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(kinds=3, depths=3, words=2, length=20, certified_kinds=(1, 2), certified_depths=(1, 2))
+QUICK = Size(kinds=2, depths=2, words=2, length=20, certified_kinds=(1,), certified_depths=(1,))
 
 
-@dataclass(frozen=True)
-class Row:
-    """One language.
-
-    Attributes:
-        seconds: to compile, best of 3.
-        memories: different memories.
-        state_entries: entries of the SSM state that hold them.
-        allocated: all entries of the SSM state.
-        lower_bound: h log2 K bits.
-        positions: prefixes compared with the stack.
-        wrong: of these, wrong.
-    """
-
-    kinds: int
-    depth: int
-    blocks: int
-    d_model: int
-    d_inner: int
-    parameters: int
-    seconds: float
-    memories: int
-    state_entries: int
-    allocated: int
-    lower_bound: float
-    positions: int
-    wrong: int
-
-
-@dataclass(frozen=True)
-class Proved:
-    """One certificate."""
-
-    kinds: int
-    depth: int
-    scope: str
-    cases: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of the grid.
-
-    Attributes:
-        languages: how many there are.
-        in_two_blocks: of these, compiled to two blocks.
-        positions: prefixes compared with the stack, over all of them.
-        wrong: of these, wrong.
-        rows: those with one of the shown K or h.
-        proved: the certificates.
-    """
-
-    languages: int
-    in_two_blocks: int
-    positions: int
-    wrong: int
-    rows: tuple[Row, ...]
-    proved: tuple[Proved, ...]
-
-
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     rows, proved = [], []
     rng = np.random.default_rng(0)
     total = size.kinds * size.depths
-    for kinds in range(1, size.kinds + 1):
-        for depth in range(1, size.depths + 1):
-            tick(len(rows), total, f"Dyck_{{{kinds},{depth}}}")
-            rows.append(_row(kinds, depth, size, rng))
-            if kinds in size.certified_kinds and depth in size.certified_depths:
-                proved.append(_proved(kinds, depth))
-    shown = tuple(row for row in rows if row.kinds in SHOWN_KINDS or row.depth in SHOWN_DEPTHS)
-    positions, wrong = sum(row.positions for row in rows), sum(row.wrong for row in rows)
-    return Result(len(rows), sum(row.blocks == 2 for row in rows), positions, wrong, shown, tuple(proved))
+    for kinds, depth in product(range(1, size.kinds + 1), range(1, size.depths + 1)):
+        tick(len(rows), total, f"Dyck_{{{kinds},{depth}}}")
+        rows.append(_row(kinds, depth, size, rng))
+        if kinds in size.certified_kinds and depth in size.certified_depths:
+            proved.append(_proved(kinds, depth))
+    return Measured(summary(rows, proved), {"rows": rows, "proved": proved})
 
 
-def _row(kinds: int, depth: int, size: Size, rng: np.random.Generator) -> Row:
+def summary(rows: list[Json], proved: list[Json]) -> Json:
+    """The sums over the grid, the rows that are shown, and of the certificates how many and the slowest."""
+    return {
+        "languages": len(rows),
+        "in_two_blocks": sum(row["blocks"] == 2 for row in rows),
+        "positions": sum(row["positions"] for row in rows),
+        "wrong": sum(row["wrong"] for row in rows),
+        "rows": [row for row in rows if row["kinds"] in SHOWN_KINDS and row["depth"] in SHOWN_DEPTHS],
+        "proved": len(proved),
+        "proved_everywhere": sum(row["scope"] == "every-implementation" for row in proved),
+        "slowest": max(proved, key=lambda row: row["seconds"]),
+    }
+
+
+def _row(kinds: int, depth: int, size: Size, rng: np.random.Generator) -> Json:
+    """One language: ``seconds`` to compile it (best of 3), its sizes, and prefixes compared with a stack."""
     language = BoundedDyck(kinds, depth)
     seconds, compiled = best_of(3, lambda: dyck(kinds, depth))
     biases = [0.5 if n % 2 else 0.8 for n in range(size.words)]
@@ -129,27 +85,62 @@ def _row(kinds: int, depth: int, size: Size, rng: np.random.Generator) -> Row:
     shape, entries = compiled.weights.shape, compiled.manifest["state_entries"]
     memories = compiled.circuit.memories
     assert memories == depth * ceil(log2(kinds + 1)) + 1, "not the memories of theorem 6"
-    return Row(
-        kinds,
-        depth,
-        shape.n_layers,
-        shape.d_model,
-        shape.d_inner,
-        compiled.weights.n_parameters,
-        seconds,
-        memories,
-        entries["used"],
-        entries["allocated"],
-        language.lower_bound,
-        found.positions,
-        found.positions - found.right_positions,
-    )
+    return {
+        "kinds": kinds,
+        "depth": depth,
+        "blocks": shape.n_layers,
+        "d_model": shape.d_model,
+        "d_inner": shape.d_inner,
+        "parameters": compiled.weights.n_parameters,
+        "seconds": seconds,
+        "memories": memories,
+        "state_entries": entries["used"],
+        "allocated": entries["allocated"],
+        "lower_bound": language.lower_bound,
+        "positions": found.positions,
+        "wrong": found.positions - found.right_positions,
+    }
 
 
-def _proved(kinds: int, depth: int) -> Proved:
+def _proved(kinds: int, depth: int) -> Json:
     started = time.perf_counter()
     found = certify(dyck(kinds, depth))
-    seconds = time.perf_counter() - started
+    row = {"kinds": kinds, "depth": depth, "seconds": time.perf_counter() - started}
     if not isinstance(found, Certificate):
-        return Proved(kinds, depth, found.verdict, 0, seconds)
-    return Proved(kinds, depth, found.scope, found.content["counts"]["readouts"], seconds)
+        return row | {"scope": found.verdict, "cases": 0}
+    return row | {"scope": found.scope, "cases": found.content["counts"]["readouts"]}
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+COLUMNS = (
+    *(Column("K", "kinds"), Column("h", "depth")),
+    *("blocks", "d_model", "d_inner", "parameters"),
+    Column("ms", "seconds", milli),
+    *("memories", "state entries", "allocated"),
+    Column("h log2 K", "lower_bound", tenths),
+)
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    grid = f"K to {size['kinds']}, h to {size['depths']}"
+    return [
+        every(f"bounded Dyck languages in two blocks, {grid}", result["in_two_blocks"], result["languages"]),
+        none("wrong positions beside the stack", result["wrong"], f"of {result['positions']:,}"),
+        every("certificates of bounded Dyck languages", result["proved_everywhere"], result["proved"]),
+    ]
+
+
+def body(size: Json, result: Json) -> list[str]:
+    slowest = result["slowest"]
+    return [
+        f"Every K from 1 to {size['kinds']} with every h from 1 to {size['depths']}: {result['languages']:,} "
+        f"languages, compiled and run on {size['words']} live words of length {size['length']} each, beside a stack. *Memories*: "
+        "h ceil(log2(K + 1)) + 1. *State entries* hold them, copies for the gates counted; *allocated*: all entries of "
+        "the SSM state. *h log2 K*: bits that any recurrent model needs (Hewitt et al. 2020).",
+        f"![Parameters and state entries over h and K]({PICTURE})",
+        table(result["rows"], COLUMNS),
+        f"{result['proved']} of them were certified (K in {', '.join(map(str, size['certified_kinds']))}; h in "
+        f"{', '.join(map(str, size['certified_depths']))}), the slowest, K = {slowest['kinds']}, h = "
+        f"{slowest['depth']} with {slowest['cases']:,} cases, in {short(slowest['seconds'])} s.",
+    ]

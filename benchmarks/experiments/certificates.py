@@ -6,11 +6,13 @@ import ctypes
 import gc
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
-from timings.measure import Tick
+from page.table import Column, Json, code, spread, table, tenths
+from page.targets import Target, below, every
+from timings.measure import Measured, Tick
+from timings.measure import spread as spread_of
 from timings.random_dfas import STAR_FREE, random_dfa
 
 import scancraft
@@ -18,6 +20,8 @@ from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE
 from scancraft.compiler.compile import Compiled
 
+TITLE = "Certificates"
+MEDIAN_SECONDS, MOST_SECONDS = 1.0, 20.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -37,71 +41,7 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(most_states=4, states=(4,), seeds=2)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One model.
-
-    Attributes:
-        certified: whether the verdict is "certified".
-        everywhere: whether its scope is "every-implementation".
-        transitions: that the certificate lists, over all stages; 0 without one.
-        seconds: of ``scancraft.certify``, with the model built beforehand.
-        mebibytes: the greatest resident memory of the whole process meanwhile (Python, torch, the model and all);
-            None where the system does not tell.
-        rise: by how much that is above what it held just before.
-    """
-
-    language: str
-    states: int
-    letters: int
-    blocks: int
-    parameters: int
-    dtype: str
-    certified: bool
-    everywhere: bool
-    by_blocks: bool
-    transitions: int
-    seconds: float
-    mebibytes: float | None
-    rise: float | None
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median and greatest value."""
-
-    median: float
-    most: float
-
-
-@dataclass(frozen=True)
-class Group:
-    """Models of one number of states and one dtype."""
-
-    states: str
-    dtype: str
-    models: int
-    certified: int
-    everywhere: int
-    by_blocks: int
-    parameters: Spread
-    transitions: Spread
-    seconds: Spread
-    mebibytes: Spread | None
-    rise: Spread | None
-
-
-@dataclass(frozen=True)
-class Result:
-    """``suite``: per model; ``random``: per number of states; ``total``: of everything."""
-
-    suite: tuple[Row, ...]
-    random: tuple[Group, ...]
-    total: Group
-    slowest: Row
+QUICK = Size(most_states=2, states=(4,), seeds=1)
 
 
 @dataclass(frozen=True)
@@ -114,33 +54,41 @@ class Built(Compiled):
         return self.built
 
 
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     named = [(language.name, language.build()) for language in SUITE if language.star_free]
     named = [entry for entry in named if entry[1].n_states <= size.most_states]
     seeds = [(generator, seed) for generator in STAR_FREE for seed in range(size.seeds)]
     steps = len(named) + len(size.states) * len(seeds)
     _certify("warm-up", named[0][1])
-    suite: list[Row] = []
+    suite: list[Json] = []
     for done, (name, dfa) in enumerate(named):
         tick(done, steps, name)
         suite += _certify(name, dfa)
-    random: list[Row] = []
+    random: list[Json] = []
     for n, states in enumerate(size.states):
         for i, (generator, seed) in enumerate(seeds):
             name = f"{generator}, {states} states, seed {seed}"
             tick(len(named) + n * len(seeds) + i, steps, name)
             random += _certify(name, random_dfa(generator, states, 2 + seed % 2, seed))
     groups = [
-        _group(str(states), dtype, [row for row in random if row.states == states and row.dtype == dtype])
+        _group(str(states), dtype, [row for row in random if row["states"] == states and row["dtype"] == dtype])
         for states in size.states
         for dtype in DTYPES
     ]
     everything = [*suite, *random]
     total = _group("all, with the suite", "both", everything)
-    return Result(tuple(suite), tuple(groups), total, max(everything, key=lambda row: row.seconds))
+    slowest = max(everything, key=lambda row: row["seconds"])
+    summary = {"suite": suite, "random": groups, "total": total, "slowest": slowest}
+    return Measured(summary, {"random": random})
 
 
-def _certify(name: str, dfa: Dfa) -> list[Row]:
+def _certify(name: str, dfa: Dfa) -> list[Json]:
+    """A row per dtype.
+
+    ``transitions`` are those that the certificate lists, over all stages; ``seconds`` those of ``scancraft.certify``
+    with the model built beforehand; ``mebibytes`` the greatest resident memory of the whole process meanwhile, ``rise``
+    by how much that is above what it held just before (None where the system does not tell).
+    """
     compiled = scancraft.compile(dfa)
     rows = []
     for dtype, kind in DTYPES.items():
@@ -148,49 +96,26 @@ def _certify(name: str, dfa: Dfa) -> list[Row]:
         before = reset_peak()
         verdict = scancraft.certify(built)
         after = peak_kibibytes()
-        certified = verdict.verdict == "certified"
         content = verdict.content if isinstance(verdict, scancraft.Certificate) else {}
-        rows.append(
-            Row(
-                name,
-                dfa.n_states,
-                len(dfa.alphabet),
-                compiled.weights.shape.n_layers,
-                compiled.weights.n_parameters,
-                dtype,
-                certified,
-                content.get("scope") == "every-implementation",
-                content.get("method") == "block by block",
-                content["counts"]["transitions"] if certified else 0,
-                verdict.seconds,
-                None if after is None else after / 1024,
-                None if before is None or after is None else (after - before) / 1024,
-            )
-        )
+        row = {"language": name, "states": dfa.n_states, "letters": len(dfa.alphabet)}
+        row |= {"blocks": compiled.weights.shape.n_layers, "parameters": compiled.weights.n_parameters, "dtype": dtype}
+        row |= {"certified": verdict.verdict == "certified"}
+        row |= {"everywhere": content.get("scope") == "every-implementation"}
+        row |= {"by_blocks": content.get("method") == "block by block"}
+        row |= {"transitions": content["counts"]["transitions"] if content else 0, "seconds": verdict.seconds}
+        row |= {"mebibytes": None if after is None else after / 1024}
+        rows.append(row | {"rise": None if before is None or after is None else (after - before) / 1024})
     return rows
 
 
-def _group(states: str, dtype: str, rows: list[Row]) -> Group:
-    def spread(values: list[float]) -> Spread:
-        return Spread(median(values), max(values))
-
-    def known(values: list[float | None]) -> Spread | None:
-        told = [value for value in values if value is not None]
-        return spread(told) if told else None
-
-    return Group(
-        states,
-        dtype,
-        len(rows),
-        sum(row.certified for row in rows),
-        sum(row.everywhere for row in rows),
-        sum(row.by_blocks for row in rows),
-        spread([row.parameters for row in rows]),
-        spread([row.transitions for row in rows]),
-        spread([row.seconds for row in rows]),
-        known([row.mebibytes for row in rows]),
-        known([row.rise for row in rows]),
-    )
+def _group(states: str, dtype: str, rows: list[Json]) -> Json:
+    """Models of one number of states and one dtype."""
+    group: Json = {"states": states, "dtype": dtype, "models": len(rows)}
+    group |= {key: sum(row[key] for row in rows) for key in ("certified", "everywhere", "by_blocks")}
+    for key in ("parameters", "transitions", "seconds", "mebibytes", "rise"):
+        known = [row[key] for row in rows if row[key] is not None]
+        group[key] = spread_of(known) if known else None
+    return group
 
 
 # -- memory ----------------------------------------------------------------------------------------------------------
@@ -218,3 +143,63 @@ def peak_kibibytes() -> int | None:
         return None
     peaks = [line.split()[1] for line in STATUS.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM")]
     return int(peaks[0]) if peaks else None
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+def _verdict(row: Json) -> str:
+    if not row["certified"]:
+        return "**not certified**"
+    return "certified, every" if row["everywhere"] else "certified, **step only**"
+
+
+def _mebibytes(values: Json) -> str:
+    return spread(values, tenths)
+
+
+SUITE_COLUMNS = (
+    Column("language", show=code),
+    *("dtype", "states", "letters", "blocks", "parameters"),
+    Column("verdict", _verdict),
+    *("transitions", "seconds"),
+    Column("peak MiB", "mebibytes", tenths),
+    Column("rise", show=tenths),
+)
+GROUP_COLUMNS = (
+    *("states", "dtype", "models", "certified"),
+    Column("every implementation", "everywhere"),
+    Column("block by block", "by_blocks"),
+    *("parameters", "transitions", "seconds"),
+    Column("peak MiB", "mebibytes", _mebibytes),
+    Column("rise", show=_mebibytes),
+)
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    total, slowest = result["total"], result["slowest"]
+    what = "compiled models in float32 and bfloat16 certified for every implementation"
+    note = f"{slowest['language']}, {slowest['dtype']}"
+    return [
+        every(what, min(total["certified"], total["everywhere"]), total["models"]),
+        below("seconds per certificate, median", total["seconds"]["median"], MEDIAN_SECONDS, "s"),
+        below("seconds per certificate, slowest", total["seconds"]["most"], MOST_SECONDS, "s", note),
+    ]
+
+
+def body(size: Json, result: Json) -> list[str]:
+    slowest = result["slowest"]
+    return [
+        "`scancraft.certify` of compiled models, once each: the verdict, the transitions that the certificate lists "
+        "(over all its stages), and the seconds, with the model built beforehand. *Peak* is the greatest resident "
+        "memory of the whole process meanwhile, Python and torch and the model included (VmHWM, reset before each), "
+        '*rise* by how much that is above what it held just before. *Every* is the scope "every-implementation".',
+        table(result["suite"], SUITE_COLUMNS),
+        f"Random star-free languages: {size['seeds']} seeds of each of the generators *order-preserving* and *reset "
+        "cascade* (`benchmarks/timings/random_dfas.py`) for each number of states, over 2 and 3 letters in turn; "
+        "median / greatest value, and how many are certified, how many of them for every implementation, and block by "
+        f"block. The slowest of all is {slowest['language']}, over {slowest['letters']} letters, in "
+        f"{slowest['dtype']}: {slowest['parameters']:,} parameters, {slowest['blocks']} blocks, "
+        f"{slowest['transitions']:,} transitions.",
+        table((*result["random"], result["total"]), GROUP_COLUMNS),
+    ]

@@ -18,20 +18,22 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import distributions
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
+import mutants
+import mutants_mamba2
 import torch
-from timings.measure import Tick
+from page.table import Column, Json, code, table, whole
+from page.targets import Target, every
+from selective_scan_stand_in import FOLDER
+from timings.measure import Measured, Tick
 
 from scancraft.automata.errors import ScancraftError
 from scancraft.conformance import conformance
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tests" / "support"))
-import mutants
-import mutants_mamba2
-from selective_scan_stand_in import FOLDER
-
+TITLE = "Conformance"
+SHARE = 0.98
+"""The target: at least 49 faults of 50 are found."""
 PACKAGES = ("torch", "transformers", "mambapy", "mamba-ssm", "causal-conv1d", "triton", "einops", "kernels")
 SOME = ("taps-4", "registers", "state-16", "stack", "language D-2")
 """For what is slow: Triton interpreted."""
@@ -108,87 +110,6 @@ QUICK = Size(
 
 
 @dataclass(frozen=True)
-class Mode:
-    """One implementation in one mode.
-
-    Attributes:
-        verdict: "pass", "differs" or "not tried".
-        difference: the report of the first difference, or why nothing was tried; "" if it passed.
-        case: the checkpoint of the first difference.
-        reproduction: token symbols of the shortest words found.
-    """
-
-    implementation: str
-    mode: str
-    verdict: str
-    trials: int
-    tokens: int
-    difference: str
-    case: str
-    reproduction: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One implementation.
-
-    Attributes:
-        missing: why it cannot run here; "" if it did.
-        checkpoints: how many it was tried on.
-        command: that does the same; "" if it has not run.
-    """
-
-    implementation: str
-    kind: str
-    checkpoints: int
-    seconds: float
-    note: str
-    command: str
-    missing: str
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One planted fault.
-
-    Attributes:
-        found: whether any logit of its mode differed.
-        located: whether the report matches the pattern that belongs to the fault.
-        told: the case, the token, the parameters tested and the meaning that the report names.
-    """
-
-    name: str
-    kind: str
-    base: str
-    mode: str
-    after: str
-    found: bool
-    located: bool
-    told: str
-
-
-@dataclass(frozen=True)
-class Result:
-    """What was found.
-
-    Attributes:
-        runs: one per implementation.
-        modes: one per implementation that ran, and mode.
-        faults: planted ones.
-        sound: of each plain implementation, whether it passes without a fault.
-        versions: of packages; "not installed" if so.
-        seconds: for everything.
-    """
-
-    runs: tuple[Run, ...]
-    modes: tuple[Mode, ...]
-    faults: tuple[Fault, ...]
-    sound: dict[str, bool]
-    versions: dict[str, str]
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Planted:
     """Faults for one kind of block: the plain implementations, and how one is built with an edit."""
 
@@ -207,23 +128,22 @@ def planted(most: int) -> Iterable[Planted]:
     yield Planted("mamba2", mutants_mamba2.BASES, mutants_mamba2.MUTANTS[:most], mutants_mamba2.build)
 
 
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     started = time.perf_counter()
     groups = list(planted(size.mutants))
-    tasks: list[tuple[str, Callable[[], Any]]] = [(s.name, partial(_run, s, size)) for s in size.subjects]
+    tasks: list[tuple[str, Callable[[], Json]]] = [(s.name, partial(_run, s, size)) for s in size.subjects]
     if size.sound:
         tasks += [(f"{g.kind}, {base}", partial(_sound, g, base)) for g in groups for base in g.bases]
     tasks += [(mutant.name, partial(_fault, mutant, g)) for g in groups for mutant in g.faults]
     done = list(_done(tasks, size.jobs, tick))
     first, last = len(size.subjects), len(tasks) - sum(len(g.faults) for g in groups)
-    runs = tuple(run for run, _ in done[:first])
-    modes = tuple(mode for _, found in done[:first] for mode in found)
-    sound = {name: passed for (name, _), passed in zip(tasks[first:last], done[first:last], strict=True)}
-    seconds = round(time.perf_counter() - started, 1)
-    return Result(runs, modes, tuple(done[last:]), sound, versions(), seconds)
+    runs, sound, faults = done[:first], done[first:last], done[last:]
+    result = {"runs": [_brief(run) for run in runs], "differences": differences(runs), **summary(faults, sound)}
+    result |= {"versions": versions(), "seconds": round(time.perf_counter() - started, 1)}
+    return Measured(result, {"runs": runs, "faults": faults})
 
 
-def _done(tasks: list[tuple[str, Callable[[], Any]]], jobs: int, tick: Tick) -> Iterator[Any]:
+def _done(tasks: list[tuple[str, Callable[[], Json]]], jobs: int, tick: Tick) -> Iterator[Json]:
     """What the tasks give, in order, from so many processes."""
     if jobs == 1:
         for number, (name, task) in enumerate(tasks):
@@ -241,20 +161,11 @@ def _done(tasks: list[tuple[str, Callable[[], Any]]], jobs: int, tick: Tick) -> 
             raise
 
 
-def _sound(group: Planted, base: str) -> bool:
-    return conformance.run(group.build(base), quick=True, kind=group.kind).passed
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that matter, here and in the folder where the tests keep ``mamba_ssm``."""
-    found = {d.metadata["Name"].lower(): d.version for d in distributions(path=[*sys.path, str(FOLDER)])}
-    return {name: found.get(name, found.get(name.replace("-", "_"), "not installed")) for name in PACKAGES}
-
-
-def _run(subject: Subject, size: Size) -> tuple[Run, list[Mode]]:
+def _run(subject: Subject, size: Size) -> Json:
+    """One implementation: the command that does the same, and its modes, or why it cannot run here (``missing``)."""
     known = conformance.KNOWN.get(subject.target)
-    kind = subject.kind or (known.kind if known else "mamba")
     quick = size.quick or subject.quick
+    run: Json = {"implementation": subject.name, "kind": subject.kind or (known.kind if known else "mamba")}
     options = [f"--kind {subject.kind}"] if subject.kind else []
     options += ["--quick"] if quick else []
     options += [f'--case "{case}"' for case in subject.cases or ()]
@@ -267,31 +178,154 @@ def _run(subject: Subject, size: Size) -> tuple[Run, list[Mode]]:
                 subject.target, kind=subject.kind, quick=quick, only=subject.cases, modes=size.modes
             )
     except ScancraftError as error:
-        return Run(subject.name, kind, 0, 0.0, "", "", f"{error}"), []
+        return run | {"missing": f"{error}"}
     command = " ".join(["scancraft conformance", subject.target, *options])
-    command = f"PYTHONPATH=tests/support {command}" if ":" in subject.target else command
-    run = Run(subject.name, kind, len(report.cases), round(report.seconds, 2), report.note, command, "")
-    return run, [_mode(subject.name, result) for result in report.modes]
+    run |= {"command": f"PYTHONPATH=tests/support {command}" if ":" in subject.target else command}
+    run |= {"checkpoints": len(report.cases), "seconds": round(report.seconds, 2), "note": report.note}
+    return run | {"missing": "", "modes": {result.mode: _mode(result) for result in report.modes}}
 
 
-def _mode(name: str, result: conformance.ModeResult) -> Mode:
-    make = partial(Mode, name, result.mode, trials=result.trials, tokens=result.tokens)
-    if result.skipped is not None:
-        return make("not tried", difference=result.skipped, case="", reproduction=())
+def _mode(result: conformance.ModeResult) -> Json:
+    """The verdict ("pass", "differs" or "not tried"), and the first difference with its shortest words, if any."""
+    mode = {"verdict": "not tried", "trials": result.trials, "tokens": result.tokens}
+    if result.skipped is not None or not result.trials:
+        return mode | {"difference": result.skipped or ""}
     if result.difference is None:
-        return make("pass" if result.trials else "not tried", difference="", case="", reproduction=())
+        return mode | {"verdict": "pass", "difference": ""}
     found = result.difference
-    return make("differs", difference=str(found), case=found.case, reproduction=found.reproduction)
+    return mode | {"verdict": "differs", "difference": str(found), "reproduction": found.reproduction}
 
 
-def _fault(mutant: mutants.Mutant, group: Planted) -> Fault:
-    """The quick set first; the full one if that finds nothing."""
+def _sound(group: Planted, base: str) -> Json:
+    """Whether a plain implementation passes without a fault."""
+    passed = conformance.run(group.build(base), quick=True, kind=group.kind).passed
+    return {"kind": group.kind, "base": base, "sound": passed}
+
+
+def _fault(mutant: mutants.Mutant, group: Planted) -> Json:
+    """Whether a fault was found (the quick set first, then the full one) and located: what is told fits its pattern."""
     torch.set_num_threads(1)
     load = group.build(mutant.base, mutant.old, mutant.new)
-    facts = partial(Fault, mutant.name, group.kind, mutant.base, mutant.mode, mutant.after)
+    facts = {"name": mutant.name, "kind": group.kind, "base": mutant.base, "mode": mutant.mode, "after": mutant.after}
     for quick in (True, False):
         found = conformance.run(load, modes=[mutant.mode], quick=quick, kind=group.kind).first
         if found is not None:
             told = " | ".join((found.case, found.symbol, found.source.exercises, found.source.meaning))
-            return facts(True, re.search(mutant.where, told) is not None, told)
-    return facts(False, False, "")
+            return facts | {"found": True, "located": re.search(mutant.where, told) is not None, "told": told}
+    return facts | {"found": False, "located": False, "told": "survived"}
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that matter, here and in the folder where the tests keep ``mamba_ssm``."""
+    found = {d.metadata["Name"].lower(): d.version for d in distributions(path=[*sys.path, str(FOLDER)])}
+    return {name: found.get(name, found.get(name.replace("-", "_"), "not installed")) for name in PACKAGES}
+
+
+def summary(faults: list[Json], sound: list[Json]) -> Json:
+    """Faults counted by plain implementation; one by one those that were missed and those of released projects."""
+    passed = {(row["kind"], row["base"]): row["sound"] for row in sound}
+    groups = []
+    for kind, base in dict.fromkeys((fault["kind"], fault["base"]) for fault in faults):
+        some = [fault for fault in faults if (fault["kind"], fault["base"]) == (kind, base)]
+        groups.append({"kind": kind, "base": base, "sound": passed.get((kind, base)), **_counts(some)})
+    shown = [fault for fault in faults if fault["after"] or not fault["located"]]
+    return {"planted": groups, "total": _counts(faults), "faults": shown}
+
+
+def _counts(faults: list[Json]) -> Json:
+    return {"faults": len(faults)} | {key: sum(fault[key] for fault in faults) for key in ("found", "located")}
+
+
+def differences(runs: list[Json]) -> list[Json]:
+    """Reports of first differences, each with the implementations and modes that share it."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        for name, mode in run.get("modes", {}).items():
+            if mode["verdict"] == "differs":
+                found.setdefault(mode["difference"], []).append(f"{run['implementation']} ({name})")
+    return [{"in": who, "report": report} for report, who in found.items()]
+
+
+def _brief(run: Json) -> Json:
+    """A run without the words of its differences."""
+    if run["missing"]:
+        return run
+    modes = {name: {key: mode[key] for key in ("verdict", "trials", "tokens")} for name, mode in run["modes"].items()}
+    return run | {"modes": modes}
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+SIGNS = {"pass": "pass", "differs": "**differs**", "not tried": "-"}
+PLANTED = (
+    "kind",
+    Column("plain implementation", "base"),
+    Column("passes without a fault", "sound"),
+    *("faults", "found", "located"),
+)
+MISSED = (Column("fault", "name"), Column("in", "base"), "mode", Column("what was told", "told"))
+RELEASED = ("after", Column("fault", "name"), "mode", Column("what was told: case, token, parameter, channel", "told"))
+NOTES = ("implementation", "note", Column("command", show=code))
+
+
+def _sign(name: str) -> Column:
+    return Column(name, lambda row: SIGNS[row["modes"][name]["verdict"]] if name in row["modes"] else "-")
+
+
+def _sum(key: str) -> Column:
+    return Column(key, lambda row: sum(mode[key] for mode in row["modes"].values()))
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    count, found, located = (result["total"][key] for key in ("faults", "found", "located"))
+    ran = [run for run in result["runs"] if not run["missing"]]
+    verdicts = [m["verdict"] for run in ran for m in run["modes"].values() if m["verdict"] != "not tried"]
+    passed = verdicts.count("pass")
+    shown = sum(len(difference["in"]) for difference in result["differences"])
+    what = f"planted faults found, of {count} in simple implementations"
+    conform = f"implementations ({len(ran)}) times ways of calling them that conform"
+    told = f"{passed} of {len(verdicts)}; {shown} shown"
+    return [
+        Target(what, f"at least {SHARE:.0%}", f"{found} of {count}", found >= SHARE * count),
+        every("of those, the report points at the right place", located, found),
+        Target(conform, "all, or the fault is shown", told, passed + shown == len(verdicts)),
+    ]
+
+
+def body(size: Json, result: Json) -> list[str]:
+    ran = [run for run in result["runs"] if not run["missing"]]
+    missing = [run for run in result["runs"] if run["missing"]]
+    special = [run for run in ran if run["note"] or run["command"] != f"scancraft conformance {run['implementation']}"]
+    names = list(dict.fromkeys(name for run in ran for name, mode in run["modes"].items() if mode["trials"]))
+    packages = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    runs = ("implementation", "kind", "checkpoints", *map(_sign, names), _sum("trials"), _sum("tokens"), "seconds")
+    total = {"kind": "**all**", "base": "", "sound": None} | result["total"]
+    parts = [
+        f"`scancraft.conformance` on the {'quick' if size['quick'] else 'full'} set, unless a command below says "
+        "otherwise: logits compared bit for bit with what a language's acceptor or a program run in integers says "
+        "(docs/conformance.md). A mode ends at its first difference. On the CPU, in float32. Packages: "
+        f"{packages}.",
+        table(ran, runs),
+    ]
+    if missing:
+        parts += ["Not run here:", table(missing, ("implementation", Column("why", "missing")))]
+    if special:
+        parts += ["What is not as published, and what was not tried:", table(special, NOTES)]
+    if result["differences"]:
+        parts.append("### Differences, with the smallest reproduction found")
+    for difference in result["differences"]:
+        parts += [", ".join(difference["in"]) + ":", f"```text\n{difference['report']}\n```"]
+    parts += [
+        "### Planted faults",
+        "One edit at a time of simple implementations (`tests/support/plain_*.py`). *Located*: the first difference "
+        "matches a pattern written beside the fault: the case, the parameter or the channel's meaning. "
+        f"Everything together, in {size['jobs']} processes: {whole(result['seconds'])} s.",
+        table((*result["planted"], total), PLANTED),
+    ]
+    missed = [fault for fault in result["faults"] if not fault["located"]]
+    if missed:
+        parts += ["Not found, or not located:", table(missed, MISSED)]
+    released = [fault for fault in result["faults"] if fault["after"]]
+    if released:
+        parts += ["Modelled on faults of released projects:", table(released, RELEASED)]
+    return parts

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from timings.measure import Tick, o_n
+from page.table import Column, Json, code, short, table
+from page.targets import Target, none
+from timings.measure import Measured, Tick, o_n
 from timings.random_dfas import STAR_FREE, random_dfa
 from torch import Tensor
 
@@ -32,6 +33,9 @@ from scancraft.certify.check import compare, exhaustive_depth
 from scancraft.models.errors import ReadoutError, WeightsError
 from scancraft.models.readout import Readout
 
+TITLE = "Mutation score of certify"
+UNDECIDED = 0.05
+"""The target: at most this share."""
 Weights = dict[str, Tensor]
 Row = NDArray[np.float32]
 """The last axis of a weight at some place."""
@@ -69,49 +73,7 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(most_states=3, random=0, mutants=24, blocks=2, words=100, few_words=50)
-
-
-@dataclass(frozen=True)
-class Count:
-    """Mutants of one language and kind, by what became of them.
-
-    Attributes:
-        everywhere: certified, for every implementation.
-        step: certified, for the step function only.
-        refuted: with a word on which the model, run on it in one go, says what the counterexample says, and the
-            acceptor says otherwise.
-        invalid: not run, for a NaN or an infinity in the weights.
-        undecided: neither.
-        wrong: certified, but a short word says otherwise (not counted elsewhere).
-        unconfirmed: refuted, but the word does not confirm it (not counted elsewhere).
-        words: on which certified mutants were run, over all of them.
-        seconds: of ``certify``.
-        slowest: of one ``certify``.
-    """
-
-    language: str
-    states: int
-    kind: str
-    mutants: int
-    everywhere: int
-    step: int
-    refuted: int
-    invalid: int
-    undecided: int
-    wrong: int
-    unconfirmed: int
-    words: int
-    seconds: float
-    slowest: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """``failures`` describes what is wrong, unconfirmed or undecided."""
-
-    counts: tuple[Count, ...]
-    failures: tuple[str, ...]
+QUICK = Size(most_states=2, random=0, mutants=14, blocks=2, words=100, few_words=50)
 
 
 @dataclass(frozen=True)
@@ -125,7 +87,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant: ``fate`` names a field of Count."""
+    """What became of a mutant: its kind, one of ``FATES``, words on which it was run, seconds of ``certify``."""
 
     kind: str
     fate: str
@@ -145,44 +107,51 @@ def languages(size: Size) -> list[tuple[str, Dfa]]:
     return [entry for entry in named if entry[1].n_states <= size.most_states]
 
 
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     named = languages(size)
-    counts, failures = [], []
+    rows, failures = [], []
     for number, (name, dfa) in enumerate(named):
         compiled = scancraft.compile(dfa)
-        outcomes = []
         thorough = np.random.default_rng([size.seed, number, 1]).integers(size.every, size=size.mutants) == 0
         for done, mutant in enumerate(mutants(compiled.model(), size, np.random.default_rng([size.seed, number]))):
             tick(number * size.mutants + done, len(named) * size.mutants, f"{name}: {mutant.kind}")
             most = size.words if thorough[done] else size.few_words
             outcome, trouble = judge(mutant, dfa, compiled.readout, size, most)
-            outcomes.append(outcome)
+            rows.append({"language": name, "change": mutant.change, **vars(outcome)})
             if trouble:
                 failures.append(f"{name}: {mutant.change}: {outcome.fate}: {trouble}")
-        counts += _counts(name, dfa, outcomes)
-    return Result(tuple(counts), tuple(failures))
+    return Measured(summary([_count(row) for row in rows], failures), {"mutants": rows})
 
 
-def _counts(name: str, dfa: Dfa, outcomes: list[Outcome]) -> Iterator[Count]:
-    for kind in KINDS:
-        mine = [o for o in outcomes if o.kind == kind]
-        fates = Counter(o.fate for o in mine)
-        if mine:
-            yield Count(
-                name,
-                dfa.n_states,
-                kind,
-                len(mine),
-                *(fates[fate] for fate in FATES),
-                sum(o.words for o in mine),
-                sum(o.seconds for o in mine),
-                max(o.seconds for o in mine),
-            )
+def _count(row: Json) -> Json:
+    """One mutant as a line of counts."""
+    fates = {fate: int(row["fate"] == fate) for fate in FATES}
+    times = {"words": row["words"], "seconds": row["seconds"], "slowest": row["seconds"]}
+    return {"language": row["language"], "kind": row["kind"], "mutants": 1} | fates | times
+
+
+def summary(counts: list[Json], failures: list[str]) -> Json:
+    """The counts by kind, by language, and of all; ``failures`` describes what is wrong, unconfirmed or undecided."""
+
+    def by(key: str) -> list[Json]:
+        names = list(dict.fromkeys(row[key] for row in counts))
+        return [{key: name} | _sum([row for row in counts if row[key] == name]) for name in names]
+
+    return {"kinds": by("kind"), "languages": by("language"), "total": _sum(counts), "failures": failures}
+
+
+def _sum(rows: list[Json]) -> Json:
+    total: Json = {key: sum(row[key] for row in rows) for key in ("mutants", *FATES, "words", "seconds")}
+    return total | {"slowest": max(row["slowest"] for row in rows)}
 
 
 # -- judging ---------------------------------------------------------------------------------------------------------
 
 FATES = ("everywhere", "step", "refuted", "invalid", "undecided", "wrong", "unconfirmed")
+"""What becomes of a mutant: certified, for every implementation; certified, for the step function only; refuted, with a
+word on which the model, run on it in one go, says what the counterexample says, and the acceptor says otherwise; not
+run, for a NaN or an infinity in the weights; neither; certified, but a short word says otherwise; refuted, but the word
+does not confirm it."""
 
 
 def judge(mutant: Mutant, dfa: Dfa, readout: Readout, size: Size, most: int) -> tuple[Outcome, str]:
@@ -329,3 +298,61 @@ def with_blocks(model: Any, order: list[int]) -> Any:
         weights |= {f"{prefix}{place}.{n[len(start) :]}": t for n, t in state.items() if n.startswith(start)}
     changed.load_state_dict(weights, strict=True)
     return changed
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+def _is_zero(count: int) -> bool:
+    return count == 0
+
+
+COUNTS = (
+    "mutants",
+    Column("certified: every", "everywhere"),
+    Column("certified: step", "step"),
+    "refuted",
+    Column("NaN", "invalid"),
+    "undecided",
+    Column("wrong", target=_is_zero),
+    Column("unconfirmed", target=_is_zero),
+    Column("s each", lambda row: row["seconds"] / row["mutants"]),
+    Column("s at most", "slowest"),
+)
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    total, languages = result["total"], len(result["languages"])
+    share = total["undecided"] / total["mutants"]
+    told = f"{total['undecided']:,} ({share:.2%})"
+    return [
+        none(f"wrong certificates, of {total['mutants']:,} mutants of {languages} languages", total["wrong"]),
+        none("mutants refuted with a word that does not confirm it", total["unconfirmed"]),
+        Target("mutants left undecided", f"at most {UNDECIDED:.0%}", told, share <= UNDECIDED),
+    ]
+
+
+def body(size: Json, result: Json) -> list[str]:
+    total = result["total"]
+    failures = [f"- {code(text.replace('`', chr(39)))}" for text in result["failures"]]
+    trouble = ["What is undecided, wrong or unconfirmed:", "\n".join(failures)] if failures else []
+    languages = [row | {"language": code(row["language"])} for row in result["languages"]]
+    return [
+        f"{total['mutants']:,} compiled models (float32) with something changed, {size['mutants']} for each language, "
+        "certified in memory as if they were any model. A *weight* is changed in all of them but the block mutants: "
+        "its sign flipped, zeroed, scaled by 1 ± 2^-k for a random k from 1 to 20, one of its 32 bits flipped, or two "
+        "numbers of a row swapped. Half of the places are drawn among the non-zero weights, half among all (embedding, "
+        "norms, head, A and D included); a draw that changes nothing, like the sign of a zero, is drawn again. For "
+        f"each language up to {size['blocks']} mutants leave a block out, and up to {size['blocks']} repeat one. The "
+        f"budget is {size['items']:,} events and {short(size['seconds'])} s for each stage of a search.",
+        "Each certified mutant is run on all words up to the greatest length, at most "
+        f"{size['length']}, with at most {size['few_words']:,} words, and a random one in {size['every']} on all up to "
+        f"the greatest length with at most {size['words']:,}: {total['words']:,} words in all; one disagreement with "
+        "the acceptor makes it *wrong*. The counterexample of each refuted mutant is given to the model in one go; it "
+        "is *unconfirmed* unless the model says what the counterexample says, and the acceptor otherwise. *NaN* "
+        "stands for mutants with a NaN or an infinity among the weights, which are rejected for that. *Every* and "
+        "*step* are the two scopes of certificates; many weights have no effect, or may be changed a little.",
+        table((*result["kinds"], {"kind": "all"} | total), ("kind", *COUNTS)),
+        table((*languages, {"language": "all"} | total), ("language", *COUNTS)),
+        *trouble,
+    ]

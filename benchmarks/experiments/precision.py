@@ -1,7 +1,7 @@
 """Which number formats hold the suite's compiled models bit for bit: the table of docs/precision.md.
 
-    python benchmarks/experiments/precision.py            measures and rewrites the table between the page's markers
-    python benchmarks/experiments/precision.py --show     prints it
+    python benchmarks/run.py precision            measures and rewrites the table between the page's markers
+    python benchmarks/run.py precision --show     prints it
 
 Words: all of a length up to which there are at most 130, or 100 members where the promise covers live prefixes only.
 """
@@ -9,13 +9,15 @@ Words: all of a length up to which there are at most 130, or 100 members where t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
+from page.marked import rewrite
+from page.render import DOCS
+from page.table import Column, Json, code, table
 from timings.measure import stepped
 
 import scancraft
@@ -28,8 +30,7 @@ from scancraft.compiler.targets.float16 import fit
 from scancraft.models.precision import FORMATS, PrecisionError, check_precision
 from scancraft.suite.languages import LANGUAGES
 
-PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "precision.md"
-BEGIN, END = "<!-- table: python benchmarks/experiments/precision.py -->", "<!-- end of table -->"
+BEGIN, END = "<!-- table: python benchmarks/run.py precision -->", "<!-- end of table -->"
 COLUMNS = ("float32", "bfloat16", "float64", "float16", "float16, fitted")
 
 
@@ -74,38 +75,31 @@ def outcome(compiled: CompiledModel, dtype: str, fitted: bool) -> str:
     return f"exact, counters to {limits[0]:,}" if limits else "exact"
 
 
-def table(count: int = len(LANGUAGES)) -> list[str]:
-    """The table as lines of Markdown."""
-    lines = [f"| language | construction | {' | '.join(COLUMNS)} |", f"|---|---|{'---|' * len(COLUMNS)}"]
+def rows(count: int = len(LANGUAGES)) -> Iterator[Json]:
+    """The outcomes for the first languages of the suite that a Mamba models."""
+    left = count
     for language in LANGUAGES:
         try:
             compiled = scancraft.compile(language.language, gates="nonnegative")
         except NotStarFreeError:
             continue
-        if len(lines) == count + 2:
-            break
-        cells = [outcome(compiled, column.partition(",")[0], "fitted" in column) for column in COLUMNS]
+        if left == 0:
+            return
+        left -= 1
         kind = str(compiled.manifest["construction"]).partition(" (")[0].partition(",")[0].partition(":")[0]
-        name = language.name.replace("*", r"\*").replace("_", r"\_")
-        lines.append(f"| {name} | {kind} | {' | '.join(cells)} |")
-    return lines
+        found = {name: outcome(compiled, name.partition(",")[0], "fitted" in name) for name in COLUMNS}
+        yield {"language": language.name, "construction": kind} | found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--show", action="store_true", help="print the table instead of writing it")
+    parser.add_argument("--count", type=int, default=len(LANGUAGES), help="languages, from the start of the suite")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    lines = table()
+    columns = (Column("language", show=code), "construction", *(Column(name, name) for name in COLUMNS))
+    text = table(rows(options.count), columns)
     if options.show:
-        print("\n".join(lines))
-        return
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    partial = PAGE.with_suffix(".part")
-    partial.write_text(before + "\n".join([BEGIN, *lines, END]) + after, encoding="utf-8")
-    partial.replace(PAGE)
-
-
-if __name__ == "__main__":
-    main()
+        print(text)
+    else:
+        rewrite(DOCS / "precision.md", BEGIN, END, text)

@@ -19,11 +19,16 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-from timings.measure import Tick, best_of
+from page.pictures import draw_curve
+from page.table import Column, Json, code, short, table, whole
+from page.targets import Target, none
+from random_mambas import random_mamba
+from timings.measure import Measured, Tick, best_of
 
 from scancraft.automata.budget import Budget
 from scancraft.models.checkpoints.files import replace_file, write_json
@@ -36,6 +41,10 @@ from scancraft.refute.refute import Refutation, Trajectories, refute
 from scancraft.suite.languages import LANGUAGES, suite_language
 from scancraft.training.training import Settings, train
 
+TITLE = "Refutations"
+PICTURE = "refutation.png"
+SHARE = 0.99
+"""The target: at least this share is refuted."""
 NAMES = tuple(language.name for language in LANGUAGES if language.kind == "not star-free")
 WIDTHS = (16, 24, 32, 48, 64)
 WORK = Path(__file__).resolve().parent.parent.parent / "out" / "benchmarks" / "refute"
@@ -78,35 +87,17 @@ FULL = Size()
 QUICK = Size(
     random=1,
     trained=1,
-    names=("Parity", "(aa)*", "(aaaa)*"),
-    train_steps=3,
+    names=("Parity",),
+    train_steps=2,
     sample=1,
     jobs=1,
+    picture_turns=500,
     timed_widths=(16,),
     timed_tokens=20,
 )
 
 
-@dataclass(frozen=True)
-class Result:
-    """What came of it.
-
-    Attributes:
-        rows: one per model and language.
-        models: of each model its kind, number, blocks, d_model, and for trained ones what they learnt and how well.
-        curve: what a trained model does on 1^n (:func:`curve`).
-        steps: microseconds per token and block of the three single-token steps (:func:`steps`).
-        seconds: wall-clock time of everything but the curve.
-    """
-
-    rows: tuple[dict[str, Any], ...]
-    models: tuple[dict[str, Any], ...]
-    curve: dict[str, Any]
-    steps: tuple[dict[str, Any], ...]
-    seconds: float
-
-
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     started = time.perf_counter()
     tasks = [("random", k) for k in range(size.random)] + [("trained", k) for k in range(size.trained)]
     cells = [(kind, k, name) for kind, k in tasks for name in size.names]
@@ -114,7 +105,7 @@ def measure(size: Size, tick: Tick) -> Result:
     sampled = {cells[i] for i in drawn}
     work = WORK / hashlib.sha256(json.dumps(asdict(size)).encode()).hexdigest()[:12]
     work.mkdir(parents=True, exist_ok=True)
-    found: dict[tuple[str, int], dict[str, Any]] = {}
+    found: dict[tuple[str, int], Json] = {}
     for task in tasks:
         if (path := _path(work, *task)).is_file():
             found[task] = json.loads(path.read_text(encoding="utf-8"))
@@ -136,8 +127,58 @@ def measure(size: Size, tick: Tick) -> Result:
             pool.shutdown(wait=False, cancel_futures=True)
     seconds = time.perf_counter() - started
     shutil.rmtree(work)
-    rows = tuple(row for task in tasks for row in found[task]["rows"])
-    return Result(rows, tuple(found[task]["model"] for task in tasks), curve(size), steps(size), seconds)
+    rows, models = [row for task in tasks for row in found[task]["rows"]], [found[task]["model"] for task in tasks]
+    pictured = curve(size)
+    result = summary(rows, models) | {"steps": steps(size), "pictured": pictured["N"] is not None, "seconds": seconds}
+    return Measured(result, {"rows": rows, "models": models, "curve": pictured})
+
+
+def summary(rows: list[Json], models: list[Json]) -> Json:
+    """Groups of rows, and what is said of all of them."""
+    names = list(dict.fromkeys(row["language"] for row in rows))
+    groups = []
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        mine = [row for row in rows if row["kind"] == kind]
+        groups += [_group(kind, name, [row for row in mine if row["language"] == name]) for name in names]
+        groups.append(_group(kind, "all", mine))
+    refuted = [row for row in rows if row["verdict"] == "refuted"]
+    again = [row for row in refuted if row["own"] is not None]
+    slowest = max(rows, key=lambda row: row["seconds"])
+    learnt = [model["strings"] for model in models if model["kind"] == "trained"]
+    return {
+        "models": len(models),
+        "languages": len(names),
+        "learnt": [min(learnt), max(learnt)] if learnt else None,
+        "groups": groups,
+        "rows": len(rows),
+        "refuted": len(refuted),
+        "false": sum(map(_rejected, refuted)),
+        "read_all": sum(row["tokens_read"] >= row["tokens"] for row in refuted),
+        "plain_seconds": sum(row["plain_seconds"] for row in refuted),
+        "own": len(again),
+        "own_seconds": sum(row["own_seconds"] for row in again),
+        "slowest": {key: slowest[key] for key in ("kind", "model", "language", "seconds")},
+        "undecided": [
+            {key: row[key] for key in ("kind", "model", "language", "reason")}
+            for row in rows
+            if row["verdict"] == "undecided"
+        ],
+    }
+
+
+def _rejected(row: Json) -> bool:
+    return not row["plain"] or row["own"] is False
+
+
+def _group(kind: str, language: str, rows: list[Json]) -> Json:
+    """Medians of the refuted ones; ``seconds``: of those that read all their tokens themselves."""
+    refuted = [row for row in rows if row["verdict"] == "refuted"]
+    alone = [row["seconds"] for row in refuted if row["tokens_read"] >= row["tokens"]]
+    false = sum(map(_rejected, refuted))
+    group = {"kind": kind, "language": language, "refuted": len(refuted) - false, "false": false}
+    group |= {"undecided": len(rows) - len(refuted), "longest_w": max((len(row["w"]) for row in refuted), default=None)}
+    group |= {key: median(row[key] for row in refuted) if refuted else None for key in ("N", "tokens", "word")}
+    return group | {"seconds": median(alone) if alone else None}
 
 
 def _one_thread() -> None:
@@ -148,7 +189,7 @@ def _path(work: Path, kind: str, k: int) -> Path:
     return work / f"{kind}-{k}.json"
 
 
-def _one(size: Size, kind: str, k: int, again: Sequence[str], work: Path) -> dict[str, Any]:
+def _one(size: Size, kind: str, k: int, again: Sequence[str], work: Path) -> Json:
     """One model against all languages."""
     from transformers.utils import logging
 
@@ -167,7 +208,7 @@ def _one(size: Size, kind: str, k: int, again: Sequence[str], work: Path) -> dic
         readout = Readout(symbols, bos=BOS, accept=EOS, contract=contract)  # type: ignore[arg-type]
         budget = Budget(items=10**9, seconds=size.seconds)
         verdict = refute(model, language, readout, budget=budget, trajectories=trajectories)
-        row: dict[str, Any] = {"kind": kind, "model": k, "language": name, "verdict": verdict.verdict}
+        row: Json = {"kind": kind, "model": k, "language": name, "verdict": verdict.verdict}
         row |= {"seconds": round(verdict.seconds, 4), "reason": getattr(verdict, "reason", None)}
         if isinstance(verdict, Refutation):
             content = verdict.content
@@ -188,23 +229,14 @@ def _one(size: Size, kind: str, k: int, again: Sequence[str], work: Path) -> dic
     return dict(result)
 
 
-def random_model(k: int) -> tuple[Any, dict[str, Any]]:
+def random_model(k: int) -> tuple[Any, Json]:
     """A ``MambaForCausalLM`` with the weights that ``transformers`` draws from seed k."""
     blocks, d_model = 1 + k % 4, WIDTHS[k % 5]
     facts = {"kind": "random", "model": k, "blocks": blocks, "d_model": d_model}
-    return random_mamba(k, blocks, d_model), facts
+    return random_mamba(k, hidden_size=d_model, num_hidden_layers=blocks), facts
 
 
-def random_mamba(seed: int, blocks: int, d_model: int) -> Any:
-    from transformers import MambaConfig, MambaForCausalLM
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model: Any = MambaForCausalLM(MambaConfig(vocab_size=8, hidden_size=d_model, num_hidden_layers=blocks))
-    return model.eval()
-
-
-def trained_model(k: int, steps: int) -> tuple[Any, dict[str, Any]]:
+def trained_model(k: int, steps: int) -> tuple[Any, Json]:
     """A model that ``scancraft.training.training`` has trained for so many steps on a language that it cannot learn."""
     name, blocks, d_model = NAMES[k % len(NAMES)], 1 + k % 3, (32, 16)[k // 7 % 2]
     trained = train(
@@ -223,19 +255,19 @@ def trained_model(k: int, steps: int) -> tuple[Any, dict[str, Any]]:
 # -- speed -----------------------------------------------------------------------------------------------------------
 
 
-def steps(size: Size) -> tuple[dict[str, Any], ...]:
+def steps(size: Size) -> list[Json]:
     """How long a token takes, per block, in models of two blocks; best of some runs of ``timed_tokens``."""
     rows = []
     for dtype in (torch.float32, torch.bfloat16):
         for d_model in size.timed_widths:
-            model = random_mamba(0, 2, d_model).to(dtype)
-            row: dict[str, Any] = {"dtype": str(dtype).removeprefix("torch."), "d_model": d_model}
+            model = random_mamba(0, dtype, hidden_size=d_model)
+            row: Json = {"dtype": str(dtype).removeprefix("torch."), "d_model": d_model}
             for name, step in (("fast", FastStep(model)), ("plain", PlainReplay(model)), ("own", OwnStep(model))):
                 if not isinstance(step, PlainReplay):
                     step.start(BOS)
                 row[name] = _per_block(step.read, size.timed_tokens)
             rows.append(row)
-    return tuple(rows)
+    return rows
 
 
 @torch.no_grad()
@@ -261,7 +293,7 @@ ENTRIES = 4
 LEVELS = 60
 
 
-def curve(size: Size) -> dict[str, Any]:
+def curve(size: Size) -> Json:
     """What a trained model does on 1^n: its state at about equal distances of log n, and its last answers.
 
     Returns:
@@ -313,15 +345,62 @@ def curve(size: Size) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    import render_refute
-
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plot", type=Path, required=True, help="where to write the picture")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    render_refute.draw(curve(FULL), options.plot)
+    draw_curve(curve(FULL), options.plot)
 
 
-if __name__ == "__main__":
-    main()
+# -- the page --------------------------------------------------------------------------------------------------------
+
+GROUPS = (
+    Column("models", "kind"),
+    Column("language", show=code),
+    *("refuted", "undecided", Column("false", target=lambda count: count == 0)),
+    *(Column("N", show=whole), Column("tokens", show=whole), "longest w"),
+    *(Column("wrong word", "word", whole), "seconds"),
+)
+STEPS = ("dtype", "d_model", *(Column(name, show=whole) for name in ("fast", "plain", "own")))
+UNDECIDED = (Column("models", "kind"), "model", Column("language", show=code), "reason")
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    right, rows, false = result["refuted"] - result["false"], result["rows"], result["false"]
+    what = f"checked refutations, {result['models']} foreign models, {result['languages']} languages"
+    again = f"{result['own']} replayed with transformers' own step"
+    return [
+        Target(what, f"at least {SHARE:.0%}", f"{right:,} of {rows:,}", right >= SHARE * rows),
+        none("refutations that the checker rejects", false, again),
+    ]
+
+
+def body(size: Json, result: Json) -> list[str]:
+    slowest = result["slowest"]
+    learnt = "{:.0f} to {:.0f}".format(*result["learnt"]) if result["learnt"] else "-"
+    parts = [
+        f"`scancraft.refute` on {size['random']} `MambaForCausalLM` with the weights that `transformers` draws "
+        "(seeds 0, 1, ...; 1 to 4 blocks, d_model 16 to 64) and on "
+        f"{size['trained']} that `scancraft.training.training` has trained for {size['train_steps']} steps on one of "
+        f"these languages each (1 to 3 blocks; they get {learnt}% of strings of the training lengths right). All are "
+        "read against all languages, with the tokens of a language's symbols from 3 on, so that languages share "
+        f"trajectories. Budget: {size['seconds']:g} s each. *False*: rejected by the checker. *N*, *tokens* (of "
+        "x w^(N + 1)), the length of the shortest wrong word seen: medians; *seconds*: the median of those that shared "
+        "nothing.",
+        table(result["groups"], GROUPS),
+        f"The slowest took {short(slowest['seconds'])} s ({slowest['kind']} model {slowest['model']}, "
+        f"{code(slowest['language'])}). {result['read_all']} of the {result['refuted']} read all their tokens "
+        f"themselves. The checker replayed all {result['refuted']} with its plain step, in "
+        f"{whole(result['plain_seconds'])} s, and {result['own']}, drawn at random, with `transformers`' own, in "
+        f"{whole(result['own_seconds'])} s.",
+        "Microseconds per token and block, best of 5, two blocks, 16 states per channel. *fast*: every token read "
+        "anew; on a periodic word the search leaves out what cannot have changed. *plain*: the checker's. *own*: "
+        "`model(token, cache_params=cache)` of `transformers`.",
+        table(result["steps"], STEPS),
+    ]
+    if result["undecided"]:
+        parts += ["Undecided:", table(result["undecided"], UNDECIDED)]
+    if result["pictured"]:
+        parts.append(f"![A trained Mamba settles on 1^n]({PICTURE})")
+    return parts

@@ -6,13 +6,16 @@ import itertools
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
-from timings.measure import Tick
+from page.table import Column, Json, code, table
+from page.targets import Target, every, none
+from timings.measure import Measured, Tick
 
 import scancraft
 from scancraft.automata.dfa import Dfa
@@ -22,6 +25,10 @@ from scancraft.certify.check import compare
 from scancraft.certify.checker.certificate import check_certificate
 from scancraft.compiler.compile import Compiled
 from scancraft.compiler.targets.gates import GateClassError
+
+TITLE = "The signed target"
+SIGNED = 6
+"""Languages of the suite whose groups are 2-groups."""
 
 
 @dataclass(frozen=True)
@@ -43,70 +50,6 @@ FULL = Size()
 QUICK = Size(long=3_000, long_words=2, states=2)
 
 
-@dataclass(frozen=True)
-class Row:
-    """A language of the suite that is not star-free.
-
-    Attributes:
-        gates: its class.
-        witness: the word that permutes states.
-        period: how many of them it moves round.
-        group: the group that decides.
-        levels: of the cascade, and how many of them swap; 0 if it was not compiled, as everything below.
-        scope: of the certificate in float32; "" without one.
-        accepted: whether the independent checker accepts it.
-        prefixes: compared with the acceptor, on all short words, sampled words and the long ones.
-        wrong: how many of them disagreed.
-        longest: the length of the longest word.
-    """
-
-    name: str
-    states: int
-    gates: str
-    witness: str
-    period: int
-    group: str
-    levels: int = 0
-    swaps: int = 0
-    blocks: int = 0
-    parameters: int = 0
-    scope: str = ""
-    accepted: bool = False
-    prefixes: int = 0
-    wrong: int = 0
-    longest: int = 0
-
-
-@dataclass(frozen=True)
-class Small:
-    """All languages of one class with few states.
-
-    Attributes:
-        gates: the class.
-        languages: how many there are, by the number of states of the minimal DFA.
-        certified: certified with the scope "every-implementation" (in float32), of those compiled.
-        accepted: certificates that the independent checker accepts.
-        blocks: the most that one of them needs.
-        seconds: median time of compiling and certifying one.
-    """
-
-    gates: str
-    languages: dict[int, int]
-    compiled: int
-    certified: int
-    accepted: int
-    blocks: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """Both tables."""
-
-    suite: tuple[Row, ...]
-    small: tuple[Small, ...]
-
-
 def languages_with(states: int) -> Iterator[Dfa]:
     """Every language over {a, b} whose minimal complete DFA has at most so many states, each once."""
     seen = set()
@@ -120,7 +63,7 @@ def languages_with(states: int) -> Iterator[Dfa]:
                     yield dfa
 
 
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     named = [entry for entry in SUITE if not entry.star_free]
     small = list(languages_with(size.states))
     total = len(named) + len(small)
@@ -132,86 +75,132 @@ def measure(size: Size, tick: Tick) -> Result:
         found = []
         for done, dfa in enumerate(small):
             tick(len(named) + done, total, f"language {done + 1:,} of {len(small):,}")
-            found.append((dfa.n_states, *_attempt(dfa, Path(folder))))
-    return Result(tuple(rows), _by_class(found))
+            found.append(attempt(dfa, Path(folder)))
+    return Measured({"suite": rows, "small": by_class(found)}, {"small": found})
 
 
-def _row(name: str, dfa: Dfa, size: Size, folder: Path) -> Row:
+def _row(name: str, dfa: Dfa, size: Size, folder: Path) -> Json:
+    """A language of the suite that is not star-free; ``blocks`` is 0 if it was not compiled."""
     kind = scancraft.classify(dfa)
     assert kind.witness is not None
     assert kind.group is not None
-    word = "".join(kind.witness.word)
-    row = Row(name, dfa.n_states, kind.gates.value, word, kind.witness.period, kind.group.name or kind.group.title)
+    row = {"name": name, "states": dfa.n_states, "gates": kind.gates.value}
+    row |= {"witness": "".join(kind.witness.word), "period": kind.witness.period}
+    row |= {"group": kind.group.name or kind.group.title}
     try:
         compiled = scancraft.compile(dfa)
     except GateClassError:
-        return row
+        return row | {"blocks": 0}
     assert isinstance(compiled, Compiled)
     place = compiled.save(folder / "model")
-    scope, accepted = _certified(place)
+    scope, accepted = _certified(scancraft.certify(place), place)
     report = scancraft.check(place)
     rng = np.random.default_rng(0)
     half = size.long_words // 2
     long = [scancraft.live_word_of(dfa, size.long, rng) for _ in range(half)]
     long += [arbitrary(dfa.alphabet, size.long, rng) for _ in range(size.long_words - half)]
     far = compare(compiled.runner(), dfa, compiled.readout, long)
-    parts = compiled.cascade.parts
-    return Row(
-        *(row.name, row.states, row.gates, row.witness, row.period, row.group),
-        levels=compiled.cascade.height,
-        swaps=len(parts.swap_levels),
-        blocks=compiled.weights.shape.n_layers,
-        parameters=compiled.weights.n_parameters,
-        scope=scope,
-        accepted=accepted,
-        prefixes=report.prefixes + far.prefixes,
-        wrong=report.wrong + far.wrong,
-        longest=far.longest_word,
-    )
+    row |= {"levels": compiled.cascade.height, "swaps": len(compiled.cascade.parts.swap_levels)}
+    row |= {"blocks": compiled.weights.shape.n_layers, "parameters": compiled.weights.n_parameters}
+    row |= {"scope": scope, "accepted": accepted, "longest": far.longest_word}
+    return row | {"prefixes": report.prefixes + far.prefixes, "wrong": report.wrong + far.wrong}
 
 
-def _certified(place: Path) -> tuple[str, bool]:
-    """The scope of the certificate, and whether the checker accepts it."""
-    verdict = scancraft.certify(place)
+def _certified(verdict: Any, place: Path) -> tuple[str, bool]:
+    """The scope of the certificate, "" without one, and whether the separate checker accepts it."""
     if not isinstance(verdict, scancraft.Certificate):
         return "", False
     verdict.save(place)
     return verdict.scope, check_certificate(place).accepted
 
 
-def _attempt(dfa: Dfa, folder: Path) -> tuple[str, bool, str, bool, int, float]:
-    """The class; whether it was compiled; scope; accepted; blocks; seconds of compiling and certifying."""
+def attempt(dfa: Dfa, folder: Path) -> Json:
+    """One small language: its class, and, if it is compiled, what came of that; ``seconds`` to compile and certify."""
+    row = {"states": dfa.n_states, "compiled": False, "scope": "", "accepted": False, "blocks": 0, "seconds": 0.0}
     started = time.perf_counter()
     try:
         compiled = scancraft.compile(dfa)
     except GateClassError as error:
-        return error.gates, False, "", False, 0, 0.0
+        return row | {"gates": error.gates}
     assert isinstance(compiled, Compiled)
     verdict = scancraft.certify(compiled)
-    seconds = time.perf_counter() - started
-    place = compiled.save(folder / "model")
-    scope, accepted = "", False
-    if isinstance(verdict, scancraft.Certificate):
-        verdict.save(place)
-        scope, accepted = verdict.scope, check_certificate(place).accepted
+    row |= {"seconds": time.perf_counter() - started, "gates": compiled.classification.gates.value}
+    scope, accepted = _certified(verdict, compiled.save(folder / "model"))
     blocks = compiled.weights.shape.n_layers
-    return compiled.classification.gates.value, True, scope, accepted, blocks, seconds
+    return row | {"compiled": True, "scope": scope, "accepted": accepted, "blocks": blocks}
 
 
-def _by_class(found: list[tuple[int, str, bool, str, bool, int, float]]) -> tuple[Small, ...]:
+def by_class(found: list[Json]) -> list[Json]:
+    """Small languages by class: how many by states, and how many certified with the scope "every-implementation"."""
     rows = []
     for gates in scancraft.GateClass:
-        mine = [row for row in found if row[1] == gates.value]
-        times = [row[6] for row in mine if row[2]]
-        rows.append(
-            Small(
-                gates.value,
-                dict(sorted(Counter(row[0] for row in mine).items())),
-                sum(row[2] for row in mine),
-                sum(row[3] == "every-implementation" for row in mine),
-                sum(row[4] for row in mine),
-                max((row[5] for row in mine), default=0),
-                median(times) if times else 0.0,
-            )
-        )
-    return tuple(rows)
+        mine = [row for row in found if row["gates"] == gates.value]
+        times = [row["seconds"] for row in mine if row["compiled"]]
+        counts = {str(n): count for n, count in sorted(Counter(row["states"] for row in mine).items())}
+        line = {"gates": gates.value, "languages": counts}
+        line |= {key: sum(row[key] for row in mine) for key in ("compiled", "accepted")}
+        line |= {"certified": sum(row["scope"] == "every-implementation" for row in mine)}
+        line |= {"blocks": max((row["blocks"] for row in mine), default=0)}
+        rows.append(line | {"seconds": median(times) if times else None})
+    return rows
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+def _compiled(head: str, show: Callable[[Json], Any]) -> Column:
+    return Column(head, lambda row: show(row) if row["blocks"] else None)
+
+
+SUITE_COLUMNS = (
+    Column("language", "name", code),
+    *("states", "gates", "group"),
+    Column("word and period", lambda row: f"{code(row['witness'])}, {row['period']}"),
+    _compiled("levels (swaps)", lambda row: f"{row['levels']} ({row['swaps']})"),
+    *(_compiled(key, lambda row, key=key: row[key]) for key in ("blocks", "parameters")),
+    _compiled("certified", lambda row: row["scope"] or "no"),
+    _compiled("checked", lambda row: row["accepted"]),
+    _compiled("wrong", lambda row: f"{row['wrong']:,} of {row['prefixes']:,}"),
+    _compiled("longest", lambda row: row["longest"]),
+)
+
+
+def _of_states(n: int) -> Column:
+    return Column(f"{n} state{'s' if n > 1 else ''}", lambda row: row["languages"].get(str(n), 0))
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    compiled = [row for row in result["suite"] if row["blocks"]]
+    certified = sum(row["scope"] == "every-implementation" and row["accepted"] for row in compiled)
+    small = result["small"]
+    proved = sum(min(row["certified"], row["accepted"]) for row in small)
+    wrong, longest = sum(row["wrong"] for row in compiled), min(row["longest"] for row in compiled)
+    note = f"of {sum(row['prefixes'] for row in compiled):,} in {len(compiled)} models"
+    what = f"languages with at most {size['states']} states over 2 letters that are nonnegative or signed: "
+    return [
+        none(f"signed models of the suite, wrong prefixes up to length {longest:,}", wrong, note),
+        every("of these certified for every implementation, and checked", certified, SIGNED),
+        every(f"{what}compiled, certified and checked", proved, sum(row["compiled"] for row in small)),
+    ]
+
+
+def body(size: Json, result: Json) -> list[str]:
+    states = range(1, size["states"] + 1)
+    small = (
+        *("gates", *map(_of_states, states)),
+        Column("all", lambda row: sum(row["languages"].values())),
+        *("compiled", "certified", Column("checked", "accepted"), "blocks", "seconds"),
+    )
+    return [
+        "The languages of the suite that are not star-free: the class of gates that each needs, the group that "
+        "decides, and a word that permutes states with its period. The signed ones are compiled, certified in float32, "
+        f"and compared with the acceptor on all short words, on 400 sampled ones, and on {size['long_words']} of "
+        f"length {size['long']:,}.",
+        table(result["suite"], SUITE_COLUMNS),
+        f"### All languages over two letters with at most {size['states']} states",
+        "Every language over {a, b} by the number of states of its minimal complete DFA. All that are nonnegative or "
+        "signed are compiled, certified in float32 (counted here: with the scope *every-implementation*), and the "
+        "certificates checked by the separate checker. *Blocks*: the most that one of them needs; *seconds*: the "
+        "median time of compiling and certifying one.",
+        table(result["small"], small),
+    ]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
-from timings.measure import Tick
+from page.table import Column, Json, code, percent, table
+from page.targets import Target, below, every
+from timings.measure import Measured, Tick
 
 from scancraft.suite.languages import LANGUAGES
 from scancraft.suite.suite import Options, Row, run_suite
+
+TITLE = "The suite of the paper"
+PICTURE = "suite.png"
+SECONDS, FARTHEST_SECONDS = 60, 120
 
 
 @dataclass(frozen=True)
@@ -32,27 +37,10 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(languages=4, words=4, far_words=2, many_far_words=0, jobs=1)
+QUICK = Size(languages=3, words=4, far_words=2, many_far_words=0, jobs=1)
 
 
-@dataclass(frozen=True)
-class Result:
-    """What came of it.
-
-    Attributes:
-        rows: one per language, as ``scancraft suite --json`` prints them, with the separate checker's verdicts.
-        seconds: wall-clock time of a run with certificates, without length 100,000 and without the checker.
-        seconds_farthest: the same with length 100,000.
-        many: words and positions tried in the second run, and how many positions were wrong.
-    """
-
-    rows: tuple[dict[str, Any], ...]
-    seconds: float
-    seconds_farthest: float
-    many: dict[str, int]
-
-
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     chosen = LANGUAGES if size.languages is None else LANGUAGES[-size.languages :]
 
     def timed(options: Options, what: str) -> tuple[list[Row], float]:
@@ -74,4 +62,125 @@ def measure(size: Size, tick: Tick) -> Result:
             many["words"] += score.words
             many["positions"] += score.positions
             many["wrong"] += score.positions - score.right_positions
-    return Result(tuple(row.as_json() for row in rows), seconds, seconds_farthest, many)
+    everything = [row.as_json() for row in rows]
+    found = {"rows": [summary(row) for row in everything], "seconds": seconds}
+    return Measured(found | {"seconds_farthest": seconds_farthest, "many": many}, {"rows": everything})
+
+
+KEPT = (
+    *("name", "theorem", "blocks", "d_model", "parameters", "memories", "state_entries", "general_compiler"),
+    *("seconds", "accuracy", "accuracy_positions", "words", "positions", "published", "published_note"),
+)
+
+
+def summary(row: Json) -> Json:
+    """What the page says of a row of ``scancraft suite --json``."""
+    kept = {key: row[key] for key in KEPT}
+    proof, witness = row["certificate"], row["witness"]
+    parts = ("verdict", "checked", "method", "scope", "limits")
+    kept["certificate"] = proof and {key: proof[key] for key in parts if key in proof}
+    kept["witness"] = witness and {key: witness[key] for key in ("word", "period")}
+    return kept
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+def _bins(row: Json) -> str:
+    ours = [label for label in row["accuracy"] if label in row["published"]]
+    return " / ".join(f"{label}: {percent(row['accuracy'][label])}" for label in ours)
+
+
+def _published(row: Json) -> str:
+    shown = []
+    for value in row["published"].values():
+        if value is None:
+            shown.append("-")
+        else:
+            low, high = value["least"], value["greatest"]
+            shown.append(f"{low:g}" if low == high else f"{low:g} to {high:g}")
+    bound = "at most " if row["published_note"] == "at most" else ""
+    return bound + " / ".join(shown) if set(shown) != {"-"} else "-"
+
+
+def _far(label: str) -> Column:
+    return Column(label, lambda row: row["accuracy"].get(label), percent)
+
+
+MEASURED = (
+    Column("language", "name", code),
+    *("theorem", "blocks", "d_model", "parameters", "state entries"),
+    Column("compiled in, s", "seconds", lambda seconds: f"{seconds:.3f}"),
+    Column("published lengths", _bins),
+    *(_far("10,000"), _far("100,000")),
+    Column("certificate", lambda row: f"{row['certificate']['method']}, {row['certificate']['scope']}"),
+    Column("trained, published", _published),
+)
+EXCLUDED = (
+    Column("language", "name", code),
+    Column("excluded by", "theorem"),
+    Column("word", lambda row: code("".join(row["witness"]["word"]))),
+    Column("period", lambda row: row["witness"]["period"]),
+    Column("trained, published", _published),
+)
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    rows = [row for row in result["rows"] if row["accuracy"]]
+    worst = min(value for row in rows for key in ("accuracy", "accuracy_positions") for value in row[key].values())
+    certified = sum(row["certificate"]["verdict"] == "certified" for row in rows)
+    checked = sum(row["certificate"].get("checked") is True for row in rows)
+    by_name = {row["name"]: row for row in rows}
+    dyck = by_name["Dyck_{8,10}"]
+    dyck_sizes = dyck["blocks"], dyck["memories"]
+    whole = "the whole suite, certificates included, two processes"
+    right = f"positions and strings right, {len(rows)} positive languages, every length"
+    found = [
+        Target(right, "100%", f"{percent(worst)}%", worst == 100),
+        every("certificates of the suite, accepted by the checker", min(certified, checked), len(rows)),
+        below(whole, result["seconds"], SECONDS, "s"),
+        below("the same with length 100,000", result["seconds_farthest"], FARTHEST_SECONDS, "s"),
+        Target("blocks, memories for Dyck_{8,10}", "2, 41", f"{dyck_sizes[0]}, {dyck_sizes[1]}", dyck_sizes == (2, 41)),
+    ]
+    if "Flip-flop" in by_name:
+        blocks = by_name["Flip-flop"]["blocks"]
+        found.append(Target("blocks for the flip-flop language", "at most 2", f"{blocks}", blocks <= 2))
+    return found
+
+
+def body(size: Json, result: Json) -> list[str]:
+    rows = result["rows"]
+    measured, excluded = ([row for row in rows if (row["witness"] is None) == holds] for holds in (True, False))
+    words, positions = (sum(sum(row[key].values()) for row in rows) for key in ("words", "positions"))
+    many = result["many"]
+    parts = [
+        "`scancraft suite --check` prints the same table. Strings right in %: a string counts iff after every prefix "
+        f"of it exactly the right tokens are allowed. {size['words']:,} words per published range of lengths, "
+        f"{size['far_words']:,} of length 9,980 to 10,000, two (for the flip-flop language two per share of ignore "
+        "instructions) of length 99,980 to 100,000: half members (uniform among those of their length; for the "
+        "flip-flop language the published distribution), a quarter one-symbol edits of members, a quarter arbitrary; "
+        "bounded Dyck languages promise live prefixes only, so there all are members. "
+        f"Together {words:,} words, {positions:,} positions.",
+        table(measured, MEASURED),
+        f"![Accuracy against length]({PICTURE})",
+        "Languages that no Mamba models at every length, with the word that permutes states of the minimal DFA:",
+        table(excluded, EXCLUDED),
+    ]
+    if many["words"]:
+        parts.append(
+            f"One more run with {size['many_far_words']:,} words of length 10,000 per language (seed 1): "
+            f"{many['words']:,} words, {many['positions']:,} positions, {many['wrong']:,} wrong."
+        )
+    for row in rows:
+        if (general := row["general_compiler"]) is not None:
+            parts.append(
+                f"{row['name']} by {row['theorem'].lower()}: {row['blocks']} blocks, {row['parameters']:,} parameters; "
+                f"by the general compiler: {general['blocks']} blocks, {general['parameters']:,} parameters."
+            )
+    if limits := "; ".join(_limits(row) for row in measured if row["certificate"].get("limits")):
+        parts.append(f"Counter languages are certified as long as no counter exceeds (float32): {limits}.")
+    return parts
+
+
+def _limits(row: Json) -> str:
+    return f"{code(row['name'])} {', '.join(f'{n:,}' for n in sorted(set(row['certificate']['limits'].values())))}"

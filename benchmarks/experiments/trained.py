@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from timings.measure import Tick
+from page.table import Column, Json, code, percent, table
+from page.targets import Target
+from timings.measure import Measured, Tick
 
 from scancraft.suite.languages import suite_language
 from scancraft.training.training import train
+
+TITLE = "Trained baselines"
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,7 @@ FULL = Size()
 QUICK = Size(names=("Tomita-1",), seconds=30.0, max_steps=3, test_words=10)
 
 
-@dataclass(frozen=True)
-class Result:
-    """What ``training.json`` says of each."""
-
-    rows: tuple[dict[str, Any], ...]
-
-
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     rows = []
     for number, name in enumerate(size.names):
         tick(number, len(size.names), name)
@@ -51,7 +47,40 @@ def measure(size: Size, tick: Tick) -> Result:
             max_steps=size.max_steps,
             test_words=size.test_words,
         )
-        facts = trained.as_json()
-        del facts["history"]  # `scancraft train --out DIR` keeps it
-        rows.append({"name": found.name, **facts})
-    return Result(tuple(rows))
+        rows.append({"name": found.name, **trained.as_json()})
+    return Measured({"rows": [summary(row) for row in rows]}, {"rows": rows})
+
+
+def summary(row: Json) -> Json:
+    """What the page says of a ``training.json``; the rest is for ``--raw``."""
+    kept = {key: row[key] for key in ("name", "steps", "seconds", "accuracy")}
+    return kept | {"sizes": {"parameters": row["sizes"]["parameters"]}}
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+def _accuracy(row: Json) -> str:
+    parts = (f"{b['label']}: {percent(b['strings'])} ({percent(b['positions'])})" for b in row["accuracy"])
+    return " / ".join(parts)
+
+
+COLUMNS = (
+    Column("language", "name", code),
+    Column("parameters", lambda row: row["sizes"]["parameters"]),
+    *("steps", "seconds"),
+    Column("strings (positions) right, by length", _accuracy),
+)
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    return []
+
+
+def body(size: Json, result: Json) -> list[str]:
+    return [
+        f"`scancraft train NAME --budget {size['seconds']:g}s`: two blocks, d_model 32, trained on next-symbol sets of "
+        f"members of the first range of lengths; {size['test_words']} fresh members per range. Strings right in %, "
+        "positions in parentheses. The number of steps depends on the machine.",
+        table(result["rows"], COLUMNS),
+    ]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from experiments.certificates import DTYPES
-from timings.measure import Tick
+from page.table import Column, Json, code, table
+from page.targets import Target, every
+from timings.measure import Measured, Tick, best_of
 from timings.random_dfas import STAR_FREE, random_dfa
 
 import scancraft
 from scancraft.automata.families import SUITE
 from scancraft.certify.checker.certificate import check_certificate
+
+TITLE = "Checking saved certificates"
 
 
 @dataclass(frozen=True)
@@ -34,35 +35,10 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(most_states=3, states=(4,), repeats=1)
+QUICK = Size(most_states=2, states=(4,), repeats=1)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One checkpoint in one dtype; both times include loading its weights.
-
-    Attributes:
-        search: seconds of ``scancraft.certify`` on the directory.
-        check: seconds of ``check_certificate`` on it.
-        accepted: whether the checker accepts the certificate.
-    """
-
-    language: str
-    dtype: str
-    transitions: int
-    search: float
-    check: float
-    accepted: bool
-
-
-@dataclass(frozen=True)
-class Result:
-    """Every row."""
-
-    rows: tuple[Row, ...]
-
-
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     named = [(entry.name, entry.build()) for entry in SUITE if entry.star_free]
     named = [entry for entry in named if entry[1].n_states <= size.most_states]
     named += [(f"{g}, {n} states, seed 0", random_dfa(g, n, 2, 0)) for n in size.states for g in STAR_FREE]
@@ -72,24 +48,44 @@ def measure(size: Size, tick: Tick) -> Result:
             tick(done, len(named), name)
             place = scancraft.compile(dfa).save(Path(folder) / str(done))
             rows += [_row(name, place, dtype, size.repeats) for dtype in DTYPES]
-    return Result(tuple(rows))
+    return Measured({"rows": rows})
 
 
-def _row(name: str, place: Path, dtype: str, repeats: int) -> Row:
-    format_: torch.dtype = DTYPES[dtype]
-    verdict = scancraft.certify(place, dtype=format_)
+def _row(name: str, place: Path, dtype: str, repeats: int) -> Json:
+    """Seconds of ``scancraft.certify`` on the directory, and of ``check_certificate``; both load the weights."""
+    search, verdict = best_of(repeats, lambda: scancraft.certify(place, dtype=DTYPES[dtype]))
     assert isinstance(verdict, scancraft.Certificate), f"{name}: {verdict}"
     verdict.save(place)
-    search = _fastest(lambda: scancraft.certify(place, dtype=format_), repeats)
-    check = _fastest(lambda: check_certificate(place), repeats)
-    accepted = check_certificate(place).accepted
-    return Row(name, dtype, verdict.content["counts"]["transitions"], search, check, accepted)
+    check, report = best_of(repeats, lambda: check_certificate(place))
+    row = {"language": name, "dtype": dtype, "transitions": verdict.content["counts"]["transitions"]}
+    return row | {"search": search, "check": check, "accepted": report.accepted}
 
 
-def _fastest(run: Callable[[], object], repeats: int) -> float:
-    best = float("inf")
-    for _ in range(repeats):
-        started = time.perf_counter()
-        run()
-        best = min(best, time.perf_counter() - started)
-    return best
+# -- the page --------------------------------------------------------------------------------------------------------
+
+ROWS = (
+    Column("language", show=code),
+    *("dtype", "transitions"),
+    Column("search s", "search"),
+    Column("check s", "check"),
+    Column("ratio", lambda row: row["check"] / row["search"]),
+    "accepted",
+)
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    rows = result["rows"]
+    faster = sum(row["check"] < row["search"] for row in rows)
+    return [
+        every("saved certificates that the checker accepts", sum(row["accepted"] for row in rows), len(rows)),
+        every("checks that take less time than the search", faster, len(rows)),
+    ]
+
+
+def body(size: Json, result: Json) -> list[str]:
+    return [
+        "`scancraft.certify` on a checkpoint directory beside `check_certificate` on the certificate saved there, in "
+        f"one run; both load the weights; the fastest of {size['repeats']}. Importing torch and transformers is not "
+        "counted.",
+        table(result["rows"], ROWS),
+    ]

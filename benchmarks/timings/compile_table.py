@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 
-from timings.measure import Tick, best_of, o_n
+from page.table import Column, Json, code, short, table
+from page.targets import EARLIER_COMPILERS, EARLIER_SECONDS, EARLIER_SIZES, Target, below, earlier
+from timings.measure import Measured, Tick, best_of, o_n, spread
 from timings.random_dfas import STAR_FREE, random_dfa
 
 import scancraft
@@ -15,6 +16,10 @@ from scancraft.automata.decide.monoid import monoid_size
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError
 from scancraft.automata.families import SUITE, d_n, dyck
+
+TITLE = "Compiling"
+SECONDS, STATES = 1.0, 20
+"""The target: under so many seconds with up to so many states."""
 
 
 @dataclass(frozen=True)
@@ -39,59 +44,7 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(most_states=6, repeats=1, monoid_budget=1_000, states=(4,), seeds=4)
-
-
-@dataclass(frozen=True)
-class Language:
-    """One compiled language; ``monoid`` is None past the budget. Flip-flops as in ``compiler.cascade.Cascade``."""
-
-    name: str
-    suite: bool
-    states: int
-    letters: int
-    monoid: int | None
-    image_sets: int
-    height: int
-    blocks: int
-    d_model: int
-    d_inner: int
-    parameters: int
-    nonzero: int
-    seconds: float
-    flip_flops: int
-    flip_flops_unshared: int
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median and greatest value."""
-
-    median: float
-    most: float
-
-
-@dataclass(frozen=True)
-class RandomLanguages:
-    """Random languages of one generator and one number of states."""
-
-    generator: str
-    states: int
-    drawn: int
-    compiled: int
-    image_sets: Spread
-    height: Spread
-    blocks: Spread
-    parameters: Spread
-    flip_flops: Spread
-    flip_flops_unshared: Spread
-    seconds: Spread
-
-
-@dataclass(frozen=True)
-class Result:
-    languages: tuple[Language, ...]
-    random: tuple[RandomLanguages, ...]
+QUICK = Size(most_states=4, repeats=1, monoid_budget=1_000, states=(4,), seeds=2)
 
 
 def named_languages(most_states: int) -> list[tuple[str, bool, Dfa]]:
@@ -103,41 +56,41 @@ def named_languages(most_states: int) -> list[tuple[str, bool, Dfa]]:
     return [entry for entry in named if entry[2].n_states <= most_states]
 
 
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     named = named_languages(size.most_states)
     groups = [(generator, states) for generator in STAR_FREE for states in size.states]
     steps = len(named) + len(groups)
     languages = []
     for done, (name, suite, dfa) in enumerate(named):
         tick(done, steps, name)
-        languages.append(_language(name, suite, dfa, size))
-    random = []
+        seconds, compiled = best_of(size.repeats, partial(scancraft.compile, dfa))
+        monoid = _monoid(dfa, size.monoid_budget)
+        row = {"name": name, "suite": suite, "states": dfa.n_states, "monoid": monoid}
+        languages.append(row | _sizes(compiled) | {"seconds": seconds})
+    random, raw = [], []
     for done, (generator, states) in enumerate(groups):
         tick(len(named) + done, steps, f"{generator}, {states} states")
-        random.append(_random_languages(generator, states, size))
-    return Result(tuple(languages), tuple(random))
+        rows = list(_random(generator, states, size))
+        raw += rows
+        facts = {"generator": generator, "states": states, "drawn": size.seeds, "compiled": len(rows)}
+        random.append(facts | {key: spread(row[key] for row in rows) for key in SPREADS})
+    return Measured({"languages": languages, "random": random}, {"random": raw})
 
 
-def _language(name: str, suite: bool, dfa: Dfa, size: Size) -> Language:
-    seconds, compiled = best_of(size.repeats, lambda: scancraft.compile(dfa))
+def _sizes(compiled: scancraft.Compiled) -> Json:
+    """Flip-flops as in ``compiler.cascade.Cascade``."""
     cascade, weights = compiled.cascade, compiled.weights
-    return Language(
-        name,
-        suite,
-        dfa.n_states,
-        len(dfa.alphabet),
-        _monoid(dfa, size.monoid_budget),
-        len(cascade.parts.sets),
-        cascade.height,
-        weights.shape.n_layers,
-        weights.shape.d_model,
-        weights.shape.d_inner,
-        weights.n_parameters,
-        weights.n_nonzero,
-        seconds,
-        cascade.flip_flops,
-        cascade.flip_flops_unshared,
-    )
+    return {
+        "image_sets": len(cascade.parts.sets),
+        "height": cascade.height,
+        "blocks": weights.shape.n_layers,
+        "d_model": weights.shape.d_model,
+        "d_inner": weights.shape.d_inner,
+        "parameters": weights.n_parameters,
+        "nonzero": weights.n_nonzero,
+        "flip_flops": cascade.flip_flops,
+        "flip_flops_unshared": cascade.flip_flops_unshared,
+    }
 
 
 def _monoid(dfa: Dfa, budget: int) -> int | None:
@@ -147,16 +100,75 @@ def _monoid(dfa: Dfa, budget: int) -> int | None:
         return None
 
 
-def _random_languages(generator: str, states: int, size: Size) -> RandomLanguages:
-    rows: list[tuple[float, ...]] = []
+def _random(generator: str, states: int, size: Size) -> list[Json]:
+    rows = []
     for seed in range(size.seeds):
         dfa = random_dfa(generator, states, 2 + seed % 2, seed)
         try:
             seconds, compiled = best_of(1, partial(scancraft.compile, dfa, budget=Budget(seconds=size.seconds)))
         except BudgetExceededError:
             continue
-        cascade, weights = compiled.cascade, compiled.weights
-        sizes = (len(cascade.parts.sets), cascade.height, weights.shape.n_layers, weights.n_parameters)
-        rows.append((*sizes, cascade.flip_flops, cascade.flip_flops_unshared, seconds))
-    spreads = (Spread(median(column), max(column)) for column in zip(*rows, strict=True))
-    return RandomLanguages(generator, states, size.seeds, len(rows), *spreads)
+        rows.append({"generator": generator, "states": states, "seed": seed, "seconds": seconds} | _sizes(compiled))
+    return rows
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+CASCADE = (Column("image sets"), Column("H", "height"), Column("blocks"))
+FLIP_FLOPS = (Column("flip-flops", "flip_flops"), Column("plain", "flip_flops_unshared"))
+LANGUAGES = (
+    Column("language", "name", code),
+    *("states", "monoid", *CASCADE, "d_model", "d_inner", "parameters"),
+    Column("non-zero", "nonzero"),
+    *("seconds", *FLIP_FLOPS),
+)
+RANDOM = (
+    *("generator", "states"),
+    Column("compiled", lambda row: f"{row['compiled']} of {row['drawn']}"),
+    *(*CASCADE, "parameters", *FLIP_FLOPS, "seconds"),
+)
+SPREADS = ("image_sets", "height", "blocks", "parameters", "flip_flops", "flip_flops_unshared", "seconds")
+PROTOTYPE = (
+    Column("language", "name", code),
+    Column("parameters †", lambda row: EARLIER_SIZES[row["name"]]),
+    "parameters",
+    Column("seconds †", lambda row: EARLIER_SECONDS.get(row["name"])),
+    "seconds",
+)
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    rows = result["languages"]
+    timed = [row for row in rows if row["states"] <= STATES]
+    slowest = max(timed, key=lambda row: row["seconds"])
+    what = f"slowest to compile of {len(timed)} named languages with up to {STATES} states"
+    found = [below(what, slowest["seconds"], SECONDS, "s", code(slowest["name"]))]
+    for row in rows:
+        if limit := EARLIER_SIZES.get(row["name"]):
+            measured, what = row["parameters"], f"parameters of {code(row['name'])}"
+            found.append(Target(what, f"at most {limit:,} †", f"{measured:,}", measured <= limit))
+    return found
+
+
+def body(size: Json, result: Json) -> list[str]:
+    return [
+        f"`scancraft.compile` from the minimal DFA to weights in memory, best of {size['repeats']}: star-freeness is "
+        "decided, and the rules are proved against the DFA. H is the holonomy height; a monoid of more than "
+        f"{size['monoid_budget']:,} elements is not counted. *Flip-flops* hold this cascade's coordinates in binary, "
+        "with labels shared by all sets of a height; *plain* counts those of a holonomy in which each class of "
+        "equivalent sets has a memory of its own: the same number wherever a height has one class only. "
+        f"The first {sum(row['suite'] for row in result['languages'])} languages are the suite's; O_n "
+        "stands for the words that take point 1 back to point 1.",
+        table(result["languages"], LANGUAGES),
+        "Beside the project's prototype:",
+        table((row for row in result["languages"] if row["name"] in EARLIER_SIZES), PROTOTYPE),
+        "These sizes do not depend on the length of words: a model is right at every length. A transformer's do:",
+        earlier(EARLIER_COMPILERS),
+        "### Random star-free languages",
+        "Median / greatest value over seeded random minimal DFAs with exactly so many states, over 2 and 3 letters in "
+        "turn, each compiled once. *Order-preserving*: every letter is a sorted random map. *Reset cascade*: every "
+        "coordinate is kept or reset, depending on the letter and the coordinates above. "
+        "`benchmarks/timings/random_dfas.py` tells all. A language is given up after "
+        f"{short(size['seconds'])} s in one pass.",
+        table(result["random"], RANDOM),
+    ]

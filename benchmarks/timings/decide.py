@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from statistics import quantiles
 
-from timings.measure import Tick, best_of, o_n
+from page.table import Column, Json, code, table
+from page.targets import EARLIER_ALGEBRA, Target, below, earlier
+from timings.measure import Measured, Tick, best_of, o_n
 from timings.random_dfas import GENERATORS, STAR_FREE, random_dfa
 
 from scancraft.automata.decide.aperiodic import star_free_witness
@@ -13,6 +16,9 @@ from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import d_n, dyck
 from scancraft.automata.images import image_sets
 from scancraft.compiler.cascade.cascade import decompose
+
+TITLE = "Deciding and decomposing"
+DECIDE_SECONDS, DECIDE_MEDIAN_MS, CASCADE_SECONDS = 10.0, 20.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -40,137 +46,127 @@ FULL = Size()
 QUICK = Size(points=5, depth=10, states=5, dfas=20, cascades=(5, 2, 4), repeats=1)
 
 
-@dataclass(frozen=True)
-class Decision:
-    """One large automaton, decided."""
-
-    name: str
-    states: int
-    letters: int
-    image_sets: int
-    star_free: bool
-    seconds: float
-
-
-@dataclass(frozen=True)
-class RandomDecisions:
-    """Random automata of one generator (or of all), decided; times in milliseconds per automaton."""
-
-    generator: str
-    dfas: int
-    star_free: int
-    longest_witness: int
-    largest_period: int
-    median_ms: float
-    p95_ms: float
-    most_ms: float
-
-
-@dataclass(frozen=True)
-class CascadeTime:
-    """One cascade: decided and decomposed in ``seconds``, printed as so many characters in ``print_seconds``."""
-
-    name: str
-    states: int
-    letters: int
-    height: int
-    image_sets: int
-    flip_flops: int
-    flip_flops_unshared: int
-    seconds: float
-    print_seconds: float
-    characters: int
-
-
-@dataclass(frozen=True)
-class Result:
-    decisions: tuple[Decision, ...]
-    random: tuple[RandomDecisions, ...]
-    cascades: tuple[CascadeTime, ...]
-
-
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     large = [(f"O_{size.points}", o_n(size.points)), (f"D-{size.depth}", d_n(size.depth))]
     n, h, points = size.cascades
     cascaded = [(f"D-{n}", d_n(n)), (f"Dyck_{{2,{h}}}", dyck(2, h)), (f"O_{points}", o_n(points))]
-    steps, done = len(large) + len(GENERATORS) + len(cascaded), 0
-
-    def next_step(what: str) -> None:
-        nonlocal done
-        tick(done, steps, what)
-        done += 1
-
-    decisions = []
-    for name, dfa in large:
-        next_step(f"deciding {name}")
+    steps = len(large) + len(GENERATORS) + len(cascaded)
+    decisions, samples, cascades = [], [], []
+    for done, (name, dfa) in enumerate(large):
+        tick(done, steps, f"deciding {name}")
         decisions.append(_decision(name, dfa, size.repeats))
-    samples: dict[str, list[_Sample]] = {}
-    for generator in GENERATORS:
-        next_step(f"deciding random DFAs, {generator}")
-        share = size.dfas // len(GENERATORS)
-        samples[generator] = [
-            _sample(random_dfa(generator, size.states, 2 + seed % 2, seed), generator in STAR_FREE)
-            for seed in range(share)
-        ]
-    samples["all"] = [sample for group in samples.values() for sample in group]
-    cascades = []
-    for name, dfa in cascaded:
-        next_step(f"cascade of {name}")
+    for done, generator in enumerate(GENERATORS, len(large)):
+        tick(done, steps, f"deciding random DFAs, {generator}")
+        samples += [_sample(generator, size.states, seed) for seed in range(size.dfas // len(GENERATORS))]
+    for done, (name, dfa) in enumerate(cascaded, len(large) + len(GENERATORS)):
+        tick(done, steps, f"cascade of {name}")
         cascades.append(_cascade(name, dfa, size.repeats))
-    summaries = tuple(_summary(generator, group) for generator, group in samples.items())
-    return Result(tuple(decisions), summaries, tuple(cascades))
+    random = [_summary(generator, samples) for generator in (*GENERATORS, "all")]
+    return Measured({"decisions": decisions, "random": random, "cascades": cascades}, {"random": samples})
 
 
-def _decision(name: str, dfa: Dfa, repeats: int) -> Decision:
+def _facts(name: str, dfa: Dfa) -> Json:
+    return {"name": name, "states": dfa.n_states, "letters": len(dfa.alphabet)}
+
+
+def _decision(name: str, dfa: Dfa, repeats: int) -> Json:
     seconds, witness = best_of(repeats, lambda: star_free_witness(dfa))
     sets = len(image_sets(dfa.semiautomaton))
-    return Decision(name, dfa.n_states, len(dfa.alphabet), sets, witness is None, seconds)
+    return _facts(name, dfa) | {"image_sets": sets, "star_free": witness is None, "seconds": seconds}
 
 
-@dataclass(frozen=True)
-class _Sample:
-    milliseconds: float
-    witness_length: int
-    period: int
-
-
-def _sample(dfa: Dfa, known_star_free: bool) -> _Sample:
+def _sample(generator: str, states: int, seed: int) -> Json:
     """Decide once; every witness is replayed, and a witness against a star-free language stops the benchmark."""
-    seconds, witness = best_of(1, lambda: star_free_witness(dfa))
+    dfa = random_dfa(generator, states, 2 + seed % 2, seed)
+    seconds, witness = best_of(1, partial(star_free_witness, dfa))
+    row = {"generator": generator, "seed": seed, "ms": 1000 * seconds}
     if witness is None:
-        return _Sample(1000 * seconds, 0, 0)
-    if known_star_free or not witness.check(dfa):
+        return row | {"witness": 0, "period": 0}
+    if generator in STAR_FREE or not witness.check(dfa):
         raise RuntimeError(f"{witness} is wrong for\n{dfa}")
-    return _Sample(1000 * seconds, len(witness.word), witness.period)
+    return row | {"witness": len(witness.word), "period": witness.period}
 
 
-def _summary(generator: str, samples: list[_Sample]) -> RandomDecisions:
-    times = [sample.milliseconds for sample in samples]
+def _summary(generator: str, samples: list[Json]) -> Json:
+    mine = [sample for sample in samples if generator in (sample["generator"], "all")]
+    times = [sample["ms"] for sample in mine]
     twentieths = quantiles(times, n=20, method="inclusive")
-    return RandomDecisions(
-        generator,
-        len(samples),
-        sum(sample.period == 0 for sample in samples),
-        max(sample.witness_length for sample in samples),
-        max(sample.period for sample in samples),
-        twentieths[9],
-        twentieths[18],
-        max(times),
-    )
+    return {
+        "generator": generator,
+        "dfas": len(mine),
+        "star_free": sum(sample["period"] == 0 for sample in mine),
+        "longest_witness": max(sample["witness"] for sample in mine),
+        "largest_period": max(sample["period"] for sample in mine),
+        "median_ms": twentieths[9],
+        "p95_ms": twentieths[18],
+        "most_ms": max(times),
+    }
 
 
-def _cascade(name: str, dfa: Dfa, repeats: int) -> CascadeTime:
+def _cascade(name: str, dfa: Dfa, repeats: int) -> Json:
+    """Decided and decomposed in ``seconds``, printed as so many characters in ``print_seconds``."""
     seconds, cascade = best_of(repeats, lambda: decompose(dfa))
     print_seconds, text = best_of(repeats, lambda: str(cascade))
-    return CascadeTime(
-        name,
-        dfa.n_states,
-        len(dfa.alphabet),
-        cascade.height,
-        len(cascade.parts.sets),
-        cascade.flip_flops,
-        cascade.flip_flops_unshared,
-        seconds,
-        print_seconds,
-        len(text),
-    )
+    return _facts(name, dfa) | {
+        "height": cascade.height,
+        "image_sets": len(cascade.parts.sets),
+        "flip_flops": cascade.flip_flops,
+        "flip_flops_unshared": cascade.flip_flops_unshared,
+        "seconds": seconds,
+        "print_seconds": print_seconds,
+        "characters": len(text),
+    }
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+LANGUAGE = (Column("language", "name", code), Column("states"), Column("letters"))
+VERDICT = Column("verdict", lambda row: "star-free" if row["star_free"] else "not star-free")
+DECISIONS = (*LANGUAGE, "image sets", VERDICT, "seconds")
+RANDOM = (
+    "generator",
+    Column("DFAs", "dfas"),
+    Column("star-free", "star_free"),
+    Column("not", lambda row: row["dfas"] - row["star_free"]),
+    *("longest witness", "largest period", "median ms"),
+    Column("95% ms", "p95_ms"),
+    "most ms",
+)
+CASCADES = (
+    *LANGUAGE,
+    Column("H", "height"),
+    "image sets",
+    Column("flip-flops", "flip_flops"),
+    Column("plain", "flip_flops_unshared"),
+    *("seconds", Column("printing", "print_seconds"), "characters"),
+)
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    every = next(row for row in result["random"] if row["generator"] == "all")
+    decisions = [
+        below(f"deciding star-freeness of {code(row['name'])}", row["seconds"], DECIDE_SECONDS, "s")
+        for row in result["decisions"]
+    ]
+    median = below(f"median over {every['dfas']:,} random minimal DFAs", every["median_ms"], DECIDE_MEDIAN_MS, "ms")
+    cascades = [
+        below(f"cascade of {code(row['name'])}", row["seconds"] + row["print_seconds"], CASCADE_SECONDS, "s")
+        for row in result["cascades"]
+    ]
+    return [*decisions, median, *cascades]
+
+
+def body(size: Json, result: Json) -> list[str]:
+    return [
+        f"Star-free or not, with a witness if not (`star_free_witness`), best of {size['repeats']}:",
+        table(result["decisions"], DECISIONS),
+        f"Seeded random minimal DFAs with {size['states']} states over 2 and 3 letters in turn, each decided once. The "
+        "generators are those of `benchmarks/timings/random_dfas.py`: a *turning cascade* is a reset cascade one in "
+        "twenty of whose actions is a rotation; *uniform* has random table entries. Every witness was replayed, and "
+        "the generators that are star-free by construction gave none.",
+        table(result["random"], RANDOM),
+        f"Cascades (`decompose`: decided and decomposed), best of {size['repeats']}, and printing them as text. "
+        "Flip-flops are counted as above.",
+        table(result["cascades"], CASCADES),
+        earlier(EARLIER_ALGEBRA),
+    ]

@@ -1,60 +1,50 @@
-"""What every benchmark shares: timing, the machine it ran on, and the shape of a result."""
+"""What every section shares: the shape of a result, timing, and the machine it ran on."""
 
 from __future__ import annotations
 
 import os
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeVar
 
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import order_preserving
 
 Value = TypeVar("Value")
 
+Json = dict[str, Any]
+
 Tick = Callable[[int, int, str], None]
 """Called with (steps done, steps in all, what comes next)."""
 
 
 @dataclass(frozen=True)
-class Environment:
-    """What the figures depend on besides the code."""
+class Measured:
+    """What a section found.
 
-    python: str
-    torch: str
-    transformers: str
-    numpy: str
-    system: str
-    cpu: str
-    cores: int
-    torch_threads: int
+    Attributes:
+        summary: the rows of its tables, for docs/benchmarks.json.
+        raw: everything that they summarise, for ``--raw DIR``; empty where the tables hold all of it.
+    """
 
-
-def environment() -> Environment:
-    return Environment(
-        platform.python_version(),
-        version("torch"),
-        version("transformers"),
-        version("numpy"),
-        f"{platform.system()} {platform.machine()}",
-        _cpu_model(),
-        os.cpu_count() or 1,
-        torch.get_num_threads(),
-    )
+    summary: Json
+    raw: Json = field(default_factory=dict)
 
 
-def _cpu_model() -> str:
-    """The processor's name; Linux tells it only in /proc/cpuinfo."""
-    listing = Path("/proc/cpuinfo")
-    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or "unknown")
+def spread(values: Iterable[float]) -> Json:
+    """Median and greatest value."""
+    known = list(values)
+    return {"median": median(known), "most": max(known)}
 
 
 def best_of(repeats: int, work: Callable[[], Value]) -> tuple[float, Value]:
@@ -67,13 +57,51 @@ def best_of(repeats: int, work: Callable[[], Value]) -> tuple[float, Value]:
     return best, value
 
 
+@contextmanager
+def progress(name: str) -> Iterator[Tick]:
+    """A bar on stderr; it gives the ``tick`` that moves it."""
+    columns = (TextColumn(f"{name:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True)) as bars:
+        bar = bars.add_task("", total=None)
+        yield lambda done, total, what: bars.update(bar, completed=done, total=total, description=what)
+        total = bars.tasks[0].total or 1
+        bars.update(bar, total=total, completed=total, description="done")
+
+
+def environment() -> Json:
+    """What the figures depend on besides the code."""
+    return {
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+        "numpy": version("numpy"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count() or 1,
+        "torch_threads": torch.get_num_threads(),
+    }
+
+
+def _cpu_model() -> str:
+    """The processor's name; Linux tells it only in /proc/cpuinfo."""
+    listing = Path("/proc/cpuinfo")
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or "unknown")
+
+
 def o_n(points: int) -> Dfa:
     """O_n as a language: the words that take point 1 back to point 1. All n states are distinguishable."""
     return Dfa(order_preserving(points), 0, frozenset({0}))
 
 
 def stepped(model: Any, ids: torch.Tensor) -> torch.Tensor:
-    """The logits, token by token through the cache."""
+    """The logits of a ``transformers`` model, token by token through its cache.
+
+    Args:
+        model: whose cache is passed as ``cache_params``.
+        ids: of shape (batch, tokens).
+    """
     cache, columns = None, []
     for token in ids.split(1, dim=1):
         output = model(token, cache_params=cache, use_cache=True)

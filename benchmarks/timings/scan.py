@@ -7,7 +7,9 @@ from random import Random
 from typing import Any
 
 import torch
-from timings.measure import Tick, best_of
+from page.table import Column, Json, code, milli, table, whole
+from page.targets import Target, every
+from timings.measure import Measured, Tick, best_of
 from torch import Tensor
 
 import scancraft
@@ -17,6 +19,9 @@ from scancraft.automata.regex.regex import parse_regex
 from scancraft.automata.words.mixtures import live_word_of
 from scancraft.models.run.runner import Runner
 
+TITLE = "The fast runner"
+RATIO = 20
+"""The target: so many times as fast as transformers on one long word."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -47,59 +52,7 @@ FULL = Size()
 QUICK = Size(length=200, words=5, word_length=20, longest=1_000, repeats=1, fast_repeats=1)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One language in one dtype.
-
-    Attributes:
-        batch: words read at once; each is a word that can be completed at every prefix.
-        length: tokens of each, ``<bos>`` included.
-        transformers: seconds of ``MambaForCausalLM``, its cache off.
-        runner: seconds of ``Runner``, without its construction.
-        construction: seconds of that.
-        ratio: how many times faster the runner is.
-        equal: whether all logits are the same bits.
-    """
-
-    language: str
-    dtype: str
-    blocks: int
-    batch: int
-    length: int
-    transformers: float
-    runner: float
-    construction: float
-    ratio: float
-    equal: bool
-
-
-@dataclass(frozen=True)
-class Longest:
-    """The longest word, chunk by chunk in bounded memory and, on ``stepped`` tokens, one token at a time.
-
-    Attributes:
-        tokens_per_second: chunk by chunk.
-        steps_per_second: one token at a time.
-        equal: whether the steps give the bits of the chunks.
-    """
-
-    language: str
-    length: int
-    tokens_per_second: float
-    stepped: int
-    steps_per_second: float
-    equal: bool
-
-
-@dataclass(frozen=True)
-class Result:
-    """Every row, and the longest words."""
-
-    rows: tuple[Row, ...]
-    longest: tuple[Longest, ...]
-
-
-def measure(size: Size, tick: Tick) -> Result:
+def measure(size: Size, tick: Tick) -> Measured:
     named = [
         ("D-12", d_n(12)),
         ("Flip-flop", flip_flop()),
@@ -115,7 +68,7 @@ def measure(size: Size, tick: Tick) -> Result:
             ids = _words(compiled, dfa, batch, length, rng)
             rows += [_row(name, compiled, dtype, ids, size) for dtype in DTYPES]
         longest.append(_longest(name, compiled, _words(compiled, dfa, 1, size.longest, rng), size))
-    return Result(tuple(rows), tuple(longest))
+    return Measured({"rows": rows, "longest": longest})
 
 
 def _words(compiled: Any, dfa: Dfa, batch: int, length: int, rng: Random) -> Tensor:
@@ -123,24 +76,28 @@ def _words(compiled: Any, dfa: Dfa, batch: int, length: int, rng: Random) -> Ten
     return torch.tensor([compiled.readout.encode(live_word_of(dfa, length - 1, rng)) for _ in range(batch)])
 
 
-def _row(name: str, compiled: Any, dtype: str, ids: Tensor, size: Size) -> Row:
+def _row(name: str, compiled: Any, dtype: str, ids: Tensor, size: Size) -> Json:
+    """Transformers' cache is off; the runner is timed without its construction."""
     model = compiled.model().to(DTYPES[dtype])
     with torch.inference_mode():
         slow, expected = best_of(size.repeats, lambda: model(ids, use_cache=False).logits)
     construction, runner = best_of(size.fast_repeats, lambda: Runner(model))
     fast, found = best_of(size.fast_repeats, lambda: runner(ids))
-    same = torch.equal(found, expected)
-    blocks = compiled.weights.shape.n_layers
-    return Row(name, dtype, blocks, *ids.shape, slow, fast, construction, slow / fast, same)
+    row = {"language": name, "dtype": dtype, "blocks": compiled.weights.shape.n_layers}
+    row |= {"batch": ids.shape[0], "length": ids.shape[1]}
+    row |= {"transformers": slow, "runner": fast, "construction": construction, "ratio": slow / fast}
+    return row | {"equal": torch.equal(found, expected)}
 
 
-def _longest(name: str, compiled: Any, ids: Tensor, size: Size) -> Longest:
+def _longest(name: str, compiled: Any, ids: Tensor, size: Size) -> Json:
+    """The longest word, chunk by chunk in bounded memory and, on ``stepped`` tokens, one token at a time."""
     runner = Runner(compiled.weights)
+    length, stepped = ids.shape[1], min(size.word_length, ids.shape[1])
     seconds, _ = best_of(size.repeats, lambda: sum(part.shape[1] for part in runner.chunks(ids)))
-    stepped = min(size.word_length, ids.shape[1])
     step_seconds, last = best_of(size.repeats, lambda: _last_step(runner, ids[:, :stepped]))
-    equal = torch.equal(last, runner(ids[:, :stepped])[:, -1])
-    return Longest(name, ids.shape[1], ids.shape[1] / seconds, stepped, stepped / step_seconds, equal)
+    row = {"language": name, "length": length, "tokens_per_second": length / seconds}
+    row |= {"stepped": stepped, "steps_per_second": stepped / step_seconds}
+    return row | {"equal": torch.equal(last, runner(ids[:, :stepped])[:, -1])}
 
 
 def _last_step(runner: Runner, ids: Tensor) -> Tensor:
@@ -148,3 +105,43 @@ def _last_step(runner: Runner, ids: Tensor) -> Tensor:
     for tokens in ids.unbind(1):
         logits = stream.step(tokens)
     return logits
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+ROWS = (
+    Column("language", show=code),
+    *("dtype", "blocks", "batch", "length"),
+    *(Column(name, show=milli) for name in ("transformers", "runner", "construction")),
+    *("ratio", "equal"),
+)
+LONGEST = (
+    Column("language", show=code),
+    "length",
+    Column("tokens/s", "tokens_per_second", whole),
+    Column("tokens/s, one at a time", "steps_per_second", whole),
+    "equal",
+)
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    rows = result["rows"]
+    single = [row["ratio"] for row in rows if row["batch"] == 1]
+    what = f"the runner against transformers' CPU path, length {size['length']:,}"
+    told = f"{min(single):,.0f} to {max(single):,.0f} times"
+    return [
+        Target(what, f"{RATIO} times as fast", told, min(single) >= RATIO),
+        every("logits of the two equal (torch.equal)", sum(row["equal"] for row in rows), len(rows)),
+    ]
+
+
+def body(size: Json, result: Json) -> list[str]:
+    return [
+        "scancraft's runner (`models/run/runner.py`) beside `transformers`' `MambaForCausalLM` on the CPU, the same "
+        "words in the same run, in milliseconds; *construction* is that of the runner. *Equal*: all logits, by "
+        "`torch.equal`. In a batch of many short words transformers' loop over time is shared by all rows, so less is "
+        "gained.",
+        table(result["rows"], ROWS),
+        "One long word, chunk by chunk in bounded memory, and token by token:",
+        table(result["longest"], LONGEST),
+    ]
