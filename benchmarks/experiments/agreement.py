@@ -23,8 +23,6 @@ from scancraft.certify.check import CheckReport, compare, exhaustive_depth
 from scancraft.compiler.compile import Compiled
 from scancraft.testing import assert_same_bits
 
-TITLE = "Agreement"
-
 
 @dataclass(frozen=True)
 class Size:
@@ -135,21 +133,7 @@ def targets(size: Json, result: Json) -> list[Target]:
     ]
 
 
-def body(size: Json, result: Json) -> list[str]:
-    differences = [row["bits"]["difference"] for row in result["languages"] if row["bits"]["difference"]]
-    return [
-        "The compiled model, as a `transformers` `MambaForCausalLM` in float32 on the CPU, against the NumPy acceptor; "
-        "after every prefix, the right set of next symbols and the right verdict. *All short*: all words up to length "
-        f"{size['short_length']}, or up to the greatest length with at most {size['short_words']:,} words (run as "
-        "prefixes of the longest ones; a prefix is counted once for each word that it is compared in). *Sampled*: "
-        f"{size['words']:,} words of length up to {size['length']:,}: half members, drawn uniformly among those of "
-        "their length, a quarter one-symbol edits of members, a quarter arbitrary. *Long*: one word of length "
-        f"{size['long_length']:,} whose prefixes are all live, in one go. The seconds are mostly transformers' loop "
-        "over time steps.",
-        table(result["languages"], WORDS),
-        f"Logits of {size['bit_words']} of the sampled words, in float32 and bfloat16, equal by `torch.equal` to those "
-        "of float32, one word at a time: token by token with the cache, and in batches padded on the right and on the "
-        "left (`scancraft.testing.assert_same_bits`).",
-        table(result["languages"], BITS),
-        *differences,
-    ]
+def parts(size: Json, result: Json) -> Json:
+    rows = result["languages"]
+    differences = [row["bits"]["difference"] for row in rows if row["bits"]["difference"]]
+    return {"words": table(rows, WORDS), "bits": table(rows, BITS), "differences": "\n\n".join(differences)}

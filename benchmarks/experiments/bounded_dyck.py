@@ -8,7 +8,7 @@ from itertools import product
 from math import ceil, log2
 
 import numpy as np
-from page.table import Column, Json, milli, short, table, tenths
+from page.table import Column, Json, milli, table, tenths
 from page.targets import Target, every, none
 from timings.measure import Measured, Tick, best_of
 
@@ -19,8 +19,6 @@ from scancraft.automata.words.brackets import live_bracket_word
 from scancraft.certify.certify import Certificate, certify
 from scancraft.compiler.constructions import dyck
 
-TITLE = "Bounded Dyck languages"
-PICTURE = "bounded_dyck.png"
 SHOWN_KINDS, SHOWN_DEPTHS = (1, 2, 8, 64), (1, 3, 10, 32)
 
 
@@ -131,16 +129,6 @@ def targets(size: Json, result: Json) -> list[Target]:
     ]
 
 
-def body(size: Json, result: Json) -> list[str]:
-    slowest = result["slowest"]
-    return [
-        f"Every K from 1 to {size['kinds']} with every h from 1 to {size['depths']}: {result['languages']:,} "
-        f"languages, compiled and run on {size['words']} live words of length {size['length']} each, beside a stack. *Memories*: "
-        "h ceil(log2(K + 1)) + 1. *State entries* hold them, copies for the gates counted; *allocated*: all entries of "
-        "the SSM state. *h log2 K*: bits that any recurrent model needs (Hewitt et al. 2020).",
-        f"![Parameters and state entries over h and K]({PICTURE})",
-        table(result["rows"], COLUMNS),
-        f"{result['proved']} of them were certified (K in {', '.join(map(str, size['certified_kinds']))}; h in "
-        f"{', '.join(map(str, size['certified_depths']))}), the slowest, K = {slowest['kinds']}, h = "
-        f"{slowest['depth']} with {slowest['cases']:,} cases, in {short(slowest['seconds'])} s.",
-    ]
+def parts(size: Json, result: Json) -> Json:
+    certified = [", ".join(map(str, size[key])) for key in ("certified_kinds", "certified_depths")]
+    return {"rows": table(result["rows"], COLUMNS), "certified": certified, "slowest": result["slowest"]}

@@ -20,7 +20,6 @@ from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE
 from scancraft.compiler.compile import Compiled
 
-TITLE = "Certificates"
 MEDIAN_SECONDS, MOST_SECONDS = 1.0, 20.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -187,19 +186,6 @@ def targets(size: Json, result: Json) -> list[Target]:
     ]
 
 
-def body(size: Json, result: Json) -> list[str]:
-    slowest = result["slowest"]
-    return [
-        "`scancraft.certify` of compiled models, once each: the verdict, the transitions that the certificate lists "
-        "(over all its stages), and the seconds, with the model built beforehand. *Peak* is the greatest resident "
-        "memory of the whole process meanwhile, Python and torch and the model included (VmHWM, reset before each), "
-        '*rise* by how much that is above what it held just before. *Every* is the scope "every-implementation".',
-        table(result["suite"], SUITE_COLUMNS),
-        f"Random star-free languages: {size['seeds']} seeds of each of the generators *order-preserving* and *reset "
-        "cascade* (`benchmarks/timings/random_dfas.py`) for each number of states, over 2 and 3 letters in turn; "
-        "median / greatest value, and how many are certified, how many of them for every implementation, and block by "
-        f"block. The slowest of all is {slowest['language']}, over {slowest['letters']} letters, in "
-        f"{slowest['dtype']}: {slowest['parameters']:,} parameters, {slowest['blocks']} blocks, "
-        f"{slowest['transitions']:,} transitions.",
-        table((*result["random"], result["total"]), GROUP_COLUMNS),
-    ]
+def parts(size: Json, result: Json) -> Json:
+    random = table((*result["random"], result["total"]), GROUP_COLUMNS)
+    return {"suite": table(result["suite"], SUITE_COLUMNS), "random": random, "slowest": result["slowest"]}

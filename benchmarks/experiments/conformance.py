@@ -23,7 +23,7 @@ from typing import Any
 import mutants
 import mutants_mamba2
 import torch
-from page.table import Column, Json, code, table, whole
+from page.table import NOTHING, Column, Json, code, table
 from page.targets import Target, every
 from selective_scan_stand_in import FOLDER
 from timings.measure import Measured, Tick
@@ -31,7 +31,6 @@ from timings.measure import Measured, Tick
 from scancraft.automata.errors import ScancraftError
 from scancraft.conformance import conformance
 
-TITLE = "Conformance"
 SHARE = 0.98
 """The target: at least 49 faults of 50 are found."""
 PACKAGES = ("torch", "transformers", "mambapy", "mamba-ssm", "causal-conv1d", "triton", "einops", "kernels")
@@ -256,6 +255,7 @@ def _brief(run: Json) -> Json:
 
 # -- the page --------------------------------------------------------------------------------------------------------
 
+MISSING = ("implementation", Column("why", "missing"))
 SIGNS = {"pass": "pass", "differs": "**differs**", "not tried": "-"}
 PLANTED = (
     "kind",
@@ -292,40 +292,21 @@ def targets(size: Json, result: Json) -> list[Target]:
     ]
 
 
-def body(size: Json, result: Json) -> list[str]:
+def parts(size: Json, result: Json) -> Json:
     ran = [run for run in result["runs"] if not run["missing"]]
-    missing = [run for run in result["runs"] if run["missing"]]
     special = [run for run in ran if run["note"] or run["command"] != f"scancraft conformance {run['implementation']}"]
-    names = list(dict.fromkeys(name for run in ran for name, mode in run["modes"].items() if mode["trials"]))
-    packages = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    runs = ("implementation", "kind", "checkpoints", *map(_sign, names), _sum("trials"), _sum("tokens"), "seconds")
+    modes = list(dict.fromkeys(name for run in ran for name, mode in run["modes"].items() if mode["trials"]))
+    runs = ("implementation", "kind", "checkpoints", *map(_sign, modes), _sum("trials"), _sum("tokens"), "seconds")
     total = {"kind": "**all**", "base": "", "sound": None} | result["total"]
-    parts = [
-        f"`scancraft.conformance` on the {'quick' if size['quick'] else 'full'} set, unless a command below says "
-        "otherwise: logits compared bit for bit with what a language's acceptor or a program run in integers says "
-        "(docs/conformance.md). A mode ends at its first difference. On the CPU, in float32. Packages: "
-        f"{packages}.",
-        table(ran, runs),
-    ]
-    if missing:
-        parts += ["Not run here:", table(missing, ("implementation", Column("why", "missing")))]
-    if special:
-        parts += ["What is not as published, and what was not tried:", table(special, NOTES)]
-    if result["differences"]:
-        parts.append("### Differences, with the smallest reproduction found")
-    for difference in result["differences"]:
-        parts += [", ".join(difference["in"]) + ":", f"```text\n{difference['report']}\n```"]
-    parts += [
-        "### Planted faults",
-        "One edit at a time of simple implementations (`tests/support/plain_*.py`). *Located*: the first difference "
-        "matches a pattern written beside the fault: the case, the parameter or the channel's meaning. "
-        f"Everything together, in {size['jobs']} processes: {whole(result['seconds'])} s.",
-        table((*result["planted"], total), PLANTED),
-    ]
-    missed = [fault for fault in result["faults"] if not fault["located"]]
-    if missed:
-        parts += ["Not found, or not located:", table(missed, MISSED)]
-    released = [fault for fault in result["faults"] if fault["after"]]
-    if released:
-        parts += ["Modelled on faults of released projects:", table(released, RELEASED)]
-    return parts
+    reports = [f"{', '.join(d['in'])}:\n\n```text\n{d['report']}\n```" for d in result["differences"]]
+    return {
+        "which": "quick" if size["quick"] else "full",
+        "packages": ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
+        "runs": table(ran, runs),
+        "missing": table((run for run in result["runs"] if run["missing"]), MISSING),
+        "notes": table(special, NOTES),
+        "differences": "\n\n".join(reports) or NOTHING,
+        "planted": table((*result["planted"], total), PLANTED),
+        "missed": table((fault for fault in result["faults"] if not fault["located"]), MISSED),
+        "released": table((fault for fault in result["faults"] if fault["after"]), RELEASED),
+    }

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from page.table import Column, Json, code, short, table
+from page.table import Column, Json, code, table
 from page.targets import Target, none
 from timings.measure import Measured, Tick, o_n
 from timings.random_dfas import STAR_FREE, random_dfa
@@ -33,7 +33,6 @@ from scancraft.certify.check import compare, exhaustive_depth
 from scancraft.models.errors import ReadoutError, WeightsError
 from scancraft.models.readout import Readout
 
-TITLE = "Mutation score of certify"
 UNDECIDED = 0.05
 """The target: at most this share."""
 Weights = dict[str, Tensor]
@@ -332,27 +331,13 @@ def targets(size: Json, result: Json) -> list[Target]:
     ]
 
 
-def body(size: Json, result: Json) -> list[str]:
+def parts(size: Json, result: Json) -> Json:
     total = result["total"]
-    failures = [f"- {code(text.replace('`', chr(39)))}" for text in result["failures"]]
-    trouble = ["What is undecided, wrong or unconfirmed:", "\n".join(failures)] if failures else []
     languages = [row | {"language": code(row["language"])} for row in result["languages"]]
-    return [
-        f"{total['mutants']:,} compiled models (float32) with something changed, {size['mutants']} for each language, "
-        "certified in memory as if they were any model. A *weight* is changed in all of them but the block mutants: "
-        "its sign flipped, zeroed, scaled by 1 ± 2^-k for a random k from 1 to 20, one of its 32 bits flipped, or two "
-        "numbers of a row swapped. Half of the places are drawn among the non-zero weights, half among all (embedding, "
-        "norms, head, A and D included); a draw that changes nothing, like the sign of a zero, is drawn again. For "
-        f"each language up to {size['blocks']} mutants leave a block out, and up to {size['blocks']} repeat one. The "
-        f"budget is {size['items']:,} events and {short(size['seconds'])} s for each stage of a search.",
-        "Each certified mutant is run on all words up to the greatest length, at most "
-        f"{size['length']}, with at most {size['few_words']:,} words, and a random one in {size['every']} on all up to "
-        f"the greatest length with at most {size['words']:,}: {total['words']:,} words in all; one disagreement with "
-        "the acceptor makes it *wrong*. The counterexample of each refuted mutant is given to the model in one go; it "
-        "is *unconfirmed* unless the model says what the counterexample says, and the acceptor otherwise. *NaN* "
-        "stands for mutants with a NaN or an infinity among the weights, which are rejected for that. *Every* and "
-        "*step* are the two scopes of certificates; many weights have no effect, or may be changed a little.",
-        table((*result["kinds"], {"kind": "all"} | total), ("kind", *COUNTS)),
-        table((*languages, {"language": "all"} | total), ("language", *COUNTS)),
-        *trouble,
-    ]
+    failures = [f"- {code(text.replace('`', chr(39)))}" for text in result["failures"]]
+    return {
+        "total": total,
+        "kinds": table((*result["kinds"], {"kind": "all"} | total), ("kind", *COUNTS)),
+        "languages": table((*languages, {"language": "all"} | total), ("language", *COUNTS)),
+        "failures": "\n".join(["What is undecided, wrong or unconfirmed:\n", *failures]) if failures else "",
+    }

@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 from page.pictures import draw_curve
-from page.table import Column, Json, code, short, table, whole
+from page.table import Column, Json, code, table, whole
 from page.targets import Target, none
-from random_mambas import random_mamba
+from random_mambas import quick_mamba, random_mamba
 from timings.measure import Measured, Tick, best_of
 
 from scancraft.automata.budget import Budget
@@ -41,13 +41,13 @@ from scancraft.refute.refute import Refutation, Trajectories, refute
 from scancraft.suite.languages import LANGUAGES, suite_language
 from scancraft.training.training import Settings, train
 
-TITLE = "Refutations"
-PICTURE = "refutation.png"
 SHARE = 0.99
 """The target: at least this share is refuted."""
 NAMES = tuple(language.name for language in LANGUAGES if language.kind == "not star-free")
 WIDTHS = (16, 24, 32, 48, 64)
 WORK = Path(__file__).resolve().parent.parent.parent / "out" / "benchmarks" / "refute"
+Task = tuple[str, int]
+"""A kind of model, "random" or "trained", and its number."""
 BOS, EOS, FIRST = 1, 2, 3
 """Tokens as ``scancraft train`` numbers them; the symbols of a language follow in order."""
 
@@ -59,6 +59,7 @@ class Size:
     Args:
         random: how many models with ``transformers``' initial weights; the k-th has seed k, 1 + k mod 4 blocks, and
             ``WIDTHS[k mod 5]`` for d_model.
+        forgetful: whether the random models forget fast, and so settle within some hundred steps.
         trained: how many trained ones; the k-th learns ``NAMES[k mod 7]`` from seed k with 1 + k mod 3 blocks and
             d_model 16 or 32.
         names: languages, of the suite.
@@ -72,6 +73,7 @@ class Size:
     """
 
     random: int = 100
+    forgetful: bool = False
     trained: int = 20
     names: tuple[str, ...] = NAMES
     train_steps: int = 400
@@ -86,7 +88,8 @@ class Size:
 FULL = Size()
 QUICK = Size(
     random=1,
-    trained=1,
+    forgetful=True,
+    trained=0,
     names=("Parity",),
     train_steps=2,
     sample=1,
@@ -99,38 +102,47 @@ QUICK = Size(
 
 def measure(size: Size, tick: Tick) -> Measured:
     started = time.perf_counter()
+    rows, models = attempts(size, tick)
+    seconds = time.perf_counter() - started
+    pictured = curve(size)
+    result = summary(rows, models) | {"steps": steps(size), "pictured": pictured["N"] is not None, "seconds": seconds}
+    return Measured(result, {"rows": rows, "models": models, "curve": pictured})
+
+
+def attempts(size: Size, tick: Tick) -> tuple[list[Json], list[Json]]:
+    """A row per model and language, and facts of each model; what an interrupted run has done is not done again."""
     tasks = [("random", k) for k in range(size.random)] + [("trained", k) for k in range(size.trained)]
     cells = [(kind, k, name) for kind, k in tasks for name in size.names]
     drawn = np.random.default_rng(0).choice(len(cells), min(size.sample, len(cells)), replace=False)
     sampled = {cells[i] for i in drawn}
     work = WORK / hashlib.sha256(json.dumps(asdict(size)).encode()).hexdigest()[:12]
     work.mkdir(parents=True, exist_ok=True)
-    found: dict[tuple[str, int], Json] = {}
-    for task in tasks:
-        if (path := _path(work, *task)).is_file():
-            found[task] = json.loads(path.read_text(encoding="utf-8"))
-    left = [task for task in tasks if task not in found]
-    again = {task: [name for name in size.names if (*task, name) in sampled] for task in left}
+    paths = {task: work / f"{task[0]}-{task[1]}.json" for task in tasks}
+    found = {task: json.loads(path.read_text(encoding="utf-8")) for task, path in paths.items() if path.is_file()}
+    left = {task: [name for name in size.names if (*task, name) in sampled] for task in tasks if task not in found}
     tick(len(found), len(tasks), "models")
-    if size.jobs <= 1:
-        for task in left:
-            found[task] = _one(size, *task, again[task], work)
-            tick(len(found), len(tasks), f"{task[0]} {task[1]}")
-    else:
-        pool = ProcessPoolExecutor(size.jobs, mp_context=get_context("spawn"), initializer=_one_thread)
-        try:
-            waiting = {pool.submit(_one, size, *task, again[task], work): task for task in reversed(left)}
-            for done in as_completed(waiting):
-                found[waiting[done]] = done.result()
-                tick(len(found), len(tasks), " ".join(map(str, waiting[done])))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    seconds = time.perf_counter() - started
+    for task, result in _results(size, left):
+        found[task] = result
+        with replace_file(paths[task]) as fresh:
+            write_json(fresh, result)
+        tick(len(found), len(tasks), f"{task[0]} {task[1]}")
     shutil.rmtree(work)
-    rows, models = [row for task in tasks for row in found[task]["rows"]], [found[task]["model"] for task in tasks]
-    pictured = curve(size)
-    result = summary(rows, models) | {"steps": steps(size), "pictured": pictured["N"] is not None, "seconds": seconds}
-    return Measured(result, {"rows": rows, "models": models, "curve": pictured})
+    return [row for task in tasks for row in found[task]["rows"]], [found[task]["model"] for task in tasks]
+
+
+def _results(size: Size, left: dict[Task, list[str]]) -> Iterator[tuple[Task, Json]]:
+    """What comes of the tasks, as they end; with each the languages to replay with transformers' own step, too."""
+    if size.jobs <= 1:
+        yield from ((task, _one(size, *task, again)) for task, again in left.items())
+        return
+    pool = ProcessPoolExecutor(size.jobs, mp_context=get_context("spawn"), initializer=_one_thread)
+    try:
+        # The trained ones, which take longest, first.
+        waiting = {pool.submit(_one, size, *task, again): task for task, again in reversed(left.items())}
+        for done in as_completed(waiting):
+            yield waiting[done], done.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def summary(rows: list[Json], models: list[Json]) -> Json:
@@ -185,17 +197,13 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _path(work: Path, kind: str, k: int) -> Path:
-    return work / f"{kind}-{k}.json"
-
-
-def _one(size: Size, kind: str, k: int, again: Sequence[str], work: Path) -> Json:
+def _one(size: Size, kind: str, k: int, again: Sequence[str]) -> Json:
     """One model against all languages."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     if kind == "random":
-        model, facts, contract = *random_model(k), "all-words"
+        model, facts, contract = *random_model(k, size.forgetful), "all-words"
     else:
         model, facts, contract = *trained_model(k, size.train_steps), "live-prefixes"
     rows = []
@@ -223,17 +231,16 @@ def _one(size: Size, kind: str, k: int, again: Sequence[str], work: Path) -> Jso
                 row |= {"own": checked.accepted, "own_seconds": round(checked.seconds, 3)}
                 row["why"] = row["why"] or checked.reason
         rows.append(row)
-    result = json.loads(json.dumps({"model": facts, "rows": rows}))
-    with replace_file(_path(work, kind, k)) as fresh:
-        write_json(fresh, result)
-    return dict(result)
+    plain_json: Json = json.loads(json.dumps({"model": facts, "rows": rows}))
+    return plain_json
 
 
-def random_model(k: int) -> tuple[Any, Json]:
+def random_model(k: int, forgetful: bool = False) -> tuple[Any, Json]:
     """A ``MambaForCausalLM`` with the weights that ``transformers`` draws from seed k."""
     blocks, d_model = 1 + k % 4, WIDTHS[k % 5]
     facts = {"kind": "random", "model": k, "blocks": blocks, "d_model": d_model}
-    return random_mamba(k, hidden_size=d_model, num_hidden_layers=blocks), facts
+    make = quick_mamba if forgetful else random_mamba
+    return make(k, hidden_size=d_model, num_hidden_layers=blocks), facts
 
 
 def trained_model(k: int, steps: int) -> tuple[Any, Json]:
@@ -376,31 +383,12 @@ def targets(size: Json, result: Json) -> list[Target]:
     ]
 
 
-def body(size: Json, result: Json) -> list[str]:
-    slowest = result["slowest"]
-    learnt = "{:.0f} to {:.0f}".format(*result["learnt"]) if result["learnt"] else "-"
-    parts = [
-        f"`scancraft.refute` on {size['random']} `MambaForCausalLM` with the weights that `transformers` draws "
-        "(seeds 0, 1, ...; 1 to 4 blocks, d_model 16 to 64) and on "
-        f"{size['trained']} that `scancraft.training.training` has trained for {size['train_steps']} steps on one of "
-        f"these languages each (1 to 3 blocks; they get {learnt}% of strings of the training lengths right). All are "
-        "read against all languages, with the tokens of a language's symbols from 3 on, so that languages share "
-        f"trajectories. Budget: {size['seconds']:g} s each. *False*: rejected by the checker. *N*, *tokens* (of "
-        "x w^(N + 1)), the length of the shortest wrong word seen: medians; *seconds*: the median of those that shared "
-        "nothing.",
-        table(result["groups"], GROUPS),
-        f"The slowest took {short(slowest['seconds'])} s ({slowest['kind']} model {slowest['model']}, "
-        f"{code(slowest['language'])}). {result['read_all']} of the {result['refuted']} read all their tokens "
-        f"themselves. The checker replayed all {result['refuted']} with its plain step, in "
-        f"{whole(result['plain_seconds'])} s, and {result['own']}, drawn at random, with `transformers`' own, in "
-        f"{whole(result['own_seconds'])} s.",
-        "Microseconds per token and block, best of 5, two blocks, 16 states per channel. *fast*: every token read "
-        "anew; on a periodic word the search leaves out what cannot have changed. *plain*: the checker's. *own*: "
-        "`model(token, cache_params=cache)` of `transformers`.",
-        table(result["steps"], STEPS),
-    ]
-    if result["undecided"]:
-        parts += ["Undecided:", table(result["undecided"], UNDECIDED)]
-    if result["pictured"]:
-        parts.append(f"![A trained Mamba settles on 1^n]({PICTURE})")
-    return parts
+def parts(size: Json, result: Json) -> Json:
+    undecided = table(result["undecided"], UNDECIDED)
+    return {
+        "learnt": "{:.0f} to {:.0f}".format(*result["learnt"]) if result["learnt"] else "-",
+        "groups": table(result["groups"], GROUPS),
+        "slowest": result["slowest"],
+        "steps": table(result["steps"], STEPS),
+        "undecided": f"Undecided:\n\n{undecided}" if result["undecided"] else "",
+    }

@@ -26,7 +26,6 @@ from scancraft.certify.checker.certificate import check_certificate
 from scancraft.compiler.compile import Compiled
 from scancraft.compiler.targets.gates import GateClassError
 
-TITLE = "The signed target"
 SIGNED = 6
 """Languages of the suite whose groups are 2-groups."""
 
@@ -65,18 +64,23 @@ def languages_with(states: int) -> Iterator[Dfa]:
 
 def measure(size: Size, tick: Tick) -> Measured:
     named = [entry for entry in SUITE if not entry.star_free]
-    small = list(languages_with(size.states))
-    total = len(named) + len(small)
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        rows = []
         for done, entry in enumerate(named):
-            tick(done, total, entry.name)
+            tick(done, len(named), entry.name)
             rows.append(_row(entry.name, entry.build(), size, Path(folder)))
-        found = []
-        for done, dfa in enumerate(small):
-            tick(len(named) + done, total, f"language {done + 1:,} of {len(small):,}")
-            found.append(attempt(dfa, Path(folder)))
+    found = small(size.states, tick)
     return Measured({"suite": rows, "small": by_class(found)}, {"small": found})
+
+
+def small(states: int, tick: Tick) -> list[Json]:
+    """What comes of every language with at most so many states."""
+    chosen, found = list(languages_with(states)), []
+    with tempfile.TemporaryDirectory() as folder:
+        for done, dfa in enumerate(chosen):
+            tick(done, len(chosen), f"language {done + 1:,} of {len(chosen):,}")
+            found.append(attempt(dfa, Path(folder)))
+    return found
 
 
 def _row(name: str, dfa: Dfa, size: Size, folder: Path) -> Json:
@@ -184,23 +188,10 @@ def targets(size: Json, result: Json) -> list[Target]:
     ]
 
 
-def body(size: Json, result: Json) -> list[str]:
-    states = range(1, size["states"] + 1)
+def parts(size: Json, result: Json) -> Json:
     small = (
-        *("gates", *map(_of_states, states)),
+        *("gates", *map(_of_states, range(1, size["states"] + 1))),
         Column("all", lambda row: sum(row["languages"].values())),
         *("compiled", "certified", Column("checked", "accepted"), "blocks", "seconds"),
     )
-    return [
-        "The languages of the suite that are not star-free: the class of gates that each needs, the group that "
-        "decides, and a word that permutes states with its period. The signed ones are compiled, certified in float32, "
-        f"and compared with the acceptor on all short words, on 400 sampled ones, and on {size['long_words']} of "
-        f"length {size['long']:,}.",
-        table(result["suite"], SUITE_COLUMNS),
-        f"### All languages over two letters with at most {size['states']} states",
-        "Every language over {a, b} by the number of states of its minimal complete DFA. All that are nonnegative or "
-        "signed are compiled, certified in float32 (counted here: with the scope *every-implementation*), and the "
-        "certificates checked by the separate checker. *Blocks*: the most that one of them needs; *seconds*: the "
-        "median time of compiling and certifying one.",
-        table(result["small"], small),
-    ]
+    return {"suite": table(result["suite"], SUITE_COLUMNS), "small": table(result["small"], small)}

@@ -12,8 +12,6 @@ from timings.measure import Measured, Tick
 from scancraft.suite.languages import LANGUAGES
 from scancraft.suite.suite import Options, Row, run_suite
 
-TITLE = "The suite of the paper"
-PICTURE = "suite.png"
 SECONDS, FARTHEST_SECONDS = 60, 120
 
 
@@ -148,38 +146,26 @@ def targets(size: Json, result: Json) -> list[Target]:
     return found
 
 
-def body(size: Json, result: Json) -> list[str]:
-    rows = result["rows"]
+def parts(size: Json, result: Json) -> Json:
+    rows, many = result["rows"], result["many"]
     measured, excluded = ([row for row in rows if (row["witness"] is None) == holds] for holds in (True, False))
-    words, positions = (sum(sum(row[key].values()) for row in rows) for key in ("words", "positions"))
-    many = result["many"]
-    parts = [
-        "`scancraft suite --check` prints the same table. Strings right in %: a string counts iff after every prefix "
-        f"of it exactly the right tokens are allowed. {size['words']:,} words per published range of lengths, "
-        f"{size['far_words']:,} of length 9,980 to 10,000, two (for the flip-flop language two per share of ignore "
-        "instructions) of length 99,980 to 100,000: half members (uniform among those of their length; for the "
-        "flip-flop language the published distribution), a quarter one-symbol edits of members, a quarter arbitrary; "
-        "bounded Dyck languages promise live prefixes only, so there all are members. "
-        f"Together {words:,} words, {positions:,} positions.",
-        table(measured, MEASURED),
-        f"![Accuracy against length]({PICTURE})",
-        "Languages that no Mamba models at every length, with the word that permutes states of the minimal DFA:",
-        table(excluded, EXCLUDED),
-    ]
-    if many["words"]:
-        parts.append(
-            f"One more run with {size['many_far_words']:,} words of length 10,000 per language (seed 1): "
-            f"{many['words']:,} words, {many['positions']:,} positions, {many['wrong']:,} wrong."
-        )
-    for row in rows:
-        if (general := row["general_compiler"]) is not None:
-            parts.append(
-                f"{row['name']} by {row['theorem'].lower()}: {row['blocks']} blocks, {row['parameters']:,} parameters; "
-                f"by the general compiler: {general['blocks']} blocks, {general['parameters']:,} parameters."
-            )
-    if limits := "; ".join(_limits(row) for row in measured if row["certificate"].get("limits")):
-        parts.append(f"Counter languages are certified as long as no counter exceeds (float32): {limits}.")
-    return parts
+    return {
+        "words": sum(sum(row["words"].values()) for row in rows),
+        "positions": sum(sum(row["positions"].values()) for row in rows),
+        "measured": table(measured, MEASURED),
+        "excluded": table(excluded, EXCLUDED),
+        "many": f"One more run with {size['many_far_words']:,} words of length 10,000 per language (seed 1): "
+        f"{many['words']:,} words, {many['positions']:,} positions, {many['wrong']:,} wrong.",
+        "general": "\n\n".join(_general(row) for row in rows if row["general_compiler"] is not None),
+        "limits": "; ".join(_limits(row) for row in measured if row["certificate"].get("limits")),
+    }
+
+
+def _general(row: Json) -> str:
+    own, general = (
+        f"{size['blocks']} blocks, {size['parameters']:,} parameters" for size in (row, row["general_compiler"])
+    )
+    return f"{row['name']} by {row['theorem'].lower()}: {own}; by the general compiler: {general}."
 
 
 def _limits(row: Json) -> str:

@@ -11,8 +11,6 @@ from timings.measure import Measured, Tick
 from scancraft.suite.languages import suite_language
 from scancraft.training.training import train
 
-TITLE = "Trained baselines"
-
 
 @dataclass(frozen=True)
 class Size:
@@ -77,10 +75,5 @@ def targets(size: Json, result: Json) -> list[Target]:
     return []
 
 
-def body(size: Json, result: Json) -> list[str]:
-    return [
-        f"`scancraft train NAME --budget {size['seconds']:g}s`: two blocks, d_model 32, trained on next-symbol sets of "
-        f"members of the first range of lengths; {size['test_words']} fresh members per range. Strings right in %, "
-        "positions in parentheses. The number of steps depends on the machine.",
-        table(result["rows"], COLUMNS),
-    ]
+def parts(size: Json, result: Json) -> Json:
+    return {"rows": table(result["rows"], COLUMNS)}

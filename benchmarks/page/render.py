@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from page.targets import NOT_RUN_HERE, Target, targets_table
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 JSON_NAME, MARKDOWN_NAME = "benchmarks.json", "benchmarks.md"
+TEXTS = Path(__file__).resolve().parent / "sections"
 LINE = 400
 """What fits on so many characters of JSON stands on one line."""
 
@@ -19,13 +21,11 @@ LINE = 400
 class Section(Protocol):
     """What the page asks of a module of ``timings`` or ``experiments``; ``size`` and ``result`` are JSON."""
 
-    TITLE: str
-
     def targets(self, size: Json, result: Json) -> Sequence[Target]:
         """What was to be reached, and whether it was."""
 
-    def body(self, size: Json, result: Json) -> Sequence[str]:
-        """Paragraphs and tables."""
+    def parts(self, size: Json, result: Json) -> Json:
+        """What stands in the braces of ``page/sections/NAME.md``, beside ``size`` and ``result``: tables, above all."""
 
 
 def markdown(known: Json, sections: Mapping[str, Section]) -> str:
@@ -41,16 +41,22 @@ def markdown(known: Json, sections: Mapping[str, Section]) -> str:
     targets = [t for found, module in full for t in module.targets(found["size"], found["result"])]
     if targets:
         parts += ["## Targets", targets_table(targets)]
-    for found, module in there.values():
-        e = found["environment"]
-        parts += [
-            f"## {module.TITLE}",
-            f"`{found['command']}` at commit {found['commit']}: Python {e['python']}, torch {e['torch']} "
-            f"({e['torch_threads']} thread), transformers {e['transformers']}, numpy {e['numpy']}, {e['system']}, "
-            f"{e['cpu']}, {e['cores']} cores.",
-            *module.body(found["size"], found["result"]),
-        ]
+    parts += [section(name, found, module) for name, (found, module) in there.items()]
     return "\n\n".join(parts) + "\n"
+
+
+def section(name: str, found: Json, module: Section) -> str:
+    """One section: its text with the figures, and below the heading the command, the commit and the machine."""
+    e, size, result = found["environment"], found["size"], found["result"]
+    made = (
+        f"`{found['command']}` at commit {found['commit']}: Python {e['python']}, torch {e['torch']} "
+        f"({e['torch_threads']} thread), transformers {e['transformers']}, numpy {e['numpy']}, {e['system']}, "
+        f"{e['cpu']}, {e['cores']} cores."
+    )
+    text = (TEXTS / f"{name}.md").read_text(encoding="utf-8")
+    filled = text.format(size=size, result=result, **module.parts(size, result))
+    heading, _, rest = filled.strip().partition("\n")
+    return re.sub(r"\n{3,}", "\n\n", f"{heading}\n\n{made}\n{rest}").strip()
 
 
 def read(folder: Path) -> Json:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Json = dict[str, Any]
+NOTHING = "Nothing."
+"""A table without rows."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def table(rows: Iterable[Json], columns: Iterable[Column | str]) -> str:
     """
     chosen = [Column(column) if isinstance(column, str) else column for column in columns]
     values = [[column.value(row) for column in chosen] for row in rows]
+    if not values:
+        return NOTHING
     marks = [_mark([line[i] for line in values]) for i in range(len(chosen))]
     body = [[column.written(v) for column, v in zip(chosen, line, strict=True)] for line in values]
     lines = [[column.head for column in chosen], marks, *([c.replace("|", "\\|") for c in line] for line in body)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from page.table import Column, short, table
+from page.table import short, table
 
 NOT_RUN_HERE = "measured earlier by the project, not re-run here"
 
@@ -52,19 +52,3 @@ EARLIER_SIZES: dict[str, int] = {"D-12": 175_000, "O_5": 65_000, "aa*bb*cc*dd*ee
 
 EARLIER_SECONDS: dict[str, float] = {"D-12": 0.07}
 """Seconds that the prototype took to compile."""
-
-EARLIER_COMPILERS = (
-    ("Dyck-1, valid up to length 50", "Tracr (a transformer compiler)", "13.6 million parameters, 37 s"),
-    ("Dyck-1, valid up to length 100", "Tracr (a transformer compiler)", "not finished in 160 s"),
-)
-
-EARLIER_ALGEBRA = (
-    ("monoid of O_14, enumerated", "libsemigroups", "not finished in 60 s"),
-    ("cascade of D-16", "SgpDec", "not finished in 60 s"),
-)
-
-
-def earlier(rows: Iterable[tuple[str, str, str]]) -> str:
-    """Figures of others: what, by whom, and the figure."""
-    keyed = (dict(zip(("what", "by", "figure"), row, strict=True)) for row in rows)
-    return table(keyed, ("what", "by", Column("†", "figure")))

@@ -16,7 +16,6 @@ from scancraft.automata.acceptor import Acceptor
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import d_n, dyck, flip_flop, tomita
 
-TITLE = "The ground-truth acceptor"
 RATIO = 50.0
 """The target: so many times as fast as each plain way."""
 
@@ -156,25 +155,15 @@ def targets(size: Json, result: Json) -> list[Target]:
     return found
 
 
-def body(size: Json, result: Json) -> list[str]:
+def parts(size: Json, result: Json) -> Json:
     pairings = [
         {"pairing": f"{task}, against {description}"} | _ratios(result, task, way)
         for task, way, description in PAIRINGS
     ]
     ratio = partial(Column, show=lambda value: f"{short(value)}: {yes(value >= RATIO)}")
-    dead = ", ".join(f"{code(name)} {share:.0%}" for name, share in result["dead"].items())
-    return [
-        f"Millions of symbols per second on {size['words']:,} random words of length {size['length']:,}, best of "
-        f"{size['repeats']} (plain ways: {size['loop_repeats']}), all in one run, answers compared. The words are "
-        f"uniform; so many of them end in the dead state: {dead}.",
-        "The plain ways, which give one verdict per word: **(a)** the tightest loop, over lists of letter numbers, "
-        "`state = table[state][letter]` in lists; beside the task *states* it keeps the state after every prefix. "
-        "**(b)** the loop over the symbols of strings, `state = transitions[state][symbol]` in dicts: what one would "
-        "write by hand. **(c)** `Dfa.accepts` on strings. The acceptor's *encoded words* are a NumPy array of letter "
-        "numbers; on *plain strings* the encoding is part of the time. *States* keeps the state after every prefix. "
-        "*First call* is that of a new acceptor, its construction and tables included. The last three columns say how "
-        f"many times as fast as each plain way the acceptor is. Like with like, the target of {RATIO:g} times "
-        "holds as follows (each language in turn):",
-        table(pairings, ("pairing", *(ratio(code(name), name) for name in result["dead"]))),
-        table(result["rates"], RATES),
-    ]
+    return {
+        "target": RATIO,
+        "dead": ", ".join(f"{code(name)} {share:.0%}" for name, share in result["dead"].items()),
+        "pairings": table(pairings, ("pairing", *(ratio(code(name), name) for name in result["dead"]))),
+        "rates": table(result["rates"], RATES),
+    }

@@ -16,8 +16,6 @@ import scancraft
 from scancraft.automata.families import SUITE
 from scancraft.certify.checker.certificate import check_certificate
 
-TITLE = "Checking saved certificates"
-
 
 @dataclass(frozen=True)
 class Size:
@@ -82,10 +80,5 @@ def targets(size: Json, result: Json) -> list[Target]:
     ]
 
 
-def body(size: Json, result: Json) -> list[str]:
-    return [
-        "`scancraft.certify` on a checkpoint directory beside `check_certificate` on the certificate saved there, in "
-        f"one run; both load the weights; the fastest of {size['repeats']}. Importing torch and transformers is not "
-        "counted.",
-        table(result["rows"], ROWS),
-    ]
+def parts(size: Json, result: Json) -> Json:
+    return {"rows": table(result["rows"], ROWS)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from page.table import Column, Json, code, short, table
-from page.targets import EARLIER_COMPILERS, EARLIER_SECONDS, EARLIER_SIZES, Target, below, earlier
+from page.table import Column, Json, code, table
+from page.targets import EARLIER_SECONDS, EARLIER_SIZES, Target, below
 from timings.measure import Measured, Tick, best_of, o_n, spread
 from timings.random_dfas import STAR_FREE, random_dfa
 
@@ -17,7 +17,6 @@ from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError
 from scancraft.automata.families import SUITE, d_n, dyck
 
-TITLE = "Compiling"
 SECONDS, STATES = 1.0, 20
 """The target: under so many seconds with up to so many states."""
 
@@ -150,25 +149,11 @@ def targets(size: Json, result: Json) -> list[Target]:
     return found
 
 
-def body(size: Json, result: Json) -> list[str]:
-    return [
-        f"`scancraft.compile` from the minimal DFA to weights in memory, best of {size['repeats']}: star-freeness is "
-        "decided, and the rules are proved against the DFA. H is the holonomy height; a monoid of more than "
-        f"{size['monoid_budget']:,} elements is not counted. *Flip-flops* hold this cascade's coordinates in binary, "
-        "with labels shared by all sets of a height; *plain* counts those of a holonomy in which each class of "
-        "equivalent sets has a memory of its own: the same number wherever a height has one class only. "
-        f"The first {sum(row['suite'] for row in result['languages'])} languages are the suite's; O_n "
-        "stands for the words that take point 1 back to point 1.",
-        table(result["languages"], LANGUAGES),
-        "Beside the project's prototype:",
-        table((row for row in result["languages"] if row["name"] in EARLIER_SIZES), PROTOTYPE),
-        "These sizes do not depend on the length of words: a model is right at every length. A transformer's do:",
-        earlier(EARLIER_COMPILERS),
-        "### Random star-free languages",
-        "Median / greatest value over seeded random minimal DFAs with exactly so many states, over 2 and 3 letters in "
-        "turn, each compiled once. *Order-preserving*: every letter is a sorted random map. *Reset cascade*: every "
-        "coordinate is kept or reset, depending on the letter and the coordinates above. "
-        "`benchmarks/timings/random_dfas.py` tells all. A language is given up after "
-        f"{short(size['seconds'])} s in one pass.",
-        table(result["random"], RANDOM),
-    ]
+def parts(size: Json, result: Json) -> Json:
+    rows = result["languages"]
+    return {
+        "suite": sum(row["suite"] for row in rows),
+        "languages": table(rows, LANGUAGES),
+        "prototype": table((row for row in rows if row["name"] in EARLIER_SIZES), PROTOTYPE),
+        "random": table(result["random"], RANDOM),
+    }

@@ -7,7 +7,7 @@ from functools import partial
 from statistics import quantiles
 
 from page.table import Column, Json, code, table
-from page.targets import EARLIER_ALGEBRA, Target, below, earlier
+from page.targets import Target, below
 from timings.measure import Measured, Tick, best_of, o_n
 from timings.random_dfas import GENERATORS, STAR_FREE, random_dfa
 
@@ -17,7 +17,6 @@ from scancraft.automata.families import d_n, dyck
 from scancraft.automata.images import image_sets
 from scancraft.compiler.cascade.cascade import decompose
 
-TITLE = "Deciding and decomposing"
 DECIDE_SECONDS, DECIDE_MEDIAN_MS, CASCADE_SECONDS = 10.0, 20.0, 5.0
 
 
@@ -156,17 +155,6 @@ def targets(size: Json, result: Json) -> list[Target]:
     return [*decisions, median, *cascades]
 
 
-def body(size: Json, result: Json) -> list[str]:
-    return [
-        f"Star-free or not, with a witness if not (`star_free_witness`), best of {size['repeats']}:",
-        table(result["decisions"], DECISIONS),
-        f"Seeded random minimal DFAs with {size['states']} states over 2 and 3 letters in turn, each decided once. The "
-        "generators are those of `benchmarks/timings/random_dfas.py`: a *turning cascade* is a reset cascade one in "
-        "twenty of whose actions is a rotation; *uniform* has random table entries. Every witness was replayed, and "
-        "the generators that are star-free by construction gave none.",
-        table(result["random"], RANDOM),
-        f"Cascades (`decompose`: decided and decomposed), best of {size['repeats']}, and printing them as text. "
-        "Flip-flops are counted as above.",
-        table(result["cascades"], CASCADES),
-        earlier(EARLIER_ALGEBRA),
-    ]
+def parts(size: Json, result: Json) -> Json:
+    columns = {"decisions": DECISIONS, "random": RANDOM, "cascades": CASCADES}
+    return {name: table(result[name], chosen) for name, chosen in columns.items()}

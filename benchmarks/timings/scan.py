@@ -19,7 +19,6 @@ from scancraft.automata.regex.regex import parse_regex
 from scancraft.automata.words.mixtures import live_word_of
 from scancraft.models.run.runner import Runner
 
-TITLE = "The fast runner"
 RATIO = 20
 """The target: so many times as fast as transformers on one long word."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -135,13 +134,5 @@ def targets(size: Json, result: Json) -> list[Target]:
     ]
 
 
-def body(size: Json, result: Json) -> list[str]:
-    return [
-        "scancraft's runner (`models/run/runner.py`) beside `transformers`' `MambaForCausalLM` on the CPU, the same "
-        "words in the same run, in milliseconds; *construction* is that of the runner. *Equal*: all logits, by "
-        "`torch.equal`. In a batch of many short words transformers' loop over time is shared by all rows, so less is "
-        "gained.",
-        table(result["rows"], ROWS),
-        "One long word, chunk by chunk in bounded memory, and token by token:",
-        table(result["longest"], LONGEST),
-    ]
+def parts(size: Json, result: Json) -> Json:
+    return {"rows": table(result["rows"], ROWS), "longest": table(result["longest"], LONGEST)}
