@@ -1,6 +1,6 @@
 """NONNEGATIVE and TIME-INVARIANT of a torch model, from its gate formulas and its own parameters.
 
-Each recurrent layer is read (:mod:`._abstract_readers`) as a formula bound to the layer's tensors, and the formula is
+Each recurrent layer is read (:mod:`.readers`) as a formula bound to the layer's tensors, and the formula is
 then decided with each constant in the range of its values, over every real pre-activation of a channel with nonzero
 weights. A property is refuted by token ids only: the model runs on some words, and gates that violate it are
 evaluated again with exact arithmetic at the pre-activations that occurred. Otherwise it is undecided. The verdicts
@@ -11,30 +11,35 @@ follows. It is found by the names of classes, and by cutting out all known layer
 still matter.
 """
 
-# sympy is annotated in part only.
-# mypy: disable-error-code="misc, no-any-return, no-untyped-call"
-
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
-from typing import Any
 
 import torch
 from sympy import Symbol
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .enclosures import sign_of
 from .errors import UnknownGateError
 from .families import Consequence, consequence_of
 from .intervals import REALS, Interval
-from .properties import FIXED_PHASE, NONNEGATIVE, TIME_INVARIANT, Counterexample, Property, Verdict, nonnegative
+from .properties import (
+    FIXED_PHASE,
+    NONNEGATIVE,
+    TIME_INVARIANT,
+    Property,
+    Verdict,
+    all_of,
+    nonnegative,
+    refuted,
+    violates,
+)
 from .readers import BoundGate, Drive, Reader, reader_of
-from .runs import SHOWS, Case, Runs, unexplained
+from .runs import SHOWS, Runs, unexplained
 
 __all__ = ["BoundGate", "Drive", "LayerProperties", "ModelProperties", "Reader", "properties_of"]
 
@@ -62,11 +67,10 @@ class LayerProperties:
     time_invariant: Verdict
     fixed_phase: Verdict
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        verdicts = (self.nonnegative, self.time_invariant, self.fixed_phase)
-        named = {v.property.lower().replace("-", "_"): v.as_json() for v in verdicts}
-        return {"name": self.name, "family": self.family, "formula": self.formula, **named}
+    @property
+    def verdicts(self) -> tuple[Verdict, Verdict, Verdict]:
+        """All three."""
+        return self.nonnegative, self.time_invariant, self.fixed_phase
 
 
 @dataclass(frozen=True)
@@ -88,17 +92,6 @@ class ModelProperties:
     time_invariant: Verdict
     fixed_phase: Verdict
     consequence: Consequence
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "nonnegative": self.nonnegative.as_json(),
-            "time_invariant": self.time_invariant.as_json(),
-            "fixed_phase": self.fixed_phase.as_json(),
-            "consequence": self.consequence.value,
-            "others": [*self.others],
-            "layers": [layer.as_json() for layer in self.layers],
-        }
 
     def __str__(self) -> str:
         families = ", ".join(dict.fromkeys(layer.family for layer in self.layers))
@@ -154,14 +147,12 @@ def properties_of(
     if not others:
         others = unexplained(model, [name for name, _, _ in found], seed)
     layers = tuple(_layer(name, gate, doubt, runs, i) for i, (name, gate, doubt) in enumerate(found))
-    verdicts = (
-        _all(NONNEGATIVE, [layer.nonnegative for layer in layers]),
-        _all(TIME_INVARIANT, [layer.time_invariant for layer in layers]),
-        _all(FIXED_PHASE, [layer.fixed_phase for layer in layers]),
+    verdicts = tuple(
+        all_of(name, [verdicts[i] for verdicts in (layer.verdicts for layer in layers)])
+        for i, name in enumerate((NONNEGATIVE, TIME_INVARIANT, FIXED_PHASE))
     )
-    return ModelProperties(
-        layers, tuple(others), *verdicts, Consequence.UNDECIDED if others else consequence_of(*verdicts)
-    )
+    consequence = Consequence.UNDECIDED if others else consequence_of(*verdicts)
+    return ModelProperties(layers, tuple(others), *verdicts, consequence)
 
 
 def _holds_known(module: nn.Module, given: Mapping[type, Reader]) -> bool:
@@ -177,72 +168,48 @@ def _check_finite(name: str, gate: BoundGate) -> None:
             )
 
 
-def _all(name: Property, verdicts: Sequence[Verdict]) -> Verdict:
-    for holds in (False, None):
-        for verdict in verdicts:
-            if verdict.holds is holds:
-                return verdict
-    return Verdict(name, True, "; ".join(dict.fromkeys(verdict.reason for verdict in verdicts)))
-
-
 # -- one layer -------------------------------------------------------------------------------------------------------
+
+SEEM: dict[Property, tuple[int, Callable[[Tensor, Tensor], Tensor], str]] = {
+    NONNEGATIVE: (1, lambda least, largest: least < -SHOWS, "the gate may be negative, but was not"),
+    TIME_INVARIANT: (2, lambda least, largest: largest - least > SHOWS, "the gate may vary, but was constant"),
+    FIXED_PHASE: (2, lambda least, largest: (least < -SHOWS) & (largest > SHOWS), "no gate had both signs"),
+}
+"""How many gates refute a property, what the least and the largest look like then, and what is said if none did."""
 
 
 def _layer(name: str, gate: BoundGate, doubt: str | None, runs: Runs, number: int) -> LayerProperties:
     if doubt is not None:
         why = f"layer {name}: {doubt}, so the formula may not be what it computes"
-        verdicts = [Verdict(p, None, why) for p in (NONNEGATIVE, TIME_INVARIANT, FIXED_PHASE)]
+        verdicts = [Verdict(p, None, why) for p in SEEM]
         return LayerProperties(name, gate.family, "unknown", *verdicts)
-    not_negative = _nonnegative(name, gate, runs, number)
-    invariant = _time_invariant(name, gate, runs, number)
-    return LayerProperties(
-        name,
-        gate.family,
-        str(gate.formula),
-        not_negative,
-        invariant,
-        _phase(name, runs, number, not_negative, invariant),
-    )
+    verdicts = []
+    for wanted, (count, shows, otherwise) in SEEM.items():
+        proof = _proof(wanted, gate, verdicts)
+        if proof is not None:
+            verdicts.append(Verdict(wanted, True, proof))
+            continue
+        found = runs.find(number, name, count, shows)
+        if found is not None and violates(wanted, found.gates):
+            verdicts.append(refuted(wanted, found))
+        else:
+            why = f"layer {name}: {gate.formula}: {otherwise} on the words tried"
+            verdicts.append(Verdict(wanted, None, why))
+    return LayerProperties(name, gate.family, str(gate.formula), *verdicts)
 
 
-def _nonnegative(name: str, gate: BoundGate, runs: Runs, number: int) -> Verdict:
-    verdicts = [nonnegative(gate.formula, tuple(gate.inputs), domains) for domains in _domains(gate)]
-    if all(verdicts):
-        return Verdict(NONNEGATIVE, True, f"{gate.formula}: " + "; ".join(dict.fromkeys(v.reason for v in verdicts)))
-    case = runs.find(number, lambda gates: gates.amin(0) < -SHOWS, lambda gates: [gates.argmin(0)])
-    if case is not None and sign_of(case.gates[0]) == -1:
-        return _refuted(NONNEGATIVE, name, case)
-    return Verdict(NONNEGATIVE, None, f"layer {name}: {gate.formula} may be negative, but was not on the words tried")
-
-
-def _time_invariant(name: str, gate: BoundGate, runs: Runs, number: int) -> Verdict:
+def _proof(name: Property, gate: BoundGate, before: Sequence[Verdict]) -> str | None:
+    """Why a property holds by the formula and the weights, or by those decided before; None if it need not."""
+    if name == NONNEGATIVE:
+        found = [nonnegative(gate.formula, tuple(gate.inputs), domains) for domains in _domains(gate)]
+        return f"{gate.formula}: {'; '.join(dict.fromkeys(v.reason for v in found))}" if all(found) else None
+    if name == FIXED_PHASE:
+        return next((f"it is {verdict.property}" for verdict in before if verdict), None)
     used = [s for s in gate.inputs if gate.formula.has(s)]
-    if not used:
-        return Verdict(TIME_INVARIANT, True, f"{gate.formula}: the input does not occur in it")
-    if not any(gate.inputs[s].driven.any() for s in used):
-        return Verdict(TIME_INVARIANT, True, f"{gate.formula}: all weights to {', '.join(map(str, used))} are zero")
-    case = runs.find(
-        number, lambda gates: gates.amax(0) - gates.amin(0) > SHOWS, lambda gates: [gates.argmin(0), gates.argmax(0)]
-    )
-    if case is not None and sign_of(case.gates[1] - case.gates[0]) == 1:
-        return _refuted(TIME_INVARIANT, name, case)
-    return Verdict(
-        TIME_INVARIANT, None, f"layer {name}: weights to the gate are not zero, but it was constant on the words tried"
-    )
-
-
-def _phase(name: str, runs: Runs, number: int, *implies: Verdict) -> Verdict:
-    for verdict in implies:
-        if verdict:
-            return Verdict(FIXED_PHASE, True, f"it is {verdict.property}")
-    case = runs.find(
-        number,
-        lambda gates: (gates.amin(0) < -SHOWS) & (gates.amax(0) > SHOWS),
-        lambda gates: [gates.argmin(0), gates.argmax(0)],
-    )
-    if case is not None and sign_of(case.gates[0]) == -1 and sign_of(case.gates[1]) == 1:
-        return _refuted(FIXED_PHASE, name, case)
-    return Verdict(FIXED_PHASE, None, f"layer {name}: no gate had both signs on the words tried")
+    if any(gate.inputs[s].driven.any() for s in used):
+        return None
+    why = f"all weights to {', '.join(map(str, used))} are zero" if used else "the input does not occur in it"
+    return f"{gate.formula}: {why}"
 
 
 def _domains(gate: BoundGate) -> Iterator[dict[Symbol, Interval]]:
@@ -263,8 +230,3 @@ def _domains(gate: BoundGate) -> Iterator[dict[Symbol, Interval]]:
 
 def _hull(values: Tensor) -> Interval:
     return Interval(Fraction(float(values.min())), Fraction(float(values.max())))
-
-
-def _refuted(name: Property, layer: str, case: Case) -> Verdict:
-    found = Counterexample(case.values, case.gates, f"layer {layer}, {case.entry}", case.words)
-    return Verdict(name, False, str(found), found)

@@ -3,9 +3,6 @@
 exp, log, tanh, ... are rounded outwards (by mpmath's interval arithmetic), so an enclosure is a proof.
 """
 
-# sympy and mpmath are annotated in part only.
-# mypy: disable-error-code="misc, no-any-return, no-untyped-call"
-
 from __future__ import annotations
 
 import math
@@ -19,7 +16,8 @@ import sympy
 from sympy import Expr, Symbol
 
 from .functions import as_fraction, sigmoid, softplus
-from .intervals import REALS, ZERO, End, Interval, inverse, larger, magnitude, point, smaller
+from .intervals import REALS, ZERO, End, Interval, between, inverse, larger, magnitude, point, smaller
+from .numbers import Arithmetic, compiled
 
 LARGEST_EXPONENT = 1 << 14
 """Numbers past 2^+-this are taken as infinite or zero, to keep Fractions small."""
@@ -49,25 +47,32 @@ def enclosure(expression: Any, box: Mapping[Symbol, Interval], precision: int = 
         box: an interval for each symbol; symbols left out get their :func:`domain_of`.
         precision: bits for functions that are not rational.
     """
-    if isinstance(expression, Symbol):
-        return box.get(expression, domain_of(expression))
-    if expression.is_Rational:
-        return point(as_fraction(expression))
-    if expression in (sympy.pi, sympy.E):
-        return _outward(lambda c: +(c.pi if expression is sympy.pi else c.e), precision)
-    if isinstance(expression, sympy.Piecewise):
-        return reduce(Interval.hull, [enclosure(value, box, precision) for value, _ in expression.args])
-    parts = [enclosure(argument, box, precision) for argument in expression.args]
-    if isinstance(expression, sympy.Add):
-        return reduce(Interval.__add__, parts)
-    if isinstance(expression, sympy.Mul):
-        return reduce(Interval.__mul__, parts)
-    if isinstance(expression, sympy.Pow):
-        return _power(parts[0], parts[1], precision)
-    if isinstance(expression, (sympy.Max, sympy.Min)):
-        return reduce(larger if isinstance(expression, sympy.Max) else smaller, parts)
-    known = FUNCTIONS.get(type(expression))
-    return REALS if known is None else known(*parts, precision)
+    domains = {s: box[s] if s in box else domain_of(s) for s in expression.free_symbols}
+    return compiled(expression, _arithmetic(precision))(domains)
+
+
+@lru_cache(maxsize=8)
+def _arithmetic(precision: int) -> Arithmetic:
+    """Intervals in which functions that are not rational have this many bits."""
+
+    def constant(number: Expr) -> Interval:
+        if number.is_Rational:
+            return point(as_fraction(number))
+        if number in (sympy.pi, sympy.E):
+            return _outward(lambda c: +(c.pi if number is sympy.pi else c.e), precision)
+        return REALS
+
+    def apply(function: type, parts: list[Interval]) -> Interval:
+        if function in (sympy.Max, sympy.Min):
+            return reduce(larger if function is sympy.Max else smaller, parts)
+        return FUNCTIONS[function](*parts, precision) if function in FUNCTIONS else REALS
+
+    return Arithmetic(
+        constant,
+        lambda base, exponent: _power(base, exponent, precision),
+        apply,
+        lambda cases, values: reduce(Interval.hull, [value(values) for value, _ in cases]),
+    )
 
 
 def sign_of(number: Expr) -> int | None:
@@ -102,18 +107,14 @@ def _power(base: Interval, exponent: Interval, precision: int) -> Interval:
             return point(1)
         if n % 2 == 0:
             size = magnitude(base)
-            return Interval(_whole(size.low, n), _whole(size.high, n), size.low_open, size.high_open)
-        return Interval(_whole(base.low, n), _whole(base.high, n), base.low_open, base.high_open)
+            return Interval(size.low**n, size.high**n, size.low_open, size.high_open)
+        return Interval(base.low**n, base.high**n, base.low_open, base.high_open)
     if base.positive:
         return _exp(exponent * _log(base, precision), precision)
     if base.nonnegative and exponent.positive:
         above = Interval(min(base.high, Fraction(1, 2)), base.high, high_open=base.high_open) if base.high else ZERO
         return ZERO.hull(_exp(exponent * _log(above, precision), precision)) if base.high else ZERO
     return REALS
-
-
-def _whole(value: End, n: int) -> End:
-    return value**n  # of an infinity too
 
 
 @lru_cache(maxsize=8)
@@ -145,60 +146,41 @@ def _end(raw: tuple[int, int, int, int], side: int) -> End:
     return (-1 if sign else 1) * mantissa * Fraction(2) ** exponent
 
 
-def _at(name: str, value: Fraction, precision: int) -> Interval:
-    """A function of mpmath's interval context at a rational number."""
-    return _outward(lambda c: getattr(c, name)(c.mpf(value.numerator) / c.mpf(value.denominator)), precision)
+def _rational(c: Any, value: Fraction) -> Any:
+    return c.mpf(value.numerator) / c.mpf(value.denominator)
 
 
-def _rising(at: Callable[[Fraction, int], Interval], below: End, above: End) -> Callable[[Interval, int], Interval]:
-    """Enclosures of a strictly rising function with limits ``below`` and ``above``, which it never reaches."""
+def _rising(
+    formula: Callable[[Any, Any], Any], below: End, above: End, at: Fraction | int | None = None, there: Any = 0
+) -> Callable[[Interval, int], Interval]:
+    """Enclosures of a strictly rising function.
+
+    Args:
+        formula: its value in mpmath's interval arithmetic, from the context and the argument.
+        below: its lower limit, which it never reaches.
+        above: its upper limit, likewise.
+        at: where its value is known exactly.
+        there: that value.
+    """
+    limits = Interval(below, above, True, True)
+
+    def end(value: End, opened: bool, precision: int) -> tuple[Interval, bool]:
+        """What the function may be at an end, and whether that end of the image is open."""
+        if not isinstance(value, Fraction):
+            return limits, True
+        image = point(there) if value == at else _outward(lambda c: formula(c, _rational(c, value)), precision)
+        return image, opened and image.is_point
 
     def rising(x: Interval, precision: int) -> Interval:
-        if isinstance(x.low, Fraction):
-            left = at(x.low, precision)
-            low, low_open = left.low, x.low_open and left.is_point
-            if low <= below:
-                low, low_open = below, True
-        else:
-            low, low_open = below, True
-        if isinstance(x.high, Fraction):
-            right = at(x.high, precision)
-            high, high_open = right.high, x.high_open and right.is_point
-            if high >= above:
-                high, high_open = above, True
-        else:
-            high, high_open = above, True
-        return Interval(low, high, low_open, high_open)
+        (left, low_open), (right, high_open) = end(x.low, x.low_open, precision), end(x.high, x.high_open, precision)
+        image = Interval(left.low, right.high, low_open, high_open)
+        return between(max(image.bottom, limits.bottom), min(image.top, limits.top))
 
     return rising
 
 
-def _exact_at_zero(name: str, at_zero: int) -> Callable[[Fraction, int], Interval]:
-    return lambda value, precision: point(at_zero) if value == 0 else _at(name, value, precision)
-
-
-def _tanh_at(value: Fraction, precision: int) -> Interval:
-    if value == 0:
-        return ZERO
-    # 1 - 2 / (exp(2 v) + 1)
-    power = _outward(lambda c: c.exp(2 * c.mpf(value.numerator) / c.mpf(value.denominator)), precision)
-    return point(1) + point(-2) * inverse(power + point(1))
-
-
-def _sigmoid_at(value: Fraction, precision: int) -> Interval:
-    if value == 0:
-        return point(Fraction(1, 2))
-    return inverse(point(1) + _outward(lambda c: c.exp(c.mpf(-value.numerator) / c.mpf(value.denominator)), precision))
-
-
-def _softplus_at(value: Fraction, precision: int) -> Interval:
-    return _outward(lambda c: c.log(1 + c.exp(c.mpf(value.numerator) / c.mpf(value.denominator))), precision)
-
-
-_exp = _rising(_exact_at_zero("exp", 1), Fraction(0), math.inf)
-_log_above_zero = _rising(
-    lambda value, precision: ZERO if value == 1 else _at("log", value, precision), -math.inf, math.inf
-)
+_exp = _rising(lambda c, v: c.exp(v), Fraction(0), math.inf, 0, 1)
+_log_above_zero = _rising(lambda c, v: c.log(v), -math.inf, math.inf, 1, 0)
 
 
 def _log(x: Interval, precision: int) -> Interval:
@@ -217,12 +199,10 @@ def _wave(name: str) -> Callable[[Interval, int], Interval]:
         low, high = x.low, x.high
         if not (isinstance(low, Fraction) and isinstance(high, Fraction)) or high - low > 8:
             return Interval(Fraction(-1), Fraction(1))
-
-        def value(c: Any) -> Any:
-            left, right = c.mpf(low.numerator) / c.mpf(low.denominator), c.mpf(high.numerator) / c.mpf(high.denominator)
-            return getattr(c, name)(c.mpf([left.a, right.b]))
-
-        return _outward(value, precision)
+        return _outward(
+            lambda c: getattr(c, name)(c.mpf([_rational(c, low).a, _rational(c, high).b])),
+            precision,
+        )
 
     return wave
 
@@ -249,9 +229,9 @@ def _remainder(x: Interval, modulus: Interval, precision: int) -> Interval:
 FUNCTIONS: dict[type, Callable[..., Interval]] = {
     sympy.exp: _exp,
     sympy.log: _log,
-    sympy.tanh: _rising(_tanh_at, Fraction(-1), Fraction(1)),
-    sigmoid: _rising(_sigmoid_at, Fraction(0), Fraction(1)),
-    softplus: _rising(_softplus_at, Fraction(0), math.inf),
+    sympy.tanh: _rising(lambda c, v: 1 - 2 / (c.exp(2 * v) + 1), Fraction(-1), Fraction(1), 0, 0),
+    sigmoid: _rising(lambda c, v: 1 / (1 + c.exp(-v)), Fraction(0), Fraction(1), 0, Fraction(1, 2)),
+    softplus: _rising(lambda c, v: c.log(1 + c.exp(v)), Fraction(0), math.inf),
     sympy.sin: _wave("sin"),
     sympy.cos: _wave("cos"),
     sympy.erf: lambda x, precision: Interval(Fraction(-1), Fraction(1), True, True),

@@ -4,9 +4,6 @@ Each is a model that can be printed, run and looked at; the weights of real Mamb
 ``compiler/``, by other means (a Mamba has a convolution, and its gates are limited).
 """
 
-# sympy is annotated in part only.
-# mypy: disable-error-code="misc, no-any-return"
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -2,19 +2,15 @@
 
 A family is one formula for every entry of A(x_t). Its *inputs* are what the architecture computes from x_t by linear
 maps with free weights (pre-activations), hence any real numbers; its other symbols are parameters. The properties are
-computed (:mod:`.abstract_properties`), never stated here. Architectures whose transition is not diagonal (DeltaNet
+computed (:mod:`.properties`), never stated here. Architectures whose transition is not diagonal (DeltaNet
 and its gated and Kimi variants, RWKV-7, PD-SSM) have no such formula and are left out.
 """
-
-# sympy is annotated in part only.
-# mypy: disable-error-code="misc, no-any-return, no-untyped-call"
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
-from typing import Any
+from functools import cached_property
 
 import sympy
 from sympy import Expr, Symbol, exp
@@ -67,46 +63,30 @@ class GateFamily:
         """The symbols that do not depend on x_t, by name."""
         return tuple(sorted(self.gate.free_symbols - set(self.inputs), key=str))
 
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, Verdict, Verdict]:
+        """Whether every member is NONNEGATIVE, is TIME-INVARIANT, has a FIXED-PHASE."""
+        return tuple(decide(self.gate, self.inputs) for decide in (nonnegative, time_invariant, fixed_phase))
+
     def nonnegative(self) -> Verdict:
         """Whether every member is NONNEGATIVE."""
-        return _verdicts(self)[0]
+        return self.verdicts[0]
 
     def time_invariant(self) -> Verdict:
         """Whether every member is TIME-INVARIANT."""
-        return _verdicts(self)[1]
+        return self.verdicts[1]
 
     def fixed_phase(self) -> Verdict:
         """Whether every member has a FIXED-PHASE."""
-        return _verdicts(self)[2]
+        return self.verdicts[2]
 
     def consequence(self) -> Consequence:
         """What follows for the family."""
-        return consequence_of(*_verdicts(self))
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "name": self.name,
-            "gate": str(self.gate),
-            "inputs": [str(s) for s in self.inputs],
-            "parameters": [str(s) for s in self.parameters],
-            "nonnegative": self.nonnegative().as_json(),
-            "time_invariant": self.time_invariant().as_json(),
-            "fixed_phase": self.fixed_phase().as_json(),
-            "consequence": self.consequence().value,
-            "source": self.source,
-            "note": self.note,
-        }
+        return consequence_of(*self.verdicts)
 
     def __str__(self) -> str:
-        verdicts = "\n".join(f"  {verdict}" for verdict in _verdicts(self))
+        verdicts = "\n".join(f"  {verdict}" for verdict in self.verdicts)
         return f"{self.name}: {self.gate}\n{verdicts}\n  {self.consequence().value}"
-
-
-@lru_cache(maxsize=256)
-def _verdicts(family: GateFamily) -> tuple[Verdict, Verdict, Verdict]:
-    gate, x = family.gate, family.inputs
-    return nonnegative(gate, x), time_invariant(gate, x), fixed_phase(gate, x)
 
 
 a, b, d, e, f, r, s, u, theta = sympy.symbols("a b d e f r s u theta", real=True)

@@ -3,9 +3,6 @@
 sympy takes about half a second to import; nothing that ``import scancraft`` loads imports this module.
 """
 
-# sympy is annotated in part only.
-# mypy: disable-error-code="misc, no-any-return, no-untyped-call, no-untyped-def"
-
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -13,6 +13,9 @@ from fractions import Fraction
 End = Fraction | float
 """An end point: a Fraction, or one of the two infinities."""
 
+Bound = tuple[End, bool]
+"""An end point in the order of what it lets in: of lower ends (value, open), of upper ends (value, closed)."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -26,6 +29,16 @@ class Interval:
     def __post_init__(self) -> None:
         object.__setattr__(self, "low_open", self.low_open or self.low == -math.inf)
         object.__setattr__(self, "high_open", self.high_open or self.high == math.inf)
+
+    @property
+    def bottom(self) -> Bound:
+        """The lower end with its kind."""
+        return self.low, self.low_open
+
+    @property
+    def top(self) -> Bound:
+        """The upper end with its kind."""
+        return self.high, not self.high_open
 
     @property
     def is_point(self) -> bool:
@@ -45,35 +58,31 @@ class Interval:
     @property
     def positive(self) -> bool:
         """Whether every number in it is positive."""
-        return self.low > 0 or (self.low == 0 and self.low_open)
+        return self.bottom > (0, False)
 
     @property
     def negative(self) -> bool:
         """Whether every number in it is negative."""
-        return self.high < 0 or (self.high == 0 and self.high_open)
+        return self.top < (0, True)
 
     def __contains__(self, value: Fraction) -> bool:
-        above = value > self.low or (value == self.low and not self.low_open)
-        return above and (value < self.high or (value == self.high and not self.high_open))
+        return self.bottom <= (value, False) and (value, True) <= self.top
 
     def __add__(self, other: Interval) -> Interval:
-        return Interval(
-            _sum(self.low, other.low),
-            _sum(self.high, other.high),
-            self.low_open or other.low_open,
-            self.high_open or other.high_open,
-        )
+        low, high = _sum(self.low, other.low), _sum(self.high, other.high)
+        return Interval(low, high, self.low_open or other.low_open, self.high_open or other.high_open)
 
     def __mul__(self, other: Interval) -> Interval:
-        ends = [_product(a, b) for a in _ends(self) for b in _ends(other)]
-        low, high = min(ends), max((value, not opened) for value, opened in ends)
-        return Interval(low[0], high[0], low[1], not high[1])
+        ends = [
+            _product(a, b)
+            for a in (self.bottom, (self.high, self.high_open))
+            for b in (other.bottom, (other.high, other.high_open))
+        ]
+        return between(min(ends), max((value, not opened) for value, opened in ends))
 
     def hull(self, other: Interval) -> Interval:
         """The least interval that holds both."""
-        low, low_open = min((self.low, self.low_open), (other.low, other.low_open))
-        high, high_closed = max((self.high, not self.high_open), (other.high, not other.high_open))
-        return Interval(low, high, low_open, not high_closed)
+        return between(min(self.bottom, other.bottom), max(self.top, other.top))
 
     def __str__(self) -> str:
         left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
@@ -87,8 +96,9 @@ def _shown(end: End) -> str:
     return f"1{float(end - 1):+.2g}" if near_one else f"{float(end):.6g}"
 
 
-REALS = Interval(-math.inf, math.inf)
-ZERO = Interval(Fraction(0), Fraction(0))
+def between(bottom: Bound, top: Bound) -> Interval:
+    """The interval with these ends."""
+    return Interval(bottom[0], top[0], bottom[1], not top[1])
 
 
 def point(value: Fraction | int) -> Interval:
@@ -96,11 +106,11 @@ def point(value: Fraction | int) -> Interval:
     return Interval(Fraction(value), Fraction(value))
 
 
+REALS = Interval(-math.inf, math.inf)
+ZERO = point(0)
+
+
 # -- operations ------------------------------------------------------------------------------------------------------
-
-
-def _ends(interval: Interval) -> tuple[tuple[End, bool], tuple[End, bool]]:
-    return (interval.low, interval.low_open), (interval.high, interval.high_open)
 
 
 def _sum(a: End, b: End) -> End:
@@ -111,8 +121,11 @@ def _sum(a: End, b: End) -> End:
 
 
 def _product(a: tuple[End, bool], b: tuple[End, bool]) -> tuple[End, bool]:
-    """An end point of a product. A closed zero gives zero, which is attained; 0 * infinity is the end 0 as well, since
-    the other end points of the two intervals then cover what lies beyond."""
+    """An end point (value, open) of a product.
+
+    A closed zero gives zero, which is attained; 0 * infinity is the end 0 as well, since the other end points of the
+    two intervals then cover what lies beyond.
+    """
     (x, x_open), (y, y_open) = a, b
     if x == 0 or y == 0:
         attained = (x == 0 and not x_open) or (y == 0 and not y_open)
@@ -124,37 +137,30 @@ def _product(a: tuple[End, bool], b: tuple[End, bool]) -> tuple[End, bool]:
 
 def inverse(interval: Interval) -> Interval:
     """1 / x; all reals if 0 is among them."""
-    if interval.positive or interval.negative:
-        # 1/x falls, so the ends change places; towards an open zero it grows without bound.
-        low = Fraction(0) if math.isinf(interval.high) else _one_over(interval.high, -1)
-        high = Fraction(0) if math.isinf(interval.low) else _one_over(interval.low, 1)
-        return Interval(low, high, interval.high_open, interval.low_open)
-    return REALS
+    if not (interval.positive or interval.negative):
+        return REALS
+    # 1/x falls, so the ends change places; towards an open zero it grows without bound.
+    low = _one_over(interval.high, -math.inf)
+    return Interval(low, _one_over(interval.low, math.inf), interval.high_open, interval.low_open)
 
 
-def _one_over(value: End, side: int) -> End:
-    return side * math.inf if value == 0 else 1 / value
+def _one_over(value: End, at_zero: float) -> End:
+    return at_zero if value == 0 else 1 / value if isinstance(value, Fraction) else Fraction(0)
 
 
 def magnitude(interval: Interval) -> Interval:
     """Absolute values."""
     if interval.nonnegative:
         return interval
-    if interval.high <= 0:
-        return Interval(-interval.high, -interval.low, interval.high_open, interval.low_open)
-    high, closed = max((-interval.low, not interval.low_open), (interval.high, not interval.high_open))
-    return Interval(Fraction(0), high, False, not closed)
+    negated = point(-1) * interval
+    return negated if negated.nonnegative else between((Fraction(0), False), max(interval.top, negated.top))
 
 
 def larger(a: Interval, b: Interval) -> Interval:
     """The maximum of two numbers, one from each."""
-    low, low_open = max((a.low, a.low_open), (b.low, b.low_open))
-    high, closed = max((a.high, not a.high_open), (b.high, not b.high_open))
-    return Interval(low, high, low_open, not closed)
+    return between(max(a.bottom, b.bottom), max(a.top, b.top))
 
 
 def smaller(a: Interval, b: Interval) -> Interval:
     """The minimum of two numbers, one from each."""
-    low, low_open = min((a.low, a.low_open), (b.low, b.low_open))
-    high, closed = min((a.high, not a.high_open), (b.high, not b.high_open))
-    return Interval(low, high, low_open, not closed)
+    return between(min(a.bottom, b.bottom), min(a.top, b.top))

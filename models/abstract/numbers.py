@@ -1,19 +1,17 @@
-"""Expressions as functions of numbers: exactly over the rationals, or over torch tensors, from one traversal.
+"""Expressions as functions of numbers: of rationals, torch tensors or intervals, from one traversal.
 
 An expression is compiled once to nested closures over an *arithmetic*, which says what its operations mean. Evaluating
 costs one operation per node of the expression.
 """
 
-# sympy is annotated in part only.
-# mypy: disable-error-code="misc, no-any-return, no-untyped-call"
-
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache, reduce
-from typing import Any, Protocol
+from typing import Any
 
 import sympy
 import torch
@@ -26,6 +24,9 @@ from .functions import as_fraction, sigmoid, softplus
 Program = Callable[[Mapping[Symbol, Any]], Any]
 """A compiled expression: from the values of its symbols to its value."""
 
+Cases = Sequence[tuple[Program, Program]]
+"""A Piecewise: (value, condition) in order."""
+
 RELATIONS: dict[type, Callable[[Any, Any], Any]] = {
     sympy.StrictGreaterThan: lambda a, b: a > b,
     sympy.GreaterThan: lambda a, b: a >= b,
@@ -33,38 +34,26 @@ RELATIONS: dict[type, Callable[[Any, Any], Any]] = {
     sympy.LessThan: lambda a, b: a <= b,
     sympy.Equality: lambda a, b: a == b,
     sympy.Unequality: lambda a, b: a != b,
+    sympy.And: lambda a, b: a & b,
+    sympy.Or: lambda a, b: a | b,
 }
 
 
-class Arithmetic(Protocol):
-    """What the operations of an expression mean; values are of one type, conditions of another."""
+@dataclass(frozen=True)
+class Arithmetic:
+    """What the operations of an expression mean; sums, products, comparisons and conditions are Python's operators.
 
-    def __hash__(self) -> int:
-        """Arithmetics are keys of a cache."""
+    Attributes:
+        constant: the value of a number.
+        power: base and exponent to a value.
+        apply: any other function, its arguments to a value.
+        choose: the first value whose condition holds.
+    """
 
-    def constant(self, expression: Expr) -> Any:
-        """A number."""
-
-    def power(self, base: Any, exponent: Any) -> Any:
-        """base ** exponent."""
-
-    def apply(self, function: type, arguments: list[Any]) -> Any:
-        """Any other function."""
-
-    def choose(self, cases: Sequence[tuple[Program, Program]], values: Mapping[Symbol, Any]) -> Any:
-        """The first value whose condition holds, of (value, condition) pairs."""
-
-    def truth(self, value: bool) -> Any:
-        """A constant condition."""
-
-    def both(self, a: Any, b: Any) -> Any:
-        """Conjunction."""
-
-    def either(self, a: Any, b: Any) -> Any:
-        """Disjunction."""
-
-    def negate(self, a: Any) -> Any:
-        """Negation."""
+    constant: Callable[[Expr], Any]
+    power: Callable[[Any, Any], Any]
+    apply: Callable[[type, list[Any]], Any]
+    choose: Callable[[Cases, Mapping[Symbol, Any]], Any]
 
 
 @lru_cache(maxsize=4096)
@@ -76,8 +65,8 @@ def compiled(expression: Any, arithmetic: Arithmetic) -> Program:
     """
     if isinstance(expression, Symbol):
         return lambda values: values[expression]
-    if isinstance(expression, (sympy.logic.boolalg.BooleanTrue, sympy.logic.boolalg.BooleanFalse)):
-        known = arithmetic.truth(bool(expression))
+    if expression in (sympy.true, sympy.false):
+        known = bool(expression)
         return lambda values: known
     if isinstance(expression, Expr) and expression.is_number and expression.is_Atom:
         number = arithmetic.constant(expression)
@@ -85,80 +74,55 @@ def compiled(expression: Any, arithmetic: Arithmetic) -> Program:
     if isinstance(expression, sympy.Piecewise):
         cases = [(compiled(v, arithmetic), compiled(c, arithmetic)) for v, c in expression.args]
         return lambda values: arithmetic.choose(cases, values)
-    parts = [compiled(argument, arithmetic) for argument in expression.args]
+    kind, parts = type(expression), [compiled(argument, arithmetic) for argument in expression.args]
     if isinstance(expression, sympy.Add):
         return lambda values: reduce(lambda a, b: a + b, [part(values) for part in parts])
     if isinstance(expression, sympy.Mul):
         return lambda values: reduce(lambda a, b: a * b, [part(values) for part in parts])
     if isinstance(expression, sympy.Pow):
         return lambda values: arithmetic.power(parts[0](values), parts[1](values))
-    if type(expression) in RELATIONS:
-        relation = RELATIONS[type(expression)]
-        return lambda values: relation(parts[0](values), parts[1](values))
-    if isinstance(expression, sympy.And):
-        return lambda values: reduce(arithmetic.both, [part(values) for part in parts])
-    if isinstance(expression, sympy.Or):
-        return lambda values: reduce(arithmetic.either, [part(values) for part in parts])
+    if kind in RELATIONS:
+        return lambda values: reduce(RELATIONS[kind], [part(values) for part in parts])
     if isinstance(expression, sympy.Not):
-        return lambda values: arithmetic.negate(parts[0](values))
+        return lambda values: parts[0](values) ^ True
     if isinstance(expression, sympy.core.function.Application):
-        function = type(expression)
-        return lambda values: arithmetic.apply(function, [part(values) for part in parts])
-    raise AbstractSsmError(f"{expression} ({type(expression).__name__}) cannot be evaluated; write it by functions")
+        return lambda values: arithmetic.apply(kind, [part(values) for part in parts])
+    raise AbstractSsmError(f"{expression} ({kind.__name__}) cannot be evaluated; write it by functions")
 
 
-class Exact:
-    """Arithmetic of ``fractions.Fraction``; what has no rational value raises :class:`InexactError`."""
+# -- rationals -------------------------------------------------------------------------------------------------------
 
-    def constant(self, expression: Expr) -> Fraction:
-        """A rational number."""
-        if not expression.is_Rational:
-            raise InexactError(f"{expression} is not a rational number; use exact numbers, or run the model in torch")
-        return as_fraction(expression)
 
-    def power(self, base: Fraction, exponent: Fraction) -> Fraction:
-        """Integer powers, and roots that are rational."""
-        if base == 0 and exponent < 0:
-            raise InexactError(f"0 ** {exponent} is undefined; keep the denominator away from 0")
-        if exponent.denominator == 1:
-            return base ** int(exponent)
-        return self.apply(sympy.Pow, [base, exponent])
+def _exact_constant(expression: Expr) -> Fraction:
+    if not expression.is_Rational:
+        raise InexactError(f"{expression} is not a rational number; use exact numbers, or run the model in torch")
+    return as_fraction(expression)
 
-    def apply(self, function: type, arguments: list[Fraction]) -> Fraction:
-        """The usual piecewise linear functions directly; any other one where sympy finds a rational value."""
-        direct = EXACT_FUNCTIONS.get(function)
-        if direct is not None:
-            return direct(*arguments)
-        value = function(*(sympy.Rational(a.numerator, a.denominator) for a in arguments))
-        if not value.is_Rational:
-            raise InexactError(
-                f"{function.__name__}({', '.join(map(str, arguments))}) is not a rational number; "
-                "use functions that stay in the rationals there, or run the model in torch"
-            )
-        return as_fraction(value)
 
-    def choose(self, cases: Sequence[tuple[Program, Program]], values: Mapping[Symbol, Any]) -> Fraction:
-        """Evaluates the chosen value only."""
-        for value, condition in cases:
-            if condition(values):
-                return value(values)
-        raise InexactError("no case of a Piecewise holds; end it with a case for True")
+def _exact_power(base: Fraction, exponent: Fraction) -> Fraction:
+    if base == 0 and exponent < 0:
+        raise InexactError(f"0 ** {exponent} is undefined; keep the denominator away from 0")
+    return base ** int(exponent) if exponent.denominator == 1 else _exact_apply(sympy.Pow, [base, exponent])
 
-    def truth(self, value: bool) -> bool:
-        """The condition itself."""
-        return value
 
-    def both(self, a: bool, b: bool) -> bool:
-        """Conjunction."""
-        return a and b
+def _exact_apply(function: type, arguments: list[Fraction]) -> Fraction:
+    """The piecewise linear functions directly; any other one where sympy finds a rational value."""
+    if function in EXACT_FUNCTIONS:
+        return EXACT_FUNCTIONS[function](*arguments)
+    value = function(*(sympy.Rational(a.numerator, a.denominator) for a in arguments))
+    if not value.is_Rational:
+        raise InexactError(
+            f"{function.__name__}({', '.join(map(str, arguments))}) is not a rational number; "
+            "use functions that stay in the rationals there, or run the model in torch"
+        )
+    return as_fraction(value)
 
-    def either(self, a: bool, b: bool) -> bool:
-        """Disjunction."""
-        return a or b
 
-    def negate(self, a: bool) -> bool:
-        """Negation."""
-        return not a
+def _exact_choose(cases: Cases, values: Mapping[Symbol, Any]) -> Fraction:
+    for value, condition in cases:
+        if condition(values):
+            return value(values)
+    raise InexactError("no case of a Piecewise holds; end it with a case for True")
 
 
 EXACT_FUNCTIONS: dict[type, Callable[..., Fraction]] = {
@@ -170,95 +134,59 @@ EXACT_FUNCTIONS: dict[type, Callable[..., Fraction]] = {
     sympy.ceiling: lambda a: Fraction(math.ceil(a)),
 }
 
+EXACT = Arithmetic(_exact_constant, _exact_power, _exact_apply, _exact_choose)
+"""``fractions.Fraction``; what has no rational value raises :class:`InexactError`."""
 
-class InTorch:
-    """Arithmetic of torch tensors; numbers become Python floats, which torch rounds to the tensors' dtype."""
 
-    def constant(self, expression: Expr) -> float:
-        """The nearest double."""
-        return float(expression)
+# -- torch -----------------------------------------------------------------------------------------------------------
 
-    def power(self, base: Any, exponent: Any) -> Any:
-        """base ** exponent; an integer power of a negative base is fine."""
-        if isinstance(exponent, float) and exponent == int(exponent):
-            exponent = int(exponent)
-        return base**exponent
 
-    def apply(self, function: type, arguments: list[Any]) -> Any:
-        """The torch function of that name."""
-        known = TORCH_FUNCTIONS.get(function)
-        if known is None:
-            raise AbstractSsmError(f"{function.__name__} has no torch function here; write it by others")
-        like = next((a for a in arguments if isinstance(a, Tensor)), torch.zeros((), dtype=torch.float64))
-        tensors = [torch.as_tensor(a, dtype=like.dtype, device=like.device) for a in arguments]
-        # Max and Min take any number of arguments in sympy, two in torch.
-        return reduce(known, tensors) if len(tensors) > 1 else known(tensors[0])
+def _torch_power(base: Any, exponent: Any) -> Any:
+    # An integer power of a negative base is fine.
+    return base ** (int(exponent) if isinstance(exponent, float) and exponent == int(exponent) else exponent)
 
-    def choose(self, cases: Sequence[tuple[Program, Program]], values: Mapping[Symbol, Any]) -> Any:
-        """Every case, then ``torch.where``; NaN where none holds."""
-        like = next(v for v in values.values() if isinstance(v, Tensor))
-        out = torch.full_like(like, math.nan)
-        for value, condition in reversed(cases):
-            chosen = torch.as_tensor(value(values), dtype=like.dtype, device=like.device)
-            out = torch.where(torch.as_tensor(condition(values), device=like.device), chosen, out)
-        return out
 
-    def truth(self, value: bool) -> Tensor:
-        """A tensor without axes."""
-        return torch.tensor(value)
+def _torch_apply(function: type, arguments: list[Any]) -> Any:
+    known = TORCH_FUNCTIONS.get(function)
+    if known is None:
+        raise AbstractSsmError(f"{function.__name__} has no torch function here; write it by others")
+    like = next((a for a in arguments if isinstance(a, Tensor)), torch.zeros((), dtype=torch.float64))
+    tensors = [torch.as_tensor(a, dtype=like.dtype, device=like.device) for a in arguments]
+    # Max and Min take any number of arguments in sympy, two in torch.
+    return reduce(known, tensors) if len(tensors) > 1 else known(tensors[0])
 
-    def both(self, a: Any, b: Any) -> Any:
-        """Conjunction."""
-        return a & b
 
-    def either(self, a: Any, b: Any) -> Any:
-        """Disjunction."""
-        return a | b
-
-    def negate(self, a: Any) -> Any:
-        """Negation."""
-        return torch.logical_not(torch.as_tensor(a))
+def _torch_choose(cases: Cases, values: Mapping[Symbol, Any]) -> Any:
+    """Every case, then ``torch.where``; NaN where none holds."""
+    like = next(v for v in values.values() if isinstance(v, Tensor))
+    out = torch.full_like(like, math.nan)
+    for value, condition in reversed(cases):
+        chosen = torch.as_tensor(value(values), dtype=like.dtype, device=like.device)
+        out = torch.where(torch.as_tensor(condition(values), device=like.device), chosen, out)
+    return out
 
 
 TORCH_FUNCTIONS: dict[type, Callable[..., Tensor]] = {
-    sympy.Max: torch.maximum,
-    sympy.Min: torch.minimum,
-    sympy.Mod: torch.remainder,
-    sympy.Abs: torch.abs,
-    sympy.sign: torch.sign,
-    sympy.floor: torch.floor,
-    sympy.ceiling: torch.ceil,
-    sympy.exp: torch.exp,
-    sympy.log: torch.log,
-    sympy.tanh: torch.tanh,
-    sympy.sinh: torch.sinh,
-    sympy.cosh: torch.cosh,
-    sympy.sin: torch.sin,
-    sympy.cos: torch.cos,
-    sympy.atan: torch.atan,
-    sympy.erf: torch.erf,
-    sigmoid: torch.sigmoid,
-    softplus: torch.nn.functional.softplus,
+    **{sympy.Max: torch.maximum, sympy.Min: torch.minimum, sympy.Mod: torch.remainder, sympy.Abs: torch.abs},
+    **{sympy.sign: torch.sign, sympy.floor: torch.floor, sympy.ceiling: torch.ceil, sympy.exp: torch.exp},
+    **{sympy.log: torch.log, sympy.tanh: torch.tanh, sympy.sinh: torch.sinh, sympy.cosh: torch.cosh},
+    **{sympy.sin: torch.sin, sympy.cos: torch.cos, sympy.atan: torch.atan, sympy.erf: torch.erf},
+    **{sigmoid: torch.sigmoid, softplus: torch.nn.functional.softplus},
 }
 
-EXACT = Exact()
-TORCH = InTorch()
+TORCH = Arithmetic(float, _torch_power, _torch_apply, _torch_choose)
+"""Tensors; numbers become Python floats, which torch rounds to the tensors' dtype."""
 
 
-def rounded(value: Fraction, fractional_bits: int | None) -> Fraction:
+def rounded(value: Any, fractional_bits: int | None) -> Any:
     """The nearest multiple of 2^-p, the larger one of two; the value itself if p is None.
 
-    A monotone map, and one that commutes with adding multiples of 2^-p.
+    A monotone map, and one that commutes with adding multiples of 2^-p. Of a Fraction exactly; of a tensor elementwise,
+    as far as its dtype holds the numbers.
     """
     if fractional_bits is None:
         return value
-    scale = 1 << fractional_bits
-    return Fraction(math.floor(value * scale + Fraction(1, 2)), scale)
-
-
-def rounded_tensor(value: Tensor, fractional_bits: int | None) -> Tensor:
-    """:func:`rounded`, elementwise, as far as the dtype holds the numbers."""
-    if fractional_bits is None:
-        return value
-    scale = 2.0**fractional_bits
-    return torch.floor(value * scale + 0.5) / scale
+    if isinstance(value, Fraction):
+        scale = 1 << fractional_bits
+        return Fraction(math.floor(value * scale + Fraction(1, 2)), scale)
+    return torch.floor(torch.as_tensor(value) * 2.0**fractional_bits + 0.5) / 2.0**fractional_bits

@@ -6,7 +6,7 @@ choice of the parameters the nonzero values of an entry of A all have one argume
 no input can flip a state that another one keeps. Both of the others imply it.
 
 A verdict is True with the rule that proves it, False with an exact counterexample whose sign was proved, or None
-(undecided). How: :mod:`._abstract_search`.
+(undecided). How: :mod:`.search`.
 
 >>> d, a = sympy.symbols("d a", real=True)
 >>> bool(nonnegative(sympy.exp(-softplus(d) * sympy.exp(a)), (d,)))
@@ -15,19 +15,16 @@ True
 NONNEGATIVE: no: at d = -1 the gate is -1 + 2*sigmoid(-1) = -0.462117
 """
 
-# sympy is annotated in part only.
-# mypy: disable-error-code="misc, no-any-return, no-untyped-call"
-
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import sympy
 from sympy import Expr, Symbol
 
-from .enclosures import enclosure
+from .enclosures import enclosure, sign_of
 from .functions import sigmoid, softplus
 from .intervals import Interval
 from .search import Box, Point, box_of, find_sign, grid, never_negative, smooth, value_at
@@ -54,6 +51,8 @@ FIXED_PHASE: Property = "FIXED-PHASE"
 PRIME = "'"
 """Marks the second input of a counterexample."""
 
+Words = tuple[tuple[str, ...], ...]
+
 
 @dataclass(frozen=True)
 class Counterexample:
@@ -70,16 +69,7 @@ class Counterexample:
     values: tuple[tuple[str, Expr], ...]
     gates: tuple[Expr, ...]
     where: str = ""
-    words: tuple[tuple[str, ...], ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values; numbers as text."""
-        return {
-            "values": {name: str(value) for name, value in self.values},
-            "gates": [str(gate) for gate in self.gates],
-            "where": self.where,
-            "words": [list(word) for word in self.words],
-        }
+    words: Words = ()
 
     def __str__(self) -> str:
         at = ", ".join(f"{name} = {_short(value)}" for name, value in self.values)
@@ -109,14 +99,30 @@ class Verdict:
     def __bool__(self) -> bool:
         return self.holds is True
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        found = None if self.counterexample is None else self.counterexample.as_json()
-        return {"property": self.property, "holds": self.holds, "reason": self.reason, "counterexample": found}
-
     def __str__(self) -> str:
         answer = {True: "yes", False: "no", None: "undecided"}[self.holds]
         return f"{self.property}: {answer}: {self.reason}"
+
+
+def refuted(name: Property, found: Counterexample) -> Verdict:
+    """The property fails there."""
+    return Verdict(name, False, str(found), found)
+
+
+def violates(name: Property, gates: Sequence[Expr]) -> bool | None:
+    """Whether real values of a gate, exact, at one input or at two, refute a property; None if that cannot be told."""
+    tested = {NONNEGATIVE: gates[0], TIME_INVARIANT: gates[-1] - gates[0], FIXED_PHASE: gates[0] * gates[-1]}[name]
+    sign = sign_of(tested)
+    return None if sign is None else sign < 0 or (name == TIME_INVARIANT and sign > 0)
+
+
+def all_of(name: Property, verdicts: Sequence[Verdict]) -> Verdict:
+    """Holds if all hold; else the first that fails, or else the first undecided one."""
+    for holds in (False, None):
+        for verdict in verdicts:
+            if verdict.holds is holds:
+                return verdict
+    return Verdict(name, True, "; ".join(dict.fromkeys(verdict.reason for verdict in verdicts)))
 
 
 def nonnegative(gate: Expr, gate_inputs: Sequence[Symbol] = (), domains: Box | None = None) -> Verdict:
@@ -127,26 +133,24 @@ def nonnegative(gate: Expr, gate_inputs: Sequence[Symbol] = (), domains: Box | N
         gate_inputs: symbols of the input; named first in counterexamples.
         domains: intervals of symbols, narrower than their assumptions.
     """
-    domains = domains or {}
     real, imaginary = _parts(gate)
     if imaginary is None:
-        return _undecided(NONNEGATIVE, "its real and imaginary part could not be separated")
-    symbols = _ordered(gate, gate_inputs)
+        return Verdict(NONNEGATIVE, None, "its real and imaginary part could not be separated")
+    box = box_of(_ordered(gate, gate_inputs), domains or {})
     if imaginary != 0:
-        box = box_of(symbols, domains)
-        for part, bad in ((real, (-1,)), (imaginary, (-1, 1))):
-            found = find_sign(part, box, bad)
-            if found is not None:
-                return _refuted(NONNEGATIVE, symbols, found, (value_at(gate, found),))
-        return _undecided(NONNEGATIVE, "its imaginary part may or may not vanish")
-    holds, found = never_negative(real, domains)
+        found = _first_sign((real, (-1,)), (imaginary, (-1, 1)), box=box)
+        if found is not None:
+            return _refuted(NONNEGATIVE, box, found, gate)
+        return Verdict(NONNEGATIVE, None, "its imaginary part may or may not vanish")
+    holds, found = never_negative(real, domains or {})
     if found is not None:
-        return _refuted(NONNEGATIVE, symbols, _filled(found, symbols, domains), (value_at(real, found),))
+        cancelled = {s: i for s, i in box.items() if s not in found}
+        return _refuted(NONNEGATIVE, box, {**next(grid(cancelled)), **found}, real)
     if holds:
-        bounds = enclosure(real, box_of(symbols, domains))
+        bounds = enclosure(real, box)
         lies = f"it lies in {bounds}" if bounds.nonnegative else "no value is negative (proved by rewriting or cutting)"
         return Verdict(NONNEGATIVE, True, lies)
-    return _undecided(NONNEGATIVE, "neither a proof nor a negative value was found")
+    return Verdict(NONNEGATIVE, None, "neither a proof nor a negative value was found")
 
 
 def time_invariant(gate: Expr, gate_inputs: Sequence[Symbol], domains: Box | None = None) -> Verdict:
@@ -154,19 +158,14 @@ def time_invariant(gate: Expr, gate_inputs: Sequence[Symbol], domains: Box | Non
     moving = [s for s in gate_inputs if gate.has(s)]
     if not moving:
         return Verdict(TIME_INVARIANT, True, "the input does not occur in it")
-    other, primed = _primed(gate, moving)
-    symbols = [*moving, *primed.values(), *(s for s in _ordered(gate, gate_inputs) if s not in moving)]
-    box = box_of(symbols, _with_primed(domains or {}, primed))
+    other, box = _second(gate, gate_inputs, domains or {})
     real, imaginary = _parts(gate - other)
-    for part in (real, imaginary):
-        if part is None:
-            continue
-        found = find_sign(part, box, (-1, 1))
-        if found is not None:
-            return _refuted(TIME_INVARIANT, symbols, found, (value_at(gate, found), value_at(other, found)))
-    if smooth(gate) and all(sympy.simplify(sympy.diff(gate, s)) == 0 for s in moving):
+    found = _first_sign((real, (-1, 1)), (imaginary, (-1, 1)), box=box)
+    if found is not None:
+        return _refuted(TIME_INVARIANT, box, found, gate, other)
+    if constant_in(gate, moving):
         return Verdict(TIME_INVARIANT, True, "its derivative by every input is 0")
-    return _undecided(TIME_INVARIANT, "it mentions the input, and no two different values were found")
+    return Verdict(TIME_INVARIANT, None, "it mentions the input, and no two different values were found")
 
 
 def fixed_phase(gate: Expr, gate_inputs: Sequence[Symbol], domains: Box | None = None) -> Verdict:
@@ -174,21 +173,22 @@ def fixed_phase(gate: Expr, gate_inputs: Sequence[Symbol], domains: Box | None =
     for implies in (nonnegative(gate, gate_inputs, domains), time_invariant(gate, gate_inputs, domains)):
         if implies:
             return Verdict(FIXED_PHASE, True, f"it is {implies.property}")
-    moving = [s for s in gate_inputs if gate.has(s)]
-    other, primed = _primed(gate, moving)
-    symbols = [*moving, *primed.values(), *(s for s in _ordered(gate, gate_inputs) if s not in moving)]
-    domains = _with_primed(domains or {}, primed)
+    other, box = _second(gate, gate_inputs, domains or {})
     quotient = sympy.powsimp(sympy.simplify(gate / other))
-    if not quotient.has(sympy.I) and enclosure(quotient, box_of(symbols, domains)).nonnegative:
+    if not quotient.has(sympy.I) and enclosure(quotient, box).nonnegative:
         return Verdict(FIXED_PHASE, True, "the quotient of its values at two inputs is never negative")
     # With g = A(x) conj(A(x')): the arguments agree iff g is real and positive.
     both = sympy.expand_complex(gate * sympy.conjugate(other)) if gate.has(sympy.I) else gate * other
     real, imaginary = _parts(both)
-    for part, bad in ((real, (-1,)), (imaginary, (-1, 1))):
-        found = None if part is None else find_sign(part, box_of(symbols, domains), bad)
-        if found is not None:
-            return _refuted(FIXED_PHASE, symbols, found, (value_at(gate, found), value_at(other, found)))
-    return _undecided(FIXED_PHASE, "neither a proof nor two inputs with different arguments were found")
+    found = _first_sign((real, (-1,)), (imaginary, (-1, 1)), box=box)
+    if found is not None:
+        return _refuted(FIXED_PHASE, box, found, gate, other)
+    return Verdict(FIXED_PHASE, None, "neither a proof nor two inputs with different arguments were found")
+
+
+def constant_in(gate: Expr, symbols: Sequence[Symbol]) -> bool:
+    """Whether all derivatives by these symbols are proved to be 0."""
+    return not symbols or (smooth(gate) and all(sympy.simplify(sympy.diff(gate, s)) == 0 for s in symbols))
 
 
 # -- helpers ---------------------------------------------------------------------------------------------------------
@@ -199,12 +199,11 @@ def _parts(gate: Expr) -> tuple[Expr, Expr | None]:
     if not gate.has(sympy.I):
         # All symbols are real by convention; only powers and logarithms of negative numbers could leave the reals.
         return gate, sympy.Integer(0)
-    real, imaginary = gate.as_real_imag()
-    if any(part.has(sympy.re, sympy.im, sympy.I) for part in (real, imaginary)):
-        real, imaginary = sympy.expand_complex(gate).as_real_imag()
-        if any(part.has(sympy.re, sympy.im, sympy.I) for part in (real, imaginary)):
-            return gate, None
-    return real, sympy.simplify(imaginary)
+    for form in (gate, sympy.expand_complex(gate)):
+        real, imaginary = form.as_real_imag()
+        if not any(part.has(sympy.re, sympy.im, sympy.I) for part in (real, imaginary)):
+            return real, sympy.simplify(imaginary)
+    return gate, None
 
 
 def _ordered(gate: Expr, first: Sequence[Symbol]) -> list[Symbol]:
@@ -212,30 +211,24 @@ def _ordered(gate: Expr, first: Sequence[Symbol]) -> list[Symbol]:
     return [*named, *sorted(gate.free_symbols - set(named), key=str)]
 
 
-def _primed(gate: Expr, moving: Sequence[Symbol]) -> tuple[Expr, dict[Symbol, Symbol]]:
-    """The gate at a second input, whose symbols carry a prime and the same assumptions."""
+def _second(gate: Expr, gate_inputs: Sequence[Symbol], domains: Box) -> tuple[Expr, Box]:
+    """The gate at a second input, whose symbols carry a prime and the same assumptions; the box of both inputs."""
+    moving = [s for s in gate_inputs if gate.has(s)]
     primed = {s: Symbol(f"{s}{PRIME}", **s.assumptions0) for s in moving}
-    return gate.xreplace(primed), primed
+    domains = {**domains, **{new: domains[old] for old, new in primed.items() if old in domains}}
+    parameters = [s for s in _ordered(gate, gate_inputs) if s not in moving]
+    return gate.xreplace(primed), box_of([*moving, *primed.values(), *parameters], domains)
 
 
-def _with_primed(domains: Box, primed: Mapping[Symbol, Symbol]) -> dict[Symbol, Interval]:
-    return {**domains, **{new: domains[old] for old, new in primed.items() if old in domains}}
+def _first_sign(*parts: tuple[Expr | None, Sequence[int]], box: Box) -> Point | None:
+    """A point where one of the expressions has one of its signs; None if none was found."""
+    tried = (find_sign(part, box, signs) for part, signs in parts if part is not None)
+    return next((found for found in tried if found is not None), None)
 
 
-def _filled(found: Point, symbols: Sequence[Symbol], domains: Box) -> Point:
-    """The point with a value for the symbols that cancelled as well."""
-    rest = box_of([s for s in symbols if s not in found], domains)
-    return {**next(grid(rest)), **found}
-
-
-def _refuted(name: Property, symbols: Sequence[Symbol], at: Point, gates: tuple[Expr, ...]) -> Verdict:
-    shown = tuple((str(s), at[s]) for s in symbols if s in at)
-    found = Counterexample(shown, gates)
-    return Verdict(name, False, str(found), found)
-
-
-def _undecided(name: Property, reason: str) -> Verdict:
-    return Verdict(name, None, reason)
+def _refuted(name: Property, box: Box, at: Point, *gates: Expr) -> Verdict:
+    shown = tuple((str(s), at[s]) for s in box if s in at)
+    return refuted(name, Counterexample(shown, tuple(value_at(gate, at) for gate in gates)))
 
 
 def _short(value: Expr) -> str:

@@ -15,9 +15,6 @@ The formulas, as ``transformers`` 5.17 to 5.23 computes them:
 - ``MiniMaxLightningAttention``: exp(-slope_rate).
 """
 
-# sympy and transformers are annotated in part only.
-# mypy: disable-error-code="misc, no-any-return, no-untyped-call"
-
 from __future__ import annotations
 
 import math

@@ -1,13 +1,10 @@
 """Runs of a torch model in which the pre-activations of its gates are observed, or its recurrent layers are cut out."""
 
-# sympy and transformers are annotated in part only.
-# mypy: disable-error-code="misc, no-any-return, no-untyped-call"
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sympy
@@ -16,7 +13,7 @@ from sympy import Expr, Symbol
 from torch import Tensor, nn
 
 from .numbers import TORCH, compiled
-from .properties import PRIME
+from .properties import PRIME, Counterexample
 from .readers import BoundGate
 
 SHOWS = 1e-6
@@ -24,16 +21,6 @@ SHOWS = 1e-6
 
 MATTERS = 1e-4
 """Relative differences of outputs below this are taken as rounding."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """Values of one entry's symbols at one position or two, exact, with the words that led there."""
-
-    entry: str
-    values: tuple[tuple[str, Expr], ...]
-    gates: tuple[Expr, ...]
-    words: tuple[tuple[str, ...], ...]
 
 
 class Runs:
@@ -48,27 +35,32 @@ class Runs:
     """
 
     def __init__(self, model: nn.Module, gates: Sequence[BoundGate], words: int, length: int, seed: int) -> None:
-        self.model, self.gates = model, gates
-        self.words, self.length, self.seed = words, length, seed
-        self._captured: list[dict[Symbol, Tensor]] | None = None
-        self._tokens = torch.zeros(0, 0, dtype=torch.long)
+        self.model, self.gates, self.length = model, gates, length
+        size, draw = _vocabulary(model), torch.Generator().manual_seed(seed)
+        self.tokens = None if size is None else torch.randint(0, size, (words, length), generator=draw)
 
-    @property
+    @cached_property
     def captured(self) -> list[dict[Symbol, Tensor]]:
         """Per layer the pre-activations, shape (words, length, channels); empty where they could not be seen."""
-        if self._captured is None:
-            self._captured = self._run()
-        return self._captured
+        stores: list[dict[Symbol, Tensor]] = [{} for _ in self.gates]
+        if self.tokens is not None:
+            handles = [_observe(gate, store) for gate, store in zip(self.gates, stores, strict=True) if gate.inputs]
+            _forward(self.model, self.tokens, handles)
+        return stores
 
     def find(
-        self, number: int, bad: Callable[[Tensor], Tensor], positions: Callable[[Tensor], list[Tensor]]
-    ) -> Case | None:
-        """An entry of a layer whose gates are bad, after words that are as short as can be; None if there is none.
+        self, number: int, where: str, count: int, shows: Callable[[Tensor, Tensor], Tensor]
+    ) -> Counterexample | None:
+        """An entry of a layer whose gates seem to refute a property, after words that are as short as can be.
 
         Args:
             number: the layer.
-            bad: from gates, shape (positions, channels), to a bool per channel.
-            positions: from gates to the positions, one per channel, that show it.
+            where: its name.
+            count: 1 for the word of the least gate, 2 for those of the least and the largest.
+            shows: from the least and the largest gate of every channel to whether they do.
+
+        Returns:
+            It, in exact numbers; None if there is none.
         """
         gate, seen = self.gates[number], self.captured[number]
         if not gate.inputs or not seen:
@@ -78,13 +70,15 @@ class Runs:
             # One state per channel is enough: the others differ in their constants only.
             at = {s: t.flatten(0, 1) for s, t in part.items()} | {s: t[:, 0] for s, t in gate.constants.items()}
             gates = compiled(gate.formula, TORCH)(at)
-            channels = bad(gates).nonzero().flatten()
-            if len(channels):
-                channel = int(channels[0])
-                return self._case(gate, part, channel, [int(rows[channel]) for rows in positions(gates)])
+            channels = shows(gates.amin(0), gates.amax(0)).nonzero().flatten().tolist()
+            if channels:
+                rows = [int(extreme[channels[0]]) for extreme in (gates.argmin(0), gates.argmax(0))]
+                return self._exactly(gate, part, where, channels[0], rows[:count])
         return None
 
-    def _case(self, gate: BoundGate, part: dict[Symbol, Tensor], channel: int, rows: Sequence[int]) -> Case:
+    def _exactly(
+        self, gate: BoundGate, part: dict[Symbol, Tensor], where: str, channel: int, rows: Sequence[int]
+    ) -> Counterexample:
         constants = {s: _exact(t[channel, 0]) for s, t in gate.constants.items()}
         values: list[tuple[str, Expr]] = [(str(s), v) for s, v in constants.items()]
         gates, words = [], []
@@ -93,19 +87,9 @@ class Runs:
             values += [(f"{s}{PRIME * n}", v) for s, v in point.items()]
             gates.append(gate.formula.xreplace({**constants, **point}).doit())
             word, time = divmod(row, next(iter(part.values())).shape[1])
-            words.append(tuple(str(int(i)) for i in self._tokens[word, : time + gate.skip + 1]))
-        return Case(f"channel {channel}, state 0", tuple(values), tuple(gates), tuple(words))
-
-    def _run(self) -> list[dict[Symbol, Tensor]]:
-        captured: list[dict[Symbol, Tensor]] = [{} for _ in self.gates]
-        size = _vocabulary(self.model)
-        if size is None:
-            return captured
-        draw = torch.Generator().manual_seed(self.seed)
-        self._tokens = torch.randint(0, size, (self.words, self.length), generator=draw)
-        handles = [_observe(gate, store) for gate, store in zip(self.gates, captured, strict=True) if gate.inputs]
-        _forward(self.model, self._tokens, handles)
-        return captured
+            words.append(tuple(str(int(i)) for i in self.tokens[word, : time + gate.skip + 1]))
+        place = f"layer {where}, channel {channel}, state 0"
+        return Counterexample(tuple(values), tuple(gates), place, tuple(words))
 
 
 def unexplained(model: nn.Module, known: Sequence[str], seed: int) -> list[str]:

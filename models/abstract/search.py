@@ -1,12 +1,9 @@
 """Proving that an expression is never negative, or finding where it is.
 
-A claim is proved by enclosures (:mod:`._abstract_enclosures`) of the expression in several forms, by sympy's sign
+A claim is proved by enclosures (:mod:`.enclosures`) of the expression in several forms, by sympy's sign
 rules, or by cutting the box into smaller ones. A violation is only reported at a point with exact coordinates, where
 the sign of the value is proved. What neither settles is undecided.
 """
-
-# sympy is annotated in part only.
-# mypy: disable-error-code="misc, no-any-return, no-untyped-call"
 
 from __future__ import annotations
 
@@ -71,7 +68,7 @@ def grid(box: Box) -> Iterator[Point]:
 def value_at(expression: Expr, at: Point) -> Expr:
     """The expression at a point, as an exact constant; NaN where it is undefined."""
     try:
-        return expression.xreplace(dict(at)).doit()
+        return expression.xreplace({s: sympy.sympify(v) for s, v in at.items()}).doit()
     except (ValueError, TypeError, ZeroDivisionError):  # Max(1/x, x) at 0, say
         return sympy.nan
 

@@ -5,8 +5,8 @@
 
 Layers of this form are stacked over an embedding of the symbols, with a read-out on top (Sarrof, Veitsman and Hahn
 2024, arXiv 2405.17394, section 2). A, B and phi are sympy expressions, so a model can be printed, run over the
-rationals with every intermediate number exact, run on batches in torch (:mod:`.abstract_torch`), and looked at
-symbolically (:mod:`.abstract_properties`).
+rationals with every intermediate number exact, run on batches in torch (:mod:`.in_torch`), and looked at
+symbolically (:mod:`.properties`).
 
 The theorems of the paper take phi to be a normalisation and a gated linear map. Here phi may be any expression, which
 is more: with ``Mod``, a counter alone tells even from odd.
@@ -18,12 +18,9 @@ is more: with ``Mod``, a counter alone tells even from odd.
 (True, False)
 """
 
-# sympy is annotated in part only.
-# mypy: disable-error-code="misc, no-any-return"
-
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
@@ -34,7 +31,7 @@ from sympy import Expr, Symbol
 
 from .errors import AbstractSsmError
 from .functions import Number, exact, indicator, inputs, only, outputs, rational, sigmoid, softplus, states
-from .numbers import EXACT, compiled, rounded
+from .numbers import EXACT, Arithmetic, compiled, rounded
 
 __all__ = [
     "AbstractSsm",
@@ -48,7 +45,8 @@ __all__ = [
     "states",
 ]
 
-Vector = tuple[Fraction, ...]
+Vector = tuple[Any, ...]
+"""Entries of an input or a state: Fractions, or numbers of another arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -94,23 +92,29 @@ class SsmLayer:
         """Entries of the state."""
         return len(self.gate)
 
-    def step(self, state: Vector, x: Vector, fractional_bits: int | None = None) -> tuple[Vector, Vector]:
-        """The state and the output after one more input, exactly. O(nodes of the expressions) operations.
+    def step(
+        self, state: Vector, x: Vector, fractional_bits: int | None = None, arithmetic: Arithmetic = EXACT
+    ) -> tuple[Vector, Vector]:
+        """The state and the output after one more input. O(nodes of the expressions) operations.
 
         Args:
             state: h_{t-1}.
             x: x_t.
             fractional_bits: round A, B, h_t and z_t to this many; None for no rounding.
+            arithmetic: of the values; exact if left out.
 
         Raises:
             InexactError: a value is not rational.
         """
         at = dict(zip(inputs(self.inputs), x, strict=True))
-        a = [rounded(compiled(e, EXACT)(at), fractional_bits) for e in self.gate]
-        b = [rounded(compiled(e, EXACT)(at), fractional_bits) for e in self.write]
-        after = tuple(rounded(g * h + w, fractional_bits) for g, h, w in zip(a, state, b, strict=True))
+
+        def values(expressions: tuple[Expr, ...]) -> list[Any]:
+            return [rounded(compiled(e, arithmetic)(at), fractional_bits) for e in expressions]
+
+        steps = zip(values(self.gate), state, values(self.write), strict=True)
+        after = tuple(rounded(g * h + w, fractional_bits) for g, h, w in steps)
         at |= dict(zip(states(self.size), after, strict=True))
-        return after, tuple(rounded(compiled(e, EXACT)(at), fractional_bits) for e in self.output)
+        return after, tuple(values(self.output))
 
     def __str__(self) -> str:
         h = states(self.size)
@@ -183,39 +187,56 @@ class AbstractSsm:
         """The symbols in the order of the embedding."""
         return tuple(self.embedding)
 
+    def vectors(self, word: Iterable[str]) -> Iterator[Vector]:
+        """What the first layer reads on a word: the start, if there is one, and the embeddings of its symbols.
+
+        Raises:
+            AbstractSsmError: a symbol has no embedding.
+        """
+        if self.start is not None:
+            yield self.start
+        for symbol in word:
+            if symbol not in self.embedding:
+                raise AbstractSsmError(
+                    f"symbol {symbol!r} has no embedding; the model knows {', '.join(self.alphabet)}"
+                )
+            yield self.embedding[symbol]
+
     def __hash__(self) -> int:
         return hash((tuple(self.embedding.items()), self.layers, self.accept, tuple(self.allowed.items()), self.start))
 
-    def begin(self, fractional_bits: int | None = None) -> Position:
-        """Before the first symbol of a word (after the start symbol, if there is one)."""
-        starts = (tuple(rounded(v, fractional_bits) for v in layer.initial) for layer in self.layers)
-        first = Position(tuple(starts), None)
-        return first if self.start is None else self._feed(first, self.start, fractional_bits)
-
-    def step(self, position: Position, symbol: str, fractional_bits: int | None = None) -> Position:
-        """One more symbol. O(nodes of all expressions) exact operations.
+    def run(self, word: Iterable[str], fractional_bits: int | None = None) -> Position:
+        """After the last symbol of a word. O(nodes of all expressions) exact operations per symbol.
 
         Raises:
-            AbstractSsmError: the symbol has no embedding.
+            AbstractSsmError: a symbol has no embedding.
             InexactError: a value is not rational.
         """
-        if symbol not in self.embedding:
-            raise AbstractSsmError(f"symbol {symbol!r} has no embedding; the model knows {', '.join(self.alphabet)}")
-        return self._feed(position, self.embedding[symbol], fractional_bits)
+        position = Position(
+            tuple(tuple(rounded(v, fractional_bits) for v in each.initial) for each in self.layers), None
+        )
+        for x in self.vectors(word):
+            position = self.feed(position, x, fractional_bits)
+        return position
 
-    def _feed(self, position: Position, x: Vector, fractional_bits: int | None) -> Position:
+    def begin(self, fractional_bits: int | None = None) -> Position:
+        """Before the first symbol of a word (after the start symbol, if there is one)."""
+        return self.run((), fractional_bits)
+
+    def step(self, position: Position, symbol: str, fractional_bits: int | None = None) -> Position:
+        """One more symbol; cost and errors as of :meth:`run`."""
+        *_, x = self.vectors([symbol])
+        return self.feed(position, x, fractional_bits)
+
+    def feed(
+        self, position: Position, x: Vector, fractional_bits: int | None = None, arithmetic: Arithmetic = EXACT
+    ) -> Position:
+        """One more input of the first layer, in any arithmetic; errors of :meth:`SsmLayer.step`."""
         after = []
         for layer, state in zip(self.layers, position.states, strict=True):
-            new, x = layer.step(state, x, fractional_bits)
+            new, x = layer.step(state, x, fractional_bits, arithmetic)
             after.append(new)
         return Position(tuple(after), x)
-
-    def run(self, word: Iterable[str], fractional_bits: int | None = None) -> Position:
-        """After the last symbol of a word; errors of :meth:`step`."""
-        position = self.begin(fractional_bits)
-        for symbol in word:
-            position = self.step(position, symbol, fractional_bits)
-        return position
 
     def accepted_at(self, position: Position) -> bool:
         """Recognition: whether the word that led here is accepted.
