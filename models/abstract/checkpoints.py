@@ -147,10 +147,8 @@ def properties_of(
     if not others:
         others = unexplained(model, [name for name, _, _ in found], seed)
     layers = tuple(_layer(name, gate, doubt, runs, i) for i, (name, gate, doubt) in enumerate(found))
-    verdicts = tuple(
-        all_of(name, [verdicts[i] for verdicts in (layer.verdicts for layer in layers)])
-        for i, name in enumerate((NONNEGATIVE, TIME_INVARIANT, FIXED_PHASE))
-    )
+    nonnegatives, invariants, phases = zip(*(layer.verdicts for layer in layers), strict=True)
+    verdicts = all_of(NONNEGATIVE, nonnegatives), all_of(TIME_INVARIANT, invariants), all_of(FIXED_PHASE, phases)
     consequence = Consequence.UNDECIDED if others else consequence_of(*verdicts)
     return ModelProperties(layers, tuple(others), *verdicts, consequence)
 

@@ -66,7 +66,8 @@ class GateFamily:
     @cached_property
     def verdicts(self) -> tuple[Verdict, Verdict, Verdict]:
         """Whether every member is NONNEGATIVE, is TIME-INVARIANT, has a FIXED-PHASE."""
-        return tuple(decide(self.gate, self.inputs) for decide in (nonnegative, time_invariant, fixed_phase))
+        gate, x = self.gate, self.inputs
+        return nonnegative(gate, x), time_invariant(gate, x), fixed_phase(gate, x)
 
     def nonnegative(self) -> Verdict:
         """Whether every member is NONNEGATIVE."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
@@ -100,7 +99,7 @@ class Loop:
         return constant, error
 
 
-def _repeating(path: Sequence[Fraction], start: int) -> EntryFate:
+def _repeating(path: list[Fraction], start: int) -> EntryFate:
     """The fate of samples that repeat from ``start`` on."""
     found = path[start:]
     period = next(p for p in range(1, len(found) + 1) if len(found) % p == 0 and found[p:] + found[:p] == found)

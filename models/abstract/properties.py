@@ -138,7 +138,7 @@ def nonnegative(gate: Expr, gate_inputs: Sequence[Symbol] = (), domains: Box | N
         return Verdict(NONNEGATIVE, None, "its real and imaginary part could not be separated")
     box = box_of(_ordered(gate, gate_inputs), domains or {})
     if imaginary != 0:
-        found = _first_sign((real, (-1,)), (imaginary, (-1, 1)), box=box)
+        found = _first_sign((real, (-1,)), (imaginary, (-1, 1)), box=box, gates=[gate])
         if found is not None:
             return _refuted(NONNEGATIVE, box, found, gate)
         return Verdict(NONNEGATIVE, None, "its imaginary part may or may not vanish")
@@ -160,7 +160,7 @@ def time_invariant(gate: Expr, gate_inputs: Sequence[Symbol], domains: Box | Non
         return Verdict(TIME_INVARIANT, True, "the input does not occur in it")
     other, box = _second(gate, gate_inputs, domains or {})
     real, imaginary = _parts(gate - other)
-    found = _first_sign((real, (-1, 1)), (imaginary, (-1, 1)), box=box)
+    found = _first_sign((real, (-1, 1)), (imaginary, (-1, 1)), box=box, gates=[gate, other])
     if found is not None:
         return _refuted(TIME_INVARIANT, box, found, gate, other)
     if constant_in(gate, moving):
@@ -180,7 +180,7 @@ def fixed_phase(gate: Expr, gate_inputs: Sequence[Symbol], domains: Box | None =
     # With g = A(x) conj(A(x')): the arguments agree iff g is real and positive.
     both = sympy.expand_complex(gate * sympy.conjugate(other)) if gate.has(sympy.I) else gate * other
     real, imaginary = _parts(both)
-    found = _first_sign((real, (-1,)), (imaginary, (-1, 1)), box=box)
+    found = _first_sign((real, (-1,)), (imaginary, (-1, 1)), box=box, gates=[gate, other])
     if found is not None:
         return _refuted(FIXED_PHASE, box, found, gate, other)
     return Verdict(FIXED_PHASE, None, "neither a proof nor two inputs with different arguments were found")
@@ -220,9 +220,9 @@ def _second(gate: Expr, gate_inputs: Sequence[Symbol], domains: Box) -> tuple[Ex
     return gate.xreplace(primed), box_of([*moving, *primed.values(), *parameters], domains)
 
 
-def _first_sign(*parts: tuple[Expr | None, Sequence[int]], box: Box) -> Point | None:
-    """A point where one of the expressions has one of its signs; None if none was found."""
-    tried = (find_sign(part, box, signs) for part, signs in parts if part is not None)
+def _first_sign(*parts: tuple[Expr | None, Sequence[int]], box: Box, gates: Sequence[Expr]) -> Point | None:
+    """A point where one of the expressions has one of its signs, and the gates are finite; None if none was found."""
+    tried = (find_sign(part, box, signs, gates) for part, signs in parts if part is not None)
     return next((found for found in tried if found is not None), None)
 
 

@@ -37,13 +37,14 @@ class Runs:
     def __init__(self, model: nn.Module, gates: Sequence[BoundGate], words: int, length: int, seed: int) -> None:
         self.model, self.gates, self.length = model, gates, length
         size, draw = _vocabulary(model), torch.Generator().manual_seed(seed)
-        self.tokens = None if size is None else torch.randint(0, size, (words, length), generator=draw)
+        # No embedding of tokens, no words.
+        self.tokens = torch.randint(0, size or 1, (words if size else 0, length), generator=draw)
 
     @cached_property
     def captured(self) -> list[dict[Symbol, Tensor]]:
         """Per layer the pre-activations, shape (words, length, channels); empty where they could not be seen."""
         stores: list[dict[Symbol, Tensor]] = [{} for _ in self.gates]
-        if self.tokens is not None:
+        if len(self.tokens):
             handles = [_observe(gate, store) for gate, store in zip(self.gates, stores, strict=True) if gate.inputs]
             _forward(self.model, self.tokens, handles)
         return stores

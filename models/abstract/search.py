@@ -40,6 +40,9 @@ NOISE = 1e-9
 CUTS = 300
 """Boxes looked at before a claim stays undecided."""
 
+POLES = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo)
+"""What an expression is where it has no finite value."""
+
 SMOOTH = (sympy.exp, sympy.log, sympy.tanh, sympy.sin, sympy.cos, sympy.erf, sigmoid, softplus)
 """Functions with a derivative wherever they are defined."""
 
@@ -73,15 +76,22 @@ def value_at(expression: Expr, at: Point) -> Expr:
         return sympy.nan
 
 
-def find_sign(expression: Expr, box: Box, signs: Sequence[int]) -> Point | None:
-    """A point of the grid where a real expression has one of these signs (-1, 1), proved; None if none was found."""
+def find_sign(expression: Expr, box: Box, signs: Sequence[int], defined: Sequence[Expr] = ()) -> Point | None:
+    """A point of the grid where a real expression has one of these signs (-1, 1), proved; None if none was found.
+
+    The expressions ``defined`` have a finite value there as well.
+    """
     if expression == 0:
         return None
     rough = _rough_value(expression, list(box))
     for at in grid(box):
         value = rough(at)
         likely = value == -math.inf or any(value * sign > NOISE for sign in signs)
-        if likely and sign_of(value_at(expression, at)) in signs:
+        if (
+            likely
+            and sign_of(value_at(expression, at)) in signs
+            and not any(value_at(e, at).has(*POLES) for e in defined)
+        ):
             return at
     return None
 
