@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -29,7 +30,7 @@ from .run import generate, run
 from .suite import suite
 from .train import train
 
-EXAMPLES = {
+EXAMPLES: dict[Callable[..., None], str] = {
     compile: "compile --regex '(a(ab)*b)*' -o out/d2; scancraft compile --dyck 8,10 -o out/dyck",
     check: "check out/d2 --words 1000 --max-length 500",
     certify: "certify out/d2; scancraft certify --check out/d2",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -76,7 +76,7 @@ def compile(
         from ..compiler import compile as compiler
         from ..compiler import constructions
 
-        promised = None if contract is None else contract.value
+        promised: Any = None if contract is None else contract.value
         started = time.perf_counter()
         compiled: CompiledModel
         if own_flip_flop:

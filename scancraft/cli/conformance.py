@@ -43,7 +43,8 @@ def conformance(
     logits; docs/conformance.md tells which further methods open which modes.
     """
     quiet_transformers()
-    from ..conformance import conformance as suite
+    from ..conformance.case import ConformanceError
+    from ..conformance.conformance import run as run_conformance
 
     if show_list:
         _list(kind or "mamba", as_json=json)
@@ -51,17 +52,19 @@ def conformance(
     if target is None:
         raise ArgumentError("name an implementation, or give --list to see those that are known")
     with progress_bar("trying checkpoints") as progress:
-        report = suite.run(target, modes=mode or None, kind=kind, quick=quick, only=case or None, progress=progress)
+        report = run_conformance(
+            target, modes=mode or None, kind=kind, quick=quick, only=case or None, progress=progress
+        )
     if not any(result.trials for result in report.modes):
         why = "; ".join(f"{m.mode}: {m.skipped or 'none of the checkpoints has it'}" for m in report.modes)
-        raise suite.ConformanceError(f"nothing was tried of {target}: {why}; choose other modes or checkpoints")
+        raise ConformanceError(f"nothing was tried of {target}: {why}; choose other modes or checkpoints")
     show(report, as_json=json)
     raise typer.Exit(0 if report.passed else 1)
 
 
 def _list(kind: str, *, as_json: bool) -> None:
     from ..conformance.cases import cases
-    from ..conformance.conformance import KNOWN
+    from ..conformance.implementations import KNOWN
     from ..conformance.trials import MEANING
 
     checkpoints = {case.name: case.exercises for case in cases(kind)}

@@ -44,6 +44,11 @@ class Bin:
             return f"{self.longest}, ignore {self.ignore:g}"
         return f"{self.shortest}-{self.longest}"
 
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        facts: dict[str, object] = {"label": self.label, "shortest": self.shortest, "longest": self.longest}
+        return facts if self.ignore is None else facts | {"ignore": self.ignore}
+
 
 @dataclass(frozen=True)
 class SuiteLanguage:

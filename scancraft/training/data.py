@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,31 +15,22 @@ from ..automata.errors import EmptyLanguageError
 from ..automata.languages import Language, truth_of
 from ..automata.words.mixtures import members_of
 from ..compiler.targets.tokens import token_ids, vocabulary_size
-from ..models.run.batches import batches
 from ..suite.languages import Bin
 from ..suite.published_words import flip_flop_word
 
-TOKENS_AT_ONCE = 1 << 20
 
-Draw = Callable[[int, Bin, np.random.Generator], Sequence[Word]]
-"""Called with (count, range of lengths, generator); gives so many members with lengths in that range."""
+def members(language: Language, count: int, part: Bin, rng: np.random.Generator) -> Sequence[Word]:
+    """So many members with lengths in a range, as the suite draws them.
 
-
-def sampler_of(language: Language) -> Draw:
-    """Members as the suite draws them: see ``words.mixtures`` and, for the flip-flop language, ``published_words``.
-
-    Calls of it raise :class:`EmptyLanguageError` where the language has no word of such a length.
+    Raises:
+        EmptyLanguageError: the language has no word of such a length.
     """
-
-    def draw(count: int, part: Bin, rng: np.random.Generator) -> Sequence[Word]:
-        if part.ignore is None:
-            return members_of(language, count, part.shortest, part.longest, rng)
-        # The flip-flop language, with this share of ignore instructions.
-        if part.longest < 4 or part.longest % 2:
-            raise EmptyLanguageError(f"no flip-flop word has length {part.longest}; give an even one of at least 4")
-        return [flip_flop_word(rng, part.ignore, part.longest) for _ in range(count)]
-
-    return draw
+    if part.ignore is None:
+        return members_of(language, count, part.shortest, part.longest, rng)
+    # The flip-flop language, with this share of ignore instructions.
+    if part.longest < 4 or part.longest % 2:
+        raise EmptyLanguageError(f"no flip-flop word has length {part.longest}; give an even one of at least 4")
+    return [flip_flop_word(rng, part.ignore, part.longest) for _ in range(count)]
 
 
 class Batch(NamedTuple):
@@ -69,21 +60,13 @@ class Examples:
     def __init__(self, language: Language, words: Sequence[Word]) -> None:
         if not words:
             raise EmptyLanguageError("there are no words to learn from; give a language and lengths that have some")
-        truth = truth_of(language)
-        self._codes, self.lengths = truth.encode(words)
+        self._truth = truth_of(language)
+        self._codes, self.lengths = self._truth.encode(words)
         tokens = token_ids(language.alphabet)
         self._special = tokens[PAD], tokens[BOS]
         self._symbols = np.array([tokens[s] for s in language.alphabet], dtype=np.int64)
         self._columns = np.array([*self._symbols, tokens[EOS]])
         self._vocabulary = vocabulary_size(language.alphabet)
-        # What may follow each prefix of each word, end to end; word i begins at row _starts[i].
-        self._starts = np.cumsum(self.lengths + 1) - self.lengths - 1
-        self._allowed = np.empty((int((self.lengths + 1).sum()), len(self._columns)), dtype=np.bool_)
-        for rows in batches(self.lengths, TOKENS_AT_ONCE):
-            here, longest = self.lengths[rows, None], int(self.lengths[rows].max(initial=0))
-            places = np.arange(longest + 1)
-            masks = truth.next_masks(self._codes[rows, :longest], self.lengths[rows])
-            self._allowed[(self._starts[rows, None] + places)[places <= here]] = masks[places <= here]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -111,11 +94,11 @@ class Examples:
         """These words as one batch."""
         lengths = self.lengths[rows, None]
         longest = int(lengths.max(initial=0))
-        places = np.arange(longest + 1)
-        allowed = self._allowed[self._starts[rows, None] + np.minimum(places, lengths)]
+        codes, places = self._codes[rows, :longest], np.arange(longest + 1)
+        allowed = self._truth.next_masks(codes, self.lengths[rows])
         pad, bos = self._special
         ids = np.full((len(rows), longest + 1), bos, dtype=np.int64)
-        ids[:, 1:] = np.where(places[1:] <= lengths, self._symbols[self._codes[rows, :longest]], pad)
+        ids[:, 1:] = np.where(places[1:] <= lengths, self._symbols[codes], pad)
         targets = np.zeros((*ids.shape, self._vocabulary), dtype=np.float32)
         targets[..., self._columns] = allowed
         inside = (places <= lengths) & allowed.any(axis=-1)

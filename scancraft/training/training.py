@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,10 +31,9 @@ from ..models.checkpoints.files import replace_directory, write_json
 from ..models.checkpoints.tokenizer import build_tokenizer, tokenizer_config
 from ..models.mamba import MambaShape
 from ..models.readout import Readout
-from ..models.run.batches import Model
 from ..models.run.threads import one_thread
 from ..suite.languages import Bin
-from .data import Batch, Draw, Examples, sampler_of
+from .data import Batch, Examples, members
 from .forward import fast_logits, logits_in_pieces
 
 RECORD = "training.json"
@@ -129,13 +128,7 @@ class BinAccuracy:
 
     def as_json(self) -> dict[str, object]:
         """For machines."""
-        facts = {"words": self.words, "strings": self.strings, "positions": self.positions}
-        return _bin_json(self.bin) | facts
-
-
-def _bin_json(part: Bin) -> dict[str, object]:
-    facts: dict[str, object] = {"label": part.label, "shortest": part.shortest, "longest": part.longest}
-    return facts if part.ignore is None else facts | {"ignore": part.ignore}
+        return self.bin.as_json() | {"words": self.words, "strings": self.strings, "positions": self.positions}
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +184,7 @@ class Trained:
             "seconds": round(self.seconds, 3),
             "steps": self.steps,
             "interrupted": self.interrupted,
-            "bin": _bin_json(self.bin),
+            "bin": self.bin.as_json(),
             "settings": asdict(self.settings),
             "sizes": asdict(shape) | {"parameters": self.n_parameters},
             "accuracy": [b.as_json() for b in self.accuracy],
@@ -215,16 +208,9 @@ class Trained:
         Raises:
             CheckpointError: the directory is in the way or cannot be written.
         """
-        from safetensors.torch import save_file
-
-        tokens = token_ids(self.language.alphabet)
-        ids = {"pad": tokens[PAD], "bos": tokens[BOS], "eos": tokens[EOS]}
-        names = {"bos": BOS, "eos": EOS, "pad": PAD}
+        tokens, names = token_ids(self.language.alphabet), {"bos": BOS, "eos": EOS, "pad": PAD}
         with replace_directory(Path(directory), RECORD) as place:
-            write_json(place / "config.json", self.settings.shape(self.language).transformers_config(**ids))
-            write_json(place / "generation_config.json", {f"{name}_token_id": i for name, i in sorted(ids.items())})
-            state = {name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
-            save_file(state, place / "model.safetensors", metadata={"format": "pt"})
+            self.model.save_pretrained(place)
             (place / "model.safetensors").chmod(0o644)  # safetensors makes it private to the user
             tokenizer = build_tokenizer(tokens, spaced=is_spaced(self.language.alphabet), **names)
             (place / "tokenizer.json").write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
@@ -247,7 +233,6 @@ def train(
     settings: Settings = Settings(),
     max_steps: int | None = None,
     test_words: int = 500,
-    draw: Draw | None = None,
     progress: Progress | None = None,
     keep_interrupted: bool = False,
 ) -> Trained:
@@ -261,7 +246,6 @@ def train(
         settings: sizes of the model and of the training set, and the optimiser's numbers.
         max_steps: stop after so many steps; the schedule then follows the steps, and equal seeds give equal weights.
         test_words: members to test on per range of lengths.
-        draw: where words come from; by default members as the suite draws them.
         progress: called after every step.
         keep_interrupted: on Ctrl-C, return what was learned so far, without further tests, instead of raising.
 
@@ -275,62 +259,39 @@ def train(
         raise TrainingError(f"max_steps is {max_steps}; give at least 1")
     if not bins or not all(0 <= b.shortest <= b.longest for b in bins):
         raise TrainingError("give at least one range of lengths, each with 0 <= shortest <= longest")
-    draw = sampler_of(language) if draw is None else draw
     data_rng, held_rng, order_rng, test_rng = np.random.default_rng(seed).spawn(4)
-    examples = Examples(language, draw(settings.words, bins[0], data_rng))
-    held_out = draw(HELD_OUT, bins[0], held_rng)
+    examples = Examples(language, members(language, settings.words, bins[0], data_rng))
+    held_out = members(language, HELD_OUT, bins[0], held_rng)
     tests = []
     for part in bins:
         with suppress(EmptyLanguageError):
-            tests.append((part, draw(test_words, part, test_rng)))
-    run = _Run(language, _fresh_model(settings.shape(language), seed), examples, held_out)
+            tests.append((part, members(language, test_words, part, test_rng)))
+    run = _Run(language, _fresh_model(settings.shape(language), seed), settings, held_out)
     found: list[BinAccuracy] = []
+    interrupted = False
     with one_thread():
-        interrupted = run.go(settings, seconds, max_steps, order_rng, progress, keep_interrupted)
         try:
-            for part, words in [] if interrupted else tests:
-                found.append(BinAccuracy(part, len(words), *evaluate(run.quick, language, words)))
+            run.go(examples.stream(settings.tokens, order_rng), seconds, max_steps, progress)
+            found.extend(BinAccuracy(part, len(words), *run.measured(words)) for part, words in tests)
         except KeyboardInterrupt:
             if not keep_interrupted:
                 raise
             interrupted = True
+        run.model.eval()
+        run.look()
     return Trained(
-        language,
-        run.model,
-        settings,
-        seed,
-        bins[0],
-        seconds,
-        run.seconds,
-        run.steps,
-        tuple(run.history),
-        tuple(found),
-        interrupted,
+        language=language,
+        model=run.model,
+        settings=settings,
+        seed=seed,
+        bin=bins[0],
+        budget=seconds,
+        seconds=run.seconds,
+        steps=run.steps,
+        history=tuple(run.history),
+        accuracy=tuple(found),
+        interrupted=interrupted,
     )
-
-
-def evaluate(
-    model: Model, language: Language, words: Sequence[Word], readout: Readout | None = None
-) -> tuple[float, float]:
-    """How often a model predicts the right set of next tokens: strings right and positions right, in %.
-
-    A string is right iff every prefix of it is. Prefixes that nothing completes are compared only if the readout's
-    contract covers them; members of the language have none.
-
-    Args:
-        model: anything that the readout understands.
-        language: the truth.
-        words: to test on.
-        readout: how the model is bound to the language; by default as in :attr:`Trained.readout`.
-
-    Raises:
-        EmptyLanguageError: there are no words.
-        ReadoutError: the readout names other symbols than the language.
-    """
-    if not words:
-        raise EmptyLanguageError("there are no words to test on; give a language and lengths that have some")
-    found = accuracy(model, truth_of(language), _readout(language) if readout is None else readout, words)
-    return found.strings, found.prefixes
 
 
 def _readout(language: Language) -> Readout:
@@ -353,71 +314,58 @@ def _fresh_model(shape: MambaShape, seed: int) -> Any:
 class _Run:
     """A training under way."""
 
-    def __init__(self, language: Language, model: Any, examples: Examples, held_out: Sequence[Word]) -> None:
-        self.language, self.model, self.examples, self.held_out = language, model, examples, held_out
-        self.quick = partial(logits_in_pieces, model)
+    def __init__(self, language: Language, model: Any, settings: Settings, held_out: Sequence[Word]) -> None:
+        self.model, self.settings, self.held_out = model, settings, held_out
+        self.truth, self.readout = truth_of(language), _readout(language)
+        examples = Examples(language, held_out)
+        self.batch = examples.batch(np.arange(len(examples)))
+        self.optimiser = _optimiser(model, settings)
         self.steps, self.seconds = 0, 0.0
         self.history: list[Moment] = []
 
-    def go(
-        self,
-        settings: Settings,
-        seconds: float,
-        max_steps: int | None,
-        rng: np.random.Generator,
-        progress: Progress | None,
-        keep_interrupted: bool,
-    ) -> bool:
-        """Step until the time or the steps are spent; whether Ctrl-C came first."""
-        optimiser = _optimiser(self.model, settings)
-        held_out = Examples(self.language, self.held_out)
-        batch = held_out.batch(np.arange(len(held_out)))
-        stream = self.examples.stream(settings.tokens, rng)
+    def go(self, batches: Iterator[Batch], seconds: float, max_steps: int | None, progress: Progress | None) -> None:
+        """Step until the time or the steps are spent."""
         started = time.perf_counter()
-        started, interrupted = time.perf_counter(), False
         self.model.train()
-        try:
-            while True:
-                self.seconds = time.perf_counter() - started
-                done = self.seconds / seconds if max_steps is None else self.steps / max_steps
-                if done >= 1 or self.seconds >= seconds:
-                    break
-                if done >= len(self.history) / MOMENTS:
-                    before = time.perf_counter()
-                    self.look(batch)
-                    started += time.perf_counter() - before
-                for group in optimiser.param_groups:
-                    group["lr"] = settings.rate(done)
-                loss = self.step(optimiser, next(stream), settings.clip)
-                if progress is not None:
-                    progress(time.perf_counter() - started, self.steps, loss)
-        except KeyboardInterrupt:
-            if not keep_interrupted:
-                raise
-            interrupted = True
+        while True:
+            self.seconds = time.perf_counter() - started
+            done = self.seconds / seconds if max_steps is None else self.steps / max_steps
+            if done >= 1 or self.seconds >= seconds:
+                break
+            if done >= len(self.history) / MOMENTS:
+                before = time.perf_counter()
+                self.look()
+                started += time.perf_counter() - before
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.settings.rate(done)
+            loss = self.step(next(batches))
+            if progress is not None:
+                progress(time.perf_counter() - started, self.steps, loss)
         self.model.eval()
-        self.look(batch)
-        return interrupted
 
-    def step(self, optimiser: torch.optim.Optimizer, batch: Batch, clip: float) -> float:
+    def step(self, batch: Batch) -> float:
         """One step of the optimiser; returns the loss before it."""
-        optimiser.zero_grad()
+        self.optimiser.zero_grad()
         loss = _loss(fast_logits(self.model, batch.ids), batch)
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss is {float(loss.detach())} after {self.steps} steps; give a smaller learning rate"
             )
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
-        optimiser.step()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        self.optimiser.step()
         self.steps += 1
         return float(loss.detach())
 
-    def look(self, batch: Batch) -> None:
+    def look(self) -> None:
         """Add a moment to the history."""
-        loss = float(_loss(self.quick(batch.ids), batch))
-        now = evaluate(self.quick, self.language, self.held_out)
-        self.history.append(Moment(round(self.seconds, 3), self.steps, loss, *now))
+        loss = float(_loss(logits_in_pieces(self.model, self.batch.ids), self.batch))
+        self.history.append(Moment(round(self.seconds, 3), self.steps, loss, *self.measured(self.held_out)))
+
+    def measured(self, words: Sequence[Word]) -> tuple[float, float]:
+        """How often the model predicts the right set of next tokens: strings right and positions right, in %."""
+        found = accuracy(partial(logits_in_pieces, self.model), self.truth, self.readout, words)
+        return found.strings, found.prefixes
 
 
 def _optimiser(model: Any, settings: Settings) -> torch.optim.Optimizer:

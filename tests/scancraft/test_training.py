@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import typer
+from command_line import invoke
 from transformers import AutoTokenizer, MambaForCausalLM
 from transformers.utils import logging
-from typer.testing import CliRunner, Result
 
 import scancraft
+from scancraft.accuracy import accuracy
 from scancraft.automata.errors import EmptyLanguageError
 from scancraft.automata.families import d_n, one_divider, zero_then_twos
-from scancraft.automata.languages import language_from_json
+from scancraft.automata.languages import language_from_json, truth_of
 from scancraft.automata.words.mixtures import mixture_of
 from scancraft.certify.check import compare
-from scancraft.cli import train as _cli_train
-from scancraft.cli.app import app as main_app
 from scancraft.cli.io import ArgumentError
-from scancraft.cli.train import Subject, seconds_of
-from scancraft.compiler.compile import compile as compile_language
+from scancraft.cli.train import Subject, chosen, seconds_of
 from scancraft.models.checkpoints.checkpoint import load_model
 from scancraft.models.errors import CheckpointError, ReadoutError
 from scancraft.models.readout import Readout
 from scancraft.suite.languages import Bin
 from scancraft.training.data import Examples
 from scancraft.training.forward import fast_logits, selective_scan
-from scancraft.training.training import Settings, Trained, TrainingError, check_place, evaluate, train
+from scancraft.training.training import Settings, Trained, TrainingError, check_place, train
 
 EASY = zero_then_twos()
+STEPS = 100
 TINY = Settings(d_model=8, layers=1, words=50)
 
 
@@ -47,8 +45,9 @@ def quiet() -> None:
 
 @pytest.fixture(scope="module")
 def easy() -> Trained:
-    """Five seconds on {0,1,2}*02*."""
-    return train(EASY, seconds=5, bins=[Bin(1, 30), Bin(31, 60)], settings=Settings(words=2000), seed=1)
+    """A hundred steps on {0,1,2}*02*."""
+    bins, settings = [Bin(1, 30), Bin(31, 60)], Settings(words=2000)
+    return train(EASY, seconds=600, max_steps=STEPS, bins=bins, settings=settings, seed=1, test_words=200)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +139,7 @@ def test_no_words_no_examples() -> None:
 # -- learning --------------------------------------------------------------------------------------------------------
 
 
-def test_five_seconds_teach_an_easy_language(easy: Trained) -> None:
+def test_a_hundred_steps_teach_an_easy_language(easy: Trained) -> None:
     start, end = easy.history[0], easy.history[-1]
     assert start.step == 0
     assert start.strings < 20
@@ -149,8 +148,7 @@ def test_five_seconds_teach_an_easy_language(easy: Trained) -> None:
     assert end.loss < start.loss / 10
     assert [m.step for m in easy.history] == sorted({m.step for m in easy.history})
     assert [b.bin for b in easy.accuracy] == [Bin(1, 30), Bin(31, 60)]
-    assert 5 <= easy.seconds < 8
-    assert easy.steps == end.step > 20
+    assert easy.steps == end.step == STEPS
     assert not easy.interrupted
     assert not easy.model.training
 
@@ -169,19 +167,6 @@ def test_equal_seeds_give_equal_weights(tiny: Trained) -> None:
     assert same(tiny, again)
     assert again.accuracy == tiny.accuracy
     assert not same(tiny, different)
-
-
-def test_words_can_be_brought_along() -> None:
-    asked = []
-
-    def draw(count: int, part: Bin, rng: np.random.Generator) -> Sequence[str]:
-        asked.append((count, part))
-        return ["0" * int(rng.integers(part.shortest, part.longest + 1)) for _ in range(count)]
-
-    short, long = Bin(1, 5), Bin(9, 12)
-    done = train(EASY, seconds=60, max_steps=1, bins=[short, long], settings=TINY, draw=draw, test_words=7)
-    assert asked == [(50, short), (64, short), (7, short), (7, long)]
-    assert [(b.bin, b.words) for b in done.accuracy] == [(short, 7), (long, 7)]
 
 
 def test_progress_and_threads() -> None:
@@ -264,30 +249,23 @@ def test_the_rate_rises_and_falls() -> None:
 # -- measuring -------------------------------------------------------------------------------------------------------
 
 
-def test_a_compiled_model_is_right_everywhere(tmp_path: Path) -> None:
-    compile_language(one_divider()).save(tmp_path / "it")
-    checkpoint = scancraft.load(tmp_path / "it")
-    words = mixture_of(one_divider(), 60, 0, 20, np.random.default_rng(0))
-    assert evaluate(checkpoint.model(), one_divider(), words) == (100, 100)
-    assert evaluate(checkpoint.model(), one_divider(), words, checkpoint.readout) == (100, 100)
-
-
 def test_measuring_agrees_with_checking(tiny: Trained, easy: Trained) -> None:
     words = mixture_of(EASY, 80, 0, 20, np.random.default_rng(3))
     for trained in (tiny, easy):
         for model in (trained.model, lambda ids, m=trained.model: fast_logits(m, ids)):
             report = compare(model, EASY, trained.readout, words)
-            strings, positions = evaluate(model, EASY, words)
-            assert positions == pytest.approx(100 * (1 - report.wrong / report.prefixes))
+            found = accuracy(model, truth_of(EASY), trained.readout, words)
+            assert found.prefixes == pytest.approx(100 * (1 - report.wrong / report.prefixes))
         each = [compare(trained.model, EASY, trained.readout, [word]).agrees for word in words]
-        assert strings == pytest.approx(100 * sum(each) / len(words))
+        assert found.strings == pytest.approx(100 * sum(each) / len(words))
 
 
-def test_measuring_refuses_what_it_cannot_compare(tiny: Trained) -> None:
-    with pytest.raises(EmptyLanguageError, match="no words to test on"):
-        evaluate(tiny.model, EASY, [])
+def test_a_compiled_model_is_right_everywhere(tiny: Trained) -> None:
+    compiled, words = scancraft.compile(one_divider()), mixture_of(one_divider(), 60, 0, 20, np.random.default_rng(0))
+    found = accuracy(compiled.model(), truth_of(one_divider()), compiled.readout, words)
+    assert (found.strings, found.prefixes) == (100, 100)
     with pytest.raises(ReadoutError, match="names the symbols"):
-        evaluate(tiny.model, EASY, ["0"], Readout({"a": 3}, bos=1, accept=2))
+        accuracy(tiny.model, truth_of(EASY), Readout({"a": 3}, bos=1, accept=2), ["0"])
 
 
 # -- keeping ---------------------------------------------------------------------------------------------------------
@@ -330,32 +308,19 @@ def test_foreign_directories_stay_as_they_are(tiny: Trained, tmp_path: Path) -> 
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
+FAST = ("--d-model", 8, "--layers", 1, "--longest", 9)
+
+
 @pytest.fixture
-def app() -> typer.Typer:
-    """The commands, with ``train`` among them."""
-    if all(command.callback is not _cli_train.train for command in main_app.registered_commands):
-        main_app.command()(_cli_train.train)
-    return main_app
+def four_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command trains by time; here by steps."""
+    by_steps = partial(train, max_steps=4, test_words=20)
+    monkeypatch.setattr("scancraft.training.training.train", by_steps)
 
 
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Continuous integration may ask for colours, which would stand between the words looked for."""
-    for name in ("FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def invoke(app: typer.Typer, *args: object) -> Result:
-    result = CliRunner().invoke(app, ["train", *map(str, args)], prog_name="scancraft")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-FAST = ("--budget", "0.3s", "--d-model", 8, "--layers", 1, "--longest", 9)
-
-
-def test_the_command_prints_a_table_and_writes(app: typer.Typer, tmp_path: Path) -> None:
-    result = invoke(app, "--regex", "(ab)*", *FAST, "--out", tmp_path / "it")
+@pytest.mark.usefixtures("four_steps")
+def test_the_command_prints_a_table_and_writes(tmp_path: Path) -> None:
+    result = invoke("train", "--regex", "(ab)*", *FAST, "--out", tmp_path / "it")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].startswith("(ab)*: 1 block, d_model 8, ")
@@ -370,11 +335,12 @@ def test_the_command_prints_a_table_and_writes(app: typer.Typer, tmp_path: Path)
     }
 
 
-def test_the_command_prints_json(app: typer.Typer, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("four_steps")
+def test_the_command_prints_json(tmp_path: Path) -> None:
     file = tmp_path / "all.json"
     dfa = {"alphabet": ["a"], "initial": "q", "accepting": ["q"], "transitions": {"q": {"a": "q"}}}
     file.write_text(json.dumps(dfa))
-    result = invoke(app, file, *FAST, "--seed", 3, "--json")
+    result = invoke("train", file, *FAST, "--seed", 3, "--json")
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     assert said["name"] == "all"
@@ -386,6 +352,7 @@ def test_the_command_prints_json(app: typer.Typer, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
+        (("D-13",), "no language of the suite is called 'D-13'"),
         ((), "exactly one of LANG"),
         (("D-2", "--regex", "a"), "exactly one of LANG"),
         (("x.json", "--alphabet", "a"), "--alphabet goes with --regex"),
@@ -395,22 +362,22 @@ def test_the_command_prints_json(app: typer.Typer, tmp_path: Path) -> None:
         (("--regex", "aa", "--shortest", 3, "--budget", "1"), "no word"),
     ],
 )
-def test_bad_arguments(app: typer.Typer, args: tuple[object, ...], message: str) -> None:
-    result = invoke(app, *args)
+def test_bad_arguments(args: tuple[object, ...], message: str) -> None:
+    result = invoke("train", *args)
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     assert message in result.stderr
 
 
-def test_a_place_in_the_way_is_found_before_training(app: typer.Typer, tmp_path: Path) -> None:
+def test_a_place_in_the_way_is_found_before_training(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
-    result = invoke(app, "--regex", "a*", "--budget", "1h", "--out", tmp_path)
+    result = invoke("train", "--regex", "a*", "--budget", "1h", "--out", tmp_path)
     assert result.exit_code == 2
     assert "choose another directory" in result.stderr
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_ctrl_c(app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool) -> None:
+def test_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool) -> None:
     real = train
 
     def interrupted(*args: Any, **kwargs: Any) -> Trained:
@@ -418,7 +385,7 @@ def test_ctrl_c(app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("scancraft.training.training.train", interrupted)
     place = tmp_path / "it"
-    result = invoke(app, "--regex", "a*", "--budget", "1h", *FAST[2:], *(("--out", place) if keep else ()))
+    result = invoke("train", "--regex", "a*", "--budget", "1h", *FAST, *(("--out", place) if keep else ()))
     assert result.exit_code == 130
     assert result.stderr == "scancraft: interrupted\n"
     assert ("written to" in result.stdout) == keep
@@ -449,7 +416,7 @@ def test_other_lengths_keep_the_later_ranges_behind_them() -> None:
 
 
 def test_the_flip_flop_language_has_lengths_of_its_own() -> None:
-    subject = _cli_train.chosen("flip-flop", None, None)
+    subject = chosen("flip-flop", None, None)
     assert subject.name == "Flip-flop"
     training, sparse, dense = subject.over(None, 20).bins
     assert training == Bin(20, 20, ignore=training.ignore)
@@ -462,13 +429,7 @@ def test_the_flip_flop_language_has_lengths_of_its_own() -> None:
 
 @pytest.mark.parametrize("name", ["Tomita-3", "Dyck-1", "Dyck_{8,5}", "a^n b^n c^n"])
 def test_languages_of_every_kind_can_be_trained_on(name: str) -> None:
-    subject = _cli_train.chosen(name, None, None).over(None, 12)
+    subject = chosen(name, None, None).over(None, 12)
     done = train(subject.language, seconds=60, max_steps=1, bins=subject.bins[:1], settings=TINY, test_words=3)
     assert done.bin.longest == 12
     assert done.accuracy[0].words == 3
-
-
-def test_names_that_the_suite_lacks(app: typer.Typer) -> None:
-    result = invoke(app, "D-13")
-    assert result.exit_code == 2
-    assert "no language of the suite is called 'D-13'" in result.stderr
