@@ -5,14 +5,13 @@ import random
 
 import numpy as np
 import pytest
+from examples import dfa, dfas
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scancraft.automata import acceptor as module
 from scancraft.automata.acceptor import Acceptor
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import AlphabetError, LanguageFormatError, UnknownSymbolError
-from scancraft.automata.families import SUITE, NamedLanguage
 
 
 def random_acceptor(n: int, k: int, seed: int) -> Acceptor:
@@ -56,29 +55,7 @@ def test_random_batches(n: int, k: int) -> None:
         agrees(acceptor, words, np.where(behind, rng.integers(-9, 999, size=codes.shape), codes), lengths)
 
 
-@pytest.mark.parametrize("letters_at_once", [1, 2, 4, 8, 16])
-def test_every_stride(letters_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_LETTERS", letters_at_once)
-    monkeypatch.setattr(module, "PIECE", 100)
-    rng = np.random.default_rng(7)
-    for n, k in SHAPES:
-        acceptor = random_acceptor(n, k, seed=n + k)
-        codes = rng.integers(0, k, size=(60, 83)).astype(np.uint8 if k <= 256 else np.uint16)
-        lengths = rng.integers(0, 84, size=60)
-        words = [row[:length] for row, length in zip(codes.tolist(), lengths, strict=True)]
-        agrees(acceptor, words, codes, lengths)
-
-
-def test_several_letters_are_read_at_once() -> None:
-    acceptor = random_acceptor(4, 2, seed=1)
-    acceptor.accepts(np.zeros((100, 800), dtype=np.uint8))
-    assert max(acceptor._powers) == 8
-    large = random_acceptor(30_000, 10, seed=1)
-    large.accepts(np.zeros((100, 800), dtype=np.uint8))
-    assert max(large._powers) == 1
-
-
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_words_of_any_shape(data: st.DataObject) -> None:
     n, k = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 5))
@@ -91,16 +68,15 @@ def test_words_of_any_shape(data: st.DataObject) -> None:
     assert acceptor.states([list(word) for word in words]).tolist() == acceptor.states(words).tolist()
 
 
-@pytest.mark.parametrize("language", SUITE, ids=lambda language: language.name)
-def test_all_short_words_of_the_suite(language: NamedLanguage) -> None:
-    dfa = language.build()
-    acceptor = Acceptor.of(dfa)
-    depth = 5 if len(dfa.alphabet) > 2 else 9
-    words = [word for length in range(depth + 1) for word in itertools.product(dfa.alphabet, repeat=length)]
-    assert acceptor.accepts(words).tolist() == [dfa.accepts(word) for word in words]
+@pytest.mark.parametrize("name", dfas(random=False))
+def test_all_short_words_of_the_examples(name: str) -> None:
+    language = dfa(name)
+    depth = 4 if len(language.alphabet) > 2 else 8
+    words = [word for length in range(depth + 1) for word in itertools.product(language.alphabet, repeat=length)]
+    assert Acceptor.of(language).accepts(words).tolist() == [language.accepts(word) for word in words]
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_next_symbols_by_enumeration(seed: int) -> None:
     rng = random.Random(seed)
     n, k = rng.randint(1, 5), rng.randint(1, 3)
