@@ -12,6 +12,12 @@ Word = Sequence[str]
 BOS, EOS, PAD = "<bos>", "<eos>", "<pad>"
 SPECIAL_TOKENS = (PAD, BOS, EOS)
 
+MOST_NAMES = 14
+"""Longer lists of states are cut in the middle."""
+
+MOST_SYMBOLS = 60
+"""Longer words are cut at the end."""
+
 
 def check_alphabet(symbols: Iterable[str]) -> tuple[str, ...]:
     """Validate an alphabet and return it as a tuple, in the order given.
@@ -71,3 +77,26 @@ def check_word(word: Word, alphabet: Sequence[str]) -> None:
             raise UnknownSymbolError(
                 f"symbol {symbol!r} at position {position} of the word is not in the alphabet {{{', '.join(alphabet)}}}"
             )
+
+
+# -- words and states as messages show them --------------------------------------------------------------------------
+
+
+def shown_word(word: tuple[str, ...], alphabet: Sequence[str]) -> str:
+    """A word in quotation marks; of a long one the beginning and the length."""
+    if len(word) <= MOST_SYMBOLS:
+        return f'"{format_word(word, alphabet)}"'
+    space = " " if is_spaced(alphabet) else ""
+    return f'"{format_word(word[: MOST_SYMBOLS - 20], alphabet)}{space}..." ({len(word):,} symbols)'
+
+
+def shown_states(names: Sequence[str], between: str = ", ") -> str:
+    """Names of states in a row; of many the first and the last ones."""
+    few = names if len(names) <= MOST_NAMES else [*names[:6], "...", *names[-6:]]
+    return between.join(few)
+
+
+def shown_cycle(word: tuple[str, ...], names: Sequence[str], alphabet: Sequence[str]) -> str:
+    """What a word does to the states that it permutes, in their order."""
+    states = shown_states([*names, names[0]], " -> ")
+    return f"the word {shown_word(word, alphabet)} permutes the states {states} with period {len(names)}"

@@ -26,12 +26,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
+from ..alphabet import shown_cycle, shown_word
 from ..budget import DEFAULT_BUDGET, Budget
 from ..dfa import Dfa
 from ..errors import BudgetExceededError, ScancraftError
 from ..images import letter_columns
 from ..semiautomaton import Semiautomaton
-from ..shown import shown_cycle, shown_word
 from .permutations import SHORTENING, Columns, Letters, Loop, components, try_short_words
 
 __all__ = [

@@ -24,11 +24,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import total_ordering
 
+from ..alphabet import shown_cycle, shown_states, shown_word
 from ..budget import DEFAULT_BUDGET, Budget, Meter
 from ..dfa import Dfa
 from ..groups.permutation_group import PermutationGroup
-from ..shown import shown_states, shown_word
-from . import gate_reasons as reasons
 from .aperiodic import Witness, star_free_witness
 from .odd_periods import odd_witness
 from .permutations import components
@@ -122,6 +121,29 @@ class Classification:
         return "\n".join(lines)
 
 
+# -- reasons ---------------------------------------------------------------------------------------------------------
+
+STAR_FREE = (
+    "no word permutes states of the minimal DFA, so the language is star-free, and gates in [0, 1] suffice "
+    "(Sarrof, Veitsman and Hahn 2024, theorem 4)"
+)
+SIGNED = (
+    "{cycle}, so the language is not star-free, and gates in [0, 1] do not suffice (Sarrof, Veitsman and Hahn 2024, "
+    "theorem 4); but all groups in its syntactic monoid are 2-groups, so gates in {{-1, 0, 1}} do (Krohn and Rhodes "
+    "1965: a cascade of memories and negations)"
+)
+COMPLEX = (
+    "{cycle}, and gates in [-1, 1] count modulo powers of two only (Grazzi et al. 2024, arXiv 2411.12537); but all "
+    "groups in its syntactic monoid are solvable, so complex gates, 0 or roots of unity, suffice (Krohn and Rhodes "
+    "1965; Shakerinava et al. 2026, arXiv 2603.01959)"
+)
+UNSOLVABLE = (
+    "words generate {group}, which is not solvable, having the composition factor {factor}; no number of layers with "
+    "diagonal gates tracks such a group at finite precision (Shakerinava et al. 2026, arXiv 2603.01959), and none of "
+    "fixed depth recognises the language unless TC0 = NC1 (Barrington 1989; Merrill, Petty and Sabharwal 2024, arXiv "
+    "2404.08819)"
+)
+
 # -- classifying -----------------------------------------------------------------------------------------------------
 
 
@@ -161,15 +183,16 @@ def classify_by_groups(dfa: Dfa, witness: Witness | None, clock: Meter) -> Class
         BudgetExceededError: undecided within the budget.
     """
     if witness is None:
-        return Classification(GateClass.NONNEGATIVE, reasons.star_free(), None, None, dfa.alphabet)
+        return Classification(GateClass.NONNEGATIVE, STAR_FREE, None, None, dfa.alphabet)
     gates, found = _strongest(dfa, clock)
     if gates > GateClass.SIGNED:
         witness = odd_witness(dfa, found, clock)
     group = state_group(dfa, found)
     if gates is GateClass.UNSOLVABLE:
-        reason = reasons.unsolvable(group.title, group.simple)
+        reason = UNSOLVABLE.format(group=group.title, factor=" and ".join(group.simple))
     else:
-        reason = (reasons.signed if gates is GateClass.SIGNED else reasons.complex_gates)(witness, dfa.alphabet)
+        reason = SIGNED if gates is GateClass.SIGNED else COMPLEX
+        reason = reason.format(cycle=shown_cycle(witness.word, witness.names, dfa.alphabet))
     return Classification(gates, reason, witness, group, dfa.alphabet)
 
 

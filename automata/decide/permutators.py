@@ -35,8 +35,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from ..budget import Meter
-from ..groups.generating import generated_by
-from ..groups.permutation_group import PermutationGroup
+from ..groups.permutation_group import PermutationGroup, generated_by
 from ..groups.stabiliser_chain import Perm
 from ..images import ImageGraph, SetAction, members, strong_components
 from .permutations import Columns, Letters, Part

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..alphabet import shown_states
 from ..dfa import Dfa
-from ..groups.composition import composition_factors
 from ..groups.names import factor_names, group_name
 from ..groups.permutation_group import PermutationGroup
-from ..shown import shown_states
 from .permutators import Permutator
 
 
@@ -30,7 +29,8 @@ class StateGroup:
         order: how many permutations there are.
         generators: words that generate them.
         name: what the group is called up to isomorphism, where that is known: Z3, S4, A5, 2-group of order 32.
-        factors: its composition factors with multiplicity, those that are not abelian first: A5, Z2.
+        factors: of a solvable group its composition factors with multiplicity. Of another one a factor that is not
+            solvable, A5 or "a perfect group of order 1,344", then the abelian composition factors above it.
     """
 
     states: tuple[int, ...]
@@ -47,7 +47,7 @@ class StateGroup:
 
     @property
     def simple(self) -> tuple[str, ...]:
-        """The nonabelian composition factors; none iff the group is solvable."""
+        """The factor that is not solvable; none iff the group is solvable."""
         return tuple(name for name in self.factors if not name.startswith("Z"))
 
     def check(self, dfa: Dfa) -> bool:
@@ -101,9 +101,8 @@ def state_group(dfa: Dfa, found: Permutator) -> StateGroup:
     Raises:
         BudgetExceededError: the group's clock has run out.
 
-    Cost: that of :func:`~._composition.composition_factors`.
+    Cost: that of :func:`~..groups.names.factor_names`.
     """
-    factors = composition_factors(found.group)
     generators = [
         Generator(tuple(dfa.alphabet[a] for a in word), tuple(found.states[i] for i in perm))
         for word, perm in zip(found.words, found.group.generators, strict=True)
@@ -113,8 +112,8 @@ def state_group(dfa: Dfa, found: Permutator) -> StateGroup:
         tuple(dfa.names[q] for q in found.states),
         found.group.order,
         tuple(generators),
-        group_name(found.group, factors),
-        factor_names(factors),
+        group_name(found.group),
+        factor_names(found.group),
     )
     if not group.check(dfa):
         raise AssertionError(f"the words of the group {group} do not generate it; please report this")

@@ -1,4 +1,4 @@
-"""Permutation groups: order, solvability, composition factors.
+"""Permutation groups: order, solvability, names.
 
 May import only :mod:`scancraft.automata`.
 """

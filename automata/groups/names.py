@@ -1,160 +1,75 @@
-"""What a permutation group is called, up to isomorphism, where that is quick to see."""
+"""What a permutation group is called, as far as that is quick to see: enough to say why no diagonal gates suffice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
 from math import factorial
 
-from .composition import CompositionFactors
 from .permutation_group import PermutationGroup, prime_factors
-from .simple_groups import names_of_order
-from .stabiliser_chain import Perm, inverse, order_of, product
 
-LISTED = 50_000
-"""Up to this order a group's elements may be looked at one by one."""
+PERFECT = {
+    60: "A5",
+    168: "PSL(2,7)",
+    360: "A6",
+    504: "PSL(2,8)",
+    660: "PSL(2,11)",
+    1092: "PSL(2,13)",
+    2448: "PSL(2,17)",
+    2520: "A7",
+}
+"""Orders of which there is one perfect group, a simple one (Holt and Plesken, *Perfect Groups*, 1989)."""
 
 
-def simple_name(group: PermutationGroup) -> str:
-    """The name of a nonabelian simple group, by its order; A8 has elements of order 15, and PSL(3,4) has none.
+def perfect_name(group: PermutationGroup) -> str:
+    """The name of a perfect group: of an alternating group on its points, or of a group that its order settles.
 
-    >>> simple_name(PermutationGroup(5, ((1, 2, 0, 3, 4), (0, 1, 3, 4, 2))))
+    >>> perfect_name(PermutationGroup(5, ((1, 2, 0, 3, 4), (0, 1, 3, 4, 2))))
     'A5'
     """
     if 2 * group.order == factorial(group.degree):
         return f"A{group.degree}"
-    names = names_of_order(group.order)
-    if "A8" in names:
-        return names[0] if any(order_of(element) == 15 for element in group.elements()) else names[1]
-    return names[0] if len(names) == 1 else f"a simple group of order {group.order:,}"
+    return PERFECT.get(group.order, f"of a perfect group of order {group.order:,}")
 
 
-def factor_names(factors: CompositionFactors) -> tuple[str, ...]:
-    """The composition factors by name, with multiplicity: the nonabelian ones, large ones first, then Z2, Z3, ..."""
-    simple = sorted(factors.simple, key=lambda group: -group.order)
-    return (*map(simple_name, simple), *(f"Z{p}" for p in factors.primes))
+def factor_names(group: PermutationGroup) -> tuple[str, ...]:
+    """Why a group is solvable or not, in factors of it.
 
+    Of a solvable group, the composition factors with multiplicity: Z2, Z3, ... If it is not solvable then the last term
+    D of its derived series is perfect and not trivial; first stands a quotient of D, a simple group wherever it has the
+    name of one, then the composition factors above D. The quotient is the action of D on an orbit, on blocks of it, on
+    blocks of these, and so on until there are none: perfect, and not trivial since it is transitive.
 
-def group_name(group: PermutationGroup, factors: CompositionFactors) -> str | None:
-    """The name of a group up to isomorphism, or None if it is none of those known here.
+    Raises:
+        BudgetExceededError: the group's clock has run out.
 
-    Known are abelian groups, S_n and A_n on n of the points, simple groups, S_n and A_n x Z2 for n >= 5 and orders up
-    to 50,000, S3, S4, A4, dihedral groups and Q8, and p-groups by their order.
-
-    Args:
-        group: of any degree.
-        factors: its composition factors.
+    Cost: the derived series, a stabiliser chain for each term.
     """
     if group.is_giant:
-        symmetric = group.order == factorial(group.degree)
-        return f"{'S' if symmetric else 'A'}{group.degree}"
-    if group.is_abelian():
-        return " x ".join(f"Z{m}" for m in _invariants(group)) or "the trivial group"
-    if not factors.primes and len(factors.simple) == 1:
-        return simple_name(factors.simple[0])
-    for orbit in group.orbits:
-        for letter, order in (("S", factorial(len(orbit))), ("A", factorial(len(orbit)) // 2)):
-            if group.order == order == group.restricted(orbit).order:
-                return f"{letter}{len(orbit)}"
-    return _over_alternating(group, factors) or _small(group) or _p_group(group)
+        above = ("Z2",) if group.order == factorial(group.degree) else ()
+        return (f"A{group.degree}", *above)
+    if group.is_solvable():
+        return tuple(f"Z{p}" for p in prime_factors(group.order))
+    core = group.solvable_residual
+    above = tuple(f"Z{p}" for p in prime_factors(group.order // core.order))
+    core = core.restricted(core.orbits[0])
+    while (blocks := core.blocks()) is not None:
+        core = core.on_blocks(blocks)
+    return (perfect_name(core), *above)
 
 
-def _invariants(group: PermutationGroup) -> list[int]:
-    """The invariant factors d_1 | d_2 | ... of an abelian group, none of them 1.
+def group_name(group: PermutationGroup) -> str | None:
+    """The name of a group up to isomorphism, or None if it is none of those known here.
 
-    The number of cyclic factors of order p^i or more is the logarithm to base p of |p^(i-1) P : p^i P|, where P is the
-    Sylow p-subgroup, generated by the right powers of the generators.
+    Known are cyclic groups, S_n and A_n on n points, p-groups by their order, and perfect groups that it settles.
     """
-    parts: list[list[int]] = []
-    for p in sorted(set(prime_factors(group.order))):
-        rest = group.order
-        while rest % p == 0:
-            rest //= p
-        generators = [_power(g, rest) for g in group.generators]
-        orders: list[int] = []
-        while not orders or orders[-1] > 1:
-            orders.append(_abelian_order(PermutationGroup(group.degree, tuple(generators), group.clock), group))
-            generators = [_power(g, p) for g in generators]
-        ranks = [len(prime_factors(a // b)) for a, b in pairwise(orders)]
-        parts.append([p ** sum(rank > i for rank in ranks) for i in range(ranks[0])])
-    wide = max(map(len, parts), default=0)
-    invariants = [1] * wide
-    for powers in parts:
-        for i, power in enumerate(powers):
-            invariants[wide - 1 - i] *= power
-    return invariants
-
-
-def _abelian_order(subgroup: PermutationGroup, group: PermutationGroup) -> int:
-    """The order of a subgroup of an abelian group: of a transitive one it is the length of any orbit."""
-    if group.is_transitive():
-        return len(subgroup.orbits[0]) if subgroup.orbits else 1
-    return subgroup.order
-
-
-def _power(perm: Perm, exponent: int) -> Perm:
-    """By repeated squaring. O(n log exponent)."""
-    result: Perm = tuple(range(len(perm)))
-    while exponent:
-        if exponent & 1:
-            result = product(result, perm)
-        perm, exponent = product(perm, perm), exponent >> 1
-    return result
-
-
-def _over_alternating(group: PermutationGroup, factors: CompositionFactors) -> str | None:
-    """S_n or A_n x Z2, if there is a normal A_n of index 2. There are others over A6, without elements of order 6."""
-    if len(factors.simple) != 1 or factors.primes != (2,) or group.order > LISTED:
-        return None
-    name = simple_name(factors.simple[0])
-    if not name.startswith("A") or group.solvable_residual().order * 2 != group.order:
-        return None
-    if not _has_trivial_centre(group):
-        return f"{name} x Z2"
-    if name == "A6" and not any(order_of(element) == 6 for element in group.elements()):
-        return None
-    return f"S{name[1:]}"
-
-
-def _has_trivial_centre(group: PermutationGroup) -> bool:
-    central = (z for z in group.elements() if all(product(z, g) == product(g, z) for g in group.generators))
-    next(central)  # the identity
-    return next(central, None) is None
-
-
-def _small(group: PermutationGroup) -> str | None:
-    """Names of small groups that are not abelian."""
-    if group.order > LISTED:
-        return None
-    if group.order == 6:
-        return "S3"
-    if group.order == 24 and _has_trivial_centre(group):
-        return "S4"
-    orders = list(map(order_of, group.elements()))
-    if group.order == 12 and 6 not in orders and 4 not in orders:
-        return "A4"
-    if group.order == 8 and orders.count(2) == 1:
-        return "Q8"
-    half = group.order // 2
-    if 2 * half == group.order and half in orders and _is_dihedral(group, half):
-        return f"D{half}"
-    return None
-
-
-def _is_dihedral(group: PermutationGroup, half: int) -> bool:
-    """Whether everything outside a cyclic subgroup of index 2, with ``half`` elements, has order 2."""
-    rotation = next(g for g in group.elements() if order_of(g) == half)
-    inside = set(_powers_of(rotation))
-    return all(g == inverse(g) for g in group.elements() if g not in inside)
-
-
-def _powers_of(perm: Perm) -> Iterator[Perm]:
-    power = perm
-    for _ in range(order_of(perm)):
-        yield power
-        power = product(power, perm)
-
-
-def _p_group(group: PermutationGroup) -> str | None:
+    if group.order == 1:
+        return "the trivial group"
+    if group.is_cyclic():
+        return f"Z{group.order}"
+    if group.order == factorial(group.degree):
+        return f"S{group.degree}"
+    if 2 * group.order == factorial(group.degree):
+        return f"A{group.degree}"
     primes = set(prime_factors(group.order))
-    return f"{primes.pop()}-group of order {group.order:,}" if len(primes) == 1 else None
+    if len(primes) == 1:
+        return f"{primes.pop()}-group of order {group.order:,}"
+    return PERFECT[group.order] if group.order in PERFECT and group.derived().order == group.order else None

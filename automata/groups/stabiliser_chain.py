@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from math import lcm, prod
+from collections.abc import Iterable, Sequence
+from math import prod
 
 from ..budget import Meter
 from ..errors import BudgetExceededError
@@ -56,11 +56,6 @@ def cycles(perm: Sequence[int]) -> list[list[int]]:
     return found
 
 
-def order_of(perm: Sequence[int]) -> int:
-    """The order of a permutation: the least common multiple of its cycle lengths. O(n)."""
-    return lcm(*map(len, cycles(perm)))
-
-
 def is_odd(perm: Sequence[int]) -> bool:
     """Whether a permutation is the product of an odd number of transpositions. O(n)."""
     return sum(len(moved) - 1 for moved in cycles(perm)) % 2 == 1
@@ -77,7 +72,6 @@ class StabiliserChain:
         degree: the number of points.
         generators: of the group; may be empty.
         clock: its time is watched; nothing is counted.
-        base: points that the base begins with, even where the group fixes them.
 
     Raises:
         BudgetExceededError: out of time, or more than :data:`MAX_ENTRIES` entries.
@@ -86,7 +80,7 @@ class StabiliserChain:
     choices, so the same generators always give the same chain.
     """
 
-    def __init__(self, degree: int, generators: Iterable[Perm], clock: Meter, base: Sequence[int] = ()) -> None:
+    def __init__(self, degree: int, generators: Iterable[Perm], clock: Meter) -> None:
         self.identity: Perm = tuple(range(degree))
         self.base: list[int] = []
         self.generators: list[list[Perm]] = []
@@ -96,8 +90,6 @@ class StabiliserChain:
         self._clock = clock
         self._until_look = SIFTS_PER_LOOK
         self._entries = 0
-        for point in base:
-            self._new_level(point)
         for generator in generators:
             self.extend(generator)
 
@@ -125,15 +117,6 @@ class StabiliserChain:
                 self._add(residue, level + 1, deep)
                 level = deep
         return True
-
-    def elements(self, level: int = 0) -> Iterator[Perm]:
-        """All elements of G_level, the identity first. O(n) each."""
-        if level == len(self.base):
-            yield self.identity
-            return
-        for representative in self.orbits[level].values():
-            for deeper in self.elements(level + 1):
-                yield product(deeper, representative)
 
     def _new_level(self, point: int) -> None:
         self.base.append(point)
