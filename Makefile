@@ -49,7 +49,7 @@ bench: $(VENV)/.fresh
 
 # Installs nothing beyond .venv: finds which kernels are there (docs/gpu.md), and says what was not run.
 gpu: $(VENV)/.fresh
-	$(BIN)/python benchmarks/timings/gpu.py
+	$(BIN)/python benchmarks/run.py gpu
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt ".[docs]"

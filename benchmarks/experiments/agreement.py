@@ -26,27 +26,16 @@ from scancraft.testing import assert_same_bits
 
 @dataclass(frozen=True)
 class Size:
-    """How much is tried.
+    """How much is tried."""
 
-    Args:
-        most_states: languages with more states are left out.
-        short_length: all words up to this length ...
-        short_words: ... as long as they are at most so many (else up to a smaller length).
-        words: sampled words: half members, a quarter one-symbol edits of members, a quarter arbitrary.
-        length: their greatest length.
-        long_length: of the one long word that stays live, for infinite languages.
-        bit_words: sampled words on which logits are compared bit for bit, taken evenly from the samples.
-        seed: of the sampling.
-    """
-
-    most_states: int = 20
-    short_length: int = 10
-    short_words: int = 100_000
-    words: int = 1_000
-    length: int = 500
-    long_length: int = 100_000
-    bit_words: int = 50
-    seed: int = 0
+    most_states: int = 20  # languages with more states are left out
+    short_length: int = 10  # all words up to this length
+    short_words: int = 100_000  # ... as long as they are at most so many (else up to a smaller length)
+    words: int = 1_000  # sampled words: half members, a quarter one-symbol edits of members, a quarter arbitrary
+    length: int = 500  # their greatest length
+    long_length: int = 100_000  # of the one long word that stays live, for infinite languages
+    bit_words: int = 50  # sampled words on which logits are compared bit for bit, taken evenly from the samples
+    seed: int = 0  # of the sampling
 
 
 FULL = Size()

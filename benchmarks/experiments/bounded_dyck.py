@@ -24,23 +24,14 @@ SHOWN_KINDS, SHOWN_DEPTHS = (1, 2, 8, 64), (1, 3, 10, 32)
 
 @dataclass(frozen=True)
 class Size:
-    """What is compiled and tried.
+    """What is compiled and tried."""
 
-    Args:
-        kinds: K from 1 to this.
-        depths: h from 1 to this.
-        words: live words per language, half of them climbing.
-        length: of each.
-        certified_kinds: the K that are certified.
-        certified_depths: with these h.
-    """
-
-    kinds: int = 64
-    depths: int = 32
-    words: int = 10
-    length: int = 200
-    certified_kinds: tuple[int, ...] = (1, 2, 3, 7, 8, 16, 32, 64)
-    certified_depths: tuple[int, ...] = (1, 2, 5, 10, 16, 32)
+    kinds: int = 64  # K from 1 to this
+    depths: int = 32  # h from 1 to this
+    words: int = 10  # live words per language, half of them climbing
+    length: int = 200  # of each
+    certified_kinds: tuple[int, ...] = (1, 2, 3, 7, 8, 16, 32, 64)  # the K that are certified
+    certified_depths: tuple[int, ...] = (1, 2, 5, 10, 16, 32)  # with these h
 
 
 FULL = Size()

@@ -26,17 +26,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Size:
-    """How much is certified.
+    """How much is certified."""
 
-    Args:
-        most_states: languages of the suite with more states are left out.
-        states: of the random languages.
-        seeds: random languages per generator and number of states.
-    """
-
-    most_states: int = 20
-    states: tuple[int, ...] = tuple(range(3, 13))
-    seeds: int = 25
+    most_states: int = 20  # languages of the suite with more states are left out
+    states: tuple[int, ...] = tuple(range(3, 13))  # of the random languages
+    seeds: int = 25  # random languages per generator and number of states
 
 
 FULL = Size()

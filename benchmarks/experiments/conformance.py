@@ -74,23 +74,15 @@ STAND_INS = (
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured.
+    """How much is measured."""
 
-    Args:
-        quick: whether only the quick subset of checkpoints is used.
-        subjects: the implementations.
-        modes: only these; None: all that they support.
-        mutants: at most so many faults of each kind of block.
-        sound: whether the plain implementations are run without faults too.
-        jobs: processes.
-    """
-
-    quick: bool = False
+    quick: bool = False  # whether only the quick subset of checkpoints is used
+    # the implementations
     subjects: tuple[Subject, ...] = (*(Subject(name, name) for name in conformance.KNOWN), *STAND_INS)
-    modes: tuple[str, ...] | None = None
-    mutants: int = 1000
-    sound: bool = True
-    jobs: int = 2
+    modes: tuple[str, ...] | None = None  # only these; None: all that they support
+    mutants: int = 1000  # at most so many faults of each kind of block
+    sound: bool = True  # whether the plain implementations are run without faults too
+    jobs: int = 2  # processes
 
 
 FULL = Size()

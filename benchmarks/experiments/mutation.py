@@ -42,33 +42,21 @@ Row = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Size:
-    """How much is tried.
+    """How much is tried."""
 
-    Args:
-        most_states: languages with more states are left out.
-        random: random languages.
-        mutants: per language.
-        blocks: of them, how many leave a block out at most, and repeat one.
-        length: a certified mutant must agree with the DFA on all words up to this length ...
-        words: ... as long as they are at most so many (else up to a smaller length) ...
-        few_words: ... or at most so many, for all but one in ``every`` mutants, drawn at random.
-        every: see ``few_words``.
-        items: events per stage of ``certify``.
-        seconds: per stage of ``certify``.
-        seed: of the draws.
-    """
-
-    most_states: int = 20
-    random: int = 5
-    mutants: int = 200
-    blocks: int = 10
-    length: int = 12
-    words: int = 100_000
-    few_words: int = 8_191  # all words up to length 12 over two letters
-    every: int = 10
-    items: int = 20_000
-    seconds: float = 1.0
-    seed: int = 0
+    most_states: int = 20  # languages with more states are left out
+    random: int = 5  # random languages
+    mutants: int = 200  # per language
+    blocks: int = 10  # of them, how many leave a block out at most, and repeat one
+    length: int = 12  # a certified mutant must agree with the DFA on all words up to this length
+    words: int = 100_000  # ... as long as they are at most so many (else up to a smaller length)
+    # ... or at most so many, for all but one in ``every`` mutants, drawn at random: all words up to length 12
+    # over two letters
+    few_words: int = 8_191
+    every: int = 10  # see ``few_words``
+    items: int = 20_000  # events per stage of ``certify``
+    seconds: float = 1.0  # per stage of ``certify``
+    seed: int = 0  # of the draws
 
 
 FULL = Size()

@@ -18,10 +18,8 @@ import torch
 from page.marked import rewrite
 from page.render import DOCS
 from page.table import Column, Json, code, table
-from timings.measure import stepped
+from timings.measure import stepped, suite_models
 
-import scancraft
-from scancraft.automata.decide.aperiodic import NotStarFreeError
 from scancraft.automata.errors import ScancraftError
 from scancraft.automata.languages import truth_of
 from scancraft.automata.words.mixtures import members_of
@@ -75,20 +73,12 @@ def outcome(compiled: CompiledModel, dtype: str, fitted: bool) -> str:
     return f"exact, counters to {limits[0]:,}" if limits else "exact"
 
 
-def rows(count: int = len(LANGUAGES)) -> Iterator[Json]:
+def rows(count: int) -> Iterator[Json]:
     """The outcomes for the first languages of the suite that a Mamba models."""
-    left = count
-    for language in LANGUAGES:
-        try:
-            compiled = scancraft.compile(language.language, gates="nonnegative")
-        except NotStarFreeError:
-            continue
-        if left == 0:
-            return
-        left -= 1
+    for name, compiled in suite_models(count):
         kind = str(compiled.manifest["construction"]).partition(" (")[0].partition(",")[0].partition(":")[0]
-        found = {name: outcome(compiled, name.partition(",")[0], "fitted" in name) for name in COLUMNS}
-        yield {"language": language.name, "construction": kind} | found
+        found = {column: outcome(compiled, column.partition(",")[0], "fitted" in column) for column in COLUMNS}
+        yield {"language": name, "construction": kind} | found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -54,35 +54,23 @@ BOS, EOS, FIRST = 1, 2, 3
 
 @dataclass(frozen=True)
 class Size:
-    """How much is tried.
+    """How much is tried."""
 
-    Args:
-        random: how many models with ``transformers``' initial weights; the k-th has seed k, 1 + k mod 4 blocks, and
-            ``WIDTHS[k mod 5]`` for d_model.
-        forgetful: whether the random models forget fast, and so settle within some hundred steps.
-        trained: how many trained ones; the k-th learns ``NAMES[k mod 7]`` from seed k with 1 + k mod 3 blocks and
-            d_model 16 or 32.
-        names: languages, of the suite.
-        train_steps: of the optimiser.
-        seconds: budget of each refutation.
-        sample: how many refutations are verified with ``transformers``' own step too, drawn at random.
-        jobs: processes.
-        picture_turns: how far the picture follows 1^n at most.
-        timed_widths: d_model of the models whose step is timed.
-        timed_tokens: how many tokens they read.
-    """
-
+    # how many models with ``transformers``' initial weights; the k-th has seed k, 1 + k mod 4 blocks, and
+    # ``WIDTHS[k mod 5]`` for d_model
     random: int = 100
-    forgetful: bool = False
+    forgetful: bool = False  # whether the random models forget fast, and so settle within some hundred steps
+    # how many trained ones; the k-th learns ``NAMES[k mod 7]`` from seed k with 1 + k mod 3 blocks and d_model
+    # 16 or 32
     trained: int = 20
-    names: tuple[str, ...] = NAMES
-    train_steps: int = 400
-    seconds: float = 300.0
-    sample: int = 40
-    jobs: int = 2
-    picture_turns: int = 200_000
-    timed_widths: tuple[int, ...] = (16, 32, 64)
-    timed_tokens: int = 400
+    names: tuple[str, ...] = NAMES  # languages, of the suite
+    train_steps: int = 400  # of the optimiser
+    seconds: float = 300.0  # budget of each refutation
+    sample: int = 40  # how many refutations are verified with ``transformers``' own step too, drawn at random
+    jobs: int = 2  # processes
+    picture_turns: int = 200_000  # how far the picture follows 1^n at most
+    timed_widths: tuple[int, ...] = (16, 32, 64)  # d_model of the models whose step is timed
+    timed_tokens: int = 400  # how many tokens they read
 
 
 FULL = Size()

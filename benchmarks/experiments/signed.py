@@ -32,17 +32,11 @@ SIGNED = 6
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured.
+    """How much is measured."""
 
-    Args:
-        long: the length of the long words.
-        long_words: how many of them per language, half of them live to the end.
-        states: all languages over two letters with a minimal DFA of at most so many states are compiled.
-    """
-
-    long: int = 100_000
-    long_words: int = 10
-    states: int = 3
+    long: int = 100_000  # the length of the long words
+    long_words: int = 10  # how many of them per language, half of them live to the end
+    states: int = 3  # all languages over two letters with a minimal DFA of at most so many states are compiled
 
 
 FULL = Size()

@@ -17,21 +17,13 @@ SECONDS, FARTHEST_SECONDS = 60, 120
 
 @dataclass(frozen=True)
 class Size:
-    """How much is tried.
+    """How much is tried."""
 
-    Args:
-        languages: how many of the suite, from the end of the list; all if None.
-        words: per published range of lengths.
-        far_words: of length 10,000, in the timed run.
-        many_far_words: of length 10,000, in the second run; 0 for no second run.
-        jobs: processes.
-    """
-
-    languages: int | None = None
-    words: int = 1000
-    far_words: int = 100
-    many_far_words: int = 1000
-    jobs: int = 2
+    languages: int | None = None  # how many of the suite, from the end of the list; all if None
+    words: int = 1000  # per published range of lengths
+    far_words: int = 100  # of length 10,000, in the timed run
+    many_far_words: int = 1000  # of length 10,000, in the second run; 0 for no second run
+    jobs: int = 2  # processes
 
 
 FULL = Size()

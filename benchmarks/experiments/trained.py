@@ -14,19 +14,12 @@ from scancraft.training.training import train
 
 @dataclass(frozen=True)
 class Size:
-    """What is trained.
+    """What is trained."""
 
-    Args:
-        names: languages of the suite.
-        seconds: budget of each.
-        max_steps: stop after so many steps; None for no limit.
-        test_words: words per range of lengths.
-    """
-
-    names: tuple[str, ...] = ("D-12", "Tomita-3", "Dyck-1", "Shuffle-2", "a^n b^n", "Parity")
-    seconds: float = 60.0
-    max_steps: int | None = None
-    test_words: int = 500
+    names: tuple[str, ...] = ("D-12", "Tomita-3", "Dyck-1", "Shuffle-2", "a^n b^n", "Parity")  # languages of the suite
+    seconds: float = 60.0  # budget of each
+    max_steps: int | None = None  # stop after so many steps; None for no limit
+    test_words: int = 500  # words per range of lengths
 
 
 FULL = Size()

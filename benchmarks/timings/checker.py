@@ -19,17 +19,11 @@ from scancraft.certify.checker.certificate import check_certificate
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured.
+    """How much is measured."""
 
-    Args:
-        most_states: languages of the suite with more states are left out.
-        states: of the random languages, one per generator and number of states.
-        repeats: runs of which the fastest counts.
-    """
-
-    most_states: int = 20
-    states: tuple[int, ...] = (6, 9, 12)
-    repeats: int = 3
+    most_states: int = 20  # languages of the suite with more states are left out
+    states: tuple[int, ...] = (6, 9, 12)  # of the random languages, one per generator and number of states
+    repeats: int = 3  # runs of which the fastest counts
 
 
 FULL = Size()

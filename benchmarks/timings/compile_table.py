@@ -23,23 +23,14 @@ SECONDS, STATES = 1.0, 20
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured.
+    """How much is measured."""
 
-    Args:
-        most_states: named languages with more states are left out.
-        repeats: the time of a named language is the best of so many.
-        monoid_budget: elements after which counting a monoid is given up.
-        states: of the random languages.
-        seeds: random languages per generator and number of states; each is compiled once.
-        seconds: a random language is given up after so many in any one pass.
-    """
-
-    most_states: int = 20
-    repeats: int = 3
-    monoid_budget: int = 200_000
-    states: tuple[int, ...] = (4, 6, 8, 10, 12)
-    seeds: int = 20
-    seconds: float = 30.0
+    most_states: int = 20  # named languages with more states are left out
+    repeats: int = 3  # the time of a named language is the best of so many
+    monoid_budget: int = 200_000  # elements after which counting a monoid is given up
+    states: tuple[int, ...] = (4, 6, 8, 10, 12)  # of the random languages
+    seeds: int = 20  # random languages per generator and number of states; each is compiled once
+    seconds: float = 30.0  # a random language is given up after so many in any one pass
 
 
 FULL = Size()

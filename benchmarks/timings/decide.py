@@ -22,23 +22,14 @@ DECIDE_SECONDS, DECIDE_MEDIAN_MS, CASCADE_SECONDS = 10.0, 20.0, 5.0
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured.
+    """How much is measured."""
 
-    Args:
-        points: of O_n, decided.
-        depth: of D-n, decided.
-        states: of the random DFAs.
-        dfas: how many random DFAs, over all generators; each is decided once.
-        cascades: n of D-n, h of Dyck_{2,h}, n of O_n.
-        repeats: other times are the best of so many.
-    """
-
-    points: int = 14
-    depth: int = 128
-    states: int = 20
-    dfas: int = 1_000
-    cascades: tuple[int, int, int] = (32, 7, 9)
-    repeats: int = 3
+    points: int = 14  # of O_n, decided
+    depth: int = 128  # of D-n, decided
+    states: int = 20  # of the random DFAs
+    dfas: int = 1_000  # how many random DFAs, over all generators; each is decided once
+    cascades: tuple[int, int, int] = (32, 7, 9)  # n of D-n, h of Dyck_{2,h}, n of O_n
+    repeats: int = 3  # other times are the best of so many
 
 
 FULL = Size()

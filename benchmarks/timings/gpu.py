@@ -1,8 +1,8 @@
 """Everything that a GPU is wanted for, as one command; from the root of a checkout, with scancraft installed:
 
-    python benchmarks/timings/gpu.py                                    (`make gpu`) writes docs/gpu/<device>.json
-    python benchmarks/timings/gpu.py --device cpu --quick --out /tmp/x  the same code on small sizes, without a GPU
-    python benchmarks/timings/gpu.py --only long,speed
+    python benchmarks/run.py gpu                                    (`make gpu`) writes docs/gpu/<device>.json
+    python benchmarks/run.py gpu --device cpu --quick --out /tmp/x  the same code on small sizes, without a GPU
+    python benchmarks/run.py gpu --only long,speed
 
 It installs nothing: it finds what is there, runs that, and says of the rest why it was not run. Sections:
 
@@ -18,14 +18,13 @@ Exit code: 0 if all that was run is right, 1 if something differs, 2 for a devic
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,51 +35,40 @@ os.environ.setdefault("TRITON_F32_DEFAULT", "ieee")
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from page.render import DOCS, write_raw
+from timings.measure import Json, environment, progress, suite_models
 from torch import Tensor
 
-import scancraft
 from scancraft.accuracy import accuracy
 from scancraft.automata.acceptor import Acceptor
-from scancraft.automata.decide.aperiodic import NotStarFreeError
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.languages import truth_of
 from scancraft.automata.words.mixtures import members_of, mixture_of
 from scancraft.compiler.compile import CompiledModel
+from scancraft.conformance import conformance
+from scancraft.models.checkpoints.checkpoint import load_model
+from scancraft.models.checkpoints.files import replace_file
 from scancraft.models.checkpoints.mamba_ssm import Session, build_mamba_ssm, load_mamba_ssm
-from scancraft.suite.languages import LANGUAGES
 
-DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "gpu"
+OUT = DOCS / "gpu"
 PACKAGES = ("torch", "transformers", "triton", "mamba-ssm", "causal-conv1d", "kernels", "numpy", "scancraft")
+Words = Sequence[tuple[str, ...]]
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much.
+    """How much."""
 
-    Args:
-        words: per bin of the suite.
-        far: length of the longest words of the suite here.
-        long: tokens of the one prefill.
-        languages: how many the suite and the long prefill take.
-        prefill: tokens per row when timing a prefill.
-        rows: rows then.
-        steps: single tokens when timing steps.
-        repeats: runs of which the fastest counts.
-        quick: whether conformance takes its quick set.
-    """
-
-    words: int = 200
-    far: int = 10_000
-    long: int = 1_000_000
-    languages: int = 23
-    prefill: int = 65_536
-    rows: int = 8
-    steps: int = 256
-    repeats: int = 5
-    quick: bool = False
+    words: int = 200  # per bin of the suite
+    far: int = 10_000  # length of the longest words of the suite here
+    long: int = 1_000_000  # tokens of the one prefill
+    languages: int = 23  # how many the suite and the long prefill take
+    prefill: int = 65_536  # tokens per row when timing a prefill
+    rows: int = 8  # rows then
+    steps: int = 256  # single tokens when timing steps
+    repeats: int = 5  # runs of which the fastest counts
+    quick: bool = False  # whether conformance takes its quick set
     seed: int = 0
 
 
@@ -107,31 +95,26 @@ class Section:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
+Feed = Callable[[Tensor], Tensor]
+"""From more token ids, shape (rows, tokens), to their logits."""
+
+
 @dataclass(frozen=True)
 class Engine:
-    """A way to run compiled weights on the device.
-
-    Attributes:
-        name: of it.
-        build: from a compiled model and a dtype to the model.
-        session: from a model and a number of rows to a function from more token ids to logits.
-        whole: whether one call may read a sequence of any length at once.
-    """
+    """A way to run compiled weights on the device."""
 
     name: str
-    build: Callable[[CompiledModel, torch.dtype], Any]
-    session: Callable[[Any, int], Callable[[Tensor], Tensor]]
-    whole: bool
+    build: Callable[[CompiledModel], Any]  # the model, in float32
+    load: Callable[[Path], Any]  # the model of a checkpoint
+    session: Callable[[Any, int], Feed]  # from a model and a number of rows
+    whole: bool  # whether one call may read a sequence of any length at once
 
 
 def engines(device: torch.device) -> list[Engine]:
     """What can run here: transformers always, mamba_ssm where it is installed and there is a GPU."""
 
-    def build(compiled: CompiledModel, dtype: torch.dtype) -> Any:
-        return compiled.model(dtype).to(device)
-
-    def session(model: Any, rows: int) -> Callable[[Tensor], Tensor]:
-        state: dict[str, Any] = {}
+    def session(model: Any, rows: int) -> Feed:
+        state: Json = {}
 
         def feed(ids: Tensor) -> Tensor:
             out = model(ids, cache_params=state.get("cache"), use_cache=True)
@@ -141,16 +124,26 @@ def engines(device: torch.device) -> list[Engine]:
 
         return feed
 
-    found = [Engine("transformers", build, session, whole=False)]
+    found = [
+        Engine(
+            "transformers",
+            lambda compiled: compiled.model().to(device),
+            lambda place: load_model(place).to(device),
+            session,
+            whole=False,
+        )
+    ]
     if why_no_mamba_ssm(device) is None:
-        found.append(
+        found += [
             Engine(
-                "mamba_ssm",
-                lambda compiled, dtype: build_mamba_ssm(compiled.weights, dtype=dtype, device=device),
+                f"mamba_ssm, {'fused' if fused else 'separate kernels'}",
+                lambda compiled: build_mamba_ssm(compiled.weights, dtype=torch.float32, device=device),
+                partial(load_mamba_ssm, device=device, fused=fused),
                 lambda model, rows: Session(model, rows).feed,
                 whole=True,
             )
-        )
+            for fused in (False, True)
+        ]
     return found
 
 
@@ -162,89 +155,59 @@ def why_no_mamba_ssm(device: torch.device) -> str | None:
     return None if device.type == "cuda" else "its kernels need an NVIDIA GPU"
 
 
-def measure_conformance(size: Size, device: torch.device, say: Say) -> Section:
-    """Bits of transformers and mamba_ssm against the expected ones."""
-    from scancraft.conformance import conformance
+class OnDevice:
+    """A checkpoint in an engine, in the shape that ``scancraft.conformance`` drives; what it returns is on the CPU."""
 
-    targets: dict[str, tuple[str, Any]] = {}
-    for kind in ("mamba", "mamba2"):
-        targets[f"transformers, {kind}"] = kind, lambda directory: _Transformers(directory, device)
-        if why_no_mamba_ssm(device) is None:
-            for fused in (True, False):
-                name = f"mamba_ssm, {kind}, {'fused' if fused else 'separate kernels'}"
-                targets[name] = kind, lambda directory, fused=fused: _MambaSsm(directory, device, fused)
-    rows = []
-    for name, (kind, load) in targets.items():
-        say(f"conformance: {name}")
-        chosen = [conformance.cases(kind, quick=True)[0].name] if size.quick else None
-        report = conformance.run(load, kind=kind, quick=size.quick, only=chosen)
-        rows.append(report.as_json() | {"implementation": name})
-    return Section("run", right=all(row["passed"] for row in rows), rows=rows)
-
-
-class _Transformers:
-    """transformers' Mamba on the device, in the shape that ``scancraft.conformance`` drives."""
-
-    def __init__(self, directory: Path, device: torch.device) -> None:
-        from scancraft.models.checkpoints.checkpoint import load_model
-
-        self.device, self.model = device, load_model(directory).to(device)
-
-    def __call__(self, ids: Tensor) -> Tensor:
-        logits: Tensor = self.model(ids.to(self.device), use_cache=False).logits
-        return logits.cpu()
-
-    def prefill(self, ids: Tensor) -> tuple[Tensor, Any]:
-        out = self.model(ids.to(self.device), use_cache=True)
-        return out.logits.cpu(), out.cache_params
-
-    def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
-        out = self.model(ids.to(self.device), cache_params=cache, use_cache=True)
-        return out.logits.cpu(), out.cache_params
-
-
-class _MambaSsm:
-    """mamba_ssm likewise."""
-
-    def __init__(self, directory: Path, device: torch.device, fused: bool) -> None:
-        self.device, self.model = device, load_mamba_ssm(directory, device=device, fused=fused)
+    def __init__(self, directory: Path, engine: Engine, device: torch.device) -> None:
+        self.engine, self.device, self.model = engine, device, engine.load(directory)
 
     def __call__(self, ids: Tensor) -> Tensor:
         logits: Tensor = self.model(ids.to(self.device)).logits
         return logits.cpu()
 
-    def prefill(self, ids: Tensor) -> tuple[Tensor, Any]:
-        session = Session(self.model, len(ids))
-        return session.feed(ids.to(self.device)).cpu(), session
+    def prefill(self, ids: Tensor) -> tuple[Tensor, Feed]:
+        return self.step(ids, self.engine.session(self.model, len(ids)))
 
-    def step(self, ids: Tensor, cache: Session) -> tuple[Tensor, Any]:
-        return cache.feed(ids.to(self.device)).cpu(), cache
+    def step(self, ids: Tensor, cache: Feed) -> tuple[Tensor, Feed]:
+        return cache(ids.to(self.device)).cpu(), cache
 
 
-def suite_models(count: int) -> dict[str, CompiledModel]:
-    """The suite's languages that a Mamba can model, in its order."""
-    found: dict[str, CompiledModel] = {}
-    for language in LANGUAGES:
-        if len(found) == count:
-            break
-        try:
-            found[language.name] = scancraft.compile(language.language, gates="nonnegative")
-        except NotStarFreeError:
-            continue
-    return found
+def measure_conformance(size: Size, device: torch.device, say: Say) -> Section:
+    """Bits of transformers and mamba_ssm against the expected ones."""
+    rows = []
+    for kind in ("mamba", "mamba2"):
+        chosen = [conformance.cases(kind, quick=True)[0].name] if size.quick else None
+        for engine in engines(device):
+            say(f"conformance: {engine.name}, {kind}")
+            load = partial(OnDevice, engine=engine, device=device)
+            report = conformance.run(load, kind=kind, quick=size.quick, only=chosen)
+            rows.append(report.as_json() | {"implementation": f"{engine.name}, {kind}"})
+    return Section("run", right=all(row["passed"] for row in rows), rows=rows)
+
+
+def fused(device: torch.device) -> list[Engine]:
+    """One engine per library, the fast one."""
+    found = engines(device)
+    return [found[0], *found[2:]]
+
+
+def words_of(compiled: CompiledModel, count: int, longest: int, seed: int, shortest: int | None = None) -> Words:
+    """Words that the model promises something about, at most 20 shorter than the longest unless told otherwise."""
+    sample = members_of if compiled.readout.contract == "live-prefixes" else mixture_of
+    least = longest - 20 if shortest is None else shortest
+    return sample(compiled.language, count, least, longest, np.random.default_rng(seed))
 
 
 def measure_suite(size: Size, device: torch.device, say: Say) -> Section:
     """Accuracy with the models on the device: words up to 50 symbols, and of about the longest length."""
     rows = []
-    for engine in engines(device):
-        for name, compiled in suite_models(size.languages).items():
+    for engine in fused(device):
+        for name, compiled in suite_models(size.languages):
             say(f"suite: {name} in {engine.name}")
-            model = engine.build(compiled, torch.float32)
-            sample = members_of if compiled.readout.contract == "live-prefixes" else mixture_of
+            model = engine.build(compiled)
             far = size.far if engine.whole else min(size.far, 500)  # transformers' loop takes a kernel per token
-            for shortest, longest, count in ((0, 50, size.words), (far - 20, far, max(2, size.words // 20))):
-                words = sample(compiled.language, count, shortest, longest, np.random.default_rng(size.seed))
+            short = words_of(compiled, size.words, 50, size.seed, shortest=0)
+            for words in (short, words_of(compiled, max(2, size.words // 20), far, size.seed)):
                 found = accuracy(model, truth_of(compiled.language), compiled.readout, words)
                 rows.append({"engine": engine.name, "language": name, **asdict(found)})
     return Section("run", right=all(row["words"] == row["right_words"] for row in rows), rows=rows)
@@ -252,18 +215,15 @@ def measure_suite(size: Size, device: torch.device, say: Say) -> Section:
 
 def measure_long(size: Size, device: torch.device, say: Say) -> Section:
     """One prefill of many tokens: every verdict."""
-    usable = [engine for engine in engines(device) if engine.whole or size.quick]
+    usable = [engine for engine in fused(device) if engine.whole or size.quick]
     if not usable:
         return Section("not run", f"mamba_ssm: {why_no_mamba_ssm(device)}; transformers' own loop is too slow for it")
-    rows = []
-    for name, compiled in suite_models(min(size.languages, LONG_LANGUAGES)).items():
-        engine = usable[-1]
+    rows, engine = [], usable[-1]
+    for name, compiled in suite_models(min(size.languages, LONG_LANGUAGES)):
         say(f"long: {name} in {engine.name}")
-        sample = members_of if compiled.readout.contract == "live-prefixes" else mixture_of
-        (word,) = sample(compiled.language, 1, size.long - 20, size.long, np.random.default_rng(size.seed))
-        model = engine.build(compiled, torch.float32)
+        words, model = words_of(compiled, 1, size.long, size.seed), engine.build(compiled)
         started = time.perf_counter()
-        found = accuracy(model, truth_of(compiled.language), compiled.readout, [word])
+        found = accuracy(model, truth_of(compiled.language), compiled.readout, words)
         seconds = time.perf_counter() - started
         rows.append({"engine": engine.name, "language": name, "seconds": seconds, **asdict(found)})
     return Section("run", right=all(row["positions"] == row["right_positions"] for row in rows), rows=rows)
@@ -272,14 +232,14 @@ def measure_long(size: Size, device: torch.device, say: Say) -> Section:
 def measure_speed(size: Size, device: torch.device, say: Say) -> Section:
     """Tokens per second of compiled weights, of random ones of the same shape, and of the acceptor."""
     rows = []
-    models = {name: c for name, c in suite_models(len(LANGUAGES)).items() if name in SPEED_LANGUAGES}
-    for name, compiled in list(models.items())[: size.languages]:
+    models = [(name, compiled) for name, compiled in suite_models() if name in SPEED_LANGUAGES]
+    for name, compiled in models[: size.languages]:
         words = members_of(compiled.language, size.rows, size.prefill - 20, size.prefill, np.random.default_rng(0))
         ids = torch.tensor([compiled.readout.encode(w)[: size.prefill - 19] for w in words]).to(device)
-        for engine in engines(device):
+        for engine in fused(device):
             say(f"speed: {name} in {engine.name}")
             for weights in ("compiled", "random"):
-                model = engine.build(compiled, torch.float32)
+                model = engine.build(compiled)
                 if weights == "random":
                     randomise(model, size.seed)
                 row = {"language": name, "engine": engine.name, "weights": weights}
@@ -287,12 +247,8 @@ def measure_speed(size: Size, device: torch.device, say: Say) -> Section:
         assert isinstance(compiled.language, Dfa)
         acceptor = Acceptor.of(compiled.language)
         codes, lengths = acceptor.encode(words)
-        per_second = rate(
-            lambda a=acceptor, c=codes, n=lengths: a.next_masks(c, n),
-            int(lengths.sum()),
-            size.repeats,
-            torch.device("cpu"),
-        )
+        work = partial(acceptor.next_masks, codes, lengths)
+        per_second = rate(work, int(lengths.sum()), size.repeats, torch.device("cpu"))
         rows.append({"language": name, "engine": "DFA acceptor (CPU)", "prefill_tokens_per_second": per_second})
     return Section("run", rows=rows)
 
@@ -353,38 +309,27 @@ SECTIONS: dict[str, Callable[[Size, torch.device, Say], Section]] = {
 }
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """The device and the versions of what is there; None for what is not."""
-    found: dict[str, str | None] = {}
+def packages() -> Iterator[tuple[str, str | None]]:
+    """The versions of what is there; None for what is not."""
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            yield package, version(package)
         except PackageNotFoundError:
-            found[package] = None
-    facts: dict[str, Any] = {"device": device_name(device), "python": platform.python_version(), "packages": found}
-    facts |= {"cuda": torch.version.cuda, "TRITON_F32_DEFAULT": os.environ["TRITON_F32_DEFAULT"]}
+            yield package, None
+
+
+def facts(device: torch.device) -> Json:
+    """The device and what is installed."""
+    found = environment() | {"device": device_name(device), "packages": dict(packages())}
+    found |= {"cuda": torch.version.cuda, "TRITON_F32_DEFAULT": os.environ["TRITON_F32_DEFAULT"]}
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        facts |= {"capability": [properties.major, properties.minor], "memory": properties.total_memory}
-    facts["mamba_ssm"] = why_no_mamba_ssm(device) or "run"
-    return facts
+        found |= {"capability": [properties.major, properties.minor], "memory": properties.total_memory}
+    return found | {"mamba_ssm": why_no_mamba_ssm(device) or "run"}
 
 
 def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def write(folder: Path, name: str, content: dict[str, Any]) -> Path:
-    """Write JSON under a temporary name, then rename it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    place = folder / f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}.json"
-    partial = place.with_suffix(f".{os.getpid()}.part")
-    try:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(place)
-    finally:
-        partial.unlink(missing_ok=True)
-    return place
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -392,7 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, or cpu")
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, separated by commas")
     parser.add_argument("--quick", action="store_true", help="small sizes")
-    parser.add_argument("--out", type=Path, default=DOCS, help="folder of the JSON file")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the JSON file")
     options = parser.parse_args(arguments)
     chosen = options.only.split(",")
     if unknown := sorted(set(chosen) - set(SECTIONS)):
@@ -411,33 +356,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    if device.type == "cpu" and options.out == DOCS:
+    if device.type == "cpu" and options.out == OUT:
         parser.error("the figures of a CPU do not belong into docs/gpu: give --out")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     size = QUICK if options.quick else FULL
-    content: dict[str, Any] = {"schema_version": 1, "environment": environment(device), "size": asdict(size)}
+    content: Json = {"schema_version": 1, "environment": facts(device), "size": asdict(size)}
     content["sections"] = {name: asdict(Section("not run", "not asked for")) for name in SECTIONS}
-    bar = Progress(SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}"), console=Console(stderr=True))
-    with bar as progress:
-        task = progress.add_task("")
-
-        def say(what: str) -> None:
-            progress.update(task, description=what)
-
-        for name in chosen:
-            try:
-                section = SECTIONS[name](size, device, say)
-            except Exception as error:  # one section's failure leaves the others their figures
-                section = Section("failed", f"{type(error).__name__}: {error}", right=False)
-            content["sections"][name] = asdict(section)
-            place = write(options.out, device_name(device), content)
+    options.out.mkdir(parents=True, exist_ok=True)
+    place = options.out / f"{re.sub('[^a-z0-9]+', '-', device_name(device).lower()).strip('-')}.json"
     for name in chosen:
-        section_ = content["sections"][name]
-        verdict = {True: "right", False: "WRONG", None: ""}[section_["right"]]
-        print(f"{name}: {section_['status']} {section_['reason'] or verdict} ({len(section_['rows'])} rows)")
+        section = measured(name, size, device)
+        content["sections"][name] = asdict(section)
+        with replace_file(place) as fresh:
+            write_raw(fresh, content)
+        verdict = {True: "right", False: "WRONG", None: ""}[section.right]
+        print(f"{name}: {section.status} {section.reason or verdict} ({len(section.rows)} rows)")
     print(place)
     return 1 if any(content["sections"][name]["right"] is False for name in chosen) else 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def measured(name: str, size: Size, device: torch.device) -> Section:
+    """What came of a section; its failure leaves the others their figures."""
+    with progress(name) as tick:
+        try:
+            return SECTIONS[name](size, device, lambda what: tick(0, 1, what))
+        except Exception as error:
+            return Section("failed", f"{type(error).__name__}: {error}", right=False)

@@ -17,8 +17,11 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+import scancraft
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import order_preserving
+from scancraft.compiler.compile import CompiledModel
+from scancraft.suite.languages import LANGUAGES
 
 Value = TypeVar("Value")
 
@@ -108,3 +111,17 @@ def stepped(model: Any, ids: torch.Tensor) -> torch.Tensor:
         cache = output.cache_params
         columns.append(output.logits)
     return torch.cat(columns, dim=1)
+
+
+def suite_models(count: int | None = None) -> Iterator[tuple[str, CompiledModel]]:
+    """The first languages of the suite that a Mamba can model (None: all of them), compiled."""
+    found = 0
+    for language in LANGUAGES:
+        if found == count:
+            return
+        try:
+            compiled = scancraft.compile(language.language, gates="nonnegative")
+        except scancraft.NotStarFreeError:
+            continue
+        yield language.name, compiled
+        found += 1

@@ -26,25 +26,15 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Size:
-    """What is read: one long word, a batch of shorter ones, and one that transformers is not asked to read.
+    """What is read: one long word, a batch of shorter ones, and one that transformers is not asked to read."""
 
-    Args:
-        length: of the long word.
-        words: in the batch.
-        word_length: of each of them.
-        longest: of the word that only the fast runner reads.
-        repeats: runs of transformers of which the fastest counts.
-        fast_repeats: runs of the fast runner.
-        seed: of the sampling.
-    """
-
-    length: int = 10_000
-    words: int = 1_000
-    word_length: int = 100
-    longest: int = 100_000
-    repeats: int = 3
-    fast_repeats: int = 10
-    seed: int = 0
+    length: int = 10_000  # of the long word
+    words: int = 1_000  # in the batch
+    word_length: int = 100  # of each of them
+    longest: int = 100_000  # of the word that only the fast runner reads
+    repeats: int = 3  # runs of transformers of which the fastest counts
+    fast_repeats: int = 10  # runs of the fast runner
+    seed: int = 0  # of the sampling
 
 
 FULL = Size()

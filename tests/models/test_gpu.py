@@ -1,6 +1,6 @@
 """The same bits on a GPU, in transformers and in mamba_ssm's kernels; skipped where there is none.
 
-The command that measures on a GPU (``benchmarks/timings/gpu.py``) is tried here on a CPU, in its small sizes.
+The command that measures on a GPU (``benchmarks/run.py gpu``) is tried here on a CPU, in its small sizes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from scancraft.compiler.compile import CompiledModel
 from scancraft.compiler.constructions import dyck, flip_flop
 from scancraft.models.checkpoints.mamba_ssm import Session, load_mamba_ssm
 
-COMMAND = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "timings" / "gpu.py"
+COMMAND = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "run.py"
 MISSING = [name for name in ("mamba_ssm", "selective_scan_cuda", "causal_conv1d") if not importlib.util.find_spec(name)]
 
 gpu = pytest.mark.gpu
@@ -122,7 +122,7 @@ def test_a_million_tokens_in_one_prefill(name: str, tmp_path: Path) -> None:
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, str(COMMAND), *arguments], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, str(COMMAND), "gpu", *arguments], capture_output=True, text=True, env=environment, check=False
     )
 
 
