@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from page.table import Column, Json, code, table
 from page.targets import Target, every, none
-from timings.measure import Measured, Tick, o_n
+from timings.measure import Measured, Tick, each, o_n, star_free_suite
 
 import scancraft
 from scancraft.automata.alphabet import Word
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.families import SUITE
 from scancraft.automata.words.mixtures import live_word_of, mixture_of
 from scancraft.certify.check import CheckReport, compare, exhaustive_depth
 from scancraft.compiler.compile import Compiled
@@ -43,14 +42,10 @@ QUICK = Size(most_states=2, short_length=4, short_words=100, words=12, length=20
 
 
 def measure(size: Size, tick: Tick) -> Measured:
-    named = [(language.name, language.build()) for language in SUITE if language.star_free]
-    named.append(("O_5", o_n(5)))
-    named = [entry for entry in named if entry[1].n_states <= size.most_states]
-    rows = []
-    for done, (name, dfa) in enumerate(named):
-        tick(done, len(named), name)
-        rows.append(_language(name, dfa, size))
-    return Measured({"languages": rows})
+    named = star_free_suite(size.most_states)
+    if size.most_states >= 5:
+        named.append(("O_5", o_n(5)))
+    return Measured({"languages": [_language(name, dfa, size) for name, dfa in each(named, tick)]})
 
 
 def _language(name: str, dfa: Dfa, size: Size) -> Json:

@@ -11,13 +11,12 @@ from typing import Any
 import torch
 from page.table import Column, Json, code, spread, table, tenths
 from page.targets import Target, below, every
-from timings.measure import Measured, Tick
+from timings.measure import Measured, Tick, each, star_free_suite
 from timings.measure import spread as spread_of
-from timings.random_dfas import STAR_FREE, random_dfa
+from timings.random_dfas import star_free_dfas
 
 import scancraft
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.families import SUITE
 from scancraft.compiler.compile import Compiled
 
 MEDIAN_SECONDS, MOST_SECONDS = 1.0, 20.0
@@ -48,21 +47,12 @@ class Built(Compiled):
 
 
 def measure(size: Size, tick: Tick) -> Measured:
-    named = [(language.name, language.build()) for language in SUITE if language.star_free]
-    named = [entry for entry in named if entry[1].n_states <= size.most_states]
-    seeds = [(generator, seed) for generator in STAR_FREE for seed in range(size.seeds)]
-    steps = len(named) + len(size.states) * len(seeds)
-    _certify("warm-up", named[0][1])
+    named = [(name, "suite", dfa.n_states, dfa) for name, dfa in star_free_suite(size.most_states)]
+    _certify("warm-up", named[0][3])
     suite: list[Json] = []
-    for done, (name, dfa) in enumerate(named):
-        tick(done, steps, name)
-        suite += _certify(name, dfa)
     random: list[Json] = []
-    for n, states in enumerate(size.states):
-        for i, (generator, seed) in enumerate(seeds):
-            name = f"{generator}, {states} states, seed {seed}"
-            tick(len(named) + n * len(seeds) + i, steps, name)
-            random += _certify(name, random_dfa(generator, states, 2 + seed % 2, seed))
+    for name, group, _, dfa in each([*named, *star_free_dfas(size.states, size.seeds)], tick):
+        (suite if group == "suite" else random).extend(_certify(name, dfa))
     groups = [
         _group(str(states), dtype, [row for row in random if row["states"] == states and row["dtype"] == dtype])
         for states in size.states

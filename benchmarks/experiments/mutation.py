@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +18,15 @@ import torch
 from numpy.typing import NDArray
 from page.table import Column, Json, code, table
 from page.targets import Target, none
-from timings.measure import Measured, Tick, o_n
+from timings.measure import Measured, Tick, o_n, star_free_suite
 from timings.random_dfas import STAR_FREE, random_dfa
 from torch import Tensor
 
 import scancraft
-from scancraft.automata.acceptor import Acceptor
 from scancraft.automata.alphabet import EOS
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.families import SUITE, d_n
+from scancraft.automata.families import d_n
 from scancraft.certify.certify import Certificate, Refuted
 from scancraft.certify.check import compare, exhaustive_depth
 from scancraft.models.errors import ReadoutError, WeightsError
@@ -35,7 +34,6 @@ from scancraft.models.readout import Readout
 
 UNDECIDED = 0.05
 """The target: at most this share."""
-Weights = dict[str, Tensor]
 Row = NDArray[np.float32]
 """The last axis of a weight at some place."""
 
@@ -72,20 +70,9 @@ class Mutant:
     model: Any
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a mutant: its kind, one of ``FATES``, words on which it was run, seconds of ``certify``."""
-
-    kind: str
-    fate: str
-    words: int
-    seconds: float
-
-
 def languages(size: Size) -> list[tuple[str, Dfa]]:
     """The star-free languages of the suite, three neighbours, and random ones with 5 to 8 states."""
-    named = [(language.name, language.build()) for language in SUITE if language.star_free]
-    named += [("O_4", o_n(4)), ("D-1", d_n(1)), ("D-5", d_n(5))]
+    named = [*star_free_suite(), ("O_4", o_n(4)), ("D-1", d_n(1)), ("D-5", d_n(5))]
     for i in range(size.random):
         generator, states = STAR_FREE[i % 2], 5 + i % 4
         seed = size.seed + i
@@ -96,25 +83,24 @@ def languages(size: Size) -> list[tuple[str, Dfa]]:
 
 def measure(size: Size, tick: Tick) -> Measured:
     named = languages(size)
-    rows, failures = [], []
+    rows = []
     for number, (name, dfa) in enumerate(named):
         compiled = scancraft.compile(dfa)
         thorough = np.random.default_rng([size.seed, number, 1]).integers(size.every, size=size.mutants) == 0
         for done, mutant in enumerate(mutants(compiled.model(), size, np.random.default_rng([size.seed, number]))):
             tick(number * size.mutants + done, len(named) * size.mutants, f"{name}: {mutant.kind}")
             most = size.words if thorough[done] else size.few_words
-            outcome, trouble = judge(mutant, dfa, compiled.readout, size, most)
-            rows.append({"language": name, "change": mutant.change, **vars(outcome)})
-            if trouble:
-                failures.append(f"{name}: {mutant.change}: {outcome.fate}: {trouble}")
+            row = {"language": name, "kind": mutant.kind, "change": mutant.change}
+            rows.append(row | judge(mutant.model, dfa, compiled.readout, size, most))
+    told = ("language", "change", "fate", "trouble")
+    failures = [": ".join(row[key] for key in told) for row in rows if row["trouble"]]
     return Measured(summary([_count(row) for row in rows], failures), {"mutants": rows})
 
 
 def _count(row: Json) -> Json:
     """One mutant as a line of counts."""
     fates = {fate: int(row["fate"] == fate) for fate in FATES}
-    times = {"words": row["words"], "seconds": row["seconds"], "slowest": row["seconds"]}
-    return {"language": row["language"], "kind": row["kind"], "mutants": 1} | fates | times
+    return row | fates | {"mutants": 1, "slowest": row["seconds"]}
 
 
 def summary(counts: list[Json], failures: list[str]) -> Json:
@@ -141,39 +127,40 @@ run, for a NaN or an infinity in the weights; neither; certified, but a short wo
 does not confirm it."""
 
 
-def judge(mutant: Mutant, dfa: Dfa, readout: Readout, size: Size, most: int) -> tuple[Outcome, str]:
-    """What ``certify`` says of a mutant and whether that is so, judged by the acceptor; and what is wrong, if anything.
+def judge(model: Any, dfa: Dfa, readout: Readout, size: Size, most: int) -> Json:
+    """What ``certify`` says of a mutant and whether that is so, judged by the DFA.
 
     Args:
-        mutant: the model.
+        model: the mutant.
         dfa: the language.
         readout: how they are bound.
         size: budgets.
         most: words to run a certified mutant on.
+
+    Returns:
+        its ``fate``, the ``words`` it was run on, ``trouble`` ("" or what is wrong), ``seconds`` of ``certify``.
     """
     started = time.perf_counter()
-
-    def outcome(fate: str, words: int = 0) -> Outcome:
-        return Outcome(mutant.kind, fate, words, seconds)
-
     try:
-        verdict = scancraft.certify(mutant.model, dfa, readout=readout, budget=Budget(size.items, size.seconds))
-    except (WeightsError, ReadoutError):  # a weight, or a score, that is no number
+        verdict = scancraft.certify(model, dfa, readout=readout, budget=Budget(size.items, size.seconds))
         seconds = time.perf_counter() - started
-        return outcome("invalid"), ""
-    seconds = time.perf_counter() - started
+    except (WeightsError, ReadoutError):  # a weight, or a score, that is no number
+        return {"fate": "invalid", "words": 0, "trouble": "", "seconds": time.perf_counter() - started}
+    words, trouble = 0, ""
     if isinstance(verdict, Certificate):
-        depth = exhaustive_depth(len(dfa.alphabet), most, size.length)
-        report = compare(mutant.model, dfa, readout, exhaustive_to=depth)
+        report = compare(model, dfa, readout, exhaustive_to=exhaustive_depth(len(dfa.alphabet), most, size.length))
+        words, fate = report.words, "everywhere" if verdict.scope == "every-implementation" else "step"
         if not report.agrees:
-            return outcome("wrong", report.words), f"{verdict.scope}, but {report.shortest}"
-        return outcome("everywhere" if verdict.scope == "every-implementation" else "step", report.words), ""
-    if isinstance(verdict, Refuted):
-        said, right = one_shot(mutant.model, readout, dfa, verdict.word), allowed(dfa, verdict.word)
-        if said == verdict.model != verdict.right == right:
-            return outcome("refuted"), ""
-        return outcome("unconfirmed"), f"{verdict}, but in one go the model says {sorted(said)}"
-    return outcome("undecided"), verdict.reason
+            fate, trouble = "wrong", f"{verdict.scope}, but {report.shortest}"
+    elif isinstance(verdict, Refuted):
+        end = dfa.run(verdict.word)
+        right = dfa.next_symbols(end) | ({EOS} if end in dfa.accepting else set())
+        said, fate = one_shot(model, readout, dfa, verdict.word), "refuted"
+        if not said == verdict.model != verdict.right == right:
+            fate, trouble = "unconfirmed", f"{verdict}, but in one go the model says {sorted(said)}"
+    else:
+        fate, trouble = "undecided", verdict.reason
+    return {"fate": fate, "words": words, "trouble": trouble, "seconds": seconds}
 
 
 def one_shot(model: Any, readout: Readout, dfa: Dfa, word: tuple[str, ...]) -> frozenset[str]:
@@ -184,82 +171,59 @@ def one_shot(model: Any, readout: Readout, dfa: Dfa, word: tuple[str, ...]) -> f
     return frozenset(n for n, s in zip((*dfa.alphabet, EOS), scores, strict=True) if s > readout.threshold)
 
 
-def allowed(dfa: Dfa, word: tuple[str, ...]) -> frozenset[str]:
-    """The tokens that the language allows after a word, by the acceptor."""
-    acceptor = Acceptor.of(dfa)
-    codes, lengths = acceptor.encode([word])
-    mask = acceptor.next_symbol_mask(acceptor.states(codes, lengths))[0, len(word)]
-    return frozenset(n for n, yes in zip((*dfa.alphabet, EOS), mask, strict=True) if yes)
-
-
 # -- mutants ---------------------------------------------------------------------------------------------------------
 
 GREATEST_SHIFT = 20
+WEIGHT_KINDS = ("sign flipped", "zeroed", "scaled", "bit flipped", "two swapped")
 
 
-def _sign(row: Row, i: int, rng: np.random.Generator) -> str:
-    row[i] = -row[i]
-    return "sign"
-
-
-def _zero(row: Row, i: int, rng: np.random.Generator) -> str:
-    row[i] = 0
-    return "zero"
-
-
-def _scale(row: Row, i: int, rng: np.random.Generator) -> str:
-    shift, sign = int(rng.integers(1, GREATEST_SHIFT + 1)), int(rng.choice([-1, 1]))
-    row[i] *= np.float32(1 + sign * 2.0**-shift)
-    return f"times 1 {'+' if sign > 0 else '-'} 2^-{shift}"
-
-
-def _bit(row: Row, i: int, rng: np.random.Generator) -> str:
-    bit = int(rng.integers(32))
-    row.view(np.uint32)[i] ^= np.uint32(1 << bit)
-    return f"bit {bit}"
-
-
-def _swap(row: Row, i: int, rng: np.random.Generator) -> str:
-    j = int(rng.integers(len(row)))
-    row[[i, j]] = row[[j, i]]
-    return f"swapped with {j}"
-
-
-WEIGHT_KINDS: dict[str, Callable[[Row, int, np.random.Generator], str]] = {
-    "sign flipped": _sign,
-    "zeroed": _zero,
-    "scaled": _scale,
-    "bit flipped": _bit,
-    "two swapped": _swap,
-}
-KINDS = (*WEIGHT_KINDS, "block dropped", "block doubled")
+def change(kind: str, row: Row, i: int, rng: np.random.Generator) -> str:
+    """Change the number at place i of a row; says how."""
+    match kind:
+        case "sign flipped":
+            row[i] = -row[i]
+            return "sign"
+        case "zeroed":
+            row[i] = 0
+            return "zero"
+        case "scaled":
+            shift, sign = int(rng.integers(1, GREATEST_SHIFT + 1)), int(rng.choice([-1, 1]))
+            row[i] *= np.float32(1 + sign * 2.0**-shift)
+            return f"times 1 {'+' if sign > 0 else '-'} 2^-{shift}"
+        case "bit flipped":
+            bit = int(rng.integers(32))
+            row.view(np.uint32)[i] ^= np.uint32(1 << bit)
+            return f"bit {bit}"
+        case _:
+            j = int(rng.integers(len(row)))
+            row[[i, j]] = row[[j, i]]
+            return f"swapped with {j}"
 
 
 def mutants(model: Any, size: Size, rng: np.random.Generator) -> Iterator[Mutant]:
     """Mutants of a model. Weight mutants share one model, which is mended before the next is drawn."""
     count = 0
     blocks = model.config.num_hidden_layers
-    for kind, change in (("block dropped", []), ("block doubled", [0, 0])):
+    for kind, instead in (("block dropped", []), ("block doubled", [0, 0])):
         if kind == "block dropped" and blocks == 1:
             continue
         for block in rng.permutation(blocks)[: size.blocks].tolist():
-            order = [*range(block), *(block + c for c in change), *range(block + 1, blocks)]
+            order = [*range(block), *(block + c for c in instead), *range(block + 1, blocks)]
             yield Mutant(kind, f"{kind}: {block}", with_blocks(model, order))
             count += 1
-    state: Weights = model.state_dict()
+    state: dict[str, Tensor] = model.state_dict()
     # A row is the last axis, except in the tensors of one number per channel: there it is the whole tensor.
     tables = {name: t.numpy().reshape(-1, _row_length(t)) for name, t in state.items()}
     everywhere = [(name, i) for name, table in tables.items() for i in range(table.size)]
     live = [(name, int(i)) for name, table in tables.items() for i in np.flatnonzero(table)]
     seen: set[tuple[str, int, bytes]] = set()
-    kinds = list(WEIGHT_KINDS)
     while count < size.mutants:
-        kind = kinds[count % len(kinds)]
+        kind = WEIGHT_KINDS[count % len(WEIGHT_KINDS)]
         place = (live, everywhere)[int(rng.integers(2))]
         name, i = place[int(rng.integers(len(place)))]
         row = tables[name][i // tables[name].shape[1]]
         original = row.copy()
-        how = WEIGHT_KINDS[kind](row, i % len(row), rng)
+        how = change(kind, row, i % len(row), rng)
         key = (name, i // len(row), row.tobytes())
         if key not in seen and (row != original).any():
             seen.add(key)

@@ -20,8 +20,8 @@ from page.table import Column, Json, code, table
 from timings.before_after import BEFORE, as_data
 from timings.commits import Worker, worker
 from timings.compile_table import FULL, named_languages
-from timings.measure import Tick, progress
-from timings.random_dfas import STAR_FREE, random_dfa
+from timings.measure import Tick, each, progress
+from timings.random_dfas import star_free_dfas
 
 from scancraft.suite.languages import LANGUAGES
 
@@ -40,19 +40,15 @@ def languages(states: Sequence[int] = FULL.states, seeds: int = FULL.seeds) -> I
     for name, suite, dfa in named_languages(FULL.most_states):
         if not suite:
             yield name, as_data(dfa)
-    for generator in STAR_FREE:
-        for n in states:
-            for seed in range(seeds):
-                yield f"{generator}, {n} states, seed {seed}", as_data(random_dfa(generator, n, 2 + seed % 2, seed))
+    yield from ((name, as_data(dfa)) for name, _, _, dfa in star_free_dfas(states, seeds))
 
 
 def measure(chosen: Sequence[tuple[str, Json]], one: Worker, tick: Tick) -> Json:
     """By language and target the four sizes; None where the target refuses the language."""
-    found: Json = {}
-    for done, (name, language) in enumerate(chosen):
-        tick(done, len(chosen), name)
-        found[name] = {target: one.ask(work="sizes", language=language, target=target) for target in TARGETS}
-    return found
+    return {
+        name: {target: one.ask(work="sizes", language=language, target=target) for target in TARGETS}
+        for name, language in each(chosen, tick)
+    }
 
 
 def grown(before: Json, after: Json) -> Iterator[Json]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from page.table import Column, Json, code, short, table, yes
 from page.targets import Target
-from timings.measure import Measured, Tick, best_of
+from timings.measure import Measured, Tick, best_of, each
 
 from scancraft.automata.acceptor import Acceptor
 from scancraft.automata.dfa import Dfa
@@ -39,8 +39,7 @@ def measure(size: Size, tick: Tick) -> Measured:
     named = [("Tomita-4", tomita(4)), ("D-12", d_n(12)), ("Flip-flop", flip_flop()), ("Dyck_{2,7}", dyck(2, 7))]
     rates: list[Json] = []
     dead = {}
-    for done, (name, dfa) in enumerate(named):
-        tick(done, len(named), name)
+    for name, dfa in each(named, tick):
         found, dead[name] = _language(name, dfa, size)
         rates += found
     return Measured({"rates": rates, "dead": dead})

@@ -27,7 +27,7 @@ from page.table import Column, Json, code, short, table
 from timings.commits import Worker, worker
 from timings.compile_table import named_languages
 from timings.measure import progress
-from timings.random_dfas import STAR_FREE, random_dfa
+from timings.random_dfas import star_free_dfas
 
 from scancraft.automata.dfa import Dfa
 
@@ -48,12 +48,8 @@ def rows(works: Sequence[str], most_states: int, states: Sequence[int], seeds: i
         for name, suite, dfa in named_languages(most_states):
             if suite or work == "compile":
                 yield {"work": work, "group": "named", "name": name, "language": as_data(dfa)}
-        for generator in STAR_FREE:
-            for n in states:
-                for seed in range(seeds):
-                    dfa = random_dfa(generator, n, 2 + seed % 2, seed)
-                    group = f"{generator}, {n} states"
-                    yield {"work": work, "group": group, "name": f"seed {seed}", "language": as_data(dfa)}
+        for name, generator, n, dfa in star_free_dfas(states, seeds):
+            yield {"work": work, "group": f"{generator}, {n} states", "name": name, "language": as_data(dfa)}
 
 
 def measure(chosen: Sequence[Json], before: Worker, after: Worker, repeats: int, name: str) -> list[Json]:

@@ -9,11 +9,10 @@ from pathlib import Path
 from experiments.certificates import DTYPES
 from page.table import Column, Json, code, table
 from page.targets import Target, every
-from timings.measure import Measured, Tick, best_of
+from timings.measure import Measured, Tick, best_of, each, star_free_suite
 from timings.random_dfas import STAR_FREE, random_dfa
 
 import scancraft
-from scancraft.automata.families import SUITE
 from scancraft.certify.checker.certificate import check_certificate
 
 
@@ -31,14 +30,11 @@ QUICK = Size(most_states=2, states=(4,), repeats=1)
 
 
 def measure(size: Size, tick: Tick) -> Measured:
-    named = [(entry.name, entry.build()) for entry in SUITE if entry.star_free]
-    named = [entry for entry in named if entry[1].n_states <= size.most_states]
-    named += [(f"{g}, {n} states, seed 0", random_dfa(g, n, 2, 0)) for n in size.states for g in STAR_FREE]
+    random = ((f"{g}, {n} states, seed 0", random_dfa(g, n, 2, 0)) for n in size.states for g in STAR_FREE)
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for done, (name, dfa) in enumerate(named):
-            tick(done, len(named), name)
-            place = scancraft.compile(dfa).save(Path(folder) / str(done))
+    for name, dfa in each([*star_free_suite(size.most_states), *random], tick):
+        with tempfile.TemporaryDirectory() as folder:
+            place = scancraft.compile(dfa).save(Path(folder) / "model")
             rows += [_row(name, place, dtype, size.repeats) for dtype in DTYPES]
     return Measured({"rows": rows})
 

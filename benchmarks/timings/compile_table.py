@@ -7,15 +7,15 @@ from functools import partial
 
 from page.table import Column, Json, code, table
 from page.targets import EARLIER_SECONDS, EARLIER_SIZES, Target, below
-from timings.measure import Measured, Tick, best_of, o_n, spread
-from timings.random_dfas import STAR_FREE, random_dfa
+from timings.measure import Measured, Tick, best_of, each, o_n, spread, star_free_suite
+from timings.random_dfas import star_free_dfas
 
 import scancraft
 from scancraft.automata.budget import Budget
 from scancraft.automata.decide.monoid import monoid_size
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError
-from scancraft.automata.families import SUITE, d_n, dyck
+from scancraft.automata.families import d_n, dyck
 
 SECONDS, STATES = 1.0, 20
 """The target: under so many seconds with up to so many states."""
@@ -39,7 +39,7 @@ QUICK = Size(most_states=4, repeats=1, monoid_budget=1_000, states=(4,), seeds=2
 
 def named_languages(most_states: int) -> list[tuple[str, bool, Dfa]]:
     """(Name, whether it is in the suite, the language)."""
-    named = [(language.name, True, language.build()) for language in SUITE if language.star_free]
+    named = [(name, True, dfa) for name, dfa in star_free_suite()]
     named += [(f"D-{n}", False, d_n(n)) for n in (16, 18)]
     named += [(f"O_{n}", False, o_n(n)) for n in (4, 5, 6)]
     named.append(("Dyck_{2,3}", False, dyck(2, 3)))
@@ -47,23 +47,25 @@ def named_languages(most_states: int) -> list[tuple[str, bool, Dfa]]:
 
 
 def measure(size: Size, tick: Tick) -> Measured:
-    named = named_languages(size.most_states)
-    groups = [(generator, states) for generator in STAR_FREE for states in size.states]
-    steps = len(named) + len(groups)
     languages = []
-    for done, (name, suite, dfa) in enumerate(named):
-        tick(done, steps, name)
+    for name, suite, dfa in each(named_languages(size.most_states), tick):
         seconds, compiled = best_of(size.repeats, partial(scancraft.compile, dfa))
         monoid = _monoid(dfa, size.monoid_budget)
         row = {"name": name, "suite": suite, "states": dfa.n_states, "monoid": monoid}
         languages.append(row | _sizes(compiled) | {"seconds": seconds})
-    random, raw = [], []
-    for done, (generator, states) in enumerate(groups):
-        tick(len(named) + done, steps, f"{generator}, {states} states")
-        rows = list(_random(generator, states, size))
-        raw += rows
-        facts = {"generator": generator, "states": states, "drawn": size.seeds, "compiled": len(rows)}
-        random.append(facts | {key: spread(row[key] for row in rows) for key in SPREADS})
+    raw = []
+    for name, generator, states, dfa in each(list(star_free_dfas(size.states, size.seeds)), tick):
+        row = {"name": name, "generator": generator, "states": states}
+        try:
+            seconds, compiled = best_of(1, partial(scancraft.compile, dfa, budget=Budget(seconds=size.seconds)))
+        except BudgetExceededError:
+            continue
+        raw.append(row | _sizes(compiled) | {"seconds": seconds})
+    random = []
+    for generator, states in dict.fromkeys((row["generator"], row["states"]) for row in raw):
+        mine = [row for row in raw if (row["generator"], row["states"]) == (generator, states)]
+        facts = {"generator": generator, "states": states, "drawn": size.seeds, "compiled": len(mine)}
+        random.append(facts | {key: spread(row[key] for row in mine) for key in SPREADS})
     return Measured({"languages": languages, "random": random}, {"random": raw})
 
 
@@ -88,18 +90,6 @@ def _monoid(dfa: Dfa, budget: int) -> int | None:
         return monoid_size(dfa.semiautomaton, Budget(items=budget))
     except BudgetExceededError:
         return None
-
-
-def _random(generator: str, states: int, size: Size) -> list[Json]:
-    rows = []
-    for seed in range(size.seeds):
-        dfa = random_dfa(generator, states, 2 + seed % 2, seed)
-        try:
-            seconds, compiled = best_of(1, partial(scancraft.compile, dfa, budget=Budget(seconds=size.seconds)))
-        except BudgetExceededError:
-            continue
-        rows.append({"generator": generator, "states": states, "seed": seed, "seconds": seconds} | _sizes(compiled))
-    return rows
 
 
 # -- the page --------------------------------------------------------------------------------------------------------

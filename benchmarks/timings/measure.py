@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import scancraft
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.families import order_preserving
+from scancraft.automata.families import SUITE, order_preserving
 from scancraft.compiler.compile import CompiledModel
 from scancraft.suite.languages import LANGUAGES
 
@@ -111,6 +111,22 @@ def stepped(model: Any, ids: torch.Tensor) -> torch.Tensor:
         cache = output.cache_params
         columns.append(output.logits)
     return torch.cat(columns, dim=1)
+
+
+Item = TypeVar("Item", bound=tuple[Any, ...])
+
+
+def each(items: Sequence[Item], tick: Tick) -> Iterator[Item]:
+    """The items, each announced by what it begins with."""
+    for done, item in enumerate(items):
+        tick(done, len(items), str(item[0]))
+        yield item
+
+
+def star_free_suite(most_states: int = 20) -> list[tuple[str, Dfa]]:
+    """Names and minimal DFAs of the suite's star-free languages with at most so many states."""
+    named = [(language.name, language.build()) for language in SUITE if language.star_free]
+    return [entry for entry in named if entry[1].n_states <= most_states]
 
 
 def suite_models(count: int | None = None) -> Iterator[tuple[str, CompiledModel]]:

@@ -14,8 +14,8 @@ asked for; the first state is the start, except that order-preserving draws star
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count, product
 from math import prod
 
 import numpy as np
@@ -104,6 +104,12 @@ def random_dfa(generator: str, states: int, letters: int, seed: int) -> Dfa:
             if dfa.n_states == states:
                 return dfa
     raise AssertionError("unreachable")
+
+
+def star_free_dfas(states: Iterable[int], seeds: int) -> Iterator[tuple[str, str, int, Dfa]]:
+    """Name, generator, number of states, and DFA: so many seeds each, over 2 and 3 letters in turn."""
+    for generator, n, seed in product(STAR_FREE, states, range(seeds)):
+        yield f"{generator}, {n} states, seed {seed}", generator, n, random_dfa(generator, n, 2 + seed % 2, seed)
 
 
 def _reachable(table: Table, initial: int) -> int:

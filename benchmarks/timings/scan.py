@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from page.table import Column, Json, code, milli, table, whole
 from page.targets import Target, every
-from timings.measure import Measured, Tick, best_of
+from timings.measure import Measured, Tick, best_of, each
 from torch import Tensor
 
 import scancraft
@@ -50,8 +50,7 @@ def measure(size: Size, tick: Tick) -> Measured:
         ("D-2", d_n(2)),
     ]
     rows, longest = [], []
-    for done, (name, dfa) in enumerate(named):
-        tick(done, len(named), name)
+    for name, dfa in each(named, tick):
         compiled, rng = scancraft.compile(dfa), Random(size.seed)
         for batch, length in ((1, size.length), (size.words, size.word_length)):
             ids = _words(compiled, dfa, batch, length, rng)
