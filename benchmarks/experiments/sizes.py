@@ -18,7 +18,7 @@ from pathlib import Path
 from page.render import dumps
 from page.table import Column, Json, code, table
 from timings.before_after import BEFORE, as_data
-from timings.commits import Worker, worker
+from timings.commits import Ask, worker
 from timings.compile_table import FULL, named_languages
 from timings.measure import Tick, each, progress
 from timings.random_dfas import star_free_dfas
@@ -43,10 +43,10 @@ def languages(states: Sequence[int] = FULL.states, seeds: int = FULL.seeds) -> I
     yield from ((name, as_data(dfa)) for name, _, _, dfa in star_free_dfas(states, seeds))
 
 
-def measure(chosen: Sequence[tuple[str, Json]], one: Worker, tick: Tick) -> Json:
+def measure(chosen: Sequence[tuple[str, Json]], one: Ask, tick: Tick) -> Json:
     """By language and target the four sizes; None where the target refuses the language."""
     return {
-        name: {target: one.ask(work="sizes", language=language, target=target) for target in TARGETS}
+        name: {target: one(work="sizes", language=language, target=target) for target in TARGETS}
         for name, language in each(chosen, tick)
     }
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from page.render import write_raw
 from page.table import Column, Json, code, short, table
-from timings.commits import Worker, worker
+from timings.commits import Ask, worker
 from timings.compile_table import named_languages
 from timings.measure import progress
 from timings.random_dfas import star_free_dfas
@@ -52,7 +52,7 @@ def rows(works: Sequence[str], most_states: int, states: Sequence[int], seeds: i
             yield {"work": work, "group": f"{generator}, {n} states", "name": name, "language": as_data(dfa)}
 
 
-def measure(chosen: Sequence[Json], before: Worker, after: Worker, repeats: int, name: str) -> list[Json]:
+def measure(chosen: Sequence[Json], before: Ask, after: Ask, repeats: int, name: str) -> list[Json]:
     """Medians of both and their ratio, for each row; who goes first alternates."""
     measured = []
     with progress(name) as tick:
@@ -61,7 +61,7 @@ def measure(chosen: Sequence[Json], before: Worker, after: Worker, repeats: int,
             times: tuple[list[float], list[float]] = ([], [])
             for k in range(repeats + 1):
                 for i in (0, 1) if k % 2 else (1, 0):
-                    times[i].append((before, after)[i].ask(work=row["work"], language=row["language"]))
+                    times[i].append((before, after)[i](work=row["work"], language=row["language"]))
             # The first of each is the warm-up: imports, caches.
             medians = {"before": median(times[0][1:]), "after": median(times[1][1:])}
             facts = {key: row[key] for key in ("work", "group", "name")}

@@ -6,15 +6,16 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from tempfile import TemporaryDirectory
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = Path(__file__).resolve().parent / "worker.py"
+Ask = Callable[..., Any]
+"""The answer of ``worker.py`` to a request given by keywords; RuntimeError if the process has ended (see stderr)."""
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def checkout(commit: str | None) -> Iterator[Path]:
     if commit is None:
         yield ROOT
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         place = Path(folder) / "checkout"
         git = ["git", "-C", str(ROOT), "worktree"]
         subprocess.run([*git, "add", "--quiet", "--detach", str(place), commit], check=True)
@@ -37,56 +38,32 @@ def checkout(commit: str | None) -> Iterator[Path]:
             subprocess.run([*git, "remove", "--force", str(place)], check=True)
 
 
-class Worker:
-    """A process that imports scancraft from the root of a checkout; a context manager."""
-
-    def __init__(self, root: Path) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        # Only the package is on the path, not the root: its folders have names that others have, too.
-        os.symlink(root / "scancraft", Path(self._folder.name) / "scancraft")
-        environment = os.environ | {"PYTHONPATH": self._folder.name, "OMP_NUM_THREADS": "1"}
-        environment["TRANSFORMERS_VERBOSITY"] = "error"
-        command = [sys.executable, "-P", str(SCRIPT)]
-        self._process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        found = Path(self._answer())
-        if not found.is_relative_to(self._folder.name):
-            raise RuntimeError(f"{root} was to be run, but scancraft was found at {found}")
-
-    def ask(self, **request: Any) -> Any:
-        """The answer of ``worker.py``.
-
-        Raises:
-            RuntimeError: the process has ended; its traceback is on stderr.
-        """
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the worker ended with exit code {self._process.wait()}")
-        return json.loads(line)
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.terminate()
-        self._process.wait()
-        self._process.stdout.close()
-        self._folder.cleanup()
-
-
 @contextmanager
-def worker(commit: str | None) -> Iterator[Worker]:
-    """A worker on a commit, or on this checkout."""
-    with checkout(commit) as root, Worker(root) as started:
-        yield started
+def worker(commit: str | None) -> Iterator[Ask]:
+    """A process that imports the scancraft of a commit, or of this checkout for None."""
+    pipe = subprocess.PIPE
+    with checkout(commit) as root, TemporaryDirectory() as folder:
+        # Only the package is on the path, not the root: its folders have names that others have, too.
+        os.symlink(root / "scancraft", Path(folder) / "scancraft")
+        settings = {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        command = [sys.executable, "-P", str(SCRIPT)]
+        with subprocess.Popen(command, env=os.environ | settings, stdin=pipe, stdout=pipe, text=True) as process:
+            given, told = process.stdin, process.stdout
+            assert given is not None
+            assert told is not None
+
+            def answer() -> Any:
+                if not (line := told.readline()):
+                    raise RuntimeError(f"the worker ended with exit code {process.wait()}")
+                return json.loads(line)
+
+            def ask(**request: Any) -> Any:
+                print(json.dumps(request), file=given, flush=True)
+                return answer()
+
+            try:
+                if not (found := Path(answer())).is_relative_to(folder):
+                    raise RuntimeError(f"{root} was to be run, but scancraft was found at {found}")
+                yield ask
+            finally:
+                process.terminate()

@@ -76,12 +76,12 @@ def test_two_commits_side_by_side(run: Any) -> None:
         for work in ("compile", "certify")
         for group in ("named", "order-preserving, 3 states", "reset cascade, 3 states")
     }
-    with commits.Worker(ROOT) as one:
+    with commits.worker(None) as one:
         measured = before_after.measure(chosen[-1:], one, one, 1, "test")
-        assert one.ask(work="sizes", language={"suite": "D-4"}, target="mamba")[:2] == [5, 16]
-        assert one.ask(work="sizes", language={"suite": "Parity"}, target="mamba") is None
+        assert one(work="sizes", language={"suite": "D-4"}, target="mamba")[:2] == [5, 16]
+        assert one(work="sizes", language={"suite": "Parity"}, target="mamba") is None
         with pytest.raises(RuntimeError, match="worker ended"):
-            one.ask(work="compile", language={"suite": "no such language"})
+            one(work="compile", language={"suite": "no such language"})
     assert measured[0]["ratio"] == pytest.approx(measured[0]["after"] / measured[0]["before"])
 
 
