@@ -289,24 +289,30 @@ LEVELS = 60
 
 
 def curve(size: Size) -> Json:
-    """What a trained model does on 1^n: its state at about equal distances of log n, and its last answers.
+    """What a trained model does on 1^n: :func:`settling`, and which ``model`` it is."""
+    model, facts = trained_model(PICTURED, size.train_steps)
+    return {"model": facts} | settling(model, size.picture_turns)
+
+
+def settling(model: Any, turns: int) -> Json:
+    """What a model does on 1^n: its state at about equal distances of log n, and its last answers.
 
     Returns:
+        ``N`` only, None, if it has not settled after so many turns; else
         ``n``, then per n the largest ``change`` of an entry of the SSM states over a turn, and the values of some
         ``entries``, those that settle last; ``N``; and for the n around N (``near``) the ``score`` of ``<eos>``.
     """
-    model, facts = trained_model(PICTURED, size.train_steps)
     step = stepper(model)
     one = FIRST + 1
     step.start(BOS)
     loop = Loop(step, (one,))
-    while loop.settled is None and loop.turns < size.picture_turns:
+    while loop.settled is None and loop.turns < turns:
         loop.turn()
     if loop.settled is None:
-        return {"model": facts, "N": None}
+        return {"N": None}
     start = loop.settled[0]
     shown = sorted({round(start ** (i / LEVELS)) for i in range(LEVELS + 1)} | set(range(start - 8, start + 9)))
-    model_blocks = step.blocks if hasattr(step, "blocks") else []
+    model_blocks = step.blocks
     step.start(BOS)
     before = [block.h.numpy().copy() for block in model_blocks]
     rows, scores = [], {}
@@ -330,7 +336,6 @@ def curve(size: Size) -> Json:
         for i, _, c, s in [(i, at[0], at[1], at[2]) for i, *at in chosen]
     ]
     return {
-        "model": facts,
         "N": start,
         "n": [n for n, _, _ in rows],
         "change": [change for _, change, _ in rows],

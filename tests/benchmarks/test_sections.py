@@ -146,6 +146,17 @@ def test_refutations(run: Any, sections: dict[str, Any]) -> None:
     assert refute.summary([row | {"verdict": "undecided", "reason": "time"}], raw["models"])["undecided"]
 
 
+def test_the_picture_of_a_model_that_settles(run: Any, tmp_path: Path) -> None:
+    refute, mambas = module(run, "refute"), import_module("random_mambas")
+    curve = refute.settling(mambas.quick_mamba(0), 2_000)
+    assert curve["n"][-1] == curve["N"] + 8
+    assert curve["change"][0] > 0 == curve["change"][-1]
+    assert len(set(curve["score"][8:])) == 1
+    assert refute.settling(mambas.quick_mamba(0), 5) == {"N": None}
+    import_module("page.pictures").draw_curve(curve, tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_conformance(run: Any, sections: dict[str, Any]) -> None:
     section, raw = sections["conformance"]
     runs = {row["implementation"]: row for row in section["result"]["runs"]}
