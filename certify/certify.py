@@ -6,16 +6,14 @@ What a certificate asserts, and under which assumptions, is told in docs/certifi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..automata.alphabet import format_word
 from ..automata.budget import Budget
 from ..automata.counters.acceptor import CounterAcceptor
 from ..automata.counters.machine import CounterMachine
@@ -25,29 +23,24 @@ from ..automata.languages import Language, language_to_json
 from ..automata.words.mixtures import mixture_of
 from ..compiler.circuits.counting import FLOAT_BITS, machine_limits
 from ..compiler.compile import CompiledModel
-from ..models.checkpoints.checkpoint import write_certificate
 from ..models.errors import CheckpointError, ReadoutError
 from ..models.mamba import model_type_of
 from ..models.readout import Readout, logits_of
 from ..models.run.runner import Runner
-from ..models.run.stepper import STEPPED, Stepper
+from ..models.run.stepper import STEPPED
 from .binding import check_finite, check_ids, dtype_name, implementation_of, readout_json, resolve
 from .check import compare
-from .search.circuit import CircuitProof, prove_circuit
-from .search.evidence import (
-    SCHEMA_VERSION,
-    content_digest,
-    description_digest,
-    evidence,
-    language_digest,
-    tensors_digest,
-)
-from .search.explore import Stage, WordGraph
-from .search.prove import BATCH, Counterexample, Judge, Proof, Undecided, prove
+from .checker.certificate import claim
+from .checker.counters import check_watched
+from .checker.judge import CONSTRUCTIONS, judge
+from .checker.parts import RejectedError, content_digest, tensors_digest, text_digest
+from .search.evidence import evidence
+from .results import Certificate, Open, Refuted
+from .search.prove import BATCH, Candidate, Found, search
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ["CERTIFY_BUDGET", "Certificate", "Open", "Refuted", "certify"]
 
+SCHEMA_VERSION = 1
 CERTIFY_BUDGET = Budget(items=100_000, seconds=60.0)
 """Events per stage, seconds per stage."""
 
@@ -55,124 +48,6 @@ SAMPLED = 400
 """Words tried when the searches end undecided."""
 
 Note = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A proof, for every word of every length, with what it rests on.
-
-    Attributes:
-        content: what ``certificate.json`` says: ``verdict``, ``claim``, ``method``, ``scope``, ``contract``,
-            ``margin``, ``dtype``, ``batch``, ``implementation``, ``sha256``, ``readout``, ``language``, ``counts``,
-            ``obligations``, and for counters their ``limits``.
-        evidence: the tensors of ``certificate.safetensors`` (``compiler.evidence``).
-        seconds: how long it took, loading not counted.
-    """
-
-    content: dict[str, Any]
-    evidence: dict[str, Tensor] = field(repr=False)
-    seconds: float
-
-    verdict = "certified"
-
-    @property
-    def scope(self) -> str:
-        """ "every-implementation" or "step"."""
-        return str(self.content["scope"])
-
-    @property
-    def margin(self) -> float:
-        """The smallest |score - threshold| over all reachable read-outs."""
-        return float(self.content["margin"])
-
-    def save(self, directory: str | PathLike[str]) -> None:
-        """Write the certificate into a checkpoint directory."""
-        write_certificate(Path(directory), self.content, self.evidence)
-
-    def as_json(self) -> dict[str, object]:
-        """For machines."""
-        return {**self.content, "seconds": round(self.seconds, 3)}
-
-    def __str__(self) -> str:
-        content, counts = self.content, self.content["counts"]
-        checked = [f"{counts['transitions']:,} transitions"] if counts["transitions"] else []
-        checked += [f"{counts['readouts']:,} cases"] if "limits" in content else []
-        limits = ", ".join(f"{name} {limit:,}" for name, limit in content.get("limits", {}).items())
-        held = sum(o["holds"] for o in content["obligations"])
-        return (
-            f"certified, scope {self.scope}: {content['claim']}\n"
-            f"{content['method']}: {' and '.join(checked)} checked, smallest |score| {self.margin:g}, "
-            f"{held} of {len(content['obligations'])} obligations hold, {content['dtype']}, {self.seconds:.2f} s"
-            + (f"\nlimits: {limits}" if limits else "")
-        )
-
-
-@dataclass(frozen=True)
-class Refuted:
-    """A word after which the model is wrong.
-
-    Attributes:
-        word: the symbols read.
-        model: the tokens that the model allows next (``<eos>``: it accepts).
-        right: the tokens that the language allows.
-        shortest: whether every shorter word is known to be right.
-        seconds: how long it took.
-    """
-
-    word: tuple[str, ...]
-    model: frozenset[str]
-    right: frozenset[str]
-    shortest: bool
-    seconds: float
-
-    verdict = "counterexample"
-
-    def as_json(self) -> dict[str, object]:
-        """For machines."""
-        return {
-            "verdict": self.verdict,
-            "scope": None,
-            "margin": None,
-            "word": list(self.word),
-            "model": sorted(self.model),
-            "right": sorted(self.right),
-            "shortest": self.shortest,
-            "seconds": round(self.seconds, 3),
-        }
-
-    def __str__(self) -> str:
-        kind = "a shortest counterexample" if self.shortest else "a counterexample (perhaps not a shortest one)"
-        word = format_word(self.word, self.word)
-        return f"{kind} is {word!r}: the model allows {sorted(self.model)}, the language {sorted(self.right)}"
-
-
-@dataclass(frozen=True)
-class Open:
-    """Undecided: neither proved nor refuted within the budget.
-
-    Attributes:
-        reason: how far each attempt got.
-        seconds: how long it took.
-    """
-
-    reason: str
-    seconds: float
-
-    verdict = "undecided"
-
-    def as_json(self) -> dict[str, object]:
-        """For machines."""
-        return {
-            "verdict": self.verdict,
-            "scope": None,
-            "margin": None,
-            "word": None,
-            "reason": self.reason,
-            "seconds": round(self.seconds, 3),
-        }
-
-    def __str__(self) -> str:
-        return f"undecided: {self.reason}"
 
 
 def certify(
@@ -211,43 +86,18 @@ def certify(
     training = model.training
     model.eval()
     try:
-        verdict: Proof | CircuitProof | Counterexample | Undecided
-        if isinstance(wanted, Dfa):
-            verdict = prove(model, wanted, readout, budget, compiled=compiled, note=note)
-        else:
-            limits = _limits(model, wanted)
-            verdict = prove_circuit(model, wanted, readout, limits, budget, note=note)
-        if isinstance(verdict, Undecided):
+        verdict: Found | Certificate = search(model, wanted, readout, budget, compiled=compiled, note=note)
+        if isinstance(verdict, Candidate):
+            note("the checker")
+            watched = None if manifest is None or language is not None else manifest.get("counters")
+            verdict = _judged(verdict, model, wanted, readout, watched)
+        if isinstance(verdict, Open):
             note("sampled words")
             verdict = _sampled(model, wanted, readout) or verdict
-        seconds = time.perf_counter() - started
-        if isinstance(verdict, Proof):
-            assert isinstance(wanted, Dfa)
-            return _certificate(verdict, model, wanted, readout, seconds)
-        if isinstance(verdict, CircuitProof):
-            if manifest is not None and language is None:
-                _check_watched(manifest, verdict, dtype_name(model))
-            return _circuit_certificate(verdict, model, wanted, readout, seconds)
     finally:
         model.train(training)
-    if isinstance(verdict, Counterexample):
-        return Refuted(verdict.word, verdict.model, verdict.right, verdict.shortest, seconds)
-    return Open(verdict.reason, seconds)
-
-
-def _check_watched(manifest: dict[str, Any], proof: CircuitProof, dtype: str) -> None:
-    """Raise :class:`CheckpointError` unless the manifest's counters are where the proof found them, with its limits."""
-    listed = {entry["name"]: entry for entry in manifest["counters"]}
-    for name, places in proof.places.items():
-        entry = listed[f"counter {name}"]
-        place = tuple(entry.get(key) for key in ("block", "channel", "state"))
-        limits = entry.get("limits")
-        if (places and place not in places) or not isinstance(limits, dict) or limits.get(dtype) != proof.limits[name]:
-            raise CheckpointError(
-                f"the manifest says that counter {name!r} is at (block, channel, state) {place} with the limits "
-                f"{limits}; the weights hold it at {places}, exact to {proof.limits[name]:,} in {dtype}: "
-                "compile the language again"
-            )
+    assert not isinstance(verdict, Candidate)
+    return replace(verdict, seconds=time.perf_counter() - started)
 
 
 def _limits(model: Any, language: Language) -> list[int]:
@@ -278,7 +128,7 @@ def _check_readout(model: Any, language: Language, readout: Readout) -> None:
     check_ids(model, language, readout)
 
 
-def _sampled(model: Any, language: Language, readout: Readout) -> Counterexample | None:
+def _sampled(model: Any, language: Language, readout: Readout) -> Refuted | None:
     """A wrong prefix of a sampled word, if there is one."""
     words: list[tuple[str, ...]] = mixture_of(language, SAMPLED, 0, 100, np.random.default_rng(0))
     if isinstance(language, CounterMachine):  # nothing is claimed, so nothing refuted, past the limits
@@ -293,79 +143,66 @@ def _sampled(model: Any, language: Language, readout: Readout) -> Counterexample
     except ReadoutError:
         pass
     found = compare(model, language, readout, words).shortest if words else None
-    return None if found is None else Counterexample(found.prefix, found.model, found.right, shortest=False)
+    return None if found is None else Refuted(found.prefix, found.model, found.right, False, 0.0)
 
 
-def _certificate(proof: Proof, model: Any, dfa: Dfa, readout: Readout, seconds: float) -> Certificate:
-    language = to_json_dict(dfa)
-    facts = {
-        "scope": proof.scope,
-        "method": proof.method,
-        "margin": proof.margin,
-        "extent": "of any length",
-        "language": {**language, "states": list(language["transitions"])},
-        "digest": language_digest(dfa),
-        "readouts": len(proof.graph),
-        "obligations": proof.obligations,
-    }
-    inputs = Judge(model, dfa, readout).inputs(Stepper(model, BATCH))
-    return _content(facts, proof.stages, inputs, model, readout, seconds)
+def _judged(candidate: Candidate, model: Any, language: Language, readout: Readout, watched: Any) -> Certificate | Open:
+    """What the checker makes of a candidate: a certificate that says just what it found.
 
-
-def _circuit_certificate(
-    proof: CircuitProof, model: Any, language: Language, readout: Readout, seconds: float
-) -> Certificate:
-    about = language_to_json(language)
-    facts = {
-        "scope": proof.scope,
-        "method": proof.method,
-        "margin": proof.margin,
-        "extent": "as long as no counter exceeds its limit" if proof.method == "counters" else "of any length",
-        "language": about,
-        "digest": description_digest(about),
-        "readouts": proof.cases,
-        "obligations": proof.obligations,
-        "limits": dict(proof.limits),
-    }
-    return _content(facts, proof.stages, proof.inputs, model, readout, seconds)
-
-
-def _content(
-    facts: dict[str, Any], stages: Sequence[Stage], inputs: WordGraph, model: Any, readout: Readout, seconds: float
-) -> Certificate:
-    tensors = evidence(stages, inputs)
-    every = "prefix of every word" if readout.contract == "all-words" else "live prefix"
+    Raises:
+        CheckpointError: the manifest's counters (``watched``) are not where the weights hold them.
+    """
+    tensors = evidence(candidate.stages, candidate.inputs)
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "verdict": "certified",
-        "claim": (
-            f"after every {every}, {facts['extent']}, each token is allowed by the model iff the language allows it"
-        ),
-        "method": facts["method"],
-        "scope": facts["scope"],
+        "claim": claim(readout.contract, candidate.method),
+        "method": candidate.method,
+        "scope": "",
         "contract": readout.contract,
-        "margin": facts["margin"],
+        "margin": None,
         "word": None,
         "dtype": dtype_name(model),
         "batch": BATCH,
         "implementation": implementation_of(model),
         "readout": readout_json(readout),
-        "language": facts["language"],
-        "counts": {
-            "stages": len(stages),
-            "events": sum(len(s.events) for s in stages),
-            "transitions": sum(len(s.transitions) for s in stages),
-            "own_states": sum(len(s.states) for s in stages),
-            "readouts": facts["readouts"],
-        },
-        "obligations": [o.as_json() for o in facts["obligations"]],
-        "sha256": {
-            "weights": tensors_digest(model.state_dict()),
-            "language": facts["digest"],
-            "evidence": tensors_digest(tensors),
-        },
+        **_described(language),
+        "counts": {},
+        "obligations": [],
     }
-    if "limits" in facts:
-        content["limits"] = facts["limits"]
+    if candidate.method in CONSTRUCTIONS:
+        names = [c.name for c in language.counters] if isinstance(language, CounterMachine) else []
+        content["limits"] = dict(zip(names, _limits(model, language), strict=True))
+    try:
+        found = judge(content, model, tensors)
+    except RejectedError as error:
+        return Open(str(error), 0.0)
+    if watched is not None and candidate.method == "counters":
+        try:
+            check_watched(watched, found.owners, content["limits"], content["dtype"])
+        except RejectedError as error:
+            raise CheckpointError(f"{error}: compile the language again") from error
+    digests = {"weights": tensors_digest(model.state_dict()), "evidence": tensors_digest(tensors)}
+    content |= {
+        "scope": found.scope,
+        "margin": found.margin,
+        "counts": found.counts,
+        "obligations": found.obligations,
+        "sha256": {**content["sha256"], **digests},
+    }
     content["sha256"]["content"] = content_digest(content)
-    return Certificate(content, tensors, seconds)
+    return Certificate(content, tensors, 0.0)
+
+
+def _described(language: Language) -> dict[str, Any]:
+    """The language, as a certificate names it, and its digest."""
+    if not isinstance(language, Dfa):
+        about: dict[str, Any] = language_to_json(language)
+        return {"language": about, "sha256": {"language": text_digest(about)}}
+    about = to_json_dict(language)
+    table = [list(row) for row in language.semiautomaton.table]
+    value = {"alphabet": list(language.alphabet), "table": table, "accepting": sorted(language.accepting)}
+    return {
+        "language": {**about, "states": list(about["transitions"])},
+        "sha256": {"language": text_digest(value, ordered=True)},
+    }

@@ -1,4 +1,9 @@
-"""Decides: reads a checkpoint and its certificate from disk and accepts or rejects, without searching.
+"""Decides whether evidence proves what a certificate claims, without searching; every argument is stated here once.
+
+Ground up: ``parts`` (rejections, files, digests), ``arithmetic`` (numbers with obligations), ``blocks`` and
+``blocks_mamba2`` (the formulas of each kind of block over them), ``configuration`` and ``machine`` (the model itself),
+``languages``, ``closure`` (lists of events), ``counters`` and ``slots`` (blocks with unknown numbers), ``judge`` (what
+is proved by given evidence about a given model), ``certificate`` (the files, and what they claim).
 
 May import the base exception and the classes it loads; nothing of ``search`` and nothing of the compiler.
 """

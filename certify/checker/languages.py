@@ -1,4 +1,4 @@
-"""The languages of ``construction_checker``, read from JSON and checked without the code that made them."""
+"""The languages of certificates, read from JSON and checked without the code that made them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .certificate import Bools, Ints, _Language, _need
+from .parts import Bools, Ints, need
 
 TESTS = {"zero": {0}, "nonzero": {-1, 1}, "positive": {1}, "negative": {-1}}
 SIGNS = (-1, 0, 1)
@@ -21,6 +21,67 @@ Node = tuple[int, tuple[int, ...]]
 """A control state and the signs of the counters."""
 Moves = list[list[tuple[Node, tuple[int, ...]]]]
 """Per letter: where it may lead, with the largest change of each counter's size on the way."""
+
+
+class Language(NamedTuple):
+    """A language by its automaton; state 0 is initial.
+
+    Attributes:
+        symbols: the alphabet.
+        table: per state and letter the next state.
+        accepting: per state.
+        live: per state, whether an accepting one can be reached.
+    """
+
+    symbols: list[str]
+    table: Ints
+    accepting: Bools
+    live: Bools
+
+    @property
+    def value(self) -> dict[str, object]:
+        """What is hashed."""
+        accepting = np.flatnonzero(self.accepting).tolist()
+        return {"alphabet": self.symbols, "table": self.table.tolist(), "accepting": accepting}
+
+    def allowed(self) -> Bools:
+        """Per state: each next symbol, then the end of the word."""
+        return np.concatenate([self.live[self.table], self.accepting[:, None]], axis=1)
+
+
+def read_dfa(given: dict[str, Any]) -> Language:
+    """Read a complete DFA whose states are listed in the order in which breadth-first search meets them."""
+    symbols, states, rows = given["alphabet"], given["states"], given["transitions"]
+    number = {q: n for n, q in enumerate(states)}
+    need(len(number) == len(states) and set(rows) == set(states), "language: states and transitions differ")
+    need(len(set(symbols)) == len(symbols), "language: a symbol occurs twice")
+    need(all(set(row) == set(symbols) for row in rows.values()), "language: a state lacks transitions")
+    table = np.array([[number[rows[q][s]] for s in symbols] for q in states], dtype=np.int64)
+    found = list(dict.fromkeys([0]))
+    for q in found:
+        found += [t for t in dict.fromkeys(table[q].tolist()) if t not in found]
+    need(given["initial"] == states[0] and found == list(range(len(states))), "language: not in canonical order")
+    accepting = np.array([q in given["accepting"] for q in states])
+    need(set(given["accepting"]) <= set(states), "language: an accepting state is no state")
+    live = accepting.copy()
+    for _ in states:
+        live |= live[table].any(axis=1)
+    return Language(list(symbols), table, accepting, live)
+
+
+def same_language(language: Language, other: dict[str, Any]) -> None:
+    """Walk both tables from their initial states; where the manifest's has no transition, None is its dead state."""
+    need(sorted(other["alphabet"]) == sorted(language.symbols), "language: scancraft.json has other symbols")
+    pairs: dict[tuple[int, str | None], None] = {(0, other["initial"]): None}
+    todo = list(pairs)
+    for p, q in todo:
+        agree = language.accepting[p] == (q in other["accepting"])
+        need(agree, f"language: scancraft.json differs; its state {q!r} answers to state {p} of the certificate")
+        for a, symbol in enumerate(language.symbols):
+            pair = (int(language.table[p, a]), other["transitions"].get(q, {}).get(symbol))
+            if pair not in pairs:
+                pairs[pair] = None
+                todo.append(pair)
 
 
 class CounterLanguage(NamedTuple):
@@ -49,10 +110,10 @@ class CounterLanguage(NamedTuple):
     tests: Bools
 
     @property
-    def control(self) -> _Language:
+    def control(self) -> Language:
         """The control as a language of all words that do not lead to the dead state."""
         alive = np.arange(len(self.table)) < self.live
-        return _Language(self.symbols, self.table, alive, alive)
+        return Language(self.symbols, self.table, alive, alive)
 
     def allowed(self, states: Ints, signs: Ints) -> Bools:
         """Per case: each next symbol, then the end of the word."""
@@ -69,18 +130,18 @@ class CounterLanguage(NamedTuple):
 
 def read_counter_machine(given: Any) -> CounterLanguage:
     """Read the JSON format of ``automata/counters/machine.py``; everything that is not exactly so is a rejection."""
-    _need(set(given) == {"alphabet", "counters", "initial", "transitions", "accepting"}, "language: unknown keys")
+    need(set(given) == {"alphabet", "counters", "initial", "transitions", "accepting"}, "language: unknown keys")
     symbols, counters, rows = given["alphabet"], given["counters"], given["transitions"]
     texts = [*symbols, *counters, given["initial"], *rows, *given["accepting"]]
-    _need(type(symbols) is list and all(type(s) is str for s in texts), "language: names that are no strings")
-    _need(len(set(symbols)) == len(symbols) and counters, "language: a symbol occurs twice, or there is no counter")
+    need(type(symbols) is list and all(type(s) is str for s in texts), "language: names that are no strings")
+    need(len(set(symbols)) == len(symbols) and counters, "language: a symbol occurs twice, or there is no counter")
     for name, about in counters.items():
         good = set(about) == {"initial", "signed"} and type(about["initial"]) is int and type(about["signed"]) is bool
-        _need(good and (about["signed"] or about["initial"] >= 0), f"language: counter {name!r} is malformed")
+        need(good and (about["signed"] or about["initial"] >= 0), f"language: counter {name!r} is malformed")
     states = [given["initial"]]
     for state in states:
         row = rows.get(state, {})
-        _need(set(row) <= set(symbols), f"language: state {state!r} has a transition on an unknown symbol")
+        need(set(row) <= set(symbols), f"language: state {state!r} has a transition on an unknown symbol")
         states += [t for t in dict.fromkeys(row[a]["to"] for a in symbols if a in row) if t not in states]
     number = {state: n for n, state in enumerate(states)}
     k, live = len(counters), len(states)
@@ -91,11 +152,11 @@ def read_counter_machine(given: Any) -> CounterLanguage:
 
     def put(where: tuple[int, int], when: dict[str, str]) -> None:
         exists[where] = True
-        _need(set(when) <= set(counters), "language: a test of an unknown counter")
+        need(set(when) <= set(counters), "language: a test of an unknown counter")
         for i, (name, about) in enumerate(counters.items()):
             if name in when:
-                _need(when[name] in TESTS, f"language: unknown test {when[name]!r}")
-                _need(about["signed"] or when[name] != "negative", f"language: counter {name!r} is never negative")
+                need(when[name] in TESTS, f"language: unknown test {when[name]!r}")
+                need(about["signed"] or when[name] != "negative", f"language: counter {name!r} is never negative")
                 tests[(*where, i)] = [sign in TESTS[when[name]] for sign in SIGNS]
 
     for state, q in number.items():
@@ -105,17 +166,17 @@ def read_counter_machine(given: Any) -> CounterLanguage:
             if symbol not in rows.get(state, {}):
                 continue
             step = rows[state][symbol]
-            _need(set(step) == {"to", "add", "when"} and set(step["add"]) <= set(counters), "language: unknown keys")
+            need(set(step) == {"to", "add", "when"} and set(step["add"]) <= set(counters), "language: unknown keys")
             put((q, a), step["when"])
             table[q, a] = number[step["to"]]
             for i, (name, about) in enumerate(counters.items()):
                 amount = step["add"].get(name, 0)
-                _need(type(amount) is int and abs(amount) <= 1 << 24, f"language: {amount!r} is added")
+                need(type(amount) is int and abs(amount) <= 1 << 24, f"language: {amount!r} is added")
                 guarded = amount == -1 and not tests[q, a, i, 1]
-                _need(about["signed"] or amount >= 0 or guarded, f"language: counter {name!r} could become negative")
+                need(about["signed"] or amount >= 0 or guarded, f"language: counter {name!r} could become negative")
                 adds[i, q, a] = amount
     initial = [about["initial"] for about in counters.values()]
-    _need(all(abs(value) <= 1 << 24 for value in initial), "language: a counter begins too high")
+    need(all(abs(value) <= 1 << 24 for value in initial), "language: a counter begins too high")
     signed = np.array([about["signed"] for about in counters.values()])
     reached = live + 1 if (table[:live] == live).any() else live
     return CounterLanguage(
@@ -123,17 +184,28 @@ def read_counter_machine(given: Any) -> CounterLanguage:
     )
 
 
-def read_bounded_dyck(given: Any) -> tuple[list[str], int]:
-    """The symbols (each opening bracket and its closing one, kind by kind), and the depth."""
-    _need(set(given) == {"brackets", "depth"}, "language: unknown keys")
+class BracketLanguage(NamedTuple):
+    """A bounded Dyck language: the symbols (each opening bracket and its closing one, kind by kind), and the depth."""
+
+    symbols: list[str]
+    depth: int
+
+    @property
+    def control(self) -> Language:
+        """The language of all words: no block looks at a control."""
+        alive = np.ones(1, dtype=bool)
+        return Language(self.symbols, np.zeros((1, len(self.symbols)), dtype=np.int64), alive, alive)
+
+
+def read_bounded_dyck(given: Any) -> BracketLanguage:
+    """Read the JSON format of ``automata/bounded_dyck.py``, likewise."""
+    need(set(given) == {"brackets", "depth"}, "language: unknown keys")
     pairs, depth = given["brackets"], given["depth"]
-    _need(pairs and all(type(p) is list and len(p) == 2 for p in pairs), "language: no pairs of brackets")
+    need(pairs and all(type(p) is list and len(p) == 2 for p in pairs), "language: no pairs of brackets")
     symbols = [symbol for pair in pairs for symbol in pair]
-    _need(
-        all(type(s) is str for s in symbols) and len(set(symbols)) == len(symbols), "language: a bracket occurs twice"
-    )
-    _need(type(depth) is int and 1 <= depth <= 1 << 20, f"language: depth {depth!r}")
-    return symbols, depth
+    need(all(type(s) is str for s in symbols) and len(set(symbols)) == len(symbols), "language: a bracket occurs twice")
+    need(type(depth) is int and 1 <= depth <= 1 << 20, f"language: depth {depth!r}")
+    return BracketLanguage(symbols, depth)
 
 
 # -- can every live word be completed? -----------------------------------------------------------------------------
@@ -177,7 +249,7 @@ def _moves(language: CounterLanguage, node: Node) -> Moves:
     allowed = language.allowed(np.array([node[0]]), np.array([node[1]]))[0]
     for a in np.flatnonzero(allowed[:-1]).tolist():
         ways = [_changes(s, int(add)) for s, add in zip(node[1], language.adds[:, node[0], a], strict=True)]
-        _need(prod(len(way) for way in ways) <= MOST_WAYS, "language: a transition changes too many counters")
+        need(prod(len(way) for way in ways) <= MOST_WAYS, "language: a transition changes too many counters")
         target = int(language.table[node[0], a])
         leads = [((target, tuple(s for s, _ in way)), tuple(change for _, change in way)) for way in product(*ways)]
         found.append(leads)

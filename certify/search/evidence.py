@@ -1,4 +1,4 @@
-"""A certificate on disk: ``certificate.json`` for people, ``certificate.safetensors`` for the checker.
+"""The evidence of a certificate on disk: ``certificate.safetensors``, for the checker.
 
 The tensors list, per stage ``i`` of the proof, all that a checker needs to recompute each transition once and to see
 that the list is closed:
@@ -21,18 +21,12 @@ tap will ever see are 0) and then its SSM state (channels * d_state).
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from ...automata.dfa import Dfa
 from .explore import Stage, WordGraph
-
-SCHEMA_VERSION = 1
 
 
 def evidence(stages: Sequence[Stage], inputs: WordGraph) -> dict[str, Tensor]:
@@ -65,35 +59,3 @@ def _output_nodes(stage: Stage, nodes: Tensor) -> Tensor:
     for (node, _, vector), output in zip(stage.events, stage.outputs, strict=True):
         found[output] = [int(nodes[node, 0]), int(nodes[node, 1]), vector]
     return torch.tensor([found[n] for n in range(len(found))], dtype=torch.int64)
-
-
-def content_digest(content: Mapping[str, Any]) -> str:
-    """sha256 of the text of a certificate: canonical JSON without the digest itself (``sha256.content``)."""
-    bare = {**content, "sha256": {k: v for k, v in content["sha256"].items() if k != "content"}}
-    return hashlib.sha256(json.dumps(bare, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def language_digest(dfa: Dfa) -> str:
-    """sha256 of a language: of its alphabet, table and accepting states in canonical numbering."""
-    content = {
-        "alphabet": list(dfa.alphabet),
-        "table": [list(row) for row in dfa.semiautomaton.table],
-        "accepting": sorted(dfa.accepting),
-    }
-    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
-
-
-def description_digest(language: Mapping[str, Any]) -> str:
-    """sha256 of a language without a DFA: of its JSON (``automata.languages.language_to_json``)."""
-    return hashlib.sha256(json.dumps(language, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def tensors_digest(tensors: Mapping[str, Any]) -> str:
-    """sha256 of named tensors: name, shape and numbers (float32 or int64, little-endian), in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu()
-        tensor = tensor.float() if tensor.is_floating_point() else tensor.to(torch.int64)
-        digest.update(f"{name}{list(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().astype("<f4" if tensor.is_floating_point() else "<i8").tobytes())
-    return digest.hexdigest()

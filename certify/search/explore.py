@@ -18,14 +18,13 @@ import torch
 from torch import Tensor
 
 from ...automata.budget import Meter
-from ...automata.dfa import Dfa
 
 START = -1
 """The predecessor of the node that begins every word."""
 
 
 class Machine(Protocol):
-    """What a stage runs: see ``models.step.Stepper``."""
+    """What a stage runs: see ``models.run.stepper.Stepper``."""
 
     def start(self, first: int, last: int, stream: Tensor) -> tuple[Tensor, Tensor]:
         """The first token of a sequence."""
@@ -94,31 +93,14 @@ class Stage:
         return found[::-1]
 
 
-def token_graph(dfa: Dfa, vectors: Tensor, *, live_only: bool) -> WordGraph:
-    """The word graph of a language: nodes (letter, DFA state), vectors from the embedding.
+def word_graph(table: Sequence[Sequence[int]], leave_out: frozenset[int], vectors: Tensor) -> WordGraph:
+    """The word graph of an automaton: nodes (letter, state), vectors from the embedding.
 
     Args:
-        dfa: the language.
+        table: ``table[q][a]`` is the state after letter ``a`` in state ``q``; state 0 is initial.
+        leave_out: states that no word is followed into (dead ones, under the contract "live-prefixes").
         vectors: the embedding of each letter, then of ``<bos>``, shape (letters + 1, d_model).
-        live_only: leave out words that have died (the contract "live-prefixes").
     """
-    leave_out = frozenset(range(dfa.n_states)) - dfa.live if live_only else frozenset()
-    return _letter_graph(dfa.semiautomaton.table, leave_out, vectors)
-
-
-def control_graph(table: Sequence[Sequence[int]], dead: int, vectors: Tensor, *, live_only: bool) -> WordGraph:
-    """The same of a control automaton, from its table (state 0 is initial).
-
-    Args:
-        table: ``table[q][a]`` is the state after letter ``a`` in state ``q``.
-        dead: the dead state, left out if ``live_only``.
-        vectors: the embedding of each letter, then of ``<bos>``, shape (letters + 1, d_model).
-        live_only: leave out words whose control has died.
-    """
-    return _letter_graph(table, frozenset({dead}) if live_only else frozenset(), vectors)
-
-
-def _letter_graph(table: Sequence[Sequence[int]], leave_out: frozenset[int], vectors: Tensor) -> WordGraph:
     bos = len(vectors) - 1
     number = {(bos, 0): 0}
     queue = [(bos, 0)]

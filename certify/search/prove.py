@@ -1,132 +1,116 @@
-"""Certificates: proofs that a model is right on every word of every length.
+"""Searches for evidence: what a model can reach, and whether it is right there. What that proves the checker decides.
 
-Three attempts, cheapest first. *Block by block*: one stage per block (``compiler.explore``), whose cost is a sum over
-blocks. *Whole model*: one stage for everything, exact, which closes only for small models, and whose first wrong node
-gives a shortest counterexample. (``scancraft.certify.certify`` adds sampled words, which can refute but never certify.)
+For a regular language three attempts, cheapest first. *Block by block*: one stage per block (``explore``), whose cost
+is a sum over blocks. *Whole model*: one stage for everything, exact, which closes only for small models, and whose
+first wrong node gives a shortest counterexample. (``certify`` adds sampled words, which can refute but never certify.)
+Of a counter language or a bounded Dyck language only the control can be explored (of brackets there is none): models
+have infinitely many reachable states, or far too many. What follows the control is an argument about weights, which
+needs no evidence and is the checker's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...automata.alphabet import EOS
+from ...automata.bounded_dyck import BoundedDyck
 from ...automata.budget import Budget
+from ...automata.counters.machine import CounterMachine
 from ...automata.dfa import Dfa
 from ...automata.errors import BudgetExceededError
+from ...automata.languages import Language
 from ...models.errors import ReadoutError
+from ...models.mamba import model_type_of
+from ...models.mamba2 import MAMBA2
 from ...models.readout import Readout
 from ...models.run.stepper import Stepper
+<<<<<<< HEAD
+from ..results import Open, Refuted
 from .explore import Stage, WordGraph, explore, token_graph
 from .obligations import Ledger, Obligation, as_array, check_block, check_head
 from .obligations_mamba2 import check_mamba2_block
+=======
+from ..results import Open, Refuted
+from .explore import Stage, WordGraph, explore, word_graph
+>>>>>>> 2478bcb (Certificates: the search proposes evidence, the checker decides; obligations over ranges, stated once)
 
 BATCH = 256
 """Rows per step: the batch shape that a certificate of scope "step" speaks about."""
-
 FIRST_LOOK = 1_000
 """Events of the whole model that are looked at before anything else, for short counterexamples."""
 
+Note = Callable[[str], None]
+
 
 @dataclass(frozen=True)
-class Proof:
-    """Everything a certificate rests on.
+class Candidate:
+    """Evidence that may prove that a model is right.
 
     Attributes:
-        method: "block by block" or "whole model".
+        method: "block by block", "whole model", "counters" or "slots".
         stages: the closed lists of events and transitions, in the order of the blocks.
-        graph: the output of the last stage.
-        logits: the model's scores at each node of it, shape (nodes, columns).
-        margin: the smallest |score|.
-        obligations: what carries the proof to every implementation.
-        values_agree: whether exact arithmetic gave the step function's own numbers on every step.
+        inputs: the word graph that the first stage reads.
     """
 
     method: str
     stages: tuple[Stage, ...]
-    graph: WordGraph
-    logits: Tensor
-    margin: float
-    obligations: tuple[Obligation, ...]
-    values_agree: bool
-
-    @property
-    def scope(self) -> str:
-        """ "every-implementation" if all obligations hold, else "step"."""
-        everywhere = self.values_agree and all(o.holds for o in self.obligations)
-        return "every-implementation" if everywhere else "step"
+    inputs: WordGraph
 
 
-@dataclass(frozen=True)
-class Counterexample:
-    """A word after which the model is wrong.
-
-    Attributes:
-        word: the symbols.
-        model: the tokens that the model allows next (``<eos>``: it accepts).
-        right: the tokens that the language allows.
-        shortest: whether no shorter word is wrong.
-    """
-
-    word: tuple[str, ...]
-    model: frozenset[str]
-    right: frozenset[str]
-    shortest: bool
+Found = Candidate | Refuted | Open
 
 
-@dataclass(frozen=True)
-class Undecided:
-    """Neither proved nor refuted: how far the searches got."""
-
-    reason: str
-
-
-Verdict = Proof | Counterexample | Undecided
-Note = Callable[[str], None]
-
-
-def prove(
-    model: Any, dfa: Dfa, readout: Readout, budget: Budget, *, compiled: bool, note: Note = lambda _: None
-) -> Verdict:
-    """Prove or refute that a model is right after every prefix of every word.
+def search(
+    model: Any, language: Language, readout: Readout, budget: Budget, *, compiled: bool, note: Note = lambda _: None
+) -> Found:
+    """Evidence that a model is right after every prefix of every word, or a word after which it is wrong.
 
     Args:
-        model: a ``MambaForCausalLM`` or a ``SignedMambaForCausalLM``.
-        dfa: the language.
+        model: of one of the classes that can be stepped (``models.run.stepper``).
+        language: the language.
         readout: how they are bound; under "live-prefixes" dead prefixes are not looked at. It needs a ``bos``.
         budget: events per stage, and seconds per stage.
         compiled: whether to try block by block first (right for compiled models).
         note: told now and then what is going on.
     """
+<<<<<<< HEAD
     judge = Judge(model, dfa, readout)
     stepper = Stepper(model, BATCH)
+=======
+    if not isinstance(language, Dfa):
+        try:
+            return _control(model, language, readout, budget, note)
+        except BudgetExceededError as error:
+            return Open(f"the control: {error.reached:,g} {error.what}, past {error.limit:,g}", 0.0)
+    judge, stepper = Judge(model, language, readout), Stepper(model, BATCH)
+>>>>>>> 2478bcb (Certificates: the search proposes evidence, the checker decides; obligations over ranges, stated once)
     reasons = []
-    attempts: list[tuple[str, Callable[[], Verdict]]] = [
-        ("block by block", lambda: _by_blocks(stepper, judge, budget, note)),
-        ("whole model", lambda: _whole(stepper, judge, budget, note)),
+    attempts: list[tuple[str, Callable[[], Found]]] = [
+        ("block by block", lambda: by_blocks(stepper, judge, budget, note)),
+        ("whole model", lambda: at_once(stepper, judge, budget, note)),
     ]
     if not compiled:
         first_look = Budget(min(FIRST_LOOK, budget.items), budget.seconds)
-        attempts.insert(0, ("first look", lambda: _whole(stepper, judge, first_look, note)))
+        attempts.insert(0, ("first look", lambda: at_once(stepper, judge, first_look, note)))
     for name, attempt in attempts:
         try:
-            verdict = attempt()
+            found = attempt()
         except BudgetExceededError as error:
             reasons.append(f"{name}: {error.reached:,g} {error.what}, past {error.limit:,g}")
             continue
-        if not isinstance(verdict, Undecided):
-            return verdict
-        reasons.append(f"{name}: {verdict.reason}")
-    return Undecided("; ".join(reasons))
+        if not isinstance(found, Open):
+            return found
+        reasons.append(f"{name}: {found.reason}")
+    return Open("; ".join(reasons), 0.0)
 
 
 class Judge:
-    """Compares scores with the language."""
+    """Compares scores with a regular language."""
 
     def __init__(self, model: Any, dfa: Dfa, readout: Readout) -> None:
         self.model, self.dfa, self.readout = model, dfa, readout
@@ -145,9 +129,9 @@ class Judge:
 
     def inputs(self, stepper: Stepper) -> WordGraph:
         """The word graph of the language under this readout."""
-        tokens = [*(self.readout.tokens[s] for s in self.dfa.alphabet), self.readout.bos]
-        vectors = stepper.embed(torch.tensor(tokens, dtype=torch.long))
-        return token_graph(self.dfa, vectors, live_only=self.readout.contract == "live-prefixes")
+        live_only = self.readout.contract == "live-prefixes"
+        dead = frozenset(range(self.dfa.n_states)) - self.dfa.live if live_only else frozenset()
+        return word_graph(self.dfa.semiautomaton.table, dead, _embedded(stepper, self.dfa.alphabet, self.readout))
 
     def scores(self, stepper: Stepper, vectors: Tensor) -> Tensor:
         """The scores that matter, shape (rows, columns); :class:`ReadoutError` if they hold a NaN."""
@@ -157,21 +141,36 @@ class Judge:
         return scores
 
 
-def _by_blocks(stepper: Stepper, judge: Judge, budget: Budget, note: Note) -> Verdict:
-    graph = judge.inputs(stepper)
-    stages = []
-    for block in range(len(stepper.blocks)):
+def _embedded(stepper: Stepper, alphabet: tuple[str, ...], readout: Readout) -> Tensor:
+    """The embedding of each letter, then of ``<bos>``."""
+    return stepper.embed(torch.tensor([*(readout.tokens[s] for s in alphabet), readout.bos], dtype=torch.long))
+
+
+def _stages(
+    stepper: Stepper, inputs: WordGraph, blocks: int, budget: Budget, note: Note
+) -> tuple[tuple[Stage, ...], WordGraph]:
+    """One stage for each of the first blocks, and the graph after them."""
+    graph, stages = inputs, []
+    for block in range(blocks):
         note(f"block {block + 1} of {len(stepper.blocks)}")
         stage, graph = explore(stepper, block, block + 1, graph, budget.meter(f"events of block {block}"))
         stages.append(stage)
+    return tuple(stages), graph
+
+
+def by_blocks(stepper: Stepper, judge: Judge, budget: Budget, note: Note = lambda _: None) -> Candidate | Open:
+    """One stage for each block; no candidate if a read-out of what is left is wrong."""
+    inputs = judge.inputs(stepper)
+    stages, graph = _stages(stepper, inputs, len(stepper.blocks), budget, note)
     scores = judge.scores(stepper, graph.vectors)
-    wrong = [n for n in range(len(graph)) if judge.said(scores[n]) != judge.right[graph.truth[n]]]
+    wrong = sum(judge.said(row) != judge.right[truth] for row, truth in zip(scores, graph.truth, strict=True))
     if wrong:
-        return Undecided(f"{len(wrong)} of {len(graph)} read-outs may be wrong")
-    return _proof("block by block", stepper, judge, tuple(stages), graph, scores)
+        return Open(f"{wrong} of {len(graph)} read-outs may be wrong", 0.0)
+    return Candidate("block by block", stages, inputs)
 
 
-def _whole(stepper: Stepper, judge: Judge, budget: Budget, note: Note) -> Verdict:
+def at_once(stepper: Stepper, judge: Judge, budget: Budget, note: Note = lambda _: None) -> Candidate | Refuted:
+    """One stage for the whole model, or a shortest word after which it is wrong."""
     note("the whole model at once")
     inputs = judge.inputs(stepper)
     wrong: list[tuple[int, Tensor]] = []
@@ -182,69 +181,27 @@ def _whole(stepper: Stepper, judge: Judge, budget: Budget, note: Note) -> Verdic
             wrong.append((truth, scores))
         return bool(wrong)
 
-    depth = len(stepper.blocks)
-    stage, graph = explore(stepper, 0, depth, inputs, budget.meter("events of the whole model"), stop)
-    if wrong:
-        truth, scores = wrong[0]
-        letters = [inputs.letters[stage.events[e][0]] for e in stage.path(len(stage.events) - 1)]
-        word = tuple(judge.dfa.alphabet[a] for a in letters[1:])
-        return Counterexample(word, judge.said(scores), judge.right[truth], shortest=True)
-    scores = judge.scores(stepper, graph.vectors)
-    return _proof("whole model", stepper, judge, (stage,), graph, scores)
+    meter = budget.meter("events of the whole model")
+    stage, _ = explore(stepper, 0, len(stepper.blocks), inputs, meter, stop)
+    if not wrong:
+        return Candidate("whole model", (stage,), inputs)
+    truth, scores = wrong[0]
+    letters = [inputs.letters[stage.events[e][0]] for e in stage.path(len(stage.events) - 1)]
+    word = tuple(judge.dfa.alphabet[a] for a in letters[1:])
+    return Refuted(word, judge.said(scores), judge.right[truth], True, 0.0)
 
 
-def _proof(
-    method: str, stepper: Stepper, judge: Judge, stages: tuple[Stage, ...], graph: WordGraph, scores: Tensor
-) -> Proof:
-    margin = float((scores - judge.readout.threshold).abs().min()) if scores.numel() else float("inf")
-    ledger = Ledger()
-    agree = True
-    inputs = judge.inputs(stepper).vectors
-    for stage in stages:
-        agree = oblige(ledger, stepper, stage, inputs) and agree
-        if ledger.failure:
-            break
-        inputs = stage_inputs(stage)
-    if not ledger.failure:
-        exact = check_head(ledger, stepper.model, as_array(graph.vectors))[:, judge.columns]
-        agree = agree and bool((exact == as_array(scores)).all())
-    return Proof(method, stages, graph, scores, margin, ledger.obligations(), agree)
-
-
-def stage_inputs(stage: Stage) -> Tensor:
-    """The vectors of the nodes of a stage's output graph, in the order of the nodes."""
-    vector_of: dict[int, int] = {}
-    for (_, _, vector), node in zip(stage.events, stage.outputs, strict=True):
-        vector_of[node] = vector
-    return stage.vectors[[vector_of[n] for n in range(len(vector_of))]]
-
-
-def evaluations(stage: Stage, vectors: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Every distinct step of a stage, in chunks: input vectors, own states before, own states after, outputs."""
-    _, distinct = np.unique(vectors.numpy(), axis=0, return_inverse=True)
-    representative = {int(d): n for n, d in enumerate(distinct.reshape(-1))}
-    size = stage.states.shape[1]
-    seen: dict[tuple[int, int], tuple[int, int, int]] = {}
-    for source, target in stage.transitions:
-        node, after, out = stage.events[target]
-        seen[representative[int(distinct.reshape(-1)[node])], stage.events[source][1]] = (node, after, out)
-    first_node, first_after, first_out = stage.events[0]
-    zero = torch.zeros(1, size)
-    yield (
-        vectors[first_node][None],
-        zero,
-        stage.states[first_after][None],
-        stage.vectors[first_out][None],
-    )
-    keys = list(seen)
-    for at in range(0, len(keys), ROWS):
-        chunk = keys[at : at + ROWS]
-        yield (
-            vectors[[n for n, _ in chunk]],
-            stage.states[[s for _, s in chunk]],
-            stage.states[[seen[k][1] for k in chunk]],
-            stage.vectors[[seen[k][2] for k in chunk]],
+def _control(
+    model: Any, language: CounterMachine | BoundedDyck, readout: Readout, budget: Budget, note: Note
+) -> Candidate | Open:
+    """The blocks of a counter machine's control, with the control state as the truth; of brackets, none."""
+    if model_type_of(model) == MAMBA2:
+        reason = (
+            "the arguments for counters and for slots are about blocks of Mamba and Falcon-Mamba; there is none yet "
+            "for Mamba-2, where a state never forgets and what it was at <bos> is subtracted (docs/mamba2.md)"
         )
+        return Open(reason, 0.0)
+<<<<<<< HEAD
 
 
 ROWS = 512
@@ -274,3 +231,21 @@ def oblige(ledger: Ledger, stepper: Stepper, stage: Stage, vectors: Tensor) -> b
 
 
 __all__ = ["BATCH", "Counterexample", "Judge", "Proof", "Undecided", "Verdict", "prove"]
+=======
+    stepper = Stepper(model, BATCH)
+    vectors, live_only = _embedded(stepper, language.alphabet, readout), readout.contract == "live-prefixes"
+    if not isinstance(language, CounterMachine):
+        return Candidate("slots", (), word_graph([[0] * len(language.alphabet)], frozenset(), vectors))
+    blocks = len(stepper.blocks) - (2 if live_only else 3)
+    if blocks < 0:
+        return Open(f"{len(stepper.blocks)} blocks are too few for this contract", 0.0)
+    states = language.states
+    number, dead = {q: n for n, q in enumerate(states)}, len(states)
+    table = [
+        [number[row[s].to] if s in row else dead for s in language.alphabet]
+        for row in (language.transitions.get(q, {}) for q in states)
+    ]
+    table.append([dead] * len(language.alphabet))
+    inputs = word_graph(table, frozenset({dead}) if live_only else frozenset(), vectors)
+    return Candidate("counters", _stages(stepper, inputs, blocks, budget, note)[0], inputs)
+>>>>>>> 2478bcb (Certificates: the search proposes evidence, the checker decides; obligations over ranges, stated once)

@@ -1,0 +1,333 @@
+"""What the arguments about counters and brackets have in common: blocks after the control, and one that counts.
+
+Inside a block the entries of the SSM state never see each other, and the output is linear in them; so each entry is
+looked at on its own, and counters appear in the residual stream as base + sum of slope_i * c_i. What depends on a
+counter is a range (``arithmetic``), and obligations are verified on all of it. What is derived is compared with the
+model's own steps at some values, so that a mistake in a formula here does not go unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .arithmetic import ROWS, Obligations, Range, epsilon_of, exactly, times
+from .blocks import project, read, select, settle
+from .closure import Graph, agree
+from .machine import Machine
+from .parts import Bools, Floats, Ints, array, first, need
+
+MOST_NUMBERS = 1 << 25
+"""In one array; what needs more is rejected."""
+SAMPLED = 512
+
+
+def sample(rows: int) -> Ints:
+    """Some row numbers, evenly spread: at most SAMPLED, and all if there are no more."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, SAMPLED)).astype(np.int64))
+
+
+class Unknowns(NamedTuple):
+    """Unknown numbers that the residual vectors contain: counters, or entries of the error latch.
+
+    A vector is a base plus the sum over unknowns of value * slope; value is a multiple of 2^unit in lo..hi.
+
+    Attributes:
+        slope: shape (unknowns, d_model).
+        lo: shape (unknowns,).
+        hi: likewise.
+        unit: likewise.
+    """
+
+    slope: Floats
+    lo: Floats
+    hi: Floats
+    unit: Ints
+
+    def plus(self, other: Unknowns) -> Unknowns:
+        """Both."""
+        return Unknowns(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+    def ranges(self) -> list[Range]:
+        """What each unknown adds to a vector."""
+        return [
+            times(Range(np.array([lo]), np.array([hi]), np.array([unit])), exactly(slope))
+            for slope, lo, hi, unit in zip(*self, strict=True)
+        ]
+
+    def around(self, base: Floats) -> Range:
+        """Vectors with everything that the unknowns may add."""
+        lo, hi, unit = exactly(base)
+        for part in self.ranges():
+            lo, hi, unit = lo + part.lo, hi + part.hi, np.minimum(unit, part.unit)
+        return Range(lo, hi, unit)
+
+
+class Normed(NamedTuple):
+    """What a norm makes of vectors with unknowns in them."""
+
+    base: Floats
+    slope: Floats
+    around: Range
+
+
+def normed(o: Obligations, norm: Any, base: Floats, unknowns: Unknowns, where: str) -> Normed:
+    """RMSNorm: the same power of two for all vectors, whatever the unknowns are."""
+    parts = unknowns.ranges()
+    more = sum((np.maximum(np.abs(p.lo), np.abs(p.hi)) for p in parts), np.zeros(base.shape[1]))
+    exponents = o.scale(epsilon_of(norm), exactly(base), f"{where} norm", more)
+    need((exponents == exponents[0]).all(), f"{where}: the norm scales some vectors differently")
+    factor, weight = float(np.ldexp(1.0, -int(exponents[0]))), array(norm.weight)
+    stream = unknowns.around(base)
+    scaled = times(stream, exactly(np.array([factor])))
+    result = times(scaled, exactly(weight))
+    for part in (stream, scaled, result):
+        o.fits(part, f"{where} norm: rounding")
+    return Normed(base * factor * weight, unknowns.slope * factor * weight, result)
+
+
+class View(NamedTuple):
+    """What a block computes from known inputs; shapes as in ``blocks.Selected``, and the gate branch like x."""
+
+    x: Floats
+    gate: Floats
+    held: Bools
+    write: Floats
+    delta: Floats
+    b: Floats
+    c: Floats
+
+
+def _by_rows(compute: Callable[[Floats], Any], rows: Floats) -> list[Any]:
+    """Each array of what is computed of the rows, a chunk at a time."""
+    parts = [compute(rows[at : at + ROWS]) for at in range(0, len(rows), ROWS)]
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+class Layer:
+    """One block. What is asked for is computed and its obligations are verified, or it is a rejection."""
+
+    def __init__(self, o: Obligations, machine: Machine, number: int) -> None:
+        self.o, self.machine, self.number = o, machine, number
+        self.block, self.where = machine.blocks[number], f"block {number}"
+        mixer = self.block.mixer
+        self.channels, self.states = mixer.intermediate_size, mixer.ssm_state_size
+        self.taps = array(mixer.conv1d.weight)[:, 0, :]
+        self.conv_bias = _bias(mixer.conv1d, self.channels)
+        self.in_proj, self.in_bias = array(mixer.in_proj.weight), _bias(mixer.in_proj, 2 * self.channels)
+        self.x_proj, self.skip = array(mixer.x_proj.weight), array(mixer.D)
+        self.out_proj = array(mixer.out_proj.weight)
+        self.out_bias = _bias(mixer.out_proj, len(self.out_proj))
+
+    def need(self, condition: object, reason: str) -> None:
+        """Reject unless the condition holds."""
+        need(condition, f"{self.where}: {reason}")
+
+    def inputs(self, vectors: Floats) -> tuple[Floats, Floats]:
+        """The convolution's inputs, and the gate branch."""
+
+        def compute(rows: Floats) -> tuple[Floats, Floats]:
+            u, z = project(self.o, self.block, exactly(rows), self.where)
+            return u.lo, self.o.silu(z, f"{self.where} gate branch").lo
+
+        u, z = _by_rows(compute, vectors)
+        return u, z
+
+    def look(self, vectors: Floats) -> View:
+        """All that the block computes from known vectors; it must see the present only."""
+        self.need(not self.taps[:, :-1].any(), "the convolution sees the past")
+        u, gate = self.inputs(vectors)
+        return self.look_at(np.pad(u[:, :, None], ((0, 0), (0, 0), (self.taps.shape[1] - 1, 0))))._replace(gate=gate)
+
+    def look_at(self, windows: Floats) -> View:
+        """The same from windows of the convolution, without a gate branch."""
+
+        def compute(rows: Floats) -> View:
+            s = select(self.o, self.block, exactly(rows), self.where)
+            self.o.need(
+                "gates", ~(s.held & s.turned), f"{self.where}: a gate of -1, which this argument does not cover"
+            )
+            return View(s.x.lo, s.x.lo, s.held, s.write.lo, s.delta.lo, s.b.lo, s.c.lo)
+
+        return View(*_by_rows(compute, windows))
+
+    def no_gate_of_one_with_a_write(self, view: View) -> None:
+        """The first obligation, where nothing counts."""
+        self.o.need("gates", ~view.held | (view.write == 0), f"{self.where}: a gate of 1 with a write")
+
+    def keeps(self, state: Range) -> None:
+        """States are stored: first in float32, then in the model's dtype."""
+        self.o.fits(state, f"{self.where} state")
+
+    def reads(self, state: Range, c: Range, skip: Range, gate: Range) -> None:
+        """Verify the obligations from the states to out_proj."""
+        read(self.o, self.block.mixer, state, c, skip, gate, self.where)
+
+    def settles(self, out: Range, stream: Range) -> None:
+        """Verify the residual sum of what is added, shape (rows, d_model), and the vectors that came in."""
+        self.o.fits(out, f"{self.where} out_proj: rounding")
+        for at in range(0, len(stream.lo), ROWS):
+            rows = slice(at, at + ROWS)
+            settle(self.o, self.block, out.map(lambda a: a[rows]), stream.map(lambda a: a[rows]), self.where)  # noqa: B023
+
+    def output(self, vectors: Floats, view: View, state: Floats) -> Floats:
+        """The vectors that come out, for known states."""
+        y = (state * view.c[:, None, :]).sum(axis=2) + view.x * self.skip
+        return np.asarray(vectors + (y * view.gate) @ self.out_proj.T + self.out_bias)
+
+    def share(self, view: View, entries: Ints) -> Floats:
+        """By how much the vectors grow with the sum of some entries of the state, which hold the same number."""
+        channel, state = np.divmod(entries, self.states)
+        return np.asarray((view.gate[:, channel] * view.c[:, state]) @ self.out_proj[:, channel].T)
+
+    def agree(self, vectors: Floats, past: Floats | None, before: Floats, after: Floats, out: Floats) -> None:
+        """Compare what was derived with some of the model's own steps, from states with the given SSM part."""
+        some = sample(len(vectors))
+        vectors, before, after, out = vectors[some], before[some], after[some], out[some]
+        rows = len(vectors)
+        window = np.zeros((rows, self.channels, self.taps.shape[1]))
+        if past is not None:
+            window[:, :, -1] = past[some]
+        states = np.concatenate([window.reshape(rows, -1), before.reshape(rows, -1)], axis=1).astype(np.float32)
+        found, own = self.machine.step(self.number, self.number + 1, vectors.astype(np.float32), states)
+        good = (found == out).all() and (own[:, window[0].size :] == after.reshape(rows, -1)).all()
+        agree(good, f"{self.where}: exact arithmetic gives other numbers than the model's step")
+
+
+def _bias(module: Any, size: int) -> Floats:
+    return np.zeros(size) if module.bias is None else array(module.bias)
+
+
+class Readouts:
+    """The read-outs that were verified: every one has the right signs.
+
+    Args:
+        o: verifies.
+        machine: the model.
+        columns: the scores that matter.
+        shown: the token of each, as a number: letters, then the end of the word.
+    """
+
+    def __init__(self, o: Obligations, machine: Machine, columns: list[int], shown: list[int]) -> None:
+        self.o, self.machine, self.columns, self.shown = o, machine, columns, shown
+        self.head = array(machine.model.lm_head.weight)
+        self.count, self.margin = 0, float("inf")
+
+    def scores(self, vectors: Floats) -> Floats:
+        """All logits for known vectors."""
+        norm = self.machine.model.backbone.norm_f
+
+        def compute(rows: Floats) -> tuple[Floats]:
+            return (self.o.linear(self.head, self.o.norm(norm, exactly(rows), "norm_f"), "lm_head").lo,)
+
+        return np.asarray(_by_rows(compute, vectors)[0])
+
+    def check(self, scores: Floats, truth: Bools, vectors: Floats, where: Callable[[int], str]) -> None:
+        """Compare signs with the truth, and the scores with those that the model gives for the vectors."""
+        chosen = scores[:, self.columns]
+        wrong = ((chosen > 0) != truth[:, self.shown]).any(axis=1)
+        if wrong.any():
+            n = first(wrong)
+            need(False, f"read-out {where(n)}: the model's scores are {chosen[n].tolist()}")
+        some = sample(len(vectors))
+        agree(self.machine.logits(vectors[some]) == scores[some], "read-out: exact arithmetic gives other scores")
+        self.count += len(scores)
+        self.margin = min(self.margin, float(np.abs(chosen).min(initial=np.inf)))
+
+
+# -- a block that counts -------------------------------------------------------------------------------------------
+
+
+class Count(NamedTuple):
+    """What the counters are.
+
+    Attributes:
+        initial: the initial value of each.
+        lo: bounds.
+        hi: bounds.
+        adds: per counter, control state and letter what is added.
+        live: control states from this number on are dead.
+    """
+
+    initial: Ints
+    lo: Ints
+    hi: Ints
+    adds: Ints
+    live: int
+
+
+class Counted(NamedTuple):
+    """After a counting block: vectors at counters of 0, the counters in them, and the entries that hold each."""
+
+    base: Floats
+    counters: Unknowns
+    owners: list[list[int]]
+
+
+def check_counting(layer: Layer, graph: Graph, vectors: Floats, bos: int, count: Count) -> Counted:
+    """Every entry of the state holds nothing, what is written now, or a counter; what comes out is affine in them."""
+    letters = graph.nodes[:, 0]
+    layer.need((letters[1:] != bos).all(), "<bos> occurs in two nodes")
+    view = layer.look(vectors)
+    rows, k = len(vectors), len(count.initial)
+    held, write = view.held.reshape(rows, -1), view.write.reshape(rows, -1)
+    silent, fresh = (write == 0).all(axis=0), ~held.any(axis=0)
+    counting = ~silent & ~fresh
+    bad = counting & (held[0] | ~held[1:].all(axis=0))
+    layer.need(not bad.any(), f"entry {first(bad)} is neither overwritten nor counts at every letter")
+    bad = counting & (write != np.rint(write)).any(axis=0)
+    layer.need(not bad.any(), f"entry {first(bad)} adds up what is no integer")
+
+    owners = _owners(layer, graph, write, counting, count)
+    lo = np.where(fresh, write, 0.0)
+    hi, unit = lo.copy(), exactly(lo).unit
+    slope = np.zeros((k, vectors.shape[1]))
+    for i, entries in enumerate(owners):
+        if entries:
+            lo[:, entries], hi[:, entries], unit[:, entries] = count.lo[i], count.hi[i], 0
+            shares = layer.share(view, np.array(entries))
+            layer.need((shares == shares[0]).all(), f"counter {i} is read differently at some nodes")
+            slope[i] = shares[0]
+    shape = view.write.shape
+    state = Range(lo, hi, unit).map(lambda a: a.reshape(shape))
+    layer.keeps(state)
+    layer.reads(state, exactly(view.c), times(exactly(view.x), exactly(layer.skip)), exactly(view.gate))
+    base = layer.output(vectors, view, np.where(fresh, write, 0.0).reshape(shape))
+    counters = Unknowns(slope, count.lo.astype(float), count.hi.astype(float), np.zeros(k, dtype=np.int64))
+    layer.settles(counters.around(base - vectors), exactly(vectors))
+
+    before = np.where(counting, 1.0, 0.0) + np.zeros_like(write)
+    after = np.where(held, before, 0.0) + write
+    values = np.array([after[:, e[0]] if e else np.zeros(rows) for e in owners])
+    layer.agree(vectors, None, before, after, base + values.T @ slope)
+    return Counted(base, counters, owners)
+
+
+def _owners(layer: Layer, graph: Graph, write: Floats, counting: Bools, count: Count) -> list[list[int]]:
+    """Per counter the entries that hold it: on every step that the word survives they add what the counter does."""
+    letters, states = graph.nodes[:, 0], graph.nodes[:, 1]
+    source, target = np.divmod(graph.pairs, len(write))
+    alive = states[target] < count.live
+    source, target = source[alive], target[alive]
+    added = count.adds[:, states[source], letters[target]]
+    owners: list[list[int]] = [[] for _ in count.initial]
+    like: dict[bytes, int] = {}
+    for entry in np.flatnonzero(counting).tolist():
+        found = [
+            i
+            for i in range(len(owners))
+            if write[0, entry] == count.initial[i] and (write[target, entry] == added[i]).all()
+        ]
+        layer.need(found, f"entry {entry} adds up what no counter of the language does")
+        # Counters that are always equal can have an entry each.
+        key = write[:, entry].tobytes()
+        i = found[like.get(key, 0) % len(found)]
+        like[key] = like.get(key, 0) + 1
+        layer.need(
+            not owners[i] or (write[:, entry] == write[:, owners[i][0]]).all(),
+            f"entries {owners[i][:1]} and {entry} hold one counter, but differ once the word has died",
+        )
+        owners[i].append(entry)
+    return owners

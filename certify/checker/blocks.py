@@ -1,0 +1,149 @@
+"""One block of Mamba, Falcon-Mamba or the signed Mamba, over numbers with obligations: a line per operation.
+
+Everything that the real block computes is computed here, used or not, so that all of it is finite and exact. ``step``
+is the whole block; its parts serve the arguments about counters, which know some of the numbers as ranges only.
+
+Every activation is rounded to the model's format where ``transformers`` rounds it, and the results fit both that format
+and float32, so that a wider format changes nothing. In float32 are: Delta B x, the gates and the states until they are
+stored, and the residual stream (in the model's format if ``residual_in_fp32`` is false).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .arithmetic import ACCUMULATOR, LARGEST, ROUNDS_TO_ONE, Obligations, Range, beside, choose, exactly, times
+from .parts import Bools, array
+
+
+class Selected(NamedTuple):
+    """What a block computes from its convolution's window.
+
+    Attributes:
+        x: after the convolution, shape (rows, channels).
+        delta: shape (rows, channels).
+        held: where the gate is 1 or -1, not 0, shape (rows, channels, states).
+        turned: where it is -1 if it is not 0, shape (rows, channels, 1).
+        b: shape (rows, states).
+        c: shape (rows, states).
+        write: Delta B x, shape (rows, channels, states).
+    """
+
+    x: Range
+    delta: Range
+    held: Bools
+    turned: Bools
+    b: Range
+    c: Range
+    write: Range
+
+
+def project(o: Obligations, block: Any, stream: Range, where: str) -> tuple[Range, Range]:
+    """The inputs of the convolution and of the gate branch, shape (rows, channels) each."""
+    d, normed = block.mixer.intermediate_size, o.norm(block.norm, stream, f"{where} norm")
+    projected = o.linear(block.mixer.in_proj.weight, normed, f"{where} in_proj", block.mixer.in_proj.bias)
+    return projected.map(lambda a: a[:, :d]), projected.map(lambda a: a[:, d:])
+
+
+def convolve(o: Obligations, mixer: Any, window: Range, where: str) -> Range:
+    """silu of the convolution at the end of a window, shape (rows, channels, taps)."""
+    taps = array(mixer.conv1d.weight)[:, 0, :]
+    spread = (np.eye(len(taps))[:, :, None] * taps[None]).reshape(len(taps), -1)
+    flat = window.map(lambda a: a.reshape(len(a), -1))
+    return o.silu(o.linear(spread, flat, f"{where} conv1d", mixer.conv1d.bias), f"{where} conv1d")
+
+
+def select(o: Obligations, block: Any, window: Range, where: str) -> Selected:
+    """What the block computes from the convolution's window, shape (rows, channels, taps)."""
+    mixer = block.mixer
+    rank, n = mixer.time_step_rank, mixer.ssm_state_size
+    x = convolve(o, mixer, window, where)
+    selected = o.linear(mixer.x_proj.weight, x, f"{where} x_proj")
+    parts = np.split(np.arange(rank + 2 * n), [rank, rank + n])
+    dt, b, c = (selected.map(lambda a, at=at: a[:, at]) for at in parts)
+    children = dict(mixer.named_children())
+    if "dt_layernorm" in children:  # Falcon-Mamba
+        dt, b, c = (
+            o.plain_norm(children[f"{name}_layernorm"], part, f"{where} norm of {name}")
+            for name, part in (("dt", dt), ("b", b), ("c", c))
+        )
+    delta = o.softplus(_affine(o, mixer.dt_proj, dt, f"{where} dt_proj"), f"{where} dt_proj")
+    turned = np.zeros((len(x.lo), x.lo.shape[1], 1), dtype=bool)
+    if "sign_proj" in children:
+        signs = _affine(o, mixer.sign_proj, dt, f"{where} sign_proj").lo
+        o.need("functions", np.abs(signs) >= 64, f"{where} sign_proj: tanh")  # 1 - tanh(64) < 2^-183
+        turned = signs[:, :, None] < 0
+    with np.errstate(over="ignore"):
+        rate = np.exp(array(mixer.A_log))
+    decay = delta.lo[:, :, None] * np.minimum(rate, LARGEST)[None]
+    held = decay <= ROUNDS_TO_ONE
+    o.need("functions", rate <= 2.0**100, f"{where} A_log: exp")
+    o.need("functions", held | ((decay >= 1024) & (decay <= LARGEST)), f"{where} gate: exp")
+    return Selected(x, delta, held, turned, b, c, written(o, delta, b, x, where))
+
+
+def _affine(o: Obligations, projection: Any, dt: Range, where: str) -> Range:
+    """A projection of dt; the product is stored before the bias is added."""
+    o.linear(projection.weight, dt, where)
+    return o.linear(projection.weight, dt, where, projection.bias)
+
+
+def written(o: Obligations, delta: Range, b: Range, x: Range, where: str) -> Range:
+    """Delta B x, shape (rows, channels, states); implementations multiply in any order, in float32."""
+    delta, x = (part.map(lambda a: a[:, :, None]) for part in (delta, x))
+    b = b.map(lambda a: a[:, None, :])
+    scaled = times(delta, b)
+    for product in (scaled, times(delta, x), times(b, x), write := times(scaled, x)):
+        o.fits(product, f"{where} write", ACCUMULATOR)
+    return write
+
+
+def read(o: Obligations, mixer: Any, state: Range, c: Range, skip: Range, gate: Range, where: str) -> Range:
+    """What the block adds to the stream, from its states (rows, channels, states), C, D x and the gate branch."""
+    seen = times(state, c.map(lambda a: a[:, None, :]))
+    d, n = seen.lo.shape[1:]
+    skip = skip.map(lambda a: np.broadcast_to(a, (len(seen.lo), d)))
+    terms = beside([seen, skip.map(lambda a: a[:, :, None])], 2)
+    alone = o.add(seen.map(lambda a: a.reshape(len(a), -1)), np.arange(d) * n, f"{where} read")
+    y = o.add(terms.map(lambda a: a.reshape(len(a), -1)), np.arange(d) * (n + 1), f"{where} read")
+    gated = times(y, gate)
+    for part in (alone, skip, y, gated):
+        o.fits(part, f"{where} read: rounding")
+    return o.linear(mixer.out_proj.weight, gated, f"{where} out_proj", mixer.out_proj.bias)
+
+
+def settle(o: Obligations, block: Any, out: Range, stream: Range, where: str) -> Range:
+    """The residual sum."""
+    pair = beside([out.map(lambda a: a[:, :, None]), stream.map(lambda a: a[:, :, None])], 2)
+    starts = np.arange(stream.lo.shape[1]) * 2
+    total = o.add(pair.map(lambda a: a.reshape(len(a), -1)), starts, f"{where} residual")
+    o.fits(total, f"{where} residual: rounding", ACCUMULATOR if block.residual_in_fp32 else None)
+    return total
+
+
+def step(o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, where: str) -> tuple[Range, Range, Range]:
+    """One step of one block.
+
+    Args:
+        o: verifies.
+        block: the ``transformers`` block, or a signed one.
+        stream: residual vectors, shape (rows, d_model).
+        past: the convolution's window before, shape (rows, channels, taps).
+        ssm: the states before, shape (rows, channels, states).
+        where: for messages.
+
+    Returns:
+        The stream, the window and the states afterwards.
+    """
+    u, z = project(o, block, stream, where)
+    window = beside([past.map(lambda a: a[:, :, 1:]), u.map(lambda a: a[:, :, None])], 2)
+    s = select(o, block, window, where)
+    o.need("gates", ~s.held | (s.write.lo == 0), f"{where}: a gate of 1 with a write")
+    turned = exactly(np.where(s.turned, -1.0, 1.0))
+    new = choose(s.held, times(ssm, turned), s.write)
+    o.fits(new, f"{where} state")
+    gate, skip = o.silu(z, f"{where} gate branch"), times(s.x, exactly(block.mixer.D))
+    out = read(o, block.mixer, new, s.c, skip, gate, where)
+    return settle(o, block, out, stream, where), window, new

@@ -1,0 +1,195 @@
+"""What given evidence proves about a given model: the one place where it is decided, for searches and for files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from .argument import Layer, Readouts
+from .arithmetic import Obligations, exactly
+from .closure import Closed, agree, check_shapes, check_stages, first_graph
+from .counters import Setting, check_counters, read_limits
+from .languages import Language, completable, reachable, read_bounded_dyck, read_counter_machine, read_dfa
+from .machine import Machine
+from .parts import Floats, ObligationError, need
+from .slots import check_slots
+
+CONSTRUCTIONS = {"counters": "counter_machine", "slots": "bounded_dyck"}
+"""The methods that do not explore the whole model, and what they say their language is."""
+METHODS = ("block by block", "whole model", *CONSTRUCTIONS)
+
+
+class Findings(NamedTuple):
+    """What is proved.
+
+    Attributes:
+        scope: "every-implementation" if all obligations hold, else "step".
+        counts: of stages, events, transitions, own states and read-outs.
+        margin: the smallest |score - threshold| of a read-out.
+        obligations: one entry each, as certificates have them.
+        failure: the obligation that fails, and where; "" if none does.
+        owners: per counter the entries (block, channel, state) of the recurrent state that hold it.
+        steps: steps of the model that were made again.
+    """
+
+    scope: str
+    counts: dict[str, int]
+    margin: float
+    obligations: list[dict[str, object]]
+    failure: str
+    owners: dict[str, list[tuple[int, int, int]]]
+    steps: int
+
+
+class _Case(NamedTuple):
+    """A claim about a model, read: which scores stand for which tokens, and the evidence as arrays."""
+
+    content: Mapping[str, Any]
+    machine: Machine
+    o: Obligations | None
+    arrays: dict[str, Any]
+    stages: int
+    symbols: list[str]
+    tokens: list[int]
+    columns: list[int]
+    shown: list[int]
+
+    @property
+    def all_words(self) -> bool:
+        return bool(self.content["contract"] == "all-words")
+
+    def close(self, language: Language) -> Closed:
+        """The stages, from the language's word graph on."""
+        name = "stage0.nodes" if self.stages else "final.nodes"
+        embedded = self.machine.embed(self.tokens)
+        graph = first_graph(self.arrays, name, language, not self.all_words, embedded)
+        return check_stages(self.arrays, self.stages, graph, language, self.machine, self.o)
+
+
+def judge(
+    content: Mapping[str, Any], model: Any, tensors: Mapping[str, Tensor], *, obligations: bool = True
+) -> Findings:
+    """What the evidence proves about the model; :class:`RejectedError` if that is less than being right.
+
+    O(transitions) integer work, one step of the model per distinct (input vector, own state), and, with
+    ``obligations``, one in exact arithmetic.
+
+    Args:
+        content: of a certificate: its method, contract, language, readout, batch, dtype (and limits) are used.
+        model: the model in that dtype, in eval mode.
+        tensors: ``certificate.safetensors``.
+        obligations: whether to look at the obligations; without them the scope is "step".
+    """
+    need(content["method"] in METHODS, f"method {content['method']!r} is unknown")
+    machine = Machine(model, content["batch"])
+    construction = CONSTRUCTIONS.get(content["method"])
+    stages = sum(name.endswith(".blocks") for name in tensors)
+    readout, about = content["readout"], content["language"]
+    if construction is not None:
+        need(obligations, "scope 'step' is not that of this method")
+        need(set(about) == {construction}, f"language: not exactly {construction}")
+        need(readout["threshold"] == 0, "readout: this method has a threshold of 0")
+        need(not machine.two, "implementation: there is no argument yet for counters or slots in blocks of Mamba-2")
+        need(content["dtype"] in ("float32", "bfloat16"), f"dtype {content['dtype']} is not that of this method")
+    language: Any
+    if construction is None:
+        language = read_dfa(about)
+    elif content["method"] == "counters":
+        language = read_counter_machine(about[construction])
+    else:
+        language = read_bounded_dyck(about[construction])
+    symbols = language.symbols
+    need(set(readout["tokens"]) == set(symbols), "readout: tokens of other symbols")
+    tokens = [*(readout["tokens"][s] for s in symbols), readout["bos"]]
+    columns = [readout["next_symbol"][s] for s in symbols] if readout["next_symbol"] else []
+    shown = list(range(len(columns)))
+    if readout["accept"] is not None:
+        columns, shown = [*columns, readout["accept"]], [*shown, len(symbols)]
+    vocabulary = machine.model.config.vocab_size
+    need(all(0 <= n < vocabulary for n in (*tokens, *columns)), "readout: a token is past the vocabulary")
+    o = Obligations(content["dtype"]) if obligations else None
+    case = _Case(content, machine, o, check_shapes(tensors, stages), stages, symbols, tokens, columns, shown)
+    return _judge_regular(case, language) if construction is None else _judge_construction(case, language)
+
+
+def _judge_regular(case: _Case, language: Language) -> Findings:
+    machine = case.machine
+    need(case.stages > 0, "counts: no stage")
+    graph, counts, failure = case.close(language)
+    end = int(case.arrays[f"stage{case.stages - 1}.blocks"][1])
+    need(end == len(machine.blocks), f"the stages end at block {end}, the model at {len(machine.blocks)}")
+    if case.content["method"] == "whole model":
+        need(case.stages == 1, 'method "whole model" with several stages')
+    else:
+        need(case.stages == end, "a stage has several blocks: not the method")
+    vectors = graph.vectors[graph.nodes[:, 2]]
+    scores = machine.logits(vectors)[:, case.columns].astype(np.float64)
+    threshold = float(case.content["readout"]["threshold"])
+    truth = language.allowed()[graph.nodes[:, 1]][:, case.shown]
+    for n in np.flatnonzero(((scores > threshold) != truth).any(axis=1))[:1]:
+        need(False, f"read-out {n}: in DFA state {graph.nodes[n, 1]} the model's scores are {scores[n].tolist()}")
+    margin = float(np.abs(scores - threshold).min(initial=np.inf))
+    if case.o is not None and failure is None:
+        try:
+            _check_head(case, case.o, vectors, scores)
+        except ObligationError as error:
+            failure = error
+    return _findings(case, {**counts, "readouts": len(graph.nodes)}, margin, failure)
+
+
+def _check_head(case: _Case, o: Obligations, vectors: Any, scores: Floats) -> None:
+    """The read-outs in exact arithmetic."""
+    model = case.machine.model
+    normed = o.norm(model.backbone.norm_f, exactly(vectors), "norm_f")
+    found = o.linear(model.lm_head.weight, normed, "lm_head").lo[:, case.columns]
+    agree(found == scores, "read-out: exact arithmetic gives other scores")
+
+
+def _judge_construction(case: _Case, language: Any) -> Findings:
+    assert case.o is not None
+    machine, o = case.machine, case.o
+    control = language.control
+    closed = case.close(control)
+    if closed.failure is not None:
+        raise closed.failure
+    end = int(case.arrays[f"stage{case.stages - 1}.blocks"][1]) if case.stages else 0
+    need(end == case.stages, f"the control ends at block {end}, which are not {case.stages} blocks")
+    graph = closed.graph
+    vectors = graph.vectors[graph.nodes[:, 2]].astype(np.float64)
+    readouts = Readouts(o, machine, case.columns, case.shown)
+    layers = [Layer(o, machine, n) for n in range(end, len(machine.blocks))]
+    owners: dict[str, list[tuple[int, int, int]]] = {}
+    if case.content["method"] == "slots":
+        need(not case.all_words, 'method "slots" proves live prefixes only')
+        need(case.content["limits"] == {}, "limits: this method has none")
+        need(case.stages == 0, "counts: this method has no control blocks")
+        check_slots(layers, readouts, graph, vectors, len(language.symbols) // 2, language.depth)
+    else:
+        cases = reachable(language)
+        need(cases is not None, "language: too many counters and control states")
+        assert cases is not None
+        need(completable(language, cases), "language: not every live word is known to lead to an accepted one")
+        setting = Setting(language, cases, read_limits(case.content["limits"], language), case.all_words)
+        found = check_counters(layers, readouts, graph, vectors, setting)
+        size = machine.model.config.state_size
+        owners = {
+            name: [(end, *divmod(entry, size)) for entry in entries]
+            for name, entries in zip(language.names, found, strict=True)
+        }
+    return _findings(case, {**closed.counts, "readouts": readouts.count}, readouts.margin, None, owners)
+
+
+def _findings(
+    case: _Case,
+    counts: dict[str, int],
+    margin: float,
+    failure: ObligationError | None,
+    owners: dict[str, list[tuple[int, int, int]]] | None = None,
+) -> Findings:
+    every = case.o is not None and failure is None
+    entries = case.o.entries(failure) if case.o is not None else []
+    scope = "every-implementation" if every else "step"
+    return Findings(scope, counts, margin, entries, str(failure or ""), owners or {}, case.machine.steps)

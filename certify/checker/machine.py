@@ -1,0 +1,172 @@
+"""The model itself, stepped from any recurrent state: its own blocks, with states that are put into their cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import blocks, blocks_mamba2
+from .configuration import check_configuration
+from .parts import need, read_json, read_tensors
+
+
+class Kind(NamedTuple):
+    """A kind of model: how certificates name its class, and its block over numbers with obligations."""
+
+    name: str
+    step: Any
+
+
+KINDS = {
+    "mamba": Kind("transformers.MambaForCausalLM", blocks.step),
+    "signed_mamba": Kind("scancraft.SignedMambaForCausalLM", blocks.step),
+    "falcon_mamba": Kind("transformers.FalconMambaForCausalLM", blocks.step),
+    "mamba2": Kind("transformers.Mamba2ForCausalLM", blocks_mamba2.step),
+}
+"""By the ``model_type`` of ``config.json``."""
+
+
+def _classes(kind: str) -> tuple[Any, Any]:
+    """The configuration and the model class of a kind."""
+    if kind == "signed_mamba":
+        from ...models.signed_mamba import SignedMambaConfig, SignedMambaForCausalLM
+
+        return SignedMambaConfig, SignedMambaForCausalLM
+    import transformers
+
+    name = KINDS[kind].name.removeprefix("transformers.").removesuffix("ForCausalLM")
+    return getattr(transformers, f"{name}Config"), getattr(transformers, f"{name}ForCausalLM")
+
+
+def load_model(directory: Path, dtype: torch.dtype) -> Any:
+    """The model of a checkpoint; whatever is wrong with ``config.json`` or ``model.safetensors`` is a rejection."""
+    state = read_tensors(directory / "model.safetensors")
+    for name, tensor in state.items():
+        need(torch.isfinite(tensor.to(dtype)).all(), f"model.safetensors: {name} holds a NaN or an infinity")
+    config = read_json(directory / "config.json")
+    check_configuration(config)
+    layers = {name.split(".")[2] for name in state if name.startswith("backbone.layers.")}
+    depth = config.get("num_hidden_layers")
+    need(len(layers) == depth, f"model.safetensors does not fit config.json: {depth} layers")
+    config_class, model_class = _classes(config.pop("model_type"))
+    with torch.device("meta"):  # no need to draw random weights first
+        model: Any = model_class(config_class(**config))
+    needed = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    differ = sorted(name for name in needed.keys() | given.keys() if needed.get(name) != given.get(name))
+    need(not differ, f"model.safetensors does not fit config.json: {', '.join(differ[:3])}")
+    model.load_state_dict(state, strict=True, assign=True)
+    for module in model.modules():  # buffers are not in the file: Falcon-Mamba has ones, which no step reads
+        for name, buffer in module.named_buffers(recurse=False):
+            module.register_buffer(name, torch.ones_like(buffer, device="cpu"), persistent=False)
+    return model.to(dtype=dtype).eval()
+
+
+class Machine:
+    """Steps a model, in batches of one size; a number that is not finite is a rejection.
+
+    A state of a block is one row: the last inputs of its convolution, then its SSM state, flattened, float32.
+
+    Args:
+        model: one of the classes in ``KINDS``.
+        batch: rows per call: a matrix product may round differently at another shape.
+    """
+
+    def __init__(self, model: Any, batch: int) -> None:
+        self.model, self.batch, self.blocks = model, batch, list(model.backbone.layers)
+        self.kind, self.steps = KINDS[model.config.model_type], 0
+        mixer = self.blocks[0].mixer
+        # Mamba-2's convolution has B and C beside x, and its states are those of heads.
+        self.two = model.config.model_type == "mamba2"
+        self.shape = (mixer.conv_dim if self.two else mixer.intermediate_size, mixer.conv_kernel_size)
+        heads = (mixer.num_heads, mixer.head_dim) if self.two else (mixer.intermediate_size,)
+        self.states = (*heads, mixer.ssm_state_size)
+        self.conv = int(np.prod(self.shape))
+        self.size = self.conv + int(np.prod(self.states))
+        self.dtype = mixer.in_proj.weight.dtype
+        self.stream = torch.float32 if model.config.residual_in_fp32 else self.dtype
+        """The dtype of the residual stream, which the next block and the last norm get as it is."""
+        # An input that only taps with weight 0 will meet again is forgotten: it cannot change any later number.
+        self.kept = []
+        for number, block in enumerate(self.blocks):
+            activation = block.mixer.activation
+            need(activation == "silu", f"block {number}: its activation is {activation!r}, not 'silu'")
+            taps = block.mixer.conv1d.weight.detach().float().numpy()[:, 0, :] != 0
+            kept = np.zeros_like(taps)
+            kept[:, 1:] = np.cumsum(taps, axis=1)[:, :-1] > 0
+            self.kept.append(kept.reshape(-1))
+
+    @torch.no_grad()
+    def embed(self, tokens: list[int]) -> Any:
+        """The residual stream before the first block, shape (tokens, d_model), float32."""
+        return np.asarray(self.model.backbone.embeddings(torch.tensor(tokens)).float().numpy() + 0.0)
+
+    def _batches(self, *arrays: Any) -> Iterator[tuple[int, list[Tensor]]]:
+        for at in range(0, len(arrays[0]), self.batch):
+            rows = np.minimum(np.arange(at, at + self.batch), len(arrays[0]) - 1)
+            yield min(self.batch, len(arrays[0]) - at), [torch.from_numpy(array[rows]) for array in arrays]
+
+    @torch.no_grad()
+    def logits(self, vectors: Any) -> Any:
+        """The scores after the last block, shape (rows, vocabulary), float32."""
+        out = []
+        for size, (chunk,) in self._batches(vectors):
+            normed = self.model.backbone.norm_f(chunk.to(self.stream))
+            out.append(self.model.lm_head(normed.to(self.model.lm_head.weight.dtype))[:size].float().numpy())
+        return _finite(np.concatenate(out), "a score")
+
+    @torch.no_grad()
+    def step(self, first: int, last: int, vectors: Any, states: Any) -> tuple[Any, Any]:
+        """Vectors and states after blocks ``first`` to ``last``; ``states`` None for the first token of a word.
+
+        Mamba-2 takes the first token in a chunk of one: a chunk is padded with zeros, so its size changes no bit, but
+        memory grows with its square.
+        """
+        self.steps += len(vectors)
+        sizes = [block.mixer.chunk_size for block in self.blocks] if self.two and states is None else []
+        try:
+            for block in self.blocks[: len(sizes)]:
+                block.mixer.chunk_size = 1
+            return self._step(first, last, vectors, states)
+        finally:
+            for block, size in zip(self.blocks, sizes, strict=False):
+                block.mixer.chunk_size = size
+
+    def _step(self, first: int, last: int, vectors: Any, states: Any) -> tuple[Any, Any]:
+        from transformers import DynamicCache
+
+        streams, owns = [], []
+        for size, (chunk, *before) in self._batches(*([vectors] if states is None else [vectors, states])):
+            cache = DynamicCache(config=self.model.config)
+            hidden = chunk[:, None, :].to(self.stream)
+            after = []
+            for number in range(first, last):
+                layer: Any = cache.layers[number]
+                if before:
+                    own = before[0][:, (number - first) * self.size : (number - first + 1) * self.size]
+                    conv = own[:, : self.conv].reshape(-1, *self.shape).to(self.dtype)
+                    ssm = own[:, self.conv :].reshape(len(own), *self.states)
+                    layer.lazy_initialization(conv_states=conv, recurrent_states=ssm)
+                    layer.conv_states[0].copy_(conv)
+                    layer.recurrent_states[0].copy_(ssm)
+                    layer.has_previous_state[0] = True
+                hidden = self.blocks[number](hidden, cache_params=cache)
+                window = layer.conv_states[0].float().flatten(1)
+                # Even what is forgotten: a tap of weight 0 makes NaN of an infinity.
+                _finite(window[:size].numpy(), f"block {number}: an input of the convolution")
+                after.append(window * torch.from_numpy(self.kept[number]))
+                after.append(layer.recurrent_states[0].float().flatten(1))
+            streams.append(hidden[:size, 0].float().numpy() + 0.0)
+            owns.append(torch.cat(after, dim=1)[:size].numpy() + 0.0)
+        where = f"blocks {first} to {last}: "
+        return _finite(np.concatenate(streams), where + "a vector"), _finite(np.concatenate(owns), where + "a state")
+
+
+def _finite(numbers: Any, what: str) -> Any:
+    need(np.isfinite(numbers).all(), f"{what} is not finite")
+    return numbers

@@ -1,0 +1,132 @@
+"""The verdicts of ``scancraft.certify``: a proof, a word that refutes, or neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..automata.alphabet import format_word
+from ..models.checkpoints.checkpoint import write_certificate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A proof, for every word of every length, with what it rests on.
+
+    Attributes:
+        content: what ``certificate.json`` says: ``verdict``, ``claim``, ``method``, ``scope``, ``contract``,
+            ``margin``, ``dtype``, ``batch``, ``implementation``, ``sha256``, ``readout``, ``language``, ``counts``,
+            ``obligations``, and for counters their ``limits``.
+        evidence: the tensors of ``certificate.safetensors`` (``search.evidence``).
+        seconds: how long it took, loading not counted.
+    """
+
+    content: dict[str, Any]
+    evidence: dict[str, Tensor] = field(repr=False)
+    seconds: float
+
+    verdict = "certified"
+
+    @property
+    def scope(self) -> str:
+        """ "every-implementation" or "step"."""
+        return str(self.content["scope"])
+
+    @property
+    def margin(self) -> float:
+        """The smallest |score - threshold| over all reachable read-outs."""
+        return float(self.content["margin"])
+
+    def save(self, directory: str | PathLike[str]) -> None:
+        """Write the certificate into a checkpoint directory."""
+        write_certificate(Path(directory), self.content, self.evidence)
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return {**self.content, "seconds": round(self.seconds, 3)}
+
+    def __str__(self) -> str:
+        content, counts = self.content, self.content["counts"]
+        checked = [f"{counts['transitions']:,} transitions"] if counts["transitions"] else []
+        checked += [f"{counts['readouts']:,} cases"] if "limits" in content else []
+        limits = ", ".join(f"{name} {limit:,}" for name, limit in content.get("limits", {}).items())
+        held = sum(o["holds"] for o in content["obligations"])
+        return (
+            f"certified, scope {self.scope}: {content['claim']}\n"
+            f"{content['method']}: {' and '.join(checked)} checked, smallest |score| {self.margin:g}, "
+            f"{held} of {len(content['obligations'])} obligations hold, {content['dtype']}, {self.seconds:.2f} s"
+            + (f"\nlimits: {limits}" if limits else "")
+        )
+
+
+@dataclass(frozen=True)
+class Refuted:
+    """A word after which the model is wrong.
+
+    Attributes:
+        word: the symbols read.
+        model: the tokens that the model allows next (``<eos>``: it accepts).
+        right: the tokens that the language allows.
+        shortest: whether every shorter word is known to be right.
+        seconds: how long it took.
+    """
+
+    word: tuple[str, ...]
+    model: frozenset[str]
+    right: frozenset[str]
+    shortest: bool
+    seconds: float
+
+    verdict = "counterexample"
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "verdict": self.verdict,
+            "scope": None,
+            "margin": None,
+            "word": list(self.word),
+            "model": sorted(self.model),
+            "right": sorted(self.right),
+            "shortest": self.shortest,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def __str__(self) -> str:
+        kind = "a shortest counterexample" if self.shortest else "a counterexample (perhaps not a shortest one)"
+        word = format_word(self.word, self.word)
+        return f"{kind} is {word!r}: the model allows {sorted(self.model)}, the language {sorted(self.right)}"
+
+
+@dataclass(frozen=True)
+class Open:
+    """Undecided: neither proved nor refuted within the budget.
+
+    Attributes:
+        reason: how far each attempt got.
+        seconds: how long it took.
+    """
+
+    reason: str
+    seconds: float
+
+    verdict = "undecided"
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "verdict": self.verdict,
+            "scope": None,
+            "margin": None,
+            "word": None,
+            "reason": self.reason,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def __str__(self) -> str:
+        return f"undecided: {self.reason}"
