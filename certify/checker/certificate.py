@@ -91,9 +91,6 @@ class CheckedCertificate:
             f"language: {self.language}; contract {self.contract}, {self.dtype}{limits}"
         )
 
-    def __str__(self) -> str:
-        return "the certificate is valid" if self.accepted else f"the certificate is not valid: {self.reason}"
-
 
 def check_certificate(directory: str | PathLike[str]) -> CheckedCertificate:
     """Validate the certificate in a checkpoint directory against the weights and the language beside it.

@@ -29,15 +29,8 @@ from ...models.mamba import model_type_of
 from ...models.mamba2 import MAMBA2
 from ...models.readout import Readout
 from ...models.run.stepper import Stepper
-<<<<<<< HEAD
-from ..results import Open, Refuted
-from .explore import Stage, WordGraph, explore, token_graph
-from .obligations import Ledger, Obligation, as_array, check_block, check_head
-from .obligations_mamba2 import check_mamba2_block
-=======
 from ..results import Open, Refuted
 from .explore import Stage, WordGraph, explore, word_graph
->>>>>>> 2478bcb (Certificates: the search proposes evidence, the checker decides; obligations over ranges, stated once)
 
 BATCH = 256
 """Rows per step: the batch shape that a certificate of scope "step" speaks about."""
@@ -78,17 +71,12 @@ def search(
         compiled: whether to try block by block first (right for compiled models).
         note: told now and then what is going on.
     """
-<<<<<<< HEAD
-    judge = Judge(model, dfa, readout)
-    stepper = Stepper(model, BATCH)
-=======
     if not isinstance(language, Dfa):
         try:
             return _control(model, language, readout, budget, note)
         except BudgetExceededError as error:
             return Open(f"the control: {error.reached:,g} {error.what}, past {error.limit:,g}", 0.0)
     judge, stepper = Judge(model, language, readout), Stepper(model, BATCH)
->>>>>>> 2478bcb (Certificates: the search proposes evidence, the checker decides; obligations over ranges, stated once)
     reasons = []
     attempts: list[tuple[str, Callable[[], Found]]] = [
         ("block by block", lambda: by_blocks(stepper, judge, budget, note)),
@@ -201,37 +189,6 @@ def _control(
             "for Mamba-2, where a state never forgets and what it was at <bos> is subtracted (docs/mamba2.md)"
         )
         return Open(reason, 0.0)
-<<<<<<< HEAD
-
-
-ROWS = 512
-"""Steps looked at together in exact arithmetic."""
-
-
-def oblige(ledger: Ledger, stepper: Stepper, stage: Stage, vectors: Tensor) -> bool:
-    """Record the obligations of every step of a stage; whether exact arithmetic agrees with the step function."""
-    agree = True
-    taps, channels = stepper.taps, stepper.channels
-    check = check_mamba2_block if len(stepper.state_shape) == 3 else check_block
-    for stream, before, after, out in evaluations(stage, vectors):
-        current = as_array(stream)
-        for place, number in enumerate(range(stage.first, stage.last)):
-            own = slice(place * stepper.block_size, (place + 1) * stepper.block_size)
-            state, expected = as_array(before[:, own]), as_array(after[:, own])
-            past = state[:, : channels * taps].reshape(-1, channels, taps)
-            ssm = state[:, channels * taps :].reshape(-1, *stepper.state_shape)
-            current, window, new = check(ledger, stepper.blocks[number], current, past, ssm, f"block {number}")
-            kept = np.where(stepper.masks[number].numpy(), window, 0.0).reshape(len(window), -1)
-            found = np.concatenate([kept, new.reshape(len(new), -1)], axis=1)
-            agree = agree and bool((found == expected).all())
-            if ledger.failure:
-                return agree
-        agree = agree and bool((current == as_array(out)).all())
-    return agree
-
-
-__all__ = ["BATCH", "Counterexample", "Judge", "Proof", "Undecided", "Verdict", "prove"]
-=======
     stepper = Stepper(model, BATCH)
     vectors, live_only = _embedded(stepper, language.alphabet, readout), readout.contract == "live-prefixes"
     if not isinstance(language, CounterMachine):
@@ -248,4 +205,3 @@ __all__ = ["BATCH", "Counterexample", "Judge", "Proof", "Undecided", "Verdict", 
     table.append([dead] * len(language.alphabet))
     inputs = word_graph(table, frozenset({dead}) if live_only else frozenset(), vectors)
     return Candidate("counters", _stages(stepper, inputs, blocks, budget, note)[0], inputs)
->>>>>>> 2478bcb (Certificates: the search proposes evidence, the checker decides; obligations over ranges, stated once)
