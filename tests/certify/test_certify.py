@@ -6,17 +6,13 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from fractions import Fraction
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 import scancraft
@@ -25,27 +21,11 @@ from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
 from scancraft.certify.certify import Certificate, Open, Refuted
 from scancraft.certify.check import compare
-from scancraft.certify.search import prove as searches
-from scancraft.certify.search.obligations import (
-    ACCUMULATOR,
-    FORMATS,
-    Ledger,
-    as_array,
-    check_block,
-    check_sum,
-    check_terms,
-    fits,
-    lowest_bit,
-    rms_norm,
-    silu,
-    softplus,
-)
 from scancraft.cli.app import app
 from scancraft.compiler.compile import Compiled
 from scancraft.compiler.targets.layout import stream_for
 from scancraft.models.errors import CheckpointError, ReadoutError, WeightsError
 from scancraft.models.readout import Readout
-from scancraft.models.run.stepper import Stepper
 from scancraft.testing import star_free_dfas
 
 AB = ("a", "b")
@@ -143,19 +123,13 @@ def test_block_by_block_and_the_whole_model_agree(name: str, dtype: torch.dtype)
     assert (whole.scope, whole.margin) == (blocks.scope, blocks.margin)
     assert whole.content["sha256"]["weights"] == blocks.content["sha256"]["weights"]
 
-    judge, stepper = searches.Judge(model, compiled.dfa, compiled.readout), Stepper(model, 64)
-    one = searches._whole(stepper, judge, Budget(), lambda _: None)
-    many = searches._by_blocks(stepper, judge, Budget(), lambda _: None)
-    assert isinstance(one, searches.Proof)
-    assert isinstance(many, searches.Proof)
+    def read_outs(certificate: Certificate) -> set[tuple[int, int, bytes]]:
+        tensors = certificate.evidence
+        last = tensors[f"stage{certificate.content['counts']['stages'] - 1}.vectors"].numpy()
+        return {(letter, truth, last[v].tobytes()) for letter, truth, v in tensors["final.nodes"].tolist()}
 
-    def read_outs(proof: searches.Proof) -> set[tuple[int, int, bytes]]:
-        vectors = proof.graph.vectors.numpy()
-        rows = zip(proof.graph.letters, proof.graph.truth, vectors, strict=True)
-        return {(letter, truth, v.tobytes()) for letter, truth, v in rows}
-
-    assert read_outs(one) <= read_outs(many)  # forgetting own states only adds paths
-    assert {(letter, truth) for letter, truth, _ in read_outs(one)} == {
+    assert read_outs(whole) <= read_outs(blocks)  # forgetting own states only adds paths
+    assert {(letter, truth) for letter, truth, _ in read_outs(whole)} == {
         (letter, compiled.dfa.semiautomaton.table[q][letter])
         for q in range(compiled.dfa.n_states)
         for letter in range(len(compiled.dfa.alphabet))
@@ -625,7 +599,7 @@ def exp_out_of_range(compiled: Compiled, model: Any) -> None:
     ("edit", "names"),
     [
         (inexact_head, {"sums"}),
-        (inexact_skip, {"sums"}),
+        (inexact_skip, {"functions"}),
         (wide_epsilon, {"rmsnorm"}),
         (exp_out_of_range, {"functions"}),
     ],
@@ -676,216 +650,3 @@ def test_scores_that_a_flush_to_zero_loses_are_not_for_every_implementation(
     assert verdict.margin == 2.0 ** (4 + exponent)
     assert verdict.scope == scope
     assert broken(verdict) == (set() if scope == "every-implementation" else {"sums"})
-
-
-# -- the obligations, one by one -----------------------------------------------------------------------------------
-
-FLOAT32, BFLOAT16 = FORMATS[torch.float32], FORMATS[torch.bfloat16]
-BIG, SMALLEST = ACCUMULATOR.largest, ACCUMULATOR.smallest
-# Any float64, and floats with few bits, which is where formats differ.
-NUMBERS = st.one_of(
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.builds(lambda m, e: math.ldexp(m, e), st.integers(-(2**26), 2**26), st.integers(-180, 130)),
-)
-
-
-@settings(max_examples=300, derandomize=True, deadline=None)
-@given(NUMBERS)
-def test_lowest_bit_is_the_greatest_power_of_two_that_divides(x: float) -> None:
-    bit = float(lowest_bit(np.array([x]))[0])
-    if x == 0:
-        assert bit == 0
-        return
-    quotient = Fraction(x) / Fraction(bit)
-    assert math.frexp(bit)[0] == 0.5
-    assert quotient.denominator == 1
-    assert quotient.numerator % 2 == 1
-
-
-@settings(max_examples=500, derandomize=True, deadline=None)
-@given(NUMBERS, st.sampled_from(sorted(FORMATS, key=str)))
-def test_fits_is_what_rounding_says(x: float, dtype: torch.dtype) -> None:
-    there = torch.tensor(x, dtype=torch.float64).to(dtype)
-    exact = bool(torch.isfinite(there)) and Fraction(float(there)) == Fraction(x)
-    normal = x == 0 or abs(x) >= torch.finfo(dtype).smallest_normal
-    assert bool(fits(np.array([x]), FORMATS[dtype])[0]) == (exact and normal)
-
-
-def sums_hold(terms: list[float], stored: Any = FLOAT32) -> bool:
-    """Whether the obligation holds of a sum, as terms, as an inner product, and with its last term apart."""
-    answers = []
-    for how in range(3):
-        ledger = Ledger()
-        row = np.array([terms])
-        if how == 0:
-            total = check_terms(ledger, row, stored, "here")
-        elif how == 1:
-            total = check_sum(ledger, row, np.ones((1, len(terms))), None, stored, "here")
-        else:
-            total = check_sum(ledger, row[:, :-1], np.ones((1, len(terms) - 1)), row[:, -1], stored, "here")
-        assert float(total.reshape(-1)[0]) == math.fsum(terms)
-        assert set(ledger.failure) <= {"sums"}
-        answers.append("sums" not in ledger.failure)
-    assert len(set(answers)) == 1
-    return answers[0]
-
-
-@pytest.mark.parametrize(
-    ("terms", "stored", "holds"),
-    [
-        ([1.0, -3.0, 2.5], FLOAT32, True),
-        ([0.0, 0.0], FLOAT32, True),
-        ([2.0**24 - 2, 1.0, 1.0], FLOAT32, True),  # the size is just in reach
-        ([2.0**24, 1.0, -1.0], FLOAT32, False),  # 2^24 + 1 is no float32, though the total is
-        ([1.0, 2.0**-25], FLOAT32, False),  # the quantum is too fine
-        ([200.0, 56.0], BFLOAT16, True),
-        ([200.0, 57.0], BFLOAT16, False),  # 257 has nine bits
-        ([200.0, 57.0], FLOAT32, True),
-        ([2.0**126, 2.0**126], FLOAT32, True),
-        ([2.0**127, 2.0**127, -(2.0**127)], FLOAT32, False),  # one order overflows
-        ([2.0**127, 2.0**127], FLOAT32, False),
-        ([BIG, 0.0], FLOAT32, True),
-        ([SMALLEST, SMALLEST], FLOAT32, True),
-        ([SMALLEST / 2, SMALLEST / 2], FLOAT32, False),  # subnormal terms, a normal total
-        ([SMALLEST * 1.5, -SMALLEST], FLOAT32, False),  # normal terms, a subnormal total
-    ],
-)
-def test_sums(terms: list[float], stored: Any, holds: bool) -> None:
-    assert sums_hold(terms, stored) == holds
-
-
-TERMS = st.lists(
-    st.builds(lambda m, e: math.ldexp(m, e), st.integers(-40, 40), st.integers(-14, 14)), min_size=2, max_size=5
-)
-
-
-@settings(max_examples=200, derandomize=True, deadline=None)
-@given(TERMS, st.randoms(use_true_random=False))
-def test_where_sums_hold_no_order_rounds(terms: list[float], random: Any) -> None:
-    ordered = list(terms)
-    random.shuffle(ordered)
-    if sums_hold(terms):
-        total = np.float32(0)
-        for term in ordered:
-            total = np.float32(total + np.float32(term))
-        assert Fraction(float(total)) == sum(map(Fraction, terms))
-
-
-def functions_hold(function: Callable[[Ledger, Any, str], Any], x: float) -> bool:
-    ledger = Ledger()
-    value = float(function(ledger, np.array([x]), "here")[0])
-    assert value == (x if x >= 64 else 0.0)
-    assert ledger.checked["functions"] == 1
-    return "functions" not in ledger.failure
-
-
-@pytest.mark.parametrize("x", [-2048.0, -1024.0, 0.0, 64.0, 1e6])
-def test_silu_is_exact_there(x: float) -> None:
-    assert functions_hold(silu, x)
-    for dtype in (torch.float32, torch.float64):
-        expected = x if x >= 64 else 0.0
-        assert float(torch.nn.functional.silu(torch.tensor(x, dtype=dtype))) == expected
-
-
-@pytest.mark.parametrize("x", [-1023.0, -104.0, -1.0, 2.0**-30, 1.0, 63.5])
-def test_silu_may_differ_there(x: float) -> None:
-    assert not functions_hold(silu, x)
-
-
-@pytest.mark.parametrize("x", [-2048.0, -1024.0, 64.0, 1e6])
-def test_softplus_is_exact_there(x: float) -> None:
-    assert functions_hold(softplus, x)
-    assert float(torch.nn.functional.softplus(torch.tensor(x))) == (x if x >= 64 else 0.0)
-
-
-@pytest.mark.parametrize("x", [-1023.0, -104.0, 0.0, 1.0, 63.5])
-def test_softplus_may_differ_there(x: float) -> None:
-    assert not functions_hold(softplus, x)
-
-
-def norm_failures(stream: list[float], epsilon: float = 1e-5, stored: Any = FLOAT32) -> set[str]:
-    ledger = Ledger()
-    norm = SimpleNamespace(variance_epsilon=epsilon, weight=torch.ones(len(stream)))
-    rms_norm(ledger, norm, np.array([stream]), stored, "here")
-    assert ledger.checked["rmsnorm"] == 1
-    return set(ledger.failure)
-
-
-def test_rms_norm_is_a_power_of_two() -> None:
-    big = 2.0**40
-    ledger = Ledger()
-    norm = SimpleNamespace(variance_epsilon=1e-5, weight=torch.full((4,), 2.0**39))
-    scaled = rms_norm(ledger, norm, np.array([[big, 1.0, 0.0, 1.0]]), FLOAT32, "here")
-    assert not ledger.failure
-    assert scaled.tolist() == [[2.0**40, 1.0, 0.0, 1.0]]
-    assert norm_failures([big, 0, 0, 0]) == set()
-    assert norm_failures([big, -big, 0, 0, 0, 0, 0, 0]) == set()  # two of eight: the mean is a quarter
-
-
-@pytest.mark.parametrize(
-    ("stream", "epsilon"),
-    [
-        ([2.0**40, 2.0**40, 0.0, 0.0], 1e-5),  # half of F^2: a power of two, not of four
-        ([3 * 2.0**40, 0.0, 0.0, 0.0], 1e-5),  # nine quarters
-        ([2.0**40, 2.0**29, 0.0, 0.0], 1e-5),  # a small square that is not absorbed
-        ([2.0**40, 1.0, 0.0, 0.0], 2.0**54),  # an epsilon that is not absorbed
-        ([2.0**40, 2.0**40, 2.0**40, 2.0**40, 0.0, 0.0], 1e-5),  # the width is no power of two
-        ([2.0**40, 2.0**40, 2.0**40, 0.0], 1e-5),  # three of four
-        ([2.0**64, 0.0, 0.0, 0.0], 1e-5),  # the square overflows
-        ([0.0, 0.0, 0.0, 0.0], 1e-5),  # only epsilon
-    ],
-)
-@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
-def test_rms_norm_is_not_one(stream: list[float], epsilon: float) -> None:
-    assert "rmsnorm" in norm_failures(stream, epsilon)
-
-
-def test_what_the_norm_returns_must_fit() -> None:
-    row = [2.0**40, 257.0, 0.0, 0.0]
-    assert norm_failures(row) == set()
-    assert norm_failures(row, stored=BFLOAT16) == {"sums"}
-
-
-def block_failures(compiled: Compiled, edit: Callable[[Any], None]) -> set[str]:
-    """The obligations of the first block that fail after an edit, at the steps of the intact model."""
-    intact = compiled.model()
-    judge, stepper = searches.Judge(intact, compiled.dfa, compiled.readout), Stepper(intact, 64)
-    proof = searches._by_blocks(stepper, judge, Budget(), lambda _: None)
-    assert isinstance(proof, searches.Proof)
-    mixer = intact.backbone.layers[0].mixer
-    with torch.no_grad():
-        edit(mixer)
-    ledger = Ledger()
-    for stream, before, _, _ in searches.evaluations(proof.stages[0], judge.inputs(stepper).vectors):
-        split = stepper.channels * stepper.taps
-        past = as_array(before[:, :split]).reshape(-1, stepper.channels, stepper.taps)
-        states = as_array(before[:, split:]).reshape(-1, stepper.channels, stepper.state_shape[-1])
-        check_block(ledger, intact.backbone.layers[0], as_array(stream), past, states, "block 0")
-    return set(ledger.failure)
-
-
-def test_the_first_block_keeps_its_obligations(d2: Compiled) -> None:
-    assert block_failures(d2, lambda _: None) == set()
-
-
-def test_a_gate_of_one_with_a_write(d2: Compiled) -> None:
-    """exp(A_log) = 0: Delta is V, and yet the gate is 1."""
-    assert block_failures(d2, lambda mixer: mixer.A_log.fill_(-(2.0**20))) == {"gates"}
-
-
-def test_gates_between_zero_and_one(d2: Compiled) -> None:
-    assert block_failures(d2, lambda mixer: mixer.A_log.fill_(-3.0)) == {"functions"}
-    assert block_failures(d2, lambda mixer: mixer.A_log.fill_(90.0)) == {"functions"}  # the exponent overflows
-
-
-def test_delta_in_the_unsafe_region(d2: Compiled) -> None:
-    assert "functions" in block_failures(d2, lambda mixer: mixer.dt_proj.bias.add_(1.0))
-
-
-def test_a_write_that_rounds(d2: Compiled) -> None:
-    """B x has too many bits only as a product: 64 (1 + 2^-20) squared."""
-
-    def edit(mixer: Any) -> None:
-        mixer.conv1d.bias[mixer.conv1d.bias == 64] *= 1 + 2.0**-20
-
-    assert "sums" in block_failures(d2, edit)

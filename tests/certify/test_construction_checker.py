@@ -37,7 +37,7 @@ from scancraft.certify.checker.languages import (
     read_bounded_dyck,
     read_counter_machine,
 )
-from scancraft.certify.search.evidence import content_digest, tensors_digest
+from scancraft.certify.checker.parts import content_digest, tensors_digest
 
 Content = dict[str, Any]
 Tensors = dict[str, torch.Tensor]

@@ -203,7 +203,7 @@ def test_the_checker_rejects_a_decay_that_is_not_exact(tmp_path: Path) -> None:
     assert found.scope == "step"
     found.save(place)
     assert check_certificate(place).accepted
-    from scancraft.certify.search.evidence import content_digest
+    from scancraft.certify.checker.parts import content_digest
 
     content = json.loads((place / "certificate.json").read_text())
     content["scope"] = "every-implementation"

@@ -23,7 +23,8 @@ from scancraft.automata.counters.families import boolean, dyck_1, equal_blocks, 
 from scancraft.automata.counters.machine import Counter, CounterMachine, Step
 from scancraft.automata.languages import truth_of
 from scancraft.certify.certify import Certificate
-from scancraft.certify.checker.certificate import _content_digest, _tensors_digest, check_certificate
+from scancraft.certify.checker.certificate import check_certificate
+from scancraft.certify.checker.parts import content_digest, tensors_digest
 from scancraft.compiler.constructions import Constructed, counters, dyck, flip_flop
 from scancraft.compiler.targets import TargetError
 from scancraft.compiler.targets._mamba2_layers import Heads
@@ -443,8 +444,8 @@ def test_the_checker_rejects_a_certificate_made_for_it(what: str, tmp_path: Path
     assert check_certificate(source).accepted
     content = json.loads((source / "certificate.json").read_text())
     content["implementation"]["model"] = "transformers.Mamba2ForCausalLM"
-    content["sha256"]["weights"] = _tensors_digest(scancraft.load(place).model().state_dict())
-    content["sha256"]["content"] = _content_digest(content)
+    content["sha256"]["weights"] = tensors_digest(scancraft.load(place).model().state_dict())
+    content["sha256"]["content"] = content_digest(content)
     (place / "certificate.json").write_text(json.dumps(content))
     (place / "certificate.safetensors").write_bytes((source / "certificate.safetensors").read_bytes())
     checked = check_certificate(place)

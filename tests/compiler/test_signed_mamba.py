@@ -23,16 +23,16 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, MambaC
 
 import scancraft
 from scancraft.automata.families import d_n, flip_flop
+from scancraft.automata.formats.formats import to_json_dict
 from scancraft.certify.certify import Open, Refuted
 from scancraft.certify.checker.certificate import check_certificate
-from scancraft.certify.search.prove import BATCH
+from scancraft.certify.checker.parts import text_digest
 from scancraft.models.build import build_model
 from scancraft.models.checkpoints.checkpoint import load_model, write_checkpoint
 from scancraft.models.errors import CheckpointError
 from scancraft.models.mamba import MambaShape, MambaWeights
 from scancraft.models.readout import Readout
 from scancraft.models.run.runner import Runner, Watch
-from scancraft.models.run.stepper import Stepper
 from scancraft.models.signed_mamba import SignedMambaConfig, SignedMambaForCausalLM, SignedMambaMixer
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -594,7 +594,7 @@ def test_signs_that_do_not_saturate_are_not_certified() -> None:
 
 def edit_certificate(place: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     """A forger recomputes the certificate's own digest."""
-    from scancraft.certify.search.evidence import content_digest
+    from scancraft.certify.checker.parts import content_digest
 
     path = place / "certificate.json"
     content = json.loads(path.read_text())
@@ -605,7 +605,7 @@ def edit_certificate(place: Path, edit: Callable[[dict[str, Any]], object]) -> N
 
 def forge_weights(place: Path) -> None:
     """Make the certificate name the weights that lie beside it."""
-    from scancraft.certify.search.evidence import tensors_digest
+    from scancraft.certify.checker.parts import tensors_digest
 
     digest = tensors_digest(load_file(place / "model.safetensors"))
     edit_certificate(place, lambda c: c["sha256"].update(weights=digest))
@@ -695,17 +695,18 @@ def test_the_closed_evidence_of_a_wrong_model_is_rejected(tmp_path: Path) -> Non
     weights = parity_weights()
     write_checkpoint(tmp_path / "m", weights, manifest(dfa), bos="<bos>", eos="<eos>", pad="<pad>", spaced=False)
     assert isinstance(scancraft.certify(tmp_path / "m"), Refuted)
-    from scancraft.automata.budget import Budget
-    from scancraft.certify.certify import _certificate
-    from scancraft.certify.search.explore import explore
-    from scancraft.certify.search.prove import Judge, _proof
-
-    model = model_of(weights)
-    judge, stepper = Judge(model, dfa, READOUT), Stepper(model, BATCH)
-    stage, graph = explore(stepper, 0, 1, judge.inputs(stepper), Budget(1000, 5.0).meter("events"))
-    proof = _proof("block by block", stepper, judge, (stage,), graph, judge.scores(stepper, graph.vectors))
-    assert proof.scope == "every-implementation"
-    _certificate(proof, model, dfa, READOUT, 0.0).save(tmp_path / "m")
+    write_parity(tmp_path / "right", weights)
+    genuine = scancraft.certify(tmp_path / "right")
+    assert isinstance(genuine, scancraft.Certificate)
+    genuine.save(tmp_path / "m")
+    other = {**to_json_dict(dfa), "states": list(to_json_dict(dfa)["transitions"])}
+    value = {
+        "alphabet": list(dfa.alphabet),
+        "table": [*map(list, dfa.semiautomaton.table)],
+        "accepting": [*dfa.accepting],
+    }
+    digest = text_digest(value, ordered=True)
+    edit_certificate(tmp_path / "m", lambda c: (c.update(language=other), c["sha256"].update(language=digest)))
     checked = check_certificate(tmp_path / "m")
     assert not checked.accepted
     assert "read-out" in checked.reason

@@ -26,8 +26,9 @@ from scancraft.automata.counters.machine import CounterMachine
 from scancraft.automata.decide.aperiodic import NotStarFreeError
 from scancraft.automata.languages import truth_of
 from scancraft.certify.check import check
+from scancraft.certify.checker.arithmetic import Obligations, exactly
 from scancraft.certify.checker.certificate import check_certificate
-from scancraft.certify.search.obligations import FORMATS, Ledger, plain_norm
+from scancraft.certify.checker.parts import ObligationError
 from scancraft.cli.app import app
 from scancraft.compiler.compile import CompiledModel
 from scancraft.compiler.targets import TARGETS, Options, Target, TargetError, UnknownTargetError, target
@@ -264,13 +265,14 @@ def broken(place: Path, tensor: str, change: Any) -> None:
     ],
 )
 def test_a_norm_without_weights_is_exact_or_an_obligation_fails(row: list[float], holds: bool) -> None:
-    ledger, norm = Ledger(), SimpleNamespace(eps=1e-6)
-    values = np.array([row, [2.0**36, 1.0, 2.0, 3.0]])
-    normed = plain_norm(ledger, norm, values, FORMATS[torch.float32], "dt")
-    assert (not ledger.failure) == holds
-    if holds:
-        given_back = FalconMambaWeightlessRMSNorm(4)(torch.tensor(values, dtype=torch.float32))
-        assert (given_back.double().numpy() == normed).all()
+    values, norm = np.array([row, [2.0**36, 1.0, 2.0, 3.0]]), SimpleNamespace(eps=1e-6)
+    if not holds:
+        with pytest.raises(ObligationError):
+            Obligations("float32").plain_norm(norm, exactly(values), "dt")
+        return
+    normed = Obligations("float32").plain_norm(norm, exactly(values), "dt").lo
+    given_back = FalconMambaWeightlessRMSNorm(4)(torch.tensor(values, dtype=torch.float32))
+    assert (given_back.double().numpy() == normed).all()
 
 
 def test_a_wrong_model_has_a_counterexample(tmp_path: Path) -> None:
