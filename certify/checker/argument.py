@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arithmetic import ROWS, Obligations, Range, epsilon_of, exactly, times
-from .blocks import project, read, select, settle
+from .arithmetic import ROWS, Obligations, Range, beside, epsilon_of, exactly, times
+from .blocks import Selected, project, read, select, settle
 from .closure import Graph, agree
 from .machine import Machine
 from .parts import Bools, Floats, Ints, array, first, need
@@ -22,11 +22,18 @@ from .parts import Bools, Floats, Ints, array, first, need
 MOST_NUMBERS = 1 << 25
 """In one array; what needs more is rejected."""
 SAMPLED = 512
+"""Rows at which the model's own steps are compared."""
 
 
 def sample(rows: int) -> Ints:
     """Some row numbers, evenly spread: at most SAMPLED, and all if there are no more."""
     return np.unique(np.linspace(0, rows - 1, min(rows, SAMPLED)).astype(np.int64))
+
+
+def by_rows(compute: Callable[[Range], tuple[Range, ...]], rows: Floats) -> list[Range]:
+    """Ranges that are computed of known rows, a chunk at a time."""
+    parts = [compute(exactly(rows[at : at + ROWS])) for at in range(0, len(rows), ROWS)]
+    return [beside(list(part), 0) for part in zip(*parts, strict=True)]
 
 
 class Unknowns(NamedTuple):
@@ -36,9 +43,7 @@ class Unknowns(NamedTuple):
 
     Attributes:
         slope: shape (unknowns, d_model).
-        lo: shape (unknowns,).
-        hi: likewise.
-        unit: likewise.
+        lo: shape (unknowns,), as ``hi`` and ``unit``.
     """
 
     slope: Floats
@@ -50,18 +55,15 @@ class Unknowns(NamedTuple):
         """Both."""
         return Unknowns(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
 
-    def ranges(self) -> list[Range]:
-        """What each unknown adds to a vector."""
-        return [
-            times(Range(np.array([lo]), np.array([hi]), np.array([unit])), exactly(slope))
-            for slope, lo, hi, unit in zip(*self, strict=True)
-        ]
+    def shares(self) -> Range:
+        """What each unknown adds to a vector, shape (unknowns, d_model)."""
+        return times(Range(self.lo[:, None], self.hi[:, None], self.unit[:, None]), exactly(self.slope))
 
     def around(self, base: Floats) -> Range:
         """Vectors with everything that the unknowns may add."""
-        lo, hi, unit = exactly(base)
-        for part in self.ranges():
-            lo, hi, unit = lo + part.lo, hi + part.hi, np.minimum(unit, part.unit)
+        (lo, hi, unit), shares = exactly(base), self.shares()
+        for i in range(len(self.lo)):
+            lo, hi, unit = lo + shares.lo[i], hi + shares.hi[i], np.minimum(unit, shares.unit[i])
         return Range(lo, hi, unit)
 
 
@@ -75,8 +77,8 @@ class Normed(NamedTuple):
 
 def normed(o: Obligations, norm: Any, base: Floats, unknowns: Unknowns, where: str) -> Normed:
     """RMSNorm: the same power of two for all vectors, whatever the unknowns are."""
-    parts = unknowns.ranges()
-    more = sum((np.maximum(np.abs(p.lo), np.abs(p.hi)) for p in parts), np.zeros(base.shape[1]))
+    shares = unknowns.shares()
+    more = np.maximum(np.abs(shares.lo), np.abs(shares.hi)).sum(axis=0)
     exponents = o.scale(epsilon_of(norm), exactly(base), f"{where} norm", more)
     need((exponents == exponents[0]).all(), f"{where}: the norm scales some vectors differently")
     factor, weight = float(np.ldexp(1.0, -int(exponents[0]))), array(norm.weight)
@@ -88,99 +90,67 @@ def normed(o: Obligations, norm: Any, base: Floats, unknowns: Unknowns, where: s
     return Normed(base * factor * weight, unknowns.slope * factor * weight, result)
 
 
-class View(NamedTuple):
-    """What a block computes from known inputs; shapes as in ``blocks.Selected``, and the gate branch like x."""
-
-    x: Floats
-    gate: Floats
-    held: Bools
-    write: Floats
-    delta: Floats
-    b: Floats
-    c: Floats
-
-
-def _by_rows(compute: Callable[[Floats], Any], rows: Floats) -> list[Any]:
-    """Each array of what is computed of the rows, a chunk at a time."""
-    parts = [compute(rows[at : at + ROWS]) for at in range(0, len(rows), ROWS)]
-    return [np.concatenate(part) for part in zip(*parts, strict=True)]
-
-
 class Layer:
     """One block. What is asked for is computed and its obligations are verified, or it is a rejection."""
 
     def __init__(self, o: Obligations, machine: Machine, number: int) -> None:
         self.o, self.machine, self.number = o, machine, number
         self.block, self.where = machine.blocks[number], f"block {number}"
-        mixer = self.block.mixer
+        self.mixer = mixer = self.block.mixer
         self.channels, self.states = mixer.intermediate_size, mixer.ssm_state_size
-        self.taps = array(mixer.conv1d.weight)[:, 0, :]
-        self.conv_bias = _bias(mixer.conv1d, self.channels)
-        self.in_proj, self.in_bias = array(mixer.in_proj.weight), _bias(mixer.in_proj, 2 * self.channels)
-        self.x_proj, self.skip = array(mixer.x_proj.weight), array(mixer.D)
-        self.out_proj = array(mixer.out_proj.weight)
-        self.out_bias = _bias(mixer.out_proj, len(self.out_proj))
+        self.taps, self.in_proj = array(mixer.conv1d.weight)[:, 0, :], array(mixer.in_proj.weight)
+        self.skip, self.out_proj = exactly(mixer.D), array(mixer.out_proj.weight)
 
     def need(self, condition: object, reason: str) -> None:
         """Reject unless the condition holds."""
         need(condition, f"{self.where}: {reason}")
 
-    def inputs(self, vectors: Floats) -> tuple[Floats, Floats]:
+    def inputs(self, vectors: Floats) -> tuple[Floats, Range]:
         """The convolution's inputs, and the gate branch."""
 
-        def compute(rows: Floats) -> tuple[Floats, Floats]:
-            u, z = project(self.o, self.block, exactly(rows), self.where)
-            return u.lo, self.o.silu(z, f"{self.where} gate branch").lo
+        def compute(rows: Range) -> tuple[Range, Range]:
+            u, z = project(self.o, self.block, rows, self.where)
+            return u, self.o.silu(z, f"{self.where} gate branch")
 
-        u, z = _by_rows(compute, vectors)
-        return u, z
+        u, gate = by_rows(compute, vectors)
+        return u.lo, gate
 
-    def look(self, vectors: Floats) -> View:
-        """All that the block computes from known vectors; it must see the present only."""
+    def look(self, vectors: Floats) -> tuple[Selected, Range]:
+        """All that the block computes from known vectors, and the gate branch; it must see the present only."""
         self.need(not self.taps[:, :-1].any(), "the convolution sees the past")
         u, gate = self.inputs(vectors)
-        return self.look_at(np.pad(u[:, :, None], ((0, 0), (0, 0), (self.taps.shape[1] - 1, 0))))._replace(gate=gate)
+        return self.look_at(np.pad(u[:, :, None], ((0, 0), (0, 0), (self.taps.shape[1] - 1, 0)))), gate
 
-    def look_at(self, windows: Floats) -> View:
-        """The same from windows of the convolution, without a gate branch."""
+    def look_at(self, windows: Floats) -> Selected:
+        """The same from windows of the convolution; no gate is -1."""
+        parts = []
+        for at in range(0, len(windows), ROWS):
+            parts.append(select(self.o, self.block, exactly(windows[at : at + ROWS]), self.where))
+            minus = parts[-1].held & parts[-1].turned
+            self.o.need("gates", ~minus, f"{self.where}: a gate of -1, which this argument does not cover")
+        columns: list[Any] = list(zip(*parts, strict=True))
+        return Selected(*(beside(list(c), 0) if isinstance(c[0], Range) else np.concatenate(c) for c in columns))
 
-        def compute(rows: Floats) -> View:
-            s = select(self.o, self.block, exactly(rows), self.where)
-            self.o.need(
-                "gates", ~(s.held & s.turned), f"{self.where}: a gate of -1, which this argument does not cover"
-            )
-            return View(s.x.lo, s.x.lo, s.held, s.write.lo, s.delta.lo, s.b.lo, s.c.lo)
+    def no_gate_of_one_with_a_write(self, view: Selected) -> None:
+        """The first obligation, where nothing counts; what is written is stored."""
+        self.o.need("gates", ~view.held | (view.write.lo == 0), f"{self.where}: a gate of 1 with a write")
+        self.o.fits(view.write, f"{self.where} state")
 
-        return View(*_by_rows(compute, windows))
+    def added(self, view: Selected, gate: Range, state: Range) -> Range:
+        """What the block adds to the vectors, for given states (rows, channels, states)."""
+        return read(self.o, self.mixer, state, view.c, times(view.x, self.skip), gate, self.where)
 
-    def no_gate_of_one_with_a_write(self, view: View) -> None:
-        """The first obligation, where nothing counts."""
-        self.o.need("gates", ~view.held | (view.write == 0), f"{self.where}: a gate of 1 with a write")
-
-    def keeps(self, state: Range) -> None:
-        """States are stored: first in float32, then in the model's dtype."""
-        self.o.fits(state, f"{self.where} state")
-
-    def reads(self, state: Range, c: Range, skip: Range, gate: Range) -> None:
-        """Verify the obligations from the states to out_proj."""
-        read(self.o, self.block.mixer, state, c, skip, gate, self.where)
+    def share(self, view: Selected, gate: Range, entries: Ints) -> Floats:
+        """By how much the vectors grow with the sum of some entries of the state, which hold the same number."""
+        channel, state = np.divmod(entries, self.states)
+        return np.asarray((gate.lo[:, channel] * view.c.lo[:, state]) @ self.out_proj[:, channel].T)
 
     def settles(self, out: Range, stream: Range) -> None:
         """Verify the residual sum of what is added, shape (rows, d_model), and the vectors that came in."""
         self.o.fits(out, f"{self.where} out_proj: rounding")
         for at in range(0, len(stream.lo), ROWS):
-            rows = slice(at, at + ROWS)
-            settle(self.o, self.block, out.map(lambda a: a[rows]), stream.map(lambda a: a[rows]), self.where)  # noqa: B023
-
-    def output(self, vectors: Floats, view: View, state: Floats) -> Floats:
-        """The vectors that come out, for known states."""
-        y = (state * view.c[:, None, :]).sum(axis=2) + view.x * self.skip
-        return np.asarray(vectors + (y * view.gate) @ self.out_proj.T + self.out_bias)
-
-    def share(self, view: View, entries: Ints) -> Floats:
-        """By how much the vectors grow with the sum of some entries of the state, which hold the same number."""
-        channel, state = np.divmod(entries, self.states)
-        return np.asarray((view.gate[:, channel] * view.c[:, state]) @ self.out_proj[:, channel].T)
+            parts = [part.map(lambda a, at=at: a[at : at + ROWS]) for part in (out, stream)]
+            settle(self.o, self.block, parts[0], parts[1], self.where)
 
     def agree(self, vectors: Floats, past: Floats | None, before: Floats, after: Floats, out: Floats) -> None:
         """Compare what was derived with some of the model's own steps, from states with the given SSM part."""
@@ -194,10 +164,6 @@ class Layer:
         found, own = self.machine.step(self.number, self.number + 1, vectors.astype(np.float32), states)
         good = (found == out).all() and (own[:, window[0].size :] == after.reshape(rows, -1)).all()
         agree(good, f"{self.where}: exact arithmetic gives other numbers than the model's step")
-
-
-def _bias(module: Any, size: int) -> Floats:
-    return np.zeros(size) if module.bias is None else array(module.bias)
 
 
 class Readouts:
@@ -218,11 +184,7 @@ class Readouts:
     def scores(self, vectors: Floats) -> Floats:
         """All logits for known vectors."""
         norm = self.machine.model.backbone.norm_f
-
-        def compute(rows: Floats) -> tuple[Floats]:
-            return (self.o.linear(self.head, self.o.norm(norm, exactly(rows), "norm_f"), "lm_head").lo,)
-
-        return np.asarray(_by_rows(compute, vectors)[0])
+        return by_rows(lambda v: (self.o.linear(self.head, self.o.norm(norm, v, "norm_f"), "lm_head"),), vectors)[0].lo
 
     def check(self, scores: Floats, truth: Bools, vectors: Floats, where: Callable[[int], str]) -> None:
         """Compare signs with the truth, and the scores with those that the model gives for the vectors."""
@@ -241,13 +203,10 @@ class Readouts:
 
 
 class Count(NamedTuple):
-    """What the counters are.
+    """What the counters are: initial values and bounds of each, and what is added per control state and letter.
 
     Attributes:
-        initial: the initial value of each.
-        lo: bounds.
-        hi: bounds.
-        adds: per counter, control state and letter what is added.
+        adds: shape (counters, states, letters).
         live: control states from this number on are dead.
     """
 
@@ -268,11 +227,10 @@ class Counted(NamedTuple):
 
 def check_counting(layer: Layer, graph: Graph, vectors: Floats, bos: int, count: Count) -> Counted:
     """Every entry of the state holds nothing, what is written now, or a counter; what comes out is affine in them."""
-    letters = graph.nodes[:, 0]
-    layer.need((letters[1:] != bos).all(), "<bos> occurs in two nodes")
-    view = layer.look(vectors)
-    rows, k = len(vectors), len(count.initial)
-    held, write = view.held.reshape(rows, -1), view.write.reshape(rows, -1)
+    layer.need((graph.nodes[1:, 0] != bos).all(), "<bos> occurs in two nodes")
+    view, gate = layer.look(vectors)
+    rows, k, shape = len(vectors), len(count.initial), view.held.shape
+    held, write = view.held.reshape(rows, -1), view.write.lo.reshape(rows, -1)
     silent, fresh = (write == 0).all(axis=0), ~held.any(axis=0)
     counting = ~silent & ~fresh
     bad = counting & (held[0] | ~held[1:].all(axis=0))
@@ -282,19 +240,19 @@ def check_counting(layer: Layer, graph: Graph, vectors: Floats, bos: int, count:
 
     owners = _owners(layer, graph, write, counting, count)
     lo = np.where(fresh, write, 0.0)
-    hi, unit = lo.copy(), exactly(lo).unit
+    now, hi, unit = exactly(lo), lo.copy(), exactly(lo).unit
+    lo = lo.copy()
     slope = np.zeros((k, vectors.shape[1]))
     for i, entries in enumerate(owners):
         if entries:
             lo[:, entries], hi[:, entries], unit[:, entries] = count.lo[i], count.hi[i], 0
-            shares = layer.share(view, np.array(entries))
+            shares = layer.share(view, gate, np.array(entries))
             layer.need((shares == shares[0]).all(), f"counter {i} is read differently at some nodes")
             slope[i] = shares[0]
-    shape = view.write.shape
     state = Range(lo, hi, unit).map(lambda a: a.reshape(shape))
-    layer.keeps(state)
-    layer.reads(state, exactly(view.c), times(exactly(view.x), exactly(layer.skip)), exactly(view.gate))
-    base = layer.output(vectors, view, np.where(fresh, write, 0.0).reshape(shape))
+    layer.o.fits(state, f"{layer.where} state")
+    layer.added(view, gate, state)
+    base = vectors + layer.added(view, gate, now.map(lambda a: a.reshape(shape))).lo
     counters = Unknowns(slope, count.lo.astype(float), count.hi.astype(float), np.zeros(k, dtype=np.int64))
     layer.settles(counters.around(base - vectors), exactly(vectors))
 
@@ -315,11 +273,11 @@ def _owners(layer: Layer, graph: Graph, write: Floats, counting: Bools, count: C
     owners: list[list[int]] = [[] for _ in count.initial]
     like: dict[bytes, int] = {}
     for entry in np.flatnonzero(counting).tolist():
-        found = [
-            i
-            for i in range(len(owners))
-            if write[0, entry] == count.initial[i] and (write[target, entry] == added[i]).all()
+        adds = [
+            write[0, entry] == n and (write[target, entry] == a).all()
+            for n, a in zip(count.initial, added, strict=True)
         ]
+        found = np.flatnonzero(adds).tolist()
         layer.need(found, f"entry {entry} adds up what no counter of the language does")
         # Counters that are always equal can have an entry each.
         key = write[:, entry].tobytes()

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .argument import MOST_NUMBERS, Count, Counted, Layer, Readouts, Unknowns, check_counting, normed
-from .arithmetic import LARGEST, LARGEST_SUM, VANISHES, Range, exactly, hull, times
+from .arithmetic import LARGEST, LARGEST_SUM, VANISHES, Range, choose, exactly, hull, times
 from .blocks import written
 from .closure import Graph
 from .languages import SIGNS, CounterLanguage, Moves, Node
-from .parts import Bools, Floats, Ints, first, need
+from .parts import Bools, Floats, Ints, array, bias_of, first, need
 
 MOST_BREAKPOINTS = 1000
 
@@ -68,7 +68,7 @@ def check_counters(
     unknown = counters
     if all_words:
         errors, least = _check_latch(latch[0], vectors, counters, letters, alive, allowed, bos)
-        vectors, unknown = vectors + latch[0].out_bias, counters.plus(errors)
+        vectors, unknown = vectors + bias_of(latch[0].mixer.out_proj, vectors.shape[1]), counters.plus(errors)
     inner = normed(o, testing.machine.model.backbone.norm_f, vectors, unknown, "norm_f")
     moving = (counters.slope != 0).any(axis=0)
     need(not readouts.head[:, moving].any(), "lm_head: a score depends on a counter itself")
@@ -92,29 +92,30 @@ def check_counters(
 def _check_testing(layer: Layer, counted: Counted) -> tuple[Floats, list[Floats]]:
     """What the block adds depends on the node and the signs: the vectors without, and per counter (node, sign, row)."""
     base, counters = counted.base, counted.counters
-    view = layer.look(base)  # all counters at 0: only what no counter changes is used of it
+    view, gate = layer.look(base)  # all counters at 0: only what no counter changes is used of it
     d, k = layer.channels, len(counters.slope)
     inside = normed(layer.o, layer.block.norm, base, counters, layer.where)
     reads = (layer.in_proj != 0) @ (counters.slope != 0).T.astype(np.int64) > 0
     layer.need(not reads[d:].any(), "the gate branch reads a counter")
     reads = reads[:d]
     layer.need((reads.sum(axis=1) <= 1).all(), "a channel reads several counters")
-    layer.need(not layer.x_proj[:, reads.any(axis=1)].any(), "x_proj reads a channel that reads a counter")
+    used = array(layer.mixer.x_proj.weight)[:, reads.any(axis=1)]
+    layer.need(not used.any(), "x_proj reads a channel that reads a counter")
 
     x = _convolved(layer, inside.around)
     # Delta, B and C do not depend on a counter (x_proj), but x does: nothing is written at any value of it.
-    write = written(layer.o, exactly(view.delta), exactly(view.b), x, layer.where)
+    write = written(layer.o, view.delta, view.b, x, layer.where)
     layer.need(not (write.lo.any() or write.hi.any()), "a state is written")
-    nothing = np.zeros_like(view.write)
-    layer.reads(exactly(nothing), exactly(view.c), times(x, exactly(layer.skip)), exactly(view.gate))
+    nothing = exactly(np.zeros(view.held.shape))
+    layer.added(view._replace(x=x), gate, nothing)
 
-    constant = view._replace(x=np.where(reads.any(axis=1), 0.0, view.x))
-    plain = layer.output(base, constant, nothing)
-    tap = layer.taps[:, -1]
-    start = tap * (inside.base @ layer.in_proj[:d].T + layer.in_bias[:d]) + layer.conv_bias
+    constant = choose(~reads.any(axis=1), view.x)
+    plain = base + layer.added(view._replace(x=constant), gate, nothing).lo
+    tap, in_bias, bias = layer.taps[:, -1], bias_of(layer.mixer.in_proj, 2 * d), bias_of(layer.mixer.conv1d, d)
+    start = tap * (inside.base @ layer.in_proj[:d].T + in_bias[:d]) + bias
     growth = tap * (inside.slope @ layer.in_proj[:d].T)
     bounds = list(zip(counters.lo, counters.hi, strict=True))
-    effects = [_effect(layer, view.gate, start, growth[i], reads[:, i], bounds[i]) for i in range(k)]
+    effects = [_effect(layer, gate.lo, start, growth[i], reads[:, i], bounds[i]) for i in range(k)]
 
     lo, hi, unit = exactly(plain - base)
     for effect in effects:
@@ -125,16 +126,16 @@ def _check_testing(layer: Layer, counted: Counted) -> tuple[Floats, list[Floats]
         if (counters.lo <= sign).all():
             moved = sign * counters.slope.sum(axis=0)
             out = plain + sum((effect[:, sign + 1] for effect in effects), np.zeros_like(plain)) + moved
-            layer.agree(base + moved, None, nothing, nothing, out)
+            layer.agree(base + moved, None, nothing.lo, nothing.lo, out)
     return plain, effects
 
 
 def _convolved(layer: Layer, vectors: Range) -> Range:
     """x of a block that sees the present only, where counters are in the normed vectors."""
     o, d, where = layer.o, layer.channels, layer.where
-    u = o.linear(layer.in_proj, vectors, f"{where} in_proj", layer.in_bias)
+    u = o.linear(layer.in_proj, vectors, f"{where} in_proj", layer.mixer.in_proj.bias)
     tapped = times(u.map(lambda a: a[:, :d]), exactly(layer.taps[:, -1]))
-    bias = np.broadcast_to(layer.conv_bias, tapped.lo.shape)
+    bias = np.broadcast_to(bias_of(layer.mixer.conv1d, d), tapped.lo.shape)
     # Where the bias is not positive and the other term at most -1024, their sum is as well, however it is rounded: x
     # is 0 there, and the sum need not be exact. But it is finite: silu of an infinity is none of 0.
     clip = bias <= 0
@@ -168,7 +169,7 @@ def _effect(
     convolved = a[:, :, None] + b[:, None] * points
     good = (convolved <= VANISHES) | (convolved == 0) | (convolved >= 64)
     layer.o.need("functions", good, f"{layer.where} conv1d: silu of a counter")
-    x = np.maximum(convolved, 0.0) * (layer.skip[channels] * gate[:, channels])[:, :, None]
+    x = np.maximum(convolved, 0.0) * (layer.skip.lo[channels] * gate[:, channels])[:, :, None]
     added = np.einsum("rj,njp->npr", layer.out_proj[:, channels], x)
     found = np.zeros((len(a), 3, len(layer.out_proj)))
     for sign in SIGNS:
@@ -207,8 +208,7 @@ def _check_latch(
     windows[:, now, -1] = u[shown[present]][:, now]
     view = layer.look_at(windows)
     layer.no_gate_of_one_with_a_write(view)
-    layer.keeps(exactly(view.write))
-    held, write = view.held.reshape(len(windows), -1), view.write.reshape(len(windows), -1)
+    held, write = view.held.reshape(len(windows), -1), view.write.lo.reshape(len(windows), -1)
     layer.need(not write[-1].any(), "<bos> does not clear the error latch")
     entries = np.flatnonzero((write != 0).any(axis=0))  # all others are 0 for ever
     bad = (~held & (write <= 0))[:-1, entries]
@@ -218,28 +218,30 @@ def _check_latch(
     layer.need(not bad.any(), f"the error latch takes a step wrongly in case {first(bad.any(axis=1))}")
 
     channel, state = np.divmod(entries, layer.states)
-    fixed = (gate[:, channel] == gate[0, channel]).all() and (view.c[:, state] == view.c[0, state]).all()
+    fixed = (gate.lo[:, channel] == gate.lo[0, channel]).all() and (view.c.lo[:, state] == view.c.lo[0, state]).all()
     layer.need(fixed, "how the error latch is read depends on the step")
-    skip = view.x * layer.skip
+    skip = times(view.x, layer.skip).lo
     layer.need(not (skip != 0).any(axis=0)[(layer.out_proj != 0).any(axis=0)].any(), "x itself is read")
-    one = view._replace(gate=gate[:1], c=view.c[:1])
-    shares = [layer.share(one, entries[i : i + 1]) for i in range(len(entries))]
-    slope = np.concatenate([np.zeros((0, vectors.shape[1])), *shares])
-    values = hull(view.write)
-    state_range, c, x, branch = (
-        part.map(lambda a: a[None]) for part in (values, hull(view.c), hull(view.x), hull(gate))
+    one, first_gate = view._replace(c=view.c.map(lambda a: a[:1])), gate.map(lambda a: a[:1])
+    slope = np.concatenate(
+        [
+            np.zeros((0, vectors.shape[1])),
+            *(layer.share(one, first_gate, entries[i : i + 1]) for i in range(len(entries))),
+        ]
     )
-    layer.reads(state_range, c, times(x, exactly(layer.skip)), branch)
+    values = hull(view.write.lo)
+    ranges = {name: hull(getattr(view, name).lo).map(lambda a: a[None]) for name in ("x", "c")}
+    layer.added(view._replace(**ranges), hull(gate.lo).map(lambda a: a[None]), values.map(lambda a: a[None]))
     least = np.where(write[:, entries] > 0, write[:, entries], np.inf).min(axis=0)
     errors = Unknowns(slope, np.zeros(len(entries)), write[:, entries].max(axis=0), values.unit.reshape(-1)[entries])
-    out = errors.around(np.broadcast_to(layer.out_bias, vectors.shape))
-    layer.settles(out, counters.around(vectors))
+    bias = bias_of(layer.mixer.out_proj, vectors.shape[1])
+    layer.settles(errors.around(np.broadcast_to(bias, vectors.shape)), counters.around(vectors))
 
     full = np.where((write != 0).any(axis=0), write.max(axis=0), 0.0)
     for start in (np.zeros_like(full), full):
         before_step = np.broadcast_to(start, write.shape)
         after = np.where(held, before_step, write)
-        came = vectors[shown[present]] + layer.out_bias + after[:, entries] @ slope
+        came = vectors[shown[present]] + bias + after[:, entries] @ slope
         layer.agree(vectors[shown[present]], windows[:, :, -2], before_step, after, came)
     return errors, least
 

@@ -61,6 +61,11 @@ def array(tensor: Any) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 
+def bias_of(module: Any, size: int) -> Floats:
+    """The bias of a module, zeros if it has none."""
+    return np.zeros(size) if module.bias is None else array(module.bias)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object in which no key occurs twice; anything else is a rejection that names the file."""
 

