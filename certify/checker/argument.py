@@ -128,8 +128,9 @@ class Layer:
             parts.append(select(self.o, self.block, exactly(windows[at : at + ROWS]), self.where))
             minus = parts[-1].held & parts[-1].turned
             self.o.need("gates", ~minus, f"{self.where}: a gate of -1, which this argument does not cover")
-        columns: list[Any] = list(zip(*parts, strict=True))
-        return Selected(*(beside(list(c), 0) if isinstance(c[0], Range) else np.concatenate(c) for c in columns))
+        columns = zip(*parts, strict=True)
+        joined: list[Any] = [beside(list(c), 0) if isinstance(c[0], Range) else np.concatenate(c) for c in columns]
+        return Selected(*joined)
 
     def no_gate_of_one_with_a_write(self, view: Selected) -> None:
         """The first obligation, where nothing counts; what is written is stored."""

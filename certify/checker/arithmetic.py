@@ -18,7 +18,6 @@ The four obligations (docs/certificates.md):
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,7 +56,7 @@ class Range(NamedTuple):
         """Whether every number is known exactly."""
         return self.hi is self.lo
 
-    def map(self, change: Callable[[Any], Any]) -> Range:
+    def map(self, change: Any) -> Range:
         """The same rearrangement of all three arrays."""
         lo = change(self.lo)
         return Range(lo, lo if self.known else change(self.hi), change(self.unit))

@@ -230,8 +230,8 @@ def _check_latch(
         ]
     )
     values = hull(view.write.lo)
-    ranges = {name: hull(getattr(view, name).lo).map(lambda a: a[None]) for name in ("x", "c")}
-    layer.added(view._replace(**ranges), hull(gate.lo).map(lambda a: a[None]), values.map(lambda a: a[None]))
+    x, c, branch, state_range = (hull(part.lo).map(lambda a: a[None]) for part in (view.x, view.c, gate, view.write))
+    layer.added(view._replace(x=x, c=c), branch, state_range)
     least = np.where(write[:, entries] > 0, write[:, entries], np.inf).min(axis=0)
     errors = Unknowns(slope, np.zeros(len(entries)), write[:, entries].max(axis=0), values.unit.reshape(-1)[entries])
     bias = bias_of(layer.mixer.out_proj, vectors.shape[1])
