@@ -12,7 +12,8 @@ import numpy as np
 
 from ..automata.errors import ScancraftError
 from .case import Case, Expected, Floats, Ints, Source
-from .probes.probe import BOS, CONSTANT, EOS
+from .probes.kinds.kind import CONSTANT
+from .probes.probe import BOS, EOS
 
 REGULAR = {"D-2": "(a(ab)*b)*", "last-letter": "(a|b)*a(a|b)", "blocks": "a*b*c*a*"}
 SIGNED = {"parity": "(b*ab*a)*b*", "length-mod-4": "((a|b)(a|b)(a|b)(a|b))*"}
