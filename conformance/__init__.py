@@ -12,7 +12,7 @@ as 0).
 
 from .case import Case, ConformanceError
 from .cases import cases
-from .run import ModeResult, Report, run
+from .driver import ModeResult, Report, run
 from .implementations import KNOWN, Implementation, Model
 from .locate import Difference
 from .trials import MODES, Trial

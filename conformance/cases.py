@@ -49,11 +49,11 @@ def probe_cases(kind: str, quick: bool) -> tuple[Case, ...]:
     before = (
         _random("embedding", "embedding, norms, head", library.embedding(), 4, 12),
         _random("paths", "the way through a block, on constants and features", library.paths(), 2, 8),
-        *(_taps(f"taps-{k}", f"conv1d, {k} taps, of x", library.taps(k), 24) for k in (2, 3, 4)),
+        *(_beginning("a", f"taps-{k}", f"conv1d, {k} taps, of x", library.taps(k), 24) for k in (2, 3, 4)),
         _random("gates", "in_proj halves, gate, out_proj", library.gates(), 3, 16),
         _random("skips", "D", library.skips(), 3, 12),
-        _random("memory", "Delta, A, and constant B and C", library.memory(), 3, 24),
-        *(_taps(f"entries-{k}", f"conv1d, {k} taps, of B and C", library.entries(k), 48) for k in (2, 3, 4)),
+        _beginning("b", "memory", "Delta, A, and constant B and C", library.memory(), 24),
+        *(_beginning("a", f"entries-{k}", f"conv1d, {k} taps, of B and C", library.entries(k), 48) for k in (2, 3, 4)),
         _random("registers", "hold, overwrite, add; Delta, its bias and softplus", library.registers(), 4, 40),
         _epsilon(),
     )
@@ -74,10 +74,10 @@ def _random(name: str, exercises: str, probe: Probe, rows: int, length: int) -> 
     return Posed(name, exercises, probe, random_words(probe, rows, length, seed=len(name)))
 
 
-def _taps(name: str, exercises: str, probe: Probe, length: int) -> Posed:
-    """Every word begins with an a, which all taps must find at the first steps."""
+def _beginning(first: str, name: str, exercises: str, probe: Probe, length: int) -> Posed:
+    """Every word begins with a certain letter: one that all taps must find, or that tells norms apart."""
     words = random_words(probe, 4, length, probe.d_conv, {"a": 6})
-    words[:, 0] = probe.ids["a"]
+    words[:, 0] = probe.ids[first]
     return Posed(name, exercises, probe, words)
 
 

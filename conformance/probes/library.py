@@ -33,8 +33,12 @@ def embedding() -> Probe:
 
 def paths() -> Probe:
     """Constants, then features, on the way through a block that every number takes."""
-    ways = "the parts of in_proj in order, conv1d.bias, D, the gate, out_proj, and the norm after the scan if there is one"
-    other = "one D, one row of out_proj and of conv1d per channel, and one weight per channel of the norm after the scan"
+    ways = (
+        "the parts of in_proj in order, conv1d.bias, D, the gate, out_proj, and the norm after the scan if there is one"
+    )
+    other = (
+        "one D, one row of out_proj and of conv1d per channel, and one weight per channel of the norm after the scan"
+    )
     way = "a feature on the way through a block: norm.weight, in_proj"
     channels = (
         Channel("five", "the constant 5", f"{ways}: on constants", Line(bias=5), skip=1),
@@ -93,12 +97,12 @@ def skips() -> Probe:
 
 def memory() -> Probe:
     """The simplest memories: one written at every step, one that is never forgotten, one that is held."""
-    way = "the way through a memory: Delta, its bias, A, the constants B and C, and their norms if there are any"
-    held = "the way through a memory: Delta of its own, and the norm of dt if there is one; hold and overwrite"
+    way = "the way through a memory: Delta and its bias, A, B and C (the norms of B and C, where there are any)"
+    held = "the way through a memory: a Delta of its own (the norm of dt, where there is one); hold and overwrite"
     channels = (
         Channel("now", "the size", f"{way}; written at every step", SIZE, delta={ONE: 1}),
+        Channel("held", "10 from a c to the next <bos>", held, SIZE, delta={"c": 3, "bos": 2, ONE: -1}),
         Channel("sum", "the sum of all sizes", f"{way}; never forgotten (A_log)", SIZE, delta={ONE: 1}, keeps=EVERY),
-        Channel("held", "2 after the last b, 10 after the last c", held, SIZE, delta={"b": 2, "c": 3, ONE: -1}),
     )
     return Probe(LETTERS, (Block(channels),))
 
@@ -243,7 +247,9 @@ def state(d_state: int, apart: bool, signs: tuple[tuple[str, Form | None], ...] 
     def stored(name: str, x: int, keeps: frozenset[int], delta: Form, sign: Form | None) -> Channel:
         kept = {odd: "keeps odd entries", even: "keeps even entries", EVERY: "keeps"}.get(keeps, "forgets")
         meaning = f"the entry of d_state that the token asks for, in a channel that {kept}"
-        exercises = "an entry of d_state: A, B and C" if len(signs) == 1 else "a sign for all entries of d_state, or none"
+        exercises = (
+            "an entry of d_state: A, B and C" if len(signs) == 1 else "a sign for all entries of d_state, or none"
+        )
         return Channel(name, meaning, exercises, Line(bias=x), delta=delta, keeps=keeps, sign=sign)
 
     channels = [
@@ -305,7 +311,5 @@ def stack() -> Probe:
     first = Channel("first", "the value last set", exercises, VALUE, delta={"set": 2, ONE: -1})
     other = Channel("other", "2, if it was ever set", exercises, VALUE, delta={"two": 2, ONE: -1})
     second = Channel("second", "first as it was one step before the last step", exercises, back("first", 1), delta=step)
-    third = Channel(
-        "third", "the sum of second", exercises, Line({"second": 1}), delta=step, keeps=EVERY, skip=1
-    )
+    third = Channel("third", "the sum of second", exercises, Line({"second": 1}), delta=step, keeps=EVERY, skip=1)
     return Probe(tokens, (Block((first, other)), Block((second,)), Block((third,))), 4)

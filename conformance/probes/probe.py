@@ -106,6 +106,11 @@ class Block:
     b: tuple[Line, ...] = ONES
     c: tuple[Line, ...] = ONES
 
+    @property
+    def remembers(self) -> bool:
+        """Whether any channel has a memory; if not, B and C are not used, and lowered to 0."""
+        return any(channel.delta is not None for channel in self.channels)
+
 
 @dataclass(frozen=True)
 class Probe:

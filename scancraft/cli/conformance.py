@@ -44,7 +44,7 @@ def conformance(
     """
     quiet_transformers()
     from ..conformance.case import ConformanceError
-    from ..conformance.conformance import run as run_conformance
+    from ..conformance.driver import run as run_conformance
 
     if show_list:
         _list(kind or "mamba", as_json=json)

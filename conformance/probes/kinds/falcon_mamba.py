@@ -123,7 +123,9 @@ def cases(quick: bool) -> tuple[Case, ...]:
     """What only Falcon-Mamba is tried on."""
     del quick
     probe = dt_epsilon()
-    return (Posed("dt-epsilon", "epsilon of the norm of dt", probe, random_words(probe, 3, 16, 4)).case(lower_dt_epsilon),)
+    return (
+        Posed("dt-epsilon", "epsilon of the norm of dt", probe, random_words(probe, 3, 16, 4)).case(lower_dt_epsilon),
+    )
 
 
 KIND = Kind(lower, states=((1, 2, 14), (1, 2, 4, 14, 28, 62, 124)), own=cases)

@@ -73,7 +73,7 @@ def wired(block: Block) -> Wiring:
     sign = [steered(channel, channel.sign or {}) for channel in block.channels]
     rows = tuple(range(1, len(found)))
     b, c = (tuple(entry(line) for line in lines) for lines in (block.b, block.c))
-    if all(channel.delta is None for channel in block.channels):
+    if not block.remembers:
         found, rows, b, c = [], (), ({},) * len(b), ({},) * len(c)
     silent: list[Weighted] = [{}] * len(found)
     return Wiring((*found, *block.channels), rows, (*silent, *delta), (*silent, *sign), b, c)

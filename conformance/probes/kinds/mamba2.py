@@ -97,11 +97,8 @@ def _block_tensors(
 ) -> dict[str, Tensor]:
     w = {n: np.zeros(size, dtype=np.float32) for n, size in shape.block_tensors().items() if n != "norm.weight"}
     d_inner, n = shape.d_inner, shape.d_state
-    for first, lines, unit in (
-        (0, [channel.x for channel in channels], T),
-        (d_inner, block.b, UNIT),
-        (d_inner + n, block.c, UNIT),
-    ):
+    entries = [(d_inner, block.b, UNIT), (d_inner + n, block.c, UNIT)] if block.remembers else []
+    for first, lines, unit in ((0, tuple(channel.x for channel in channels), T), *entries):
         reads = residual.rows([line.reads for line in lines], layer)
         w["mixer.in_proj.weight"][d_inner + first : d_inner + first + len(lines)] = reads
         for number, line in enumerate(lines, first):
@@ -177,7 +174,9 @@ def decay() -> Probe:
             gate = f"exp(-{math.exp(a_log):.3f} softplus({pre}))"
             meaning = "set, and {}: the gate is {}"
             less, more = f"not less than {gate}", f"not more than {gate}"
-            yield Channel(less, meaning.format("not tested since", less), VALUES, is_set, delta={"set": 2, "test": 2, ONE: -1})
+            yield Channel(
+                less, meaning.format("not tested since", less), VALUES, is_set, delta={"set": 2, "test": 2, ONE: -1}
+            )
             yield Channel(more, meaning.format("ever", more), VALUES, is_set, delta={"set": 2, ONE: -1})
 
     in_order = re.compile(r"(<bos> )?(- )*(set (- )*(step (- )*(test (- )*)?)?)?")

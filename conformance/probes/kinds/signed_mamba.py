@@ -46,7 +46,9 @@ def flips() -> Probe:
         register("upright", "the value last set", "the sign of a channel that is never turned over", None),
         register("alternating", "the value last set, turned over at every step", "the sign: sign_proj.bias", {ONE: -1}),
         register("unless flip", "the same, but at flip", "the sign: sign_proj.bias and weight", unless),
-        register("unless stay", "turned, but not by what says stay", "the sign: two rows of sign_proj.weight", two_rows),
+        register(
+            "unless stay", "turned, but not by what says stay", "the sign: two rows of sign_proj.weight", two_rows
+        ),
         Channel(
             "turned sum",
             "the sum of the values added, turned over by every flip, before the addition",
