@@ -1,7 +1,7 @@
 """The conformance set: checkpoints with exact expected outputs, and the words on which they are tried.
 
-There are two kinds. Probes (``probes.library``) exercise every part of a block and name a channel for every wrong logit;
-they are the same for all kinds of block that have them (``probes.kinds``), which add some of their own. Compiled
+There are two kinds. Probes (``probes.library``) exercise every part of a block and name a channel for every wrong
+logit; they are the same for all kinds of block that have them (``probes.kinds``), which add some of their own. Compiled
 languages (``languages``) exist for every target of the compiler.
 """
 

@@ -18,18 +18,16 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import distributions
 from multiprocessing import get_context
-from typing import Any
 
 import mutants
-import mutants_mamba2
 import torch
 from page.table import NOTHING, Column, Json, code, table
 from page.targets import Target, every
 from selective_scan_stand_in import FOLDER
 from timings.measure import Measured, Tick
 
+from scancraft import conformance
 from scancraft.automata.errors import ScancraftError
-from scancraft.conformance import conformance
 
 SHARE = 0.98
 """The target: at least 49 faults of 50 are found."""
@@ -102,21 +100,18 @@ QUICK = Size(
 
 @dataclass(frozen=True)
 class Planted:
-    """Faults for one kind of block: the plain implementations, and how one is built with an edit."""
+    """Faults for one kind of block, and the plain implementations of it."""
 
     kind: str
     bases: tuple[str, ...]
     faults: tuple[mutants.Mutant, ...]
-    build: Callable[..., Any]
 
 
 def planted(most: int) -> Iterable[Planted]:
-    """The faults of every module in tests/support that has some."""
-    for kind in dict.fromkeys(mutants.BASES.values()):
-        bases = tuple(base for base, of in mutants.BASES.items() if of == kind)
-        faults = tuple(m for m in mutants.MUTANTS if m.base in bases)
-        yield Planted(kind, bases, faults[:most], mutants.build)
-    yield Planted("mamba2", mutants_mamba2.BASES, mutants_mamba2.MUTANTS[:most], mutants_mamba2.build)
+    """The faults of tests/support/faults, by kind of block."""
+    for kind in dict.fromkeys(kind for _, kind in mutants.BASES):
+        bases = tuple(base for base, of in mutants.BASES if of == kind)
+        yield Planted(kind, bases, tuple(m for m in mutants.MUTANTS if m.kind == kind)[:most])
 
 
 def measure(size: Size, tick: Tick) -> Measured:
@@ -124,8 +119,8 @@ def measure(size: Size, tick: Tick) -> Measured:
     groups = list(planted(size.mutants))
     tasks: list[tuple[str, Callable[[], Json]]] = [(s.name, partial(_run, s, size)) for s in size.subjects]
     if size.sound:
-        tasks += [(f"{g.kind}, {base}", partial(_sound, g, base)) for g in groups for base in g.bases]
-    tasks += [(mutant.name, partial(_fault, mutant, g)) for g in groups for mutant in g.faults]
+        tasks += [(f"{g.kind}, {base}", partial(_sound, base, g.kind)) for g in groups for base in g.bases]
+    tasks += [(mutant.name, partial(_fault, mutant)) for g in groups for mutant in g.faults]
     done = list(_done(tasks, size.jobs, tick))
     first, last = len(size.subjects), len(tasks) - sum(len(g.faults) for g in groups)
     runs, sound, faults = done[:first], done[first:last], done[last:]
@@ -187,19 +182,18 @@ def _mode(result: conformance.ModeResult) -> Json:
     return mode | {"verdict": "differs", "difference": str(found), "reproduction": found.reproduction}
 
 
-def _sound(group: Planted, base: str) -> Json:
+def _sound(base: str, kind: str) -> Json:
     """Whether a plain implementation passes without a fault."""
-    passed = conformance.run(group.build(base), quick=True, kind=group.kind).passed
-    return {"kind": group.kind, "base": base, "sound": passed}
+    passed = conformance.run(mutants.build(base, kind), quick=True, kind=kind).passed
+    return {"kind": kind, "base": base, "sound": passed}
 
 
-def _fault(mutant: mutants.Mutant, group: Planted) -> Json:
+def _fault(mutant: mutants.Mutant) -> Json:
     """Whether a fault was found (the quick set first, then the full one) and located: what is told fits its pattern."""
     torch.set_num_threads(1)
-    load = group.build(mutant.base, mutant.old, mutant.new)
-    facts = {"name": mutant.name, "kind": group.kind, "base": mutant.base, "mode": mutant.mode, "after": mutant.after}
+    facts = {"name": mutant.name, "kind": mutant.kind, "base": mutant.base, "mode": mutant.mode, "after": mutant.after}
     for quick in (True, False):
-        found = conformance.run(load, modes=[mutant.mode], quick=quick, kind=group.kind).first
+        found = conformance.run(mutant.load, modes=[mutant.mode], quick=quick, kind=mutant.kind).first
         if found is not None:
             told = " | ".join((found.case, found.symbol, found.source.exercises, found.source.meaning))
             return facts | {"found": True, "located": re.search(mutant.where, told) is not None, "told": told}

@@ -1,4 +1,4 @@
-"""Planted faults are found and located: a sample of them, the whole campaign is benchmarks/experiments/conformance.py."""
+"""Planted faults are found and located: a sample; the whole campaign is benchmarks/experiments/conformance.py."""
 
 from __future__ import annotations
 

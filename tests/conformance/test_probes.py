@@ -275,8 +275,8 @@ def test_sums_of_decays_of_mamba2_are_exact_and_the_norm_is_carried(tmp_path: Pa
 
 
 SILENT = {"entries-3": 2, "gates": 4, "registers": 5}
-"""How many weights of Mamba-2 cannot matter: of a channel whose gate is never positive, of one whose Delta is always 0
-(its bias, gate, A, norm and out_proj), and of an entry of B that meets a C that silu makes 0, and the other way round."""
+"""How many weights of Mamba-2 cannot matter: of a channel whose gate is never positive, of one whose Delta is always
+0 (its bias, gate, A, norm and out_proj), and of an entry of B that meets a C that silu makes 0, and the converse."""
 
 CHANGED = ("taps-3", "entries-3", "gates", "skips", "memory", "registers", "recall", "state-4", "sums", "stack")
 

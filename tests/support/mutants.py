@@ -1,4 +1,4 @@
-"""Faults planted in the plain implementations (``plain``), each one edit of their source, and where a report must point.
+"""Faults planted in the plain implementations (``plain``), each one edit of their source, and where reports must point.
 
 The faults stand in ``faults/*.txt``, one paragraph each, under a line that says which implementations they are planted
 in and of which kinds of block:
@@ -11,8 +11,8 @@ in and of which kinds of block:
     +new text
 
 ``#`` names the fault, the mode in which it must be found (default: full) and what fault of a released project it is
-modelled on; ``?`` is a pattern that the case, the parameters tested or the meaning in the report must match, ``?mamba2``
-one for that kind alone. The old text (all lines with ``-``) stands exactly once in the source.
+modelled on; ``?`` is a pattern that the case, the parameters tested or the meaning in the report must match,
+``?mamba2`` one for that kind alone. The old text (all lines with ``-``) stands exactly once in the source.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ BASES = (
     ("sequential", "falcon_mamba"),
 )
 """Implementations, and the kinds of block that they run."""
+NAMED = re.compile(r"# (?P<name>.+?)(?: @(?P<mode>[\w-]+))?(?: \(after (?P<after>.+)\))?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -66,20 +67,20 @@ class Mutant:
 
 def build(base: str, kind: str = "mamba", old: str = "", new: str = "") -> Callable[[Path], Any]:
     """``load`` of an implementation, with an edit of its source."""
-    source = _source(base)
-    if old:
-        assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {base}"
-        source = source.replace(old, new)
     module = types.ModuleType(f"plain_{base}")
-    exec(compile(source, f"plain_{base}.py", "exec"), module.__dict__)
+    exec(compile(edited(base, old, new), f"plain_{base}.py", "exec"), module.__dict__)
     way = f"{base} mamba2" if kind == "mamba2" and base in ("chunked", "packed") else base
     return partial(module.__dict__["Model"], way=way)
 
 
-def _source(base: str) -> str:
-    """Blocks, scans and the driver as one module."""
+def edited(base: str, old: str = "", new: str = "") -> str:
+    """Blocks, scans and the driver as one module, with an edit."""
     texts = [(HERE / "plain" / f"{name}.py").read_text(encoding="utf-8") for name in ("blocks", "scans", DRIVERS[base])]
-    return re.sub(r"^from (__future__|plain\.\w+) import .*$", "", "".join(texts), flags=re.MULTILINE)
+    source = re.sub(r"^from (__future__|plain\.\w+) import .*$", "", "".join(texts), flags=re.MULTILINE)
+    if old:
+        assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {base}"
+        source = source.replace(old, new)
+    return source
 
 
 def _read(text: str) -> Iterator[Mutant]:
@@ -88,9 +89,7 @@ def _read(text: str) -> Iterator[Mutant]:
         if heading := re.fullmatch(r"\[(\w+): (.+)\]", paragraph):
             base, kinds = heading[1], heading[2].split(", ")
             continue
-        told = re.match(
-            r"# (?P<name>.+?)(?: @(?P<mode>[\w-]+))?(?: \(after (?P<after>.+)\))?$", paragraph, re.MULTILINE
-        )
+        told = NAMED.match(paragraph)
         assert told is not None, paragraph
         old, new = (re.findall(rf"^\{sign}(.*)$", paragraph, re.MULTILINE) for sign in "-+")
         where = dict(re.findall(r"^\?(\w*) (.+)$", paragraph, re.MULTILINE))

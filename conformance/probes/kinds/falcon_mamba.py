@@ -21,6 +21,7 @@ from dataclasses import fields
 import numpy as np
 
 from ....models.falcon_mamba import FalconMambaShape, FalconMambaWeights
+from ....models.mamba import MambaShape
 from ....models.weights import Tensor
 from ...case import Case
 from ..posed import Posed, random_words
@@ -35,7 +36,7 @@ TINY = 2.0**-10
 
 
 def width(entries: int, vectors: int) -> int:
-    """The narrowest power of two with room for the entries and, in places of their own, the constants of the vectors."""
+    """The narrowest power of two with room for the entries and for the constants of so many vectors."""
     found = 4
     while found < entries + vectors * constants_of(found)[0]:
         found *= 2
@@ -50,6 +51,7 @@ def divisor(total: int, constant: float) -> float:
 def lower(probe: Probe) -> Lowered:
     """The probe as weights of a Falcon-Mamba. O(number of weights)."""
     plain = mamba.lower(probe)
+    assert isinstance(plain.weights.shape, MambaShape)
     sizes = {field.name: getattr(plain.weights.shape, field.name) for field in fields(plain.weights.shape)}
     rows, entries = sizes["dt_rank"], sizes["d_state"]
     shape = FalconMambaShape(**sizes | {"dt_rank": width(rows, 1), "d_state": width(entries, 2)})

@@ -8,7 +8,7 @@ from 32 to 1024.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,7 +108,7 @@ class Residual:
         found: Tensor = weight / self.undo(layer)
         return found
 
-    def rows(self, forms: list[Form], layer: int) -> Tensor:
+    def rows(self, forms: Sequence[Form], layer: int) -> Tensor:
         """Rows of a matrix that reads forms behind the norm of a block; shape (forms, d_model), float32."""
         rows = np.zeros((len(forms), self.d_model), dtype=np.float32)
         for row, form in zip(rows, forms, strict=True):
