@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,7 @@ from .circuits.bounded_dyck import bounded_dyck_circuit
 from .circuits.circuit import Circuit
 from .circuits.counting import counter_circuit, machine_limits
 from .circuits.flip_flop import flip_flop_circuit
-from .compile import CompiledModel, allowed_target
-from .manifest import circuit_manifest
+from .compiled import Constructed, allowed_target, lowered, manifest_of
 from .targets import Options
 
 if TYPE_CHECKING:
@@ -25,27 +23,6 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 28
 """Parameters of a bounded Dyck model that is still built: a gigabyte."""
-
-
-@dataclass(frozen=True)
-class Constructed(CompiledModel):
-    """A language compiled by one of the paper's own constructions; print the circuit.
-
-    Attributes:
-        of: the language.
-        circuit: its blocks and channels, before any tensor.
-    """
-
-    of: Language
-    circuit: Circuit
-
-    @property
-    def language(self) -> Language:
-        """The language."""
-        return self.of
-
-    def __str__(self) -> str:
-        return f"{self.circuit.construction}, {self.manifest['memories']} memories -> {self.weights}"
 
 
 def check_contract(contract: str) -> None:
@@ -63,6 +40,7 @@ def flip_flop(
     contract: Contract = "all-words",
     d_conv: int = 2,
     target: str | None = None,
+    dtype: str = "float32",
 ) -> Constructed:
     """The flip-flop language by theorem 1: one block for live prefixes, two for all words.
 
@@ -73,6 +51,7 @@ def flip_flop(
         contract: "all-words" or "live-prefixes".
         d_conv: taps of the convolution, 2 to 4.
         target: the kind of model (``scancraft.compile``); by default the target mamba.
+        dtype: a format in which the model must be exact (``scancraft.compile``).
 
     >>> print(flip_flop())
     flip-flop, one memory (Sarrof, Veitsman, Hahn 2024, theorem 1), 5 memories -> Mamba: 2 blocks, d_model 16, \
@@ -80,7 +59,7 @@ d_inner 16, d_state 1, d_conv 2, dt_rank 4, 2,352 parameters, 196 not zero
     """
     check_contract(contract)
     circuit = flip_flop_circuit(all_words=contract == "all-words")
-    return _constructed(flip_flop_language(), "star-free", circuit, d_conv, out, target)
+    return _constructed(flip_flop_language(), "star-free", circuit, d_conv, out, target, dtype)
 
 
 def dyck(
@@ -92,6 +71,7 @@ def dyck(
     contract: Contract = "live-prefixes",
     d_conv: int = 2,
     target: str | None = None,
+    dtype: str = "float32",
 ) -> Constructed:
     """Dyck_{K,h} by theorem 6, in two blocks (live prefixes) or three (all words). O(h log K) channels, no DFA.
 
@@ -103,6 +83,7 @@ def dyck(
         contract: "live-prefixes", or "all-words", which takes a third block.
         d_conv: taps of the convolution, 2 to 4.
         target: the kind of model (``scancraft.compile``); by default the target mamba.
+        dtype: a format in which the model must be exact (``scancraft.compile``).
 
     Raises:
         BracketLanguageError: K or h below 1.
@@ -111,7 +92,9 @@ def dyck(
     >>> dyck(8, 10).circuit.n_blocks, dyck(8, 10).circuit.memories
     (2, 41)
     """
-    return bounded_dyck(BoundedDyck(kinds, depth, brackets), out, contract=contract, d_conv=d_conv, target=target)
+    return bounded_dyck(
+        BoundedDyck(kinds, depth, brackets), out, contract=contract, d_conv=d_conv, target=target, dtype=dtype
+    )
 
 
 def bounded_dyck(
@@ -121,6 +104,7 @@ def bounded_dyck(
     contract: Contract = "live-prefixes",
     d_conv: int = 2,
     target: str | None = None,
+    dtype: str = "float32",
 ) -> Constructed:
     """:func:`dyck` of a language that is a value already."""
     check_contract(contract)
@@ -131,7 +115,7 @@ def bounded_dyck(
     circuit = bounded_dyck_circuit(language, all_words=contract == "all-words")
     if not any("float32" in limits for limits in circuit.limits.values()):
         raise BracketLanguageError(f"{language.name} is too deep for float32 to count exactly; give a smaller depth")
-    return _constructed(language, "star-free", circuit, d_conv, out, target)
+    return _constructed(language, "star-free", circuit, d_conv, out, target, dtype)
 
 
 def counters(
@@ -142,6 +126,7 @@ def counters(
     budget: Budget = DEFAULT_BUDGET,
     d_conv: int = 2,
     target: str | None = None,
+    dtype: str = "float32",
 ) -> Constructed:
     """A counter language by theorem 5.
 
@@ -152,6 +137,7 @@ def counters(
         budget: how far the search for the control's cascade may go.
         d_conv: taps of the convolution, 2 to 4.
         target: the kind of model (``scancraft.compile``); by default the target mamba.
+        dtype: a format in which the model must be exact (``scancraft.compile``).
 
     Raises:
         CounterLanguageError: the control is not star-free, or an amount is too large for float32.
@@ -165,16 +151,22 @@ def counters(
                 f"others (2^24 in all, half of it for signed counters); give smaller amounts"
             )
     circuit = counter_circuit(machine, all_words=contract == "all-words", budget=budget)
-    return _constructed(machine, "counter", circuit, d_conv, out, target)
+    return _constructed(machine, "counter", circuit, d_conv, out, target, dtype)
 
 
 def _constructed(
-    language: Language, kind: str, circuit: Circuit, d_conv: int, out: str | PathLike[str] | None, target: str | None
+    language: Language,
+    kind: str,
+    circuit: Circuit,
+    d_conv: int,
+    out: str | PathLike[str] | None,
+    target: str | None,
+    dtype: str,
 ) -> Constructed:
     chosen = allowed_target(target or "mamba")
-    weights = chosen.weights_of(circuit, Options(d_conv=d_conv))
+    found = lowered(circuit, chosen, Options(d_conv=d_conv), dtype)
     about = language_to_json(language) | {"class": kind}
-    constructed = Constructed(weights, circuit_manifest(circuit, about, weights, chosen), language, circuit)
+    constructed = Constructed(found.weights, manifest_of(circuit, found, chosen, about), language, circuit)
     if out is not None:
         constructed.save(out)
     return constructed

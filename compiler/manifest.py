@@ -1,206 +1,319 @@
-"""The manifest: what a checkpoint means, for machines and for people."""
+"""The manifest: what a checkpoint means, for machines and for people. It is the file ``scancraft.json``.
+
+Nothing in it is told in words only: whatever a program needs (which channel reads which label of which memory, what a
+dimension of the residual stream is, where a counter lies) is a field of its own. Its JSON schema is
+``docs/reference/manifest.schema.json``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from ..automata.alphabet import BOS, EOS, PAD
-from ..automata.dfa import Dfa
-from ..automata.formats.formats import to_json_dict
-from ..models.weights import ModelWeights
-from .cascade.cascade import Cascade
-from .circuits.circuit import Circuit, show
-from .circuits.program import Program
-from .targets.base import BlockMeaning, Counting, Target
-from .targets.layout import channels_of, constants_of
-from .targets.lower import CONSTANT_EXPONENT, LOGIT
-from .targets.tokens import token_ids
+from ..models.errors import CheckpointError
+from .typed_json import JsonError, Natural, Positive, decode, encode, schema
 
-SCHEMA_VERSION = 1
-CONTRACT = "all-words"
+SCHEMA_VERSION = 2
 
 
-def circuit_manifest(
-    circuit: Circuit, language: Mapping[str, Any], weights: ModelWeights, target: Target
-) -> dict[str, Any]:
-    """The manifest of one of the paper's own constructions; the keys are those of :func:`build_manifest`.
+class ManifestError(CheckpointError):
+    """A manifest that this version does not read; the message says where it is wrong and what to do."""
 
-    ``levels`` is empty. ``counters`` lists the counters: name, place (block, channel, entry of d_state), and by dtype
-    the largest absolute value up to which the model is exact; where counters are made of several states, each of these
-    with its ``unit`` and the counters it is part of (``of``). ``memories`` and ``state_entries`` say how much is
-    remembered: different memories, entries of the SSM state that hold them (copies for the gates counted), and all
-    there are.
 
-    Args:
-        circuit: the construction.
-        language: what stands under ``language``.
-        weights: the circuit's weights.
-        target: what it was lowered to.
+@dataclass(frozen=True)
+class SpecialTokens:
+    """The names of the tokens that are no symbols."""
+
+    bos: str
+    eos: str
+    pad: str
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of the model."""
+
+    d_model: Positive
+    d_inner: Positive
+    num_hidden_layers: Positive
+    parameters: Positive
+    nonzero: Natural
+
+
+@dataclass(frozen=True)
+class NeededGates:
+    """The gates of the model's layers.
+
+    Attributes:
+        kind: which they are.
+        reason: why the language needs them.
     """
-    meaning = target.circuit_meaning(circuit)
-    d_model = weights.shape.d_model
-    names = ["constant"] * constants_of(d_model) + list(meaning.features)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "target": target.name,
-        "contract": circuit.contract,
-        "construction": circuit.construction,
-        "language": dict(language),
-        "tokens": token_ids(circuit.alphabet),
-        "special_tokens": {"bos": BOS, "eos": EOS, "pad": PAD},
-        "shape": weights.sizes(),
-        "blocks": [
-            {"index": i, "title": title, **_conditions(meaning.conditions.get(i, ()))}
-            for i, (title, _) in enumerate(meaning.blocks)
-        ],
-        "levels": [],
-        "labels": {
-            "residual": names + ["unused"] * (d_model - len(names)),
-            "blocks": [
-                {"channels": [{"index": n, "role": role, "meaning": text} for n, role, text in channels]}
-                for _, channels in meaning.blocks
-            ],
-            "verdicts": {token: show(form) for token, form in circuit.verdicts.items()},
-        },
-        "counters": [_counting(entry) for entry in meaning.counters],
-        "memories": meaning.memories,
-        "state_entries": _state_entries(meaning.entries, weights),
-        "constants": {
-            **target.circuit_constants,
-            "logit": LOGIT,
-            "constant": 2.0**CONSTANT_EXPONENT,
-        },
-    }
+
+    kind: Literal["nonnegative", "signed"]
+    reason: str
 
 
-def _state_entries(used: int, weights: ModelWeights) -> dict[str, int]:
-    """Entries of the SSM state that hold a memory (copies for the gates counted), and all there are."""
-    shape = weights.shape
-    return {"used": used, "allocated": shape.n_layers * shape.d_inner * shape.d_state}
+@dataclass(frozen=True)
+class Dimension:
+    """What a dimension of the residual stream means.
 
-
-def _counting(entry: Counting) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "block": entry.block,
-        "channel": entry.channel,
-        "state": entry.state,
-        "limits": dict(entry.limits),
-        **({"unit": entry.unit, "of": list(entry.of)} if entry.of else {}),
-    }
-
-
-def _conditions(conditions: Sequence[tuple[int, str]]) -> dict[str, Any]:
-    return {"conditions": [{"label": v, "when": text} for v, text in conditions]} if conditions else {}
-
-
-def _numbered(names: Mapping[int, str]) -> dict[str, str]:
-    return {str(number): name for number, name in names.items()}
-
-
-def _indicators(meaning: BlockMeaning) -> dict[str, dict[str, str]]:
-    """What the indicators mean before and after a block that writes or reads some."""
-    when = "indicators_after" if meaning.finds_only else "indicators_before"
-    return {when: _numbered(meaning.indicators)} if meaning.indicators else {}
-
-
-def _memories(program: Program) -> int:
-    return sum(c.role == "memory" for block in program.blocks for c in channels_of(block))
-
-
-def _construction(program: Program, target: Target) -> str:
-    if any(block.swaps for block in program.blocks):
-        return "holonomy cascade with swaps, one block per level, gates in {-1, 0, 1} (docs/signed.md)"
-    count = "one block" if target.blocks_per_level == 1 else f"at most {target.blocks_per_level} blocks"
-    return f"holonomy cascade, {count} per level (Sarrof, Veitsman, Hahn 2024, theorem 4)"
-
-
-def build_manifest(
-    cascade: Cascade, program: Program, weights: ModelWeights, reason: str, target: Target
-) -> dict[str, Any]:
-    """Everything but the weights. Deterministic: equal input gives an equal manifest.
-
-    Args:
-        cascade: the language's cascade.
-        program: its blocks.
-        weights: what they were lowered to.
-        reason: why the language needs these gates (``automata.classification``).
-        target: what it was lowered to.
-
-    Keys: ``schema_version``; ``target`` (its name); ``contract`` ("all-words": every prefix of every word, dead ones
-    included); ``construction``; ``gates`` (``class``: "nonnegative" or "signed", those of the target; ``reason``);
-    ``language`` (its ``dfa``, in the JSON format that scancraft reads); ``tokens`` (from symbol to id, with ``<bos>``,
-    ``<eos>``, ``<pad>``); ``blocks`` (what each block computes; ``part`` is "conditions" in the
-    first of a level's two blocks, which only finds them); ``levels`` (image sets and tiles, top first);
-    ``labels`` (the meaning of each dimension of the residual stream and of each channel of each block; what slots and
-    indicators stand for before and after each block);
-    ``state_entries`` (of the SSM state: used, and allocated); ``constants`` (the dyadic numbers that the weights are
-    made of).
+    Attributes:
+        kind: "constant", "letter", "slot" (what it stands for changes from block to block), "indicator" (between the
+            two blocks of a level), "feature" (of one of the paper's own constructions), or "unused".
+        name: for people.
+        symbol: of a letter: the symbol, or ``<bos>``.
+        number: of a slot or an indicator.
     """
-    swaps = any(block.swaps for block in program.blocks)
-    dfa, meanings = program.dfa, [(m, program.blocks[m.level]) for m in target.meanings(program)]
-    assert isinstance(dfa, Dfa), "only languages have a manifest"
-    parts, names = cascade.parts, program.dfa.names
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "target": target.name,
-        "contract": CONTRACT,
-        "construction": _construction(program, target),
-        "gates": {"class": target.gates, "reason": reason},
-        "language": {
-            "dfa": to_json_dict(dfa),
-            "states": dfa.n_states,
-            "class": "not star-free, only 2-groups" if swaps else "star-free",
-        },
-        "tokens": token_ids(program.dfa.alphabet),
-        "special_tokens": {"bos": BOS, "eos": EOS, "pad": PAD},
-        "shape": weights.sizes(),
-        "blocks": [
-            {
-                "index": index,
-                "level": block.height,
-                **({"part": "conditions"} if meaning.finds_only else {}),
-                "conditions": [{"label": c.label, "when": c.meaning} for c in block.conditions],
-                **({"swaps": [{"when": c.meaning} for c in block.swaps]} if block.swaps else {}),
-                "moves": [
-                    {"label": m.label, "from_slot": m.source, "to_slot": m.target, "meaning": m.meaning}
-                    for m in (() if meaning.finds_only else block.moves)
-                ],
-            }
-            for index, (meaning, block) in enumerate(meanings)
-        ],
-        "levels": [
-            {
-                "height": height,
-                "sets": [
-                    {
-                        "states": [names[q] for q in parts.members(p)],
-                        "tiles": [[names[q] for q in parts.members(t)] for t in parts.tiles[p]],
-                    }
-                    for p, h in enumerate(parts.height)
-                    if h == height
-                ],
-            }
-            for height in range(cascade.height, 0, -1)
-        ],
-        "labels": {
-            "residual": target.features(program),
-            "blocks": [
-                {
-                    "slots_before": _numbered(block.slots_in),
-                    "slots_after": _numbered(block.slots_in if meaning.finds_only else block.slots_out),
-                    **_indicators(meaning),
-                    "channels": [{"index": n, "role": role, "meaning": text} for n, role, text in meaning.channels],
-                }
-                for meaning, block in meanings
-            ],
-            "readout": {str(s): names[q] for s, q in program.readout.items()},
-        },
-        "state_entries": _state_entries(_memories(program), weights),
-        "constants": {
-            **target.constants,
-            "logit": LOGIT,
-            "constant": 2.0**CONSTANT_EXPONENT,
-        },
-    }
+
+    kind: Literal["constant", "letter", "slot", "indicator", "feature", "unused"]
+    name: str
+    symbol: str | None = None
+    number: Natural | None = None
+
+
+@dataclass(frozen=True)
+class ChannelLabel:
+    """What a channel of a block is for.
+
+    Attributes:
+        index: its number.
+        role: "condition" (finds out something for other channels), "feature" (writes what it sees), or what it
+            remembers: "memory" (one label of a level's memory), "latch" or "counter".
+        meaning: for people.
+    """
+
+    index: Natural
+    role: Literal["condition", "feature", "memory", "latch", "counter"]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A channel whose state holds a memory.
+
+    Attributes:
+        index: the channel's number.
+        label: of a level's memory: the label that it shows.
+    """
+
+    index: Natural
+    label: Natural | None = None
+
+
+@dataclass(frozen=True)
+class MemoryLabel:
+    """A memory.
+
+    Attributes:
+        name: for people.
+        kind: "level" (of a cascade: it holds one of ``values``), "latch" or "counter" (it holds a number).
+        channels: those that hold it: one per label that is read, or copies that differ in their gates.
+        values: the labels that a level's memory can hold.
+        swaps: whether a letter can turn the label over.
+        entry: where in the channels' states it lies.
+    """
+
+    name: str
+    kind: Literal["level", "latch", "counter"]
+    channels: tuple[Holder, ...]
+    values: tuple[Natural, ...] = ()
+    swaps: bool = False
+    entry: Natural = 0
+
+
+@dataclass(frozen=True)
+class WrittenWhen:
+    """When a level's memory changes.
+
+    Attributes:
+        label: what it becomes; None if 0 and 1 change places.
+        when: the condition, for people.
+    """
+
+    label: Natural | None
+    when: str
+
+
+@dataclass(frozen=True)
+class BlockLabel:
+    """What a block of the model computes.
+
+    Attributes:
+        index: its number.
+        title: for people.
+        level: of a block of a cascade: the height of its level.
+        finds_only: whether it only finds out what the next block does, and leaves memories and slots alone.
+        conditions: of a level: what its memory becomes, and when.
+        channels: those that have a meaning.
+        memories: those that it holds.
+        slots_before: of a cascade: which set of states each slot stands for before the block.
+        slots_after: and after it.
+        indicators_before: what the indicators in the residual stream say before the block.
+        indicators_after: and after it.
+    """
+
+    index: Natural
+    title: str
+    channels: tuple[ChannelLabel, ...]
+    level: Positive | None = None
+    finds_only: bool = False
+    conditions: tuple[WrittenWhen, ...] = ()
+    memories: tuple[MemoryLabel, ...] = ()
+    slots_before: Mapping[int, str] | None = None
+    slots_after: Mapping[int, str] | None = None
+    indicators_before: Mapping[int, str] | None = None
+    indicators_after: Mapping[int, str] | None = None
+
+
+@dataclass(frozen=True)
+class TiledSet:
+    """An image set of the language's automaton, and its tiles by label, all as names of states."""
+
+    states: tuple[str, ...]
+    tiles: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class LevelSets:
+    """The image sets of one height."""
+
+    height: Positive
+    sets: tuple[TiledSet, ...]
+
+
+@dataclass(frozen=True)
+class CounterLabel:
+    """An entry of the state that counts.
+
+    Attributes:
+        name: of the counter, or of what is counted.
+        block: the number of the block.
+        channel: the channel in it.
+        state: which of the channel's states.
+        limits: by dtype the largest absolute value up to which the model is exact.
+        unit: what the entry holds for each 1 that is counted.
+        of: the counters that it is a part of, if it is none by itself.
+    """
+
+    name: str
+    block: Natural
+    channel: Natural
+    state: Natural
+    limits: Mapping[str, Positive]
+    unit: Positive = 1
+    of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StateEntries:
+    """Entries of the SSM state: those that hold a memory (copies for the gates counted), and all there are."""
+
+    used: Natural
+    allocated: Natural
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a checkpoint means. Equal input gives an equal manifest.
+
+    Attributes:
+        schema_version: of this format.
+        kind: how the language was compiled.
+        target: the kind of model, a name in ``compiler.targets.TARGETS``.
+        contract: "all-words" (every prefix of every word, dead ones included) or "live-prefixes".
+        construction: for people, with its source.
+        language: in the JSON format that scancraft reads, and its ``class``.
+        tokens: from each symbol and special token to its id.
+        special_tokens: their names.
+        shape: sizes of the model.
+        residual: the dimensions of the residual stream.
+        blocks: what each block computes; none where the one block of the model does nothing.
+        verdicts: for each symbol and ``<eos>`` a linear form of features (``"1"`` is the constant) that is at most 0
+            iff the token may come next.
+        memories: how many different memories there are.
+        state_entries: how much of the state they take.
+        constants: the dyadic numbers that the weights are made of.
+        gates: which gates the language needs, and why; None for the paper's own constructions.
+        levels: the image sets of a cascade, top first.
+        states: of a cascade: the state of the language's automaton that each slot stands for at the end.
+        counters: the entries of the state that count.
+    """
+
+    schema_version: Literal[2]
+    kind: Literal["cascade", "flip-flop", "bounded Dyck", "counters"]
+    target: str
+    contract: Literal["all-words", "live-prefixes"]
+    construction: str
+    language: Mapping[str, Any]
+    tokens: Mapping[str, Natural]
+    special_tokens: SpecialTokens
+    shape: Sizes
+    residual: tuple[Dimension, ...]
+    blocks: tuple[BlockLabel, ...]
+    verdicts: Mapping[str, Mapping[str, int]]
+    memories: Natural
+    state_entries: StateEntries
+    constants: Mapping[str, float]
+    gates: NeededGates | None = None
+    levels: tuple[LevelSets, ...] = ()
+    states: Mapping[int, str] | None = None
+    counters: tuple[CounterLabel, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise :class:`JsonError` if parts contradict each other."""
+        sizes, special = self.shape, self.special_tokens
+        if len(set(self.tokens.values())) < len(self.tokens):
+            raise JsonError("tokens", "gives two tokens one id")
+        for name in (special.bos, special.eos, special.pad):
+            if name not in self.tokens:
+                raise JsonError("tokens", f"has no {name!r}, which special_tokens names")
+        if len(self.residual) != sizes.d_model:
+            raise JsonError("residual", f"has {len(self.residual)} entries for {sizes.d_model} dimensions")
+        if len(self.blocks) > sizes.num_hidden_layers:
+            raise JsonError("blocks", f"has {len(self.blocks)} entries, the model {sizes.num_hidden_layers} blocks")
+        for number, block in enumerate(self.blocks):
+            labelled = {channel.index for channel in block.channels}
+            if block.index != number:
+                raise JsonError(f"blocks[{number}].index", f"is {block.index}, not {number}")
+            if any(index >= sizes.d_inner for index in labelled):
+                raise JsonError(f"blocks[{number}].channels", f"names a channel of {sizes.d_inner} that is not there")
+            if any(holder.index not in labelled for memory in block.memories for holder in memory.channels):
+                raise JsonError(f"blocks[{number}].memories", "is held by a channel that is not listed")
+        for number, counter in enumerate(self.counters):
+            if counter.block >= sizes.num_hidden_layers or counter.channel >= sizes.d_inner:
+                raise JsonError(f"counters[{number}]", "is in a block or a channel that is not there")
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``scancraft.json``."""
+        content: dict[str, Any] = encode(self)
+        return content
+
+    @classmethod
+    def from_json(cls, content: Any, where: str = "scancraft.json") -> Manifest:
+        """The manifest of a checkpoint, read strictly.
+
+        Args:
+            content: JSON that was loaded.
+            where: the file, for messages.
+
+        Raises:
+            ManifestError: another version, an unknown or missing key, a wrong type, a number out of range, or parts
+                that contradict each other.
+        """
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version != SCHEMA_VERSION or type(version) is not int:
+            raise ManifestError(
+                f"{where} has schema_version {version!r}, this scancraft reads {SCHEMA_VERSION}; "
+                "compile the language again"
+            )
+        try:
+            manifest: Manifest = decode(cls, content)
+        except JsonError as error:
+            raise ManifestError(f"{where}: {error}; compile the language again") from None
+        return manifest
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The JSON schema of ``scancraft.json``."""
+    return schema(Manifest)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ...automata.alphabet import BOS, EOS
 from ...automata.bounded_dyck import BoundedDyck
-from .circuit import ALWAYS, ONE, Circuit, CircuitBlock, CircuitChannel, Form, Latch, plus
+from .circuit import ALWAYS, ONE, Circuit, CircuitBlock, CircuitChannel, Form, Latch, indicator, plus
 from .counting import FLOAT_BITS, counting_block
 from .latching import latch_errors
 
@@ -49,11 +49,11 @@ def bounded_dyck_circuit(language: BoundedDyck, *, all_words: bool = False) -> C
         verdicts[closing] = plus(ones, {ONE: kind.bit_count()})
     verdicts[EOS] = plus(ALWAYS, read, {OPEN: 1})
     circuit = Circuit(
+        kind="bounded Dyck",
         construction="bounded Dyck: a depth counter and one slot per depth (Sarrof, Veitsman, Hahn 2024, theorem 6)",
         alphabet=language.alphabet,
         features=(BOS, OPENING, CLOSING, *code, DEPTH, *top, FULL, OPEN),
         tokens=tokens,
-        control=None,
         blocks=(depth, _slots(h, code, top, all_words=all_words)),
         verdicts=verdicts,
         contract="live-prefixes",
@@ -88,35 +88,27 @@ def _limits(h: int, *, all_words: bool) -> dict[str, int]:
 def _slots(h: int, code: list[str], top: list[str], *, all_words: bool) -> CircuitBlock:
     channels = [CircuitChannel("always 1", bias=1)]
     for name, least in ((FULL, h), (OPEN, 1)):
-        for excess in (0, 1):
-            channels.append(
-                CircuitChannel(
-                    f"excess of: {name}" if excess else name,
-                    {DEPTH: 1},
-                    bias=1 - least - excess,
-                    skip=1,
-                    gate=ALWAYS,
-                    writes={name: -1 if excess else 1},
-                )
-            )
+        channels += indicator(name, {DEPTH: 1}, least, gate=ALWAYS, writes=name)
     first = len(channels)
     for m in range(h + 2 if all_words else h):
         channels.append(CircuitChannel(f"opening: depth above {m}", {DEPTH: 1, CLOSING: -(h + 1)}, bias=-m))
     last = len(channels)
     for slot in range(1, h + 1):
         ramp = {first + slot - 1: 2, first + slot: -4, first + slot + 1: 2}
-        memory = Latch({c: w for c, w in ramp.items() if c < last}, -1)
+        fires = {c: w for c, w in ramp.items() if c < last}
         for b in range(len(code)):
+            name = f"bit {b} of the bracket opened last at depth {slot}"
+            memory = Latch(name, fires, -1)
             for excess, weight in ((-1, 1), (0, -2), (1, 1)):
                 if slot + excess >= h and not all_words:
                     continue  # max(0, d - slot - excess) = 0 for d <= h
                 channels.append(
                     CircuitChannel(
-                        f"bit {b} of the bracket opened last at depth {slot}, times max(0, depth - {slot + excess})",
+                        f"{name}, times max(0, depth - {slot + excess})",
                         {code[b]: 1},
                         memory=memory,
                         gate={DEPTH: 1, ONE: -(slot + excess)},
                         writes={top[b]: weight},
                     )
                 )
-    return CircuitBlock("a slot per depth", tuple(channels), 0)
+    return CircuitBlock("a slot per depth", tuple(channels))

@@ -1,31 +1,38 @@
-"""Circuits: the paper's own constructions as blocks of named channels, before any tensor exists.
+"""Circuits: a language as blocks of named channels over named integer features, before any tensor exists.
 
-The residual stream is a set of named integer *features*. A block is a list of *channels*; a channel sees one linear
-form of the features, at this step and at the step before, and computes
+This is the compiler's one intermediate form: a cascade (``compiler.circuits.levels``) and each of the paper's own
+constructions is a circuit, and each target writes circuits as weights. The residual stream is a set of named integer
+*features*. A block is a list of *channels*; a channel sees one linear form of the features, at this step and at the
+step before, and computes
 
     x = max(0, taps . (form before, form now) + bias)
     y = what it remembers + skip * x
     features[f] += writes[f] * y * max(0, gate)
 
-What it remembers is nothing, a :class:`Latch` or a :class:`Counter`. At the end a token is allowed iff its *verdict*,
-one more linear form, is at most 0. :meth:`Circuit.run` runs all that on words in integers; ``compiler.targets``
-turns it into weights that compute the same integers.
+What it remembers is nothing, a :class:`Latch`, one label of a :class:`Register`, or a :class:`Counter`. At the end a
+token is allowed iff its *verdict*, one more linear form, is at most 0. :meth:`Circuit.run` runs all that on words in
+integers; ``compiler.targets`` turns it into weights that compute the same integers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ...automata.alphabet import BOS, Word, check_word
-from .program import Program
 
 Form = Mapping[str, int]
 """A linear form over features; the key ``ONE`` is the constant term."""
 
+Channels = Mapping[int, int]
+"""A linear form over the x of channels of the same block, by their numbers."""
+
 ONE = "1"
 ALWAYS: Form = {ONE: 1}
 PAST, NOW = (1, 0), (0, 1)
+
+Role = Literal["condition", "feature", "memory", "latch", "counter"]
 
 
 @dataclass(frozen=True)
@@ -34,27 +41,67 @@ class Latch:
 
     d = sum of ``fires[c]`` * x_c over channels of the block, + ``bias``; it must be odd or negative, never 0. (d > 1
     must come with x = 0: the write is d * x.)
+
+    Attributes:
+        name: what is remembered; channels that remember the same have equal latches.
+        fires: the form.
+        bias: added to it.
     """
 
-    fires: Mapping[int, int]
+    name: str
+    fires: Channels
     bias: int
+
+
+@dataclass(frozen=True)
+class Register:
+    """The memory of a level of a cascade: it holds one of a few labels.
+
+    Attributes:
+        name: what is remembered.
+        writes: for each label that can be written a form that is 1 when it is, else 0; never are two 1 at once.
+        swaps: a form that is 1 when 0 and 1 change places, unless a label is written; else 0. Empty if they never do.
+    """
+
+    name: str
+    writes: Mapping[int, Channels]
+    swaps: Channels = field(default_factory=dict)
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The values that it can hold."""
+        return tuple(sorted({*self.writes, *((0, 1) if self.swaps else ())}))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a channel sees of a register: 1 where it holds the label, else 0. The channel's x is 1, always."""
+
+    register: Register
+    label: int
 
 
 @dataclass(frozen=True)
 class Counter:
     """A memory that is never forgotten: it adds up ``add[c]`` * x_c, and begins anew with ``initial`` at ``<bos>``.
 
-    Args:
+    Attributes:
+        name: the feature that shows it.
         index: its number among the counters of the block; each takes one entry of d_state.
+        letter: the channel with x = 1 at every letter.
+        bos: the channel with x = 1 at ``<bos>``.
         add: from channels of the block to amounts.
         initial: its value after ``<bos>``.
         others: from channels to what the other entries of d_state then hold, which is read along with the value.
     """
 
+    name: str
     index: int
-    add: Mapping[int, int]
+    letter: int
+    bos: int
+    add: Channels
     initial: int = 0
-    others: Mapping[int, int] = field(default_factory=dict)
+    others: Channels = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,36 +123,60 @@ class CircuitChannel:
     reads: Form = field(default_factory=dict)
     taps: tuple[int, int] = NOW
     bias: int = 0
-    memory: Latch | Counter | None = None
+    memory: Latch | Shown | Counter | None = None
     skip: int = 0
     gate: Form = field(default_factory=dict)
-    writes: Mapping[str, int] = field(default_factory=dict)
+    writes: Form = field(default_factory=dict)
 
     @property
-    def role(self) -> str:
-        """ "latch", "counter", "feature" (writes what it sees) or "condition" (only other channels look at it)."""
-        if self.memory is not None:
-            return type(self.memory).__name__.lower()
-        return "feature" if self.writes else "condition"
+    def role(self) -> Role:
+        """What it remembers; else "feature" (writes what it sees) or "condition" (only other channels look at it)."""
+        match self.memory:
+            case Latch():
+                return "latch"
+            case Shown():
+                return "memory"
+            case Counter():
+                return "counter"
+            case None:
+                return "feature" if self.writes else "condition"
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether x is always 1."""
+        return not self.reads and self.bias == 1
+
+
+@dataclass(frozen=True)
+class LevelNames:
+    """What a block of a cascade has to do with its level, for people.
+
+    Attributes:
+        height: the number of the level.
+        conditions: when its register changes: the label that is written (None: swapped), and when.
+        slots_before: which set of states each slot stands for before the block.
+        slots_after: and after it.
+    """
+
+    height: int
+    conditions: tuple[tuple[int | None, str], ...]
+    slots_before: Mapping[int, str]
+    slots_after: Mapping[int, str]
 
 
 @dataclass(frozen=True)
 class CircuitBlock:
-    """One Mamba block.
+    """One block.
 
     Attributes:
         title: what it is for.
         channels: in order; memories refer to them by number.
-        one: the channel whose x is always 1.
-        letter: the channel with x = 1 at every letter (for counters).
-        bos: the channel with x = 1 at ``<bos>`` (for counters).
+        level: of the blocks of a cascade.
     """
 
     title: str
-    channels: tuple[CircuitChannel, ...]
-    one: int
-    letter: int | None = None
-    bos: int | None = None
+    channels: tuple[CircuitChannel, ...] = ()
+    level: LevelNames | None = None
 
     @property
     def counters(self) -> tuple[tuple[int, Counter], ...]:
@@ -118,57 +189,92 @@ class CircuitBlock:
         """The channels that latch."""
         return tuple((n, c.memory) for n, c in enumerate(self.channels) if isinstance(c.memory, Latch))
 
+    @property
+    def shown(self) -> tuple[tuple[int, Shown], ...]:
+        """The channels that show a label of a register."""
+        return tuple((n, c.memory) for n, c in enumerate(self.channels) if isinstance(c.memory, Shown))
+
+    @property
+    def register(self) -> Register | None:
+        """The block's register; there is one at most."""
+        return next((shown.register for _, shown in self.shown), None)
+
+    @property
+    def one(self) -> int:
+        """A channel whose x is always 1.
+
+        Raises:
+            StopIteration: there is none.
+        """
+        return next(n for n, channel in enumerate(self.channels) if channel.is_constant)
+
+    @property
+    def memories(self) -> Mapping[str, tuple[int, ...]]:
+        """Different memories by name, and the channels that hold them: copies that differ in gates or labels."""
+        found: dict[str, tuple[int, ...]] = {}
+        for n, channel in enumerate(self.channels):
+            if channel.memory is not None:
+                name = channel.memory.register.name if isinstance(channel.memory, Shown) else channel.memory.name
+                found[name] = (*found.get(name, ()), n)
+        return found
+
 
 @dataclass(frozen=True)
 class Circuit:
     """A language as a circuit.
 
     Attributes:
+        kind: which construction: "cascade", "flip-flop", "bounded Dyck" or "counters".
         construction: what it is, with its source.
         alphabet: the symbols.
         features: the residual stream's features, constants left out.
         tokens: for each symbol and ``<bos>``, the features that its embedding sets.
-        control: level blocks that come first (a star-free control); their letters and slots are the first features.
-        blocks: the circuit's own blocks, after those.
+        blocks: in order.
         verdicts: for each symbol and ``<eos>`` a form that is at most 0 iff the token may come next.
         contract: "all-words" or "live-prefixes".
         limits: for each counted feature, by dtype, the largest |value| that is exact.
         reach: for counted features, the largest |value| on the words that the contract speaks of, if there is one.
+        letters: the features that say which letter it is, with their symbols; exactly one is 1 at a letter.
+        slots: the features of which exactly one is 1 after every letter and every level.
+        states: of a cascade: from the number of each slot that is left at the end to a state of the DFA.
     """
 
+    kind: Literal["cascade", "flip-flop", "bounded Dyck", "counters"]
     construction: str
     alphabet: tuple[str, ...]
     features: tuple[str, ...]
     tokens: Mapping[str, Form]
-    control: Program | None
     blocks: tuple[CircuitBlock, ...]
     verdicts: Mapping[str, Form]
-    contract: str
+    contract: Literal["all-words", "live-prefixes"]
     limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     reach: Mapping[str, int] = field(default_factory=dict)
+    letters: Mapping[str, str] = field(default_factory=dict)
+    slots: tuple[str, ...] = ()
+    states: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert len({*self.features, ONE}) == len(self.features) + 1, "two features share a name"
 
     @property
     def n_blocks(self) -> int:
-        """Mamba blocks in all."""
-        return len(self.blocks) + (0 if self.control is None else len(self.control.blocks))
+        """Blocks of a model."""
+        return max(1, len(self.blocks))
 
     @property
     def memories(self) -> int:
-        """Different memories: channels that remember, copies that only differ in their gates counted once."""
-        found = set()
-        for number, block in enumerate(self.blocks):
-            for channel in block.channels:
-                if channel.memory is not None:
-                    seen = (*sorted(channel.reads.items()), channel.taps, channel.bias)
-                    found.add((number, seen, repr(channel.memory)))
-        return len(found)
+        """Different memories: copies that only differ in their gates or labels counted once."""
+        return sum(len(block.memories) for block in self.blocks)
 
-    def values(self, form: Form, features: Mapping[str, int]) -> int:
-        """A form's value."""
-        return sum(w * (1 if f == ONE else features[f]) for f, w in form.items())
+    @property
+    def swaps(self) -> bool:
+        """Whether some memory can be turned over, which takes gates of -1."""
+        return any(shown.register.swaps for block in self.blocks for _, shown in block.shown)
+
+    @property
+    def counts(self) -> bool:
+        """Whether some memory counts."""
+        return any(block.counters for block in self.blocks)
 
     def run(self, word: Word) -> Iterator[tuple[dict[str, int], frozenset[str]]]:
         """The features and the tokens that may come next, per prefix, the empty one first. Integers only.
@@ -177,9 +283,7 @@ class Circuit:
         as they were, and nothing may come next. O(|word| * size of the circuit).
         """
         check_word(word, self.alphabet)
-        slots = None if self.control is None else self.control.slots(word)
-        past: list[list[int]] = [[0] * len(block.channels) for block in self.blocks]
-        held: list[list[int]] = [[0] * len(block.channels) for block in self.blocks]
+        runs = [_BlockRun(block) for block in self.blocks]
         features: dict[str, int] = {}
         allowed = frozenset({BOS})
         for token in (BOS, *word):
@@ -188,58 +292,94 @@ class Circuit:
                 yield features, allowed
                 continue
             features = dict.fromkeys(self.features, 0) | dict(self.tokens[token])
-            if slots is not None:
-                active = next(slots)
-                features |= {name: int(name == f"slot {active}") for name in features if name.startswith("slot ")}
-            for number, block in enumerate(self.blocks):
-                features = self._step(block, features, past[number], held[number], token == BOS)
-            allowed = frozenset(t for t, form in self.verdicts.items() if self.values(form, features) <= 0)
+            for run in runs:
+                features = run.step(features, begins=token == BOS)
+            allowed = frozenset(t for t, form in self.verdicts.items() if value_of(form, features) <= 0)
             yield features, allowed
 
-    def _step(
-        self, block: CircuitBlock, features: dict[str, int], past: list[int], held: list[int], begins: bool
-    ) -> dict[str, int]:
-        seen = [self.values(c.reads, features) for c in block.channels]
-        x = [
-            max(0, c.taps[0] * before + c.taps[1] * now + c.bias)
-            for c, before, now in zip(block.channels, past, seen, strict=True)
-        ]
-        past[:] = seen
-        after = dict(features)
-        for n, channel in enumerate(block.channels):
-            memory = channel.memory
-            if isinstance(memory, Latch):
-                d = sum(w * x[c] for c, w in memory.fires.items()) + memory.bias
-                assert d != 0, "a latch is neither held nor overwritten"
-                if d > 0:
-                    assert d == 1 or x[n] == 0, "a latch is overwritten with a multiple"
-                    held[n] = d * x[n]
-            elif memory is not None:
-                kept = memory.initial if begins else held[n]
-                held[n] = kept + sum(w * x[c] for c, w in memory.add.items())
-            y = held[n] + channel.skip * x[n]
-            if isinstance(memory, Counter):
-                y += sum(w * x[c] for c, w in memory.others.items())
-            gate = max(0, self.values(channel.gate, features))
-            for name, weight in channel.writes.items():
-                after[name] += weight * y * gate
-        return after
-
     def __str__(self) -> str:
-        lines = [f"{self.construction}: {self.n_blocks} blocks, {len(self.features)} features, {self.contract}"]
-        if self.control is not None:
-            lines.append(f"control: {self.control}")
-        for number, block in enumerate(self.blocks, self.n_blocks - len(self.blocks)):
+        lines = [f"{self.construction}: {len(self.blocks)} blocks, {len(self.features)} features, {self.contract}"]
+        for number, block in enumerate(self.blocks):
             lines.append(f"block {number} ({block.title}): {len(block.channels)} channels")
-            for n, c in enumerate(block.channels):
-                lines.append(f"    {n:>3} {c.role}: {c.meaning}")
+            lines += [f"    {n:>3} {c.role}: {c.meaning}" for n, c in enumerate(block.channels)]
         for token, form in self.verdicts.items():
             lines.append(f"{token} may come next iff {show(form)} <= 0")
         return "\n".join(lines)
 
 
+class _BlockRun:
+    """A block that runs on a word: what its channels saw last, and what they hold."""
+
+    def __init__(self, block: CircuitBlock) -> None:
+        self.block = block
+        self.past = [0] * len(block.channels)
+        self.held = [0] * len(block.channels)
+        self.label: int | None = None
+        """What the register holds."""
+
+    def step(self, features: dict[str, int], *, begins: bool) -> dict[str, int]:
+        """The features after the block."""
+        channels = self.block.channels
+        seen = [value_of(c.reads, features) for c in channels]
+        x = [
+            max(0, c.taps[0] * before + c.taps[1] * now + c.bias)
+            for c, before, now in zip(channels, self.past, seen, strict=True)
+        ]
+        self.past = seen
+        if self.block.register is not None:
+            self._write(self.block.register, x)
+        after = dict(features)
+        for n, channel in enumerate(channels):
+            y = self._remembered(n, x, begins=begins) + channel.skip * x[n]
+            gate = max(0, value_of(channel.gate, features))
+            for name, weight in channel.writes.items():
+                after[name] += weight * y * gate
+        return after
+
+    def _write(self, register: Register, x: Sequence[int]) -> None:
+        written = [(label, times) for label, form in register.writes.items() if (times := _sum(form, x))]
+        swapped = _sum(register.swaps, x)
+        assert [times for _, times in written] in ([], [1]), "two labels are written, or one twice"
+        assert swapped in (0, 1), "an exact condition overshoots"
+        if written:
+            self.label = written[0][0]
+        elif swapped and self.label is not None:
+            self.label = 1 - self.label
+
+    def _remembered(self, n: int, x: Sequence[int], *, begins: bool) -> int:
+        """What channel n remembers, as it reads it."""
+        match self.block.channels[n].memory:
+            case Latch(_, fires, bias):
+                d = _sum(fires, x) + bias
+                assert d != 0, "a latch is neither held nor overwritten"
+                assert d <= 1 or x[n] == 0, "a latch is overwritten with a multiple"
+                if d > 0:
+                    self.held[n] = x[n]
+                return self.held[n]
+            case Shown(_, label):
+                return int(self.label == label)
+            case Counter(add=add, initial=initial, others=others):
+                self.held[n] = (initial if begins else self.held[n]) + _sum(add, x)
+                return self.held[n] + _sum(others, x)
+            case None:
+                return 0
+
+
+def _sum(form: Channels, x: Sequence[int]) -> int:
+    return sum(weight * x[c] for c, weight in form.items())
+
+
+def value_of(form: Form, features: Mapping[str, int]) -> int:
+    """A form's value."""
+    return sum(w * (1 if f == ONE else features[f]) for f, w in form.items())
+
+
 def show(form: Form) -> str:
-    """A form for people."""
+    """A form for people.
+
+    >>> show({"depth": 2, "1": -1})
+    '2 [depth] - 1'
+    """
     terms = []
     for name, weight in form.items():
         sign, size = "-" if weight < 0 else "+", abs(weight)
@@ -259,3 +399,21 @@ def plus(*forms: Form) -> dict[str, int]:
 def times(factor: int, form: Form) -> dict[str, int]:
     """A form, multiplied."""
     return {name: factor * weight for name, weight in form.items()}
+
+
+def indicator(
+    name: str, form: Form, least: int, *, gate: Form, writes: str, taps: tuple[int, int] = NOW
+) -> list[CircuitChannel]:
+    """Two channels that write [taps . form >= least], times the gate: max(0, s - least + 1) - max(0, s - least)."""
+    return [
+        CircuitChannel(
+            f"excess of: {name}" if excess else name,
+            form,
+            taps,
+            bias=1 - least - excess,
+            skip=1,
+            gate=gate,
+            writes={writes: -1 if excess else 1},
+        )
+        for excess in (0, 1)
+    ]

@@ -28,9 +28,9 @@ from ...automata.semiautomaton import Semiautomaton
 from ..cascade.cascade import Cascade
 from ..cascade.holonomy import holonomy
 from ..cascade.rules import tabulate
-from .circuit import ALWAYS, Circuit, CircuitBlock, CircuitChannel, Counter, Form, plus, times
+from .circuit import ALWAYS, Circuit, CircuitBlock, CircuitChannel, Counter, Form, indicator, plus, times
 from .latching import latch_errors
-from .program import Program, assemble
+from .levels import Levels, assemble, slot_feature
 
 FLOAT_BITS = {"float32": 24, "bfloat16": 8}
 """Integers up to 2^bits are exact in these dtypes."""
@@ -61,14 +61,14 @@ def counting_block(
         correction = {name: change[i] - sum(change) for i, name in enumerate(counters) if change[i] != sum(change)}
         feature = CircuitChannel(meaning, form, bias=bias)
         channels.append(replace(feature, skip=1, gate=ALWAYS, writes=correction) if correction else feature)
-    at_bos, at_letter, one = (len(classes) + n for n in range(3))
+    bos_now, letter_now = len(classes), len(channels)
     channels += [CircuitChannel("a letter", letter), CircuitChannel("always 1", bias=1)]
     for index, (name, (initial, change)) in enumerate(counters.items()):
         add = {c: amount for c, amount in enumerate(change) if amount}
         others = {c: sum(row) - row[index] for c, row in enumerate((*changes, initials)) if sum(row) != row[index]}
-        memory = Counter(index, add, initial, others)
+        memory = Counter(name, index, letter_now, bos_now, add, initial, others)
         channels.append(CircuitChannel(name, bias=1, memory=memory, gate=ALWAYS, writes={name: 1}))
-    return CircuitBlock(title, tuple(channels), one, at_letter, at_bos)
+    return CircuitBlock(title, tuple(channels))
 
 
 def limits_of(*, signed: bool, least: int = 1, others: int = 0) -> dict[str, int]:
@@ -163,27 +163,26 @@ def counter_circuit(machine: CounterMachine, *, all_words: bool = True, budget: 
         )
     rules = tabulate(Cascade(control, holonomy(control.semiautomaton, budget)), budget)
     rules.verify()
-    program = assemble(rules)
-    return _on_control(machine, control, program, all_words=all_words)
+    return _on_control(machine, control, assemble(rules), all_words=all_words)
 
 
-def _on_control(machine: CounterMachine, control: Control, program: Program, *, all_words: bool) -> Circuit:
-    letter = {s: f"letter {s}" for s in (*machine.alphabet, BOS)}
-    slots = tuple(f"slot {n}" for n in range(program.n_slots))
-    state = {q: slots[s] for s, q in program.readout.items()}
+def _on_control(machine: CounterMachine, control: Control, levels: Levels, *, all_words: bool) -> Circuit:
+    letter = {symbol: feature for feature, symbol in levels.letters.items()}
+    state = {q: slot_feature(s) for s, q in levels.states.items()}
     names = {c.name: f"counter {c.name}" for c in machine.counters}
     tests, verdicts = _tests(machine, control, state, names)
-    features = (*letter.values(), *slots, *names.values(), *(t.name for t in tests))
     circuit = Circuit(
+        kind="counters",
         construction="counters over a star-free control (Sarrof, Veitsman, Hahn 2024, theorem 5)",
         alphabet=machine.alphabet,
-        features=features,
-        tokens={s: {name: 1, slots[0]: 1} for s, name in letter.items()},
-        control=program,
-        blocks=(_counting(machine, control, letter, state, names), _testing(tests)),
+        features=(*levels.letters, *levels.slots, *names.values(), *(t.name for t in tests)),
+        tokens=levels.tokens,
+        blocks=(*levels.blocks, _counting(machine, control, letter, state, names), _testing(tests)),
         verdicts=verdicts,
         contract="live-prefixes",
         limits=dict(zip(names.values(), machine_limits(machine), strict=True)),
+        letters=levels.letters,
+        slots=levels.slots,
     )
     if not all_words:
         return circuit
@@ -316,16 +315,5 @@ def _indicator(group: frozenset[int], everywhere: frozenset[int], state: Mapping
 def _testing(tests: Sequence[SignTest]) -> CircuitBlock:
     channels = [CircuitChannel("always 1", bias=1)]
     for test in tests:
-        for excess in (0, 1):
-            meaning = f"excess of: {test.name}" if excess else test.name
-            channels.append(
-                CircuitChannel(
-                    meaning,
-                    {test.counter: test.sign},
-                    bias=-excess,
-                    skip=1,
-                    gate=test.group,
-                    writes={test.name: -1 if excess else 1},
-                )
-            )
-    return CircuitBlock("signs of the counters", tuple(channels), 0)
+        channels += indicator(test.name, {test.counter: test.sign}, 1, gate=test.group, writes=test.name)
+    return CircuitBlock("signs of the counters", tuple(channels))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from ...automata.alphabet import BOS, EOS
 from .circuit import ONE, Circuit, CircuitBlock, CircuitChannel, Form, Latch
 from .latching import latch_errors
+from .levels import letter_feature
 
 SYMBOLS = ("w", "r", "i", "0", "1")
 DUE = "a 1 is due"
@@ -18,7 +19,7 @@ DUE = "a 1 is due"
 
 def flip_flop_circuit(*, all_words: bool = True) -> Circuit:
     """One block for live prefixes, two for all words."""
-    letter = {s: f"letter {s}" for s in (*SYMBOLS, BOS)}
+    letter = {s: letter_feature(s) for s in (*SYMBOLS, BOS)}
     written = CircuitChannel(
         "w before and a bit now", {letter["w"]: 1, letter["0"]: -1, letter["1"]: -1}, taps=(1, -1), bias=-1
     )
@@ -26,21 +27,21 @@ def flip_flop_circuit(*, all_words: bool = True) -> Circuit:
     memory = CircuitChannel(
         "the bit written last, shown after r",
         {letter["1"]: 1},
-        memory=Latch({1: 2, 2: 2}, -1),
+        memory=Latch("the bit written last", {1: 2, 2: 2}, -1),
         gate={letter["r"]: 1},
         writes={DUE: 1},
     )
-    block = CircuitBlock("memory of the bit", (CircuitChannel("always 1", bias=1), written, begins, memory), 0)
+    block = CircuitBlock("memory of the bit", (CircuitChannel("always 1", bias=1), written, begins, memory))
     after_bit = {letter["0"]: -1, letter["1"]: -1}
     first: Form = {ONE: 1, letter[BOS]: -1, **after_bit}
     later: Form = {ONE: 1, **after_bit}
     free = {letter["w"]: -1, letter["i"]: -1}
     circuit = Circuit(
+        kind="flip-flop",
         construction="flip-flop, one memory (Sarrof, Veitsman, Hahn 2024, theorem 1)",
         alphabet=SYMBOLS,
         features=(*letter.values(), DUE),
         tokens={s: {name: 1} for s, name in letter.items()},
-        control=None,
         blocks=(block,),
         verdicts={
             "w": first,
@@ -51,6 +52,7 @@ def flip_flop_circuit(*, all_words: bool = True) -> Circuit:
             EOS: first,
         },
         contract="live-prefixes",
+        letters={feature: s for s, feature in letter.items()},
     )
     if not all_words:
         return circuit

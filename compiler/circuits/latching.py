@@ -48,21 +48,15 @@ def latch_errors(circuit: Circuit, letters: Mapping[str, Form], bos: str, *, at_
         for form in merged([letters[s] for s in symbols]):
             fires[len(channels)] = 2
             channels.append(CircuitChannel(f"{shown} comes now", form))
+        name = f"{shown} once came though ruled out"
         channels.append(
-            CircuitChannel(
-                f"{shown} once came though ruled out",
-                {bos: -1},
-                bias=1,
-                memory=Latch(fires, -3),
-                gate=ALWAYS,
-                writes={ERROR: 1},
-            )
+            CircuitChannel(name, {bos: -1}, bias=1, memory=Latch(name, fires, -3), gate=ALWAYS, writes={ERROR: 1})
         )
     verdicts = {token: plus(form, {ERROR: 1}) for token, form in circuit.verdicts.items()}
     return replace(
         circuit,
         features=(*circuit.features, ERROR),
-        blocks=(*circuit.blocks, CircuitBlock("error latch", tuple(channels), 0)),
+        blocks=(*circuit.blocks, CircuitBlock("error latch", tuple(channels))),
         verdicts=verdicts,
         contract="all-words",
     )

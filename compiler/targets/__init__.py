@@ -1,4 +1,9 @@
-"""The kinds of models that there are: each module here that defines ``TARGET``. Adding one is adding a file.
+"""The kinds of models that there are: each module here that defines ``TARGET``, and those of other packages.
+
+Adding one is adding a file: here, or anywhere else with :func:`register`, or as an entry point of a package::
+
+    [project.entry-points."scancraft.targets"]
+    mine = "my_package.mine:TARGET"
 
 >>> sorted(TARGETS)[:2]
 ['falcon_mamba', 'mamba']
@@ -8,27 +13,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from types import MappingProxyType
 
-from .base import BlockMeaning, Options, Target, TargetError, UnknownTargetError
+from .base import Lowered, Options, Target, TargetError, UnknownTargetError
 
-__all__ = ["TARGETS", "BlockMeaning", "Options", "Target", "TargetError", "UnknownTargetError", "target"]
+__all__ = ["TARGETS", "Lowered", "Options", "Target", "TargetError", "UnknownTargetError", "register", "target"]
 
+GROUP = "scancraft.targets"
+"""The entry points of other packages' targets."""
 
-def _discovered() -> dict[str, Target]:
-    """Every target of this package, by name, in the order of the names."""
-    found: dict[str, Target] = {}
-    for module in sorted(info.name for info in iter_modules(__path__)):
-        target = getattr(import_module(f".{module}", __name__), "TARGET", None)
-        if isinstance(target, Target):
-            assert target.name == module, f"the target {target.name} stands in the module {module}"
-            found[target.name] = target
-    return found
+_found: dict[str, Target] = {}
 
-
-TARGETS: Mapping[str, Target] = MappingProxyType(_discovered())
+TARGETS: Mapping[str, Target] = MappingProxyType(_found)
 """All targets by name. Importing them imports neither torch nor transformers."""
+
+
+def register(target: Target) -> None:
+    """Add a target, for as long as the process lives.
+
+    Raises:
+        TargetError: there is another of this name.
+    """
+    if TARGETS.get(target.name, target) is not target:
+        raise TargetError(f"there is a target {target.name} already; give yours another name")
+    _found[target.name] = target
 
 
 def target(name: str) -> Target:
@@ -43,3 +53,20 @@ def target(name: str) -> Target:
     if name not in TARGETS:
         raise UnknownTargetError(f"the target {name!r} is unknown; use one of {', '.join(TARGETS)}")
     return TARGETS[name]
+
+
+def _discover() -> None:
+    """Register every target of this package, in the order of their names, and then those of others."""
+    for module in sorted(info.name for info in iter_modules(__path__)):
+        found = getattr(import_module(f".{module}", __name__), "TARGET", None)
+        if isinstance(found, Target):
+            assert found.name == module, f"the target {found.name} stands in the module {module}"
+            register(found)
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        found = entry.load()
+        if not isinstance(found, Target):
+            raise TargetError(f"the entry point {entry.name} of {GROUP} is no Target but {type(found).__name__}")
+        register(found)
+
+
+_discover()

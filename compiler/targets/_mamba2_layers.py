@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...models.mamba2 import Mamba2Shape
-from ...models.weights import Tensor
+from ..circuits.circuit import Role
+from ..manifest import MemoryLabel
+from .lower import BlockTensors
 
-HEADS = 8
-"""The fewest heads; more are a power of two. causal-conv1d wants rows of in_proj in multiples of 8; with d_state a
-multiple of 4, 2 d_inner + 2 d_state + heads is one."""
+HEADS, MOST_HEADS = 8, 1 << 12
+"""The fewest heads, and the most; their number is a power of two. causal-conv1d wants rows of in_proj in multiples of
+8; with d_state a multiple of 4, 2 d_inner + 2 d_state + heads is one."""
 
 D_STATE_MULTIPLE = 4
 
@@ -30,8 +32,7 @@ class Channel:
     """One channel of a Mamba-2 block, in dimensions of the residual stream.
 
     Attributes:
-        role: "condition", "excess", "memory", "rename", "erase", "constant"; in circuits also "latch", "counter",
-            "feature".
+        role: as in a circuit; None for the constants, which out_proj does not see.
         meaning: for people.
         x: the form that the convolution reads.
         taps: its last two taps.
@@ -39,9 +40,11 @@ class Channel:
         gate: the gate branch.
         gain: y * silu(z) is this where the channel says 1.
         writes: what out_proj does with that 1.
+        holds: what its state remembers.
+        label: the label of it that it shows.
     """
 
-    role: str
+    role: Role | None
     meaning: str
     x: Form
     taps: tuple[float, float]
@@ -49,6 +52,8 @@ class Channel:
     gate: Form
     gain: float
     writes: Form = field(default_factory=dict)
+    holds: MemoryLabel | None = None
+    label: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def heads_of(layer: Layer, d_inner: int) -> tuple[Heads, ...]:
 def _constants(exponent: int, d_inner: int) -> tuple[Channel, ...]:
     """The channels that carry 2^exponent, n of them with d_inner = n 4^j; out_proj does not see them."""
     x, z = 2.0 ** (exponent - exponent // 2), 2.0 ** (exponent // 2)
-    channel = Channel("constant", "carries the norm after the scan", {}, (0.0, 0.0), x, {0: z}, 0.0)
+    channel = Channel(None, "carries the norm after the scan", {}, (0.0, 0.0), x, {0: z}, 0.0)
     return (channel,) * (1 if d_inner.bit_length() % 2 else 2)
 
 
@@ -114,15 +119,15 @@ def _first_heads(layer: Layer, d_inner: int, n_heads: int) -> list[int]:
     return first
 
 
-def narrowest(layers: tuple[Layer, ...], d_model: int, most: int = HEADS) -> tuple[int, int]:
+def narrowest(layers: tuple[Layer, ...], d_model: int) -> tuple[int, int]:
     """The least d_inner, a power of two and a multiple of d_model, that has room for every layer, and its heads.
 
-    The number of heads is the least with which it has, up to ``most``; a head has two channels at least.
+    The number of heads is the least with which it has; a head has two channels at least.
     """
     d_inner = d_model
     while True:
         n_heads = HEADS
-        while n_heads <= most and 2 * n_heads <= d_inner:
+        while n_heads <= MOST_HEADS and 2 * n_heads <= d_inner:
             if all(_first_heads(layer, d_inner, n_heads)[-1] <= n_heads for layer in layers):
                 return d_inner, n_heads
             n_heads *= 2
@@ -138,7 +143,7 @@ def placed(layer: Layer, d_inner: int, n_heads: int = HEADS) -> dict[int, Channe
     return found
 
 
-def layer_block(layer: Layer, shape: Mamba2Shape) -> dict[str, Tensor]:
+def layer_block(layer: Layer, shape: Mamba2Shape) -> BlockTensors:
     """The parameters of one block, without the norm before it."""
     w = {name: np.zeros(size, dtype=np.float32) for name, size in shape.block_tensors().items()}
     d_inner, first_b = shape.d_inner, 2 * shape.d_inner

@@ -30,24 +30,13 @@ import numpy as np
 
 from ...models.classes import model_classes
 from ...models.falcon_mamba import FALCON_MAMBA, FalconMambaShape, FalconMambaWeights
-from ...models.mamba import MambaShape, Tensor
+from ...models.mamba import MambaShape
+from ...models.weights import Tensor
 from ..circuits.circuit import Circuit, CircuitBlock
-from ..circuits.program import Block, Program
-from . import mamba
-from .base import Options, Target, TargetError
-from .layout import Stream, channels_of, stream_for
-from .lower import (
-    A_LOG,
-    T,
-    V,
-    circuit_embedding,
-    circuit_head,
-    circuit_places,
-    circuit_stream,
-    program_embedding,
-    program_head,
-)
-from .mamba import BlockTensors, assembled, delta_rows, dt_rows, empty_block, set_channels
+from .base import Lowered, Options, Target, TargetError
+from .layout import Stream, block_labels, counter_labels, dimensions, narrowest_stream
+from .lower import A_LOG, BlockTensors, T, assembled
+from .mamba import dt_rows, empty_block, latches_of, mamba_block, mamba_shape, set_channels
 
 DT_CONSTANT = 2.0**36
 B_CONSTANT = 2.0**40
@@ -98,11 +87,11 @@ def rank_of(width: int) -> Rank:
     return Rank(1 + exponent % 2, exponent // 2)
 
 
-def lower(program: Program, options: Options) -> FalconMambaWeights:
-    """Write the program as weights. O(number of weights).
+def lower(circuit: Circuit, options: Options) -> Lowered:
+    """Write the circuit as weights. O(number of weights).
 
     Args:
-        program: the language as blocks, without swaps.
+        circuit: the language.
         options: as for the target mamba, but d_state is a power of two; one or two states of a channel are used.
 
     Raises:
@@ -113,23 +102,18 @@ def lower(program: Program, options: Options) -> FalconMambaWeights:
             f"d_state must be a power of two in the target falcon_mamba, not {options.d_state}: the norm of B must "
             "divide by a power of two"
         )
-    plain, stream = mamba.program_shape(program, options), stream_for(program)
-    shape = _shape(plain, narrowest(plain.dt_rank), options.d_state)
-    blocks = [_level(block, stream, shape) for block in program.blocks or (None,)]
-    tensors = assembled(blocks, stream, program_embedding(program, stream), program_head(program, stream))
-    return FalconMambaWeights(shape, tensors)
+    stream = narrowest_stream(circuit.features)
+    plain = mamba_shape(circuit, stream, options)
+    shape = _shape(plain, narrowest(plain.dt_rank), counts=circuit.counts)
+    blocks = [_block(block, stream, shape) for block in circuit.blocks or (CircuitBlock("nothing to do"),)]
+    weights = FalconMambaWeights(shape, assembled(circuit, stream, blocks))
+    return Lowered(weights, dimensions(circuit, stream), block_labels(circuit), counter_labels(circuit))
 
 
-def lower_circuit(circuit: Circuit, options: Options) -> FalconMambaWeights:
-    """Write the circuit as weights. O(number of weights). The circuit decides d_state."""
-    plain, stream = mamba.circuit_shape(circuit, options), circuit_stream(circuit)
-    counted = any(block.counters for block in circuit.blocks)
-    d_state = 4 * _power_of_four(plain.d_state) if counted else 1
-    shape = _shape(plain, narrowest(plain.dt_rank), d_state)
-    levels = () if circuit.control is None else circuit.control.blocks
-    blocks = [_level(b, stream, shape) for b in levels]
-    blocks += [_counting(b, circuit, shape) if b.counters else _latching(b, circuit, shape) for b in circuit.blocks]
-    return FalconMambaWeights(shape, assembled(blocks, stream, circuit_embedding(circuit), circuit_head(circuit)))
+def _shape(plain: MambaShape, rank: Rank, *, counts: bool) -> FalconMambaShape:
+    sizes = {field.name: getattr(plain, field.name) for field in fields(plain)}
+    d_state = 4 * _power_of_four(plain.d_state) if counts else plain.d_state
+    return FalconMambaShape(**sizes | {"dt_rank": rank.width, "d_state": d_state})
 
 
 def _power_of_four(least: int) -> int:
@@ -137,35 +121,15 @@ def _power_of_four(least: int) -> int:
     return 1 << 2 * ((least - 1).bit_length() + 1 >> 1)
 
 
-def _shape(plain: MambaShape, rank: Rank, d_state: int) -> FalconMambaShape:
-    sizes = {field.name: getattr(plain, field.name) for field in fields(plain)}
-    return FalconMambaShape(**sizes | {"dt_rank": rank.width, "d_state": d_state})
-
-
-def _plain(shape: FalconMambaShape, rows: int) -> MambaShape:
-    """The Mamba whose blocks are rewritten: one state per channel, rows of dt without constants."""
-    return MambaShape(
-        d_model=shape.d_model,
-        n_layers=shape.n_layers,
-        vocab_size=shape.vocab_size,
-        expand=shape.expand,
-        d_conv=shape.d_conv,
-        dt_rank=max(1, rows),
-    )
-
-
-def _level(block: Block | None, stream: Stream, shape: FalconMambaShape) -> BlockTensors:
-    """A block of a program."""
-    rows = 0 if block is None else len(delta_rows(block))
-    plain = mamba.level_block(block, stream, _plain(shape, rows))
-    memories = [] if block is None else [c.index for c in channels_of(block) if c.role == "memory"]
-    return _normed(plain, shape, memories[0], V, 2.0**-12) if memories else _widened(plain, shape)
-
-
-def _latching(block: CircuitBlock, circuit: Circuit, shape: FalconMambaShape) -> BlockTensors:
-    """A block of a circuit without counters."""
-    plain = mamba.circuit_block(block, circuit_places(circuit), _plain(shape, len(dt_rows(block))))
-    return _normed(plain, shape, block.one, T, 2.0**-20) if block.latches else _widened(plain, shape)
+def _block(block: CircuitBlock, stream: Stream, shape: FalconMambaShape) -> BlockTensors:
+    """The parameters of one block."""
+    if block.counters:
+        return _counting(block, stream, shape)
+    # The Mamba whose block is rewritten has one state per channel, and rows of dt without constants.
+    sizes = {field.name: getattr(shape, field.name) for field in fields(MambaShape)}
+    rows = len(dt_rows(block))
+    plain = mamba_block(block, stream, MambaShape(**sizes | {"d_state": 1, "dt_rank": max(1, rows)}))
+    return _normed(plain, shape, block.one) if latches_of(block) else _widened(plain, shape)
 
 
 def _widened(plain: BlockTensors, shape: FalconMambaShape) -> BlockTensors:
@@ -176,27 +140,25 @@ def _widened(plain: BlockTensors, shape: FalconMambaShape) -> BlockTensors:
 _OF_THE_STATE = ("mixer.x_proj.weight", "mixer.dt_proj.weight", "mixer.A_log")
 
 
-def _normed(plain: BlockTensors, shape: FalconMambaShape, one: int, x: float, b: float) -> BlockTensors:
-    """A Mamba block in which B = b and C = 1, rewritten for norms.
+def _normed(plain: BlockTensors, shape: FalconMambaShape, one: int) -> BlockTensors:
+    """A Mamba block in which B = 2^-20 and C = 1, rewritten for norms.
 
     Args:
         plain: the block, of one state per channel.
         shape: the sizes wanted.
-        one: a channel that is constant.
-        x: the constant.
-        b: B.
+        one: a channel whose x is always T.
     """
     w = _widened(plain, shape)
     rank, state = rank_of(shape.dt_rank), rank_of(shape.d_state)
     rows = plain["mixer.dt_proj.weight"].shape[1]
     x_proj = w["mixer.x_proj.weight"]
-    x_proj[: rank.n, one] = DT_CONSTANT / x
+    x_proj[: rank.n, one] = DT_CONSTANT / T
     x_proj[rank.n : rank.n + rows] = plain["mixer.x_proj.weight"][:rows]
     for first in (shape.dt_rank, shape.dt_rank + shape.d_state):  # B and C
-        x_proj[first : first + state.n, one] = READ_CONSTANT / x
+        x_proj[first : first + state.n, one] = READ_CONSTANT / T
     w["mixer.dt_proj.weight"][:, rank.n : rank.n + rows] = _undone(plain["mixer.dt_proj.weight"], rank)
     w["mixer.A_log"][:] = plain["mixer.A_log"]
-    return _gained(w, shape.d_state / b)
+    return _gained(w, shape.d_state / 2.0**-20)
 
 
 def _undone(dt_proj: Tensor, rank: Rank) -> Tensor:
@@ -211,18 +173,18 @@ def _gained(w: BlockTensors, gain: float) -> BlockTensors:
     return w
 
 
-def _counting(block: CircuitBlock, circuit: Circuit, shape: FalconMambaShape) -> BlockTensors:
+def _counting(block: CircuitBlock, stream: Stream, shape: FalconMambaShape) -> BlockTensors:
     """A block of counters."""
-    assert not block.latches, "latches and counters of one block would share B"
+    assert not latches_of(block), "latches and counters of one block would share B"
     w, one = empty_block(shape), block.one
-    set_channels(w, block, circuit_places(circuit), shape)
-    assert block.bos is not None
+    bos = block.counters[0][1].bos
+    set_channels(w, block, stream, shape)
     rank, state = rank_of(shape.dt_rank), rank_of(shape.d_state)
     r, n, used = shape.dt_rank, shape.d_state, shape.d_state // 4
     x_proj = w["mixer.x_proj.weight"]
     x_proj[: rank.n, one] = DT_CONSTANT / T
-    x_proj[rank.n, block.bos] = 1.0
-    x_proj[rank.n + 1, [one, block.bos]] = 1.0, -1.0  # everywhere else
+    x_proj[rank.n, bos] = 1.0
+    x_proj[rank.n + 1, [one, bos]] = 1.0, -1.0  # everywhere else
     x_proj[r + used, one] = B_CONSTANT / T
     x_proj[r + n : r + n + used, one] = READ_CONSTANT / T
     undone = B_CONSTANT / 2.0**state.j
@@ -234,7 +196,7 @@ def _counting(block: CircuitBlock, circuit: Circuit, shape: FalconMambaShape) ->
         w["mixer.dt_proj.weight"][c, rank.n : rank.n + 2] = _undone(deltas, rank)
         for source, amount in counter.add.items():
             x_proj[r + counter.index, source] = amount * undone / DELTA_COUNT / T / T
-        x_proj[r + counter.index, block.bos] = counter.initial * undone / DELTA_RESET / T / T
+        x_proj[r + counter.index, counter.bos] = counter.initial * undone / DELTA_RESET / T / T
     return _gained(w, GAIN_OF_COUNTERS)
 
 
@@ -245,16 +207,14 @@ TARGET = Target(
     gates="nonnegative",
     dtypes=("float32", "bfloat16", "float64"),
     lower=lower,
-    lower_circuit=lower_circuit,
     classes=partial(model_classes, FALCON_MAMBA),
-    constants={"T": T, "V": V, "A_log": A_LOG, "dt": DT_CONSTANT},
-    circuit_constants={
+    constants={
         "T": T,
         "A_log": A_LOG,
+        "dt": DT_CONSTANT,
         "A_log of counters": A_LOG_COUNT,
         "Delta of counters": DELTA_COUNT,
         "Delta at <bos> of counters": DELTA_RESET,
-        "dt": DT_CONSTANT,
         "B of counters": B_CONSTANT,
     },
 )

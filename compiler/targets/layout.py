@@ -1,50 +1,53 @@
-"""Where everything lies: the dimensions of the residual stream and the channels of each block, by meaning."""
+"""Where everything lies in the residual stream, and what is said about it in the manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from ...automata.alphabet import BOS
-from ..circuits.program import Block, Condition, Move, Program
+from ..circuits.circuit import ONE, Circuit, CircuitBlock, Counter, Form, Latch, Shown
+from ..manifest import BlockLabel, ChannelLabel, CounterLabel, Dimension, Holder, MemoryLabel, WrittenWhen
 
 MIN_WIDTH = 16
+
+Indicators = Mapping[str, tuple[int, str]]
+"""Features that tell the second block of a level what the first has found: their numbers, and what they say."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Dimensions of the residual stream: constants, then letters and ``<bos>``, then slots, then unused ones.
+    """Dimensions of the residual stream: constants, then features, then unused ones.
 
-    d_model = n_constants * 4^j, so that RMSNorm is an exact identity (``compiler.lower``).
+    d_model = n_constants * 4^j, so that RMSNorm is an exact identity (``compiler.targets.lower``).
     """
 
     d_model: int
-    n_constants: int
-    n_letters: int
-    n_slots: int
+    features: tuple[str, ...]
 
-    def letter(self, number: int) -> int:
-        """The dimension of a letter; ``<bos>`` comes after the last."""
-        return self.n_constants + number
-
-    def slot(self, number: int) -> int:
-        """The dimension of a slot."""
-        return self.n_constants + self.n_letters + 1 + number
+    @property
+    def n_constants(self) -> int:
+        """n in d_model = n 4^j."""
+        return constants_of(self.d_model)
 
     @property
     def used(self) -> int:
         """Dimensions that carry something."""
-        return self.slot(self.n_slots)
+        return self.n_constants + len(self.features)
 
     @property
     def exponent(self) -> int:
-        """j in d_model = n_constants * 4^j."""
+        """j in d_model = n 4^j."""
         return ((self.d_model // self.n_constants).bit_length() - 1) // 2
 
+    @cached_property
+    def place(self) -> Mapping[str, int]:
+        """The dimension of each feature, and of the constant."""
+        return {name: self.n_constants + n for n, name in enumerate(self.features)} | {ONE: 0}
 
-def stream_for(program: Program) -> Stream:
-    """The narrowest stream that holds the program."""
-    return narrowest_stream(len(program.dfa.alphabet), program.n_slots)
+    def form(self, form: Form, factor: float = 1.0) -> dict[int, float]:
+        """A form of features as one of dimensions."""
+        return {self.place[name]: factor * value for name, value in form.items()}
 
 
 def constants_of(width: int) -> int:
@@ -52,70 +55,82 @@ def constants_of(width: int) -> int:
     return 1 if width.bit_length() % 2 else 2
 
 
-def narrowest_stream(n_letters: int, n_slots: int) -> Stream:
-    """The narrowest stream with so many features; widths are powers of two from 16 on."""
+def narrowest_stream(features: tuple[str, ...]) -> Stream:
+    """The narrowest stream with these features; widths are powers of two from 16 on."""
     width = MIN_WIDTH
-    while True:
-        stream = Stream(width, constants_of(width), n_letters, n_slots)
-        if stream.used <= width:
-            return stream
+    while Stream(width, features).used > width:
         width *= 2
+    return Stream(width, features)
 
 
-@dataclass(frozen=True)
-class Channel:
-    """One channel of a block.
-
-    Attributes:
-        index: its number.
-        role: "condition", "excess" (what an inexact condition overshoots by), "swap", "swap excess", "memory" or
-            "rename".
-        condition: for all but the last two roles.
-        move: for the last two.
-    """
-
-    index: int
-    role: str
-    condition: Condition | None = None
-    move: Move | None = None
-
-    @property
-    def meaning(self) -> str:
-        """For people."""
-        if self.condition is not None:
-            excess = "excess of: " if self.role.endswith("excess") else ""
-            effect = "memory swapped" if self.condition.label is None else f"memory := {self.condition.label}"
-            return f"{excess}{effect} when {self.condition.meaning}"
-        assert self.move is not None
-        when = "always" if self.move.label is None else f"[memory = {self.move.label}]"
-        return f"{when}: {self.move.meaning}"
+# -- labels ------------------------------------------------------------------------------------------------------------
 
 
-def channels_of(block: Block) -> tuple[Channel, ...]:
-    """The channels of a block, conditions first."""
-    found: list[Channel] = []
-    for condition in block.conditions:
-        found.append(Channel(len(found), "condition", condition=condition))
-        if not condition.exact:
-            found.append(Channel(len(found), "excess", condition=condition))
-    for condition in block.swaps:
-        found.append(Channel(len(found), "swap", condition=condition))
-        if not condition.exact:
-            found.append(Channel(len(found), "swap excess", condition=condition))
-    for move in block.moves:
-        found.append(Channel(len(found), "rename" if move.label is None else "memory", move=move))
+def dimensions(circuit: Circuit, stream: Stream, indicators: Indicators | None = None) -> tuple[Dimension, ...]:
+    """What each dimension of the stream means."""
+    numbers = {name: number for number, name in enumerate(circuit.slots)}
+    found = [Dimension("constant", "constant")] * stream.n_constants
+    for name in stream.features:
+        if name in circuit.letters:
+            found.append(Dimension("letter", name, symbol=circuit.letters[name]))
+        elif name in numbers:
+            found.append(Dimension("slot", name, number=numbers[name]))
+        elif indicators is not None and name in indicators:
+            number, text = indicators[name]
+            found.append(Dimension("indicator", f"{name}: {text}", number=number))
+        else:
+            found.append(Dimension("feature", name))
+    return (*found, *[Dimension("unused", "unused")] * (stream.d_model - stream.used))
+
+
+def remembered(memory: Latch | Shown | Counter) -> tuple[MemoryLabel, int | None]:
+    """What is said of a memory, its channels left out; and the label of it that is shown."""
+    match memory:
+        case Latch(name):
+            return MemoryLabel(name, "latch", ()), None
+        case Shown(register, label):
+            about = MemoryLabel(register.name, "level", (), values=register.labels, swaps=bool(register.swaps))
+            return about, label
+        case Counter(name, index):
+            return MemoryLabel(name, "counter", (), entry=index), None
+
+
+def gathered(holders: Iterable[tuple[int, MemoryLabel, int | None]]) -> tuple[MemoryLabel, ...]:
+    """Memories with their channels, from each channel's number, what it holds, and the label that it shows."""
+    found: dict[MemoryLabel, list[Holder]] = {}
+    for index, about, label in holders:
+        found.setdefault(about, []).append(Holder(index, label))
+    return tuple(replace(about, channels=tuple(channels)) for about, channels in found.items())
+
+
+def level_label(block: CircuitBlock, label: BlockLabel) -> BlockLabel:
+    """The label with what is known of the level that a block belongs to, if to any."""
+    if block.level is None:
+        return label
+    return replace(
+        label,
+        level=block.level.height,
+        conditions=tuple(WrittenWhen(value, when) for value, when in block.level.conditions),
+        slots_before=dict(block.level.slots_before),
+        slots_after=dict(block.level.slots_before if label.finds_only else block.level.slots_after),
+    )
+
+
+def block_labels(circuit: Circuit) -> tuple[BlockLabel, ...]:
+    """What the blocks of a model mean where each carries out one block of the circuit, with its channels in order."""
+    found = []
+    for number, block in enumerate(circuit.blocks):
+        channels = tuple(ChannelLabel(n, c.role, c.meaning) for n, c in enumerate(block.channels))
+        held = ((n, *remembered(c.memory)) for n, c in enumerate(block.channels) if c.memory is not None)
+        label = BlockLabel(number, block.title, channels, memories=gathered(held))
+        found.append(level_label(block, label))
     return tuple(found)
 
 
-def stream_labels(stream: Stream, program: Program, indicators: Sequence[str] = ()) -> list[str]:
-    """What each dimension of the residual stream means. Slots change meaning from block to block.
-
-    Args:
-        stream: where everything lies.
-        program: whose letters and slots.
-        indicators: what the last slots are for, if they are none of the program's.
-    """
-    names = ["constant"] * stream.n_constants
-    names += [f"letter {s}" for s in (*program.dfa.alphabet, BOS)]
-    names += [*(f"slot {i}" for i in range(stream.n_slots - len(indicators))), *indicators]
-    return names + ["unused"] * (stream.d_model - len(names))
+def counter_labels(circuit: Circuit) -> tuple[CounterLabel, ...]:
+    """The entries that count, in such models."""
+    return tuple(
+        CounterLabel(counter.name, number, channel, counter.index, dict(circuit.limits[counter.name]))
+        for number, block in enumerate(circuit.blocks)
+        for channel, counter in block.counters
+    )

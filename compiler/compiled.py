@@ -1,0 +1,242 @@
+"""What compiling gives: a language as a language model, with its stages; and the last pass, from circuit to weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..automata.alphabet import BOS, EOS, PAD, is_spaced
+from ..automata.decide.classification import Classification
+from ..automata.dfa import Dfa
+from ..automata.languages import Language
+from ..models.mamba import MambaWeights
+from ..models.weights import ModelWeights
+from .cascade.cascade import Cascade
+from .cascade.rules import RuleTable
+from .circuits.circuit import Circuit
+from .manifest import (
+    SCHEMA_VERSION,
+    LevelSets,
+    Manifest,
+    NeededGates,
+    Sizes,
+    SpecialTokens,
+    StateEntries,
+    TiledSet,
+)
+from .targets import Lowered, Options, Target, TargetError
+from .targets import target as target_named
+from .targets.float16 import check_dtype
+from .targets.gates import GATES, Gates
+from .targets.lower import LOGIT
+from .targets.tokens import token_ids
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..models.readout import Readout
+    from ..models.run.model_runner import ModelRunner
+    from ..models.run.runner import Runner
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A language as a language model of state-space layers: what every way of compiling gives.
+
+    Attributes:
+        weights: the weights, float32 (a ``MambaWeights`` in the target mamba).
+        manifest: what ``scancraft.json`` says.
+        language: the language.
+        circuit: its blocks and channels, before any tensor.
+    """
+
+    weights: ModelWeights
+    manifest: Manifest
+    language: Language
+    circuit: Circuit
+
+    @property
+    def readout(self) -> Readout:
+        """How the model is bound to the language."""
+        from .checkpoints import readout_of  # imports torch
+
+        return readout_of(self.manifest)
+
+    def model(self, dtype: torch.dtype | None = None) -> Any:
+        """The weights in a model of the target's class, say ``transformers``' ``MambaForCausalLM``.
+
+        It is in float32 unless ``dtype`` says otherwise.
+        """
+        import torch
+
+        from ..models.build import build_model
+
+        ids, dtype = self.manifest.tokens, torch.float32 if dtype is None else dtype
+        return build_model(self.weights, pad=ids[PAD], bos=ids[BOS], eos=ids[EOS], dtype=dtype)
+
+    def runner(self, dtype: torch.dtype | None = None) -> Runner | ModelRunner:
+        """The weights in scancraft's own fast runner, which refuses to go past what the counters hold exactly.
+
+        Other kinds than Mamba, signed or not, get a plain one, without streams.
+        """
+        from .checkpoints import runner_of  # imports torch
+
+        native = dtype is None and isinstance(self.weights, MambaWeights)
+        return runner_of(self.weights if native else self.model(dtype), self.manifest, dtype)
+
+    def save(self, directory: str | PathLike[str]) -> Path:
+        """Write a standard checkpoint directory and return its path; equal input gives equal bytes.
+
+        Raises:
+            CheckpointError: the directory holds something else, or cannot be written.
+        """
+        from ..models.checkpoints.checkpoint import write_checkpoint
+
+        place = Path(directory)
+        spaced = is_spaced(self.language.alphabet)
+        write_checkpoint(place, self.weights, self.manifest.to_json(), bos=BOS, eos=EOS, pad=PAD, spaced=spaced)
+        return place
+
+
+@dataclass(frozen=True)
+class Compiled(CompiledModel):
+    """A regular language compiled by a cascade (theorem 4, or with swaps), with every stage; print any of them.
+
+    Attributes:
+        cascade: its cascade.
+        rules: the cascade's rules, merged.
+        classification: which gates the language needs, and why.
+    """
+
+    language: Dfa
+    cascade: Cascade
+    rules: RuleTable
+    classification: Classification
+
+    @property
+    def dfa(self) -> Dfa:
+        """The language."""
+        return self.language
+
+    def __str__(self) -> str:
+        return f"{self.dfa.n_states}-state DFA -> cascade of height {self.cascade.height} -> {self.weights}"
+
+
+@dataclass(frozen=True)
+class Constructed(CompiledModel):
+    """A language compiled by one of the paper's own constructions; print the circuit."""
+
+    def __str__(self) -> str:
+        return f"{self.circuit.construction}, {self.manifest.memories} memories -> {self.weights}"
+
+
+def allowed_target(name: str, gates: Gates = "signed") -> Target:
+    """The target of this name.
+
+    Raises:
+        UnknownTargetError: there is none.
+        TargetError: its gates are stronger than those allowed.
+    """
+    found = target_named(name)
+    if GATES.index(found.gates) > GATES.index(gates):
+        raise TargetError(
+            f"the target {name} has {found.gates} gates, and only {gates} ones are allowed; drop one of both"
+        )
+    return found
+
+
+def lowered(circuit: Circuit, target: Target, options: Options, dtype: str = "float32") -> Lowered:
+    """A circuit as weights that are exact in ``dtype`` too.
+
+    Raises:
+        TargetError: the target cannot have these sizes or this construction.
+        PrecisionError: an unknown dtype, or one in which the model is not exact.
+    """
+    found = target.lowered(circuit, options)
+    return found if dtype == "float32" else replace(found, weights=_fitted(circuit, found, target, dtype))
+
+
+def _fitted(circuit: Circuit, found: Lowered, target: Target, dtype: str) -> ModelWeights:
+    from ..models.precision import PrecisionError  # imports torch
+
+    check_dtype(dtype)
+    if dtype not in target.dtypes:
+        raise PrecisionError(f"a {target.model_type} is not compiled to {dtype}; use another dtype or the target mamba")
+    for counter in found.counters:
+        if dtype not in counter.limits and dtype != "float16":
+            raise PrecisionError(
+                f"{counter.name} is not counted exactly in {dtype}, only in {', '.join(counter.limits)}; "
+                "use one of these"
+            )
+    return target.fit(circuit, found.weights, dtype)
+
+
+def manifest_of(
+    circuit: Circuit,
+    found: Lowered,
+    target: Target,
+    language: Mapping[str, Any],
+    *,
+    cascade: Cascade | None = None,
+    reason: str = "",
+) -> Manifest:
+    """Everything but the weights. Deterministic: equal input gives an equal manifest.
+
+    Args:
+        circuit: what was lowered.
+        found: its weights.
+        target: what it was lowered to.
+        language: what stands under ``language``.
+        cascade: the language's cascade, if it was compiled by one.
+        reason: why the language needs the target's gates (``automata.decide.classification``).
+    """
+    weights, shape = found.weights, found.weights.shape
+    memories = [memory for block in found.blocks for memory in block.memories]
+    names = () if cascade is None else cascade.dfa.names
+    constant = float(weights.tensors["backbone.embeddings.weight"].max())
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        kind=circuit.kind,
+        target=target.name,
+        contract=circuit.contract,
+        construction=circuit.construction,
+        language=language,
+        tokens=token_ids(circuit.alphabet),
+        special_tokens=SpecialTokens(BOS, EOS, PAD),
+        shape=Sizes(**weights.sizes()),
+        residual=found.residual,
+        blocks=found.blocks,
+        verdicts={token: dict(form) for token, form in circuit.verdicts.items()},
+        memories=len(memories),
+        state_entries=StateEntries(
+            used=sum(len(memory.channels) for memory in memories),
+            allocated=shape.n_layers * shape.d_inner * shape.d_state,
+        ),
+        constants={**target.constants, "logit": LOGIT, "constant": constant},
+        gates=None if cascade is None else NeededGates(target.gates, reason),
+        levels=() if cascade is None else _levels(cascade),
+        states=None if cascade is None else {s: names[q] for s, q in circuit.states.items()},
+        counters=found.counters,
+    )
+
+
+def _levels(cascade: Cascade) -> tuple[LevelSets, ...]:
+    parts, names = cascade.parts, cascade.dfa.names
+
+    def named(number: int) -> tuple[str, ...]:
+        return tuple(names[q] for q in parts.members(number))
+
+    return tuple(
+        LevelSets(
+            height,
+            tuple(
+                TiledSet(named(p), tuple(named(t) for t in parts.tiles[p]))
+                for p, h in enumerate(parts.height)
+                if h == height
+            ),
+        )
+        for height in range(cascade.height, 0, -1)
+    )
