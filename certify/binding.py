@@ -10,7 +10,8 @@ import torch
 
 from ..automata.languages import Language, as_language
 from ..compiler.checkpoints import load
-from ..compiler.compile import CompiledModel
+from ..compiler.compiled import CompiledModel
+from ..compiler.manifest import Manifest
 from ..models.errors import ReadoutError, WeightsError
 from ..models.readout import Readout
 from ..models.run.stepper import STEPPED
@@ -18,7 +19,7 @@ from ..models.run.stepper import STEPPED
 
 def resolve(
     target: Any, language: Any, readout: Readout | None, dtype: torch.dtype | None
-) -> tuple[Any, Language, Readout, dict[str, Any] | None]:
+) -> tuple[Any, Language, Readout, Manifest | None]:
     """The model, the language, how they are bound, and the manifest of a checkpoint on disk.
 
     Raises:

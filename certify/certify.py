@@ -22,7 +22,7 @@ from ..automata.formats.formats import to_json_dict
 from ..automata.languages import Language, language_to_json
 from ..automata.words.mixtures import mixture_of
 from ..compiler.circuits.counting import FLOAT_BITS, machine_limits
-from ..compiler.compile import CompiledModel
+from ..compiler.compiled import CompiledModel
 from ..models.errors import CheckpointError, ReadoutError
 from ..models.mamba import model_type_of
 from ..models.readout import Readout, logits_of
@@ -89,7 +89,7 @@ def certify(
         verdict: Found | Certificate = search(model, wanted, readout, budget, compiled=compiled, note=note)
         if isinstance(verdict, Candidate):
             note("the checker")
-            watched = None if manifest is None or language is not None else manifest.get("counters")
+            watched = None if manifest is None or language is not None else manifest.to_json()["counters"]
             verdict = _judged(verdict, model, wanted, readout, watched)
         if isinstance(verdict, Open):
             note("sampled words")

@@ -121,6 +121,11 @@ class Compiled(CompiledModel):
         """The language."""
         return self.language
 
+    @property
+    def program(self) -> Circuit:
+        """The circuit, by the name that ``scancraft explain --stage`` knows for cascades."""
+        return self.circuit
+
     def __str__(self) -> str:
         return f"{self.dfa.n_states}-state DFA -> cascade of height {self.cascade.height} -> {self.weights}"
 

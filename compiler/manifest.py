@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from ..models.errors import CheckpointError
 from .typed_json import JsonError, Natural, Positive, decode, encode, schema
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION: Final = 2
 
 
 class ManifestError(CheckpointError):
@@ -234,10 +234,10 @@ class Manifest:
         memories: how many different memories there are.
         state_entries: how much of the state they take.
         constants: the dyadic numbers that the weights are made of.
+        counters: the entries of the state that count.
         gates: which gates the language needs, and why; None for the paper's own constructions.
         levels: the image sets of a cascade, top first.
         states: of a cascade: the state of the language's automaton that each slot stands for at the end.
-        counters: the entries of the state that count.
     """
 
     schema_version: Literal[2]
@@ -255,10 +255,10 @@ class Manifest:
     memories: Natural
     state_entries: StateEntries
     constants: Mapping[str, float]
+    counters: tuple[CounterLabel, ...]
     gates: NeededGates | None = None
     levels: tuple[LevelSets, ...] = ()
     states: Mapping[int, str] | None = None
-    counters: tuple[CounterLabel, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise :class:`JsonError` if parts contradict each other."""

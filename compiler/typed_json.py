@@ -74,13 +74,13 @@ def decode(kind: Any, value: Any, path: str = "") -> Any:
     if origin is Literal:
         return value if value in arguments else _wrong(path, value, f"one of {', '.join(map(repr, arguments))}")
     if origin is tuple:
-        entries = value if isinstance(value, list) else _wrong(path, value, "an array")
-        return tuple(decode(arguments[0], entry, f"{path}[{i}]") for i, entry in enumerate(entries))
+        array = value if isinstance(value, list) else _wrong(path, value, "an array")
+        return tuple(decode(arguments[0], entry, f"{path}[{i}]") for i, entry in enumerate(array))
     if origin is Mapping:
-        entries = value if isinstance(value, dict) else _wrong(path, value, "an object")
+        named = value if isinstance(value, dict) else _wrong(path, value, "an object")
         key = _number if arguments[0] is int else _unchanged
-        return {key(name, path): decode(arguments[1], entry, _below(path, name)) for name, entry in entries.items()}
-    if is_dataclass(kind):
+        return {key(name, path): decode(arguments[1], entry, _below(path, name)) for name, entry in named.items()}
+    if isinstance(kind, type) and is_dataclass(kind):
         return _decode_dataclass(kind, value, path)
     if kind is float:
         good = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
@@ -153,7 +153,7 @@ def _schema(kind: Any, found: dict[str, Any]) -> dict[str, Any]:
     if origin is Mapping:
         keys = {"propertyNames": {"pattern": "^[0-9]+$"}} if arguments[0] is int else {}
         return {"type": "object", "additionalProperties": _schema(arguments[1], found), **keys}
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         if kind.__name__ not in found:
             found[kind.__name__] = {}  # its place, in case it holds one of itself
             found[kind.__name__] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..automata.errors import ScancraftError
+from ..compiler.circuits.circuit import value_of
 from .case import Case, Expected, Floats, Ints, Source
 from .probes.kinds.kind import CONSTANT
 from .probes.probe import BOS, EOS
@@ -48,23 +49,23 @@ def _words_over(compiled: Any, rows: int, length: int) -> Ints:
     from ..automata.words.mixtures import live_word_of
 
     rng = np.random.default_rng(rows + length)
-    tokens, alphabet = compiled.manifest["tokens"], compiled.language.alphabet
+    tokens, alphabet = compiled.manifest.tokens, compiled.language.alphabet
     found = []
     for row in range(rows):
-        live = row % 2 == 0 or compiled.manifest["contract"] == "live-prefixes"
+        live = row % 2 == 0 or compiled.manifest.contract == "live-prefixes"
         word = live_word_of(compiled.language, length - 1, rng) if live else arbitrary(alphabet, length - 1, rng)
         found.append([tokens[BOS], *(tokens[s] for s in word)])
     return np.array(found, dtype=np.int64)
 
 
 def _regular(name: str, compiled: Any) -> Case:
-    """Logits are the acceptor's (+16 what may come next, else -16); streams those of the truncated block programs."""
-    program, dfa, tokens = compiled.program, compiled.dfa, compiled.manifest["tokens"]
+    """Logits are the acceptor's (+16 what may come next, else -16); streams those of the truncated circuits."""
+    circuit, dfa, tokens = compiled.circuit, compiled.dfa, compiled.manifest.tokens
     symbols = {i: t for t, i in tokens.items()}
     place: dict[str, int] = {}
-    residual = compiled.manifest["labels"]["residual"]
-    for dimension, label in enumerate(residual):
-        place.setdefault(label, dimension)
+    residual = compiled.manifest.residual
+    for number, dimension in enumerate(residual):
+        place.setdefault(dimension.name, number)
     vocabulary = compiled.weights.shape.tensors()["lm_head.weight"][0]
 
     @cache
@@ -75,9 +76,9 @@ def _regular(name: str, compiled: Any) -> Case:
         starts = [i for i, token in enumerate(word) if symbols[token] == BOS] + [len(word)]
         logits, streams = (
             np.full((len(word), vocabulary), -16.0),
-            np.zeros((len(program.blocks) + 1, len(word), len(residual))),
+            np.zeros((len(circuit.blocks) + 1, len(word), len(residual))),
         )
-        streams[:, :, [i for i, label in enumerate(residual) if label == "constant"]] = CONSTANT
+        streams[:, :, [i for i, dimension in enumerate(residual) if dimension.kind == "constant"]] = CONSTANT
         for first, last in pairwise(starts):
             letters = [symbols[token] for token in word[first + 1 : last]]
             state = dfa.initial
@@ -88,10 +89,10 @@ def _regular(name: str, compiled: Any) -> Case:
                     logits[t, tokens[symbol]] = 16.0
                 if state in dfa.accepting:
                     logits[t, tokens[EOS]] = 16.0
-                streams[:, t, place[f"letter {symbols[word[t]]}"]] = 1.0
-            for i in range(len(program.blocks) + 1):
-                for t, slot in enumerate(replace(program, blocks=program.blocks[:i]).slots(tuple(letters)), first):
-                    streams[i, t, place[f"slot {slot}"]] = 1.0
+            for i in range(len(circuit.blocks) + 1):
+                truncated = replace(circuit, blocks=circuit.blocks[:i])
+                for t, (features, _) in enumerate(truncated.run(tuple(letters)), first):
+                    streams[i, t, [place[feature] for feature in features]] = list(features.values())
         return logits, streams
 
     def expect(ids: Ints) -> Expected:
@@ -104,7 +105,7 @@ def _regular(name: str, compiled: Any) -> Case:
 
 def _circuit(name: str, compiled: Any) -> Case:
     """Logits are 16 - 32 times the circuit's verdicts, from its run in integers."""
-    circuit, tokens = compiled.circuit, compiled.manifest["tokens"]
+    circuit, tokens = compiled.circuit, compiled.manifest.tokens
     symbols = {i: t for t, i in tokens.items()}
     vocabulary = compiled.weights.shape.tensors()["lm_head.weight"][0]
 
@@ -116,14 +117,14 @@ def _circuit(name: str, compiled: Any) -> Case:
             letters = tuple(symbols[int(t)] for t in word[1:])
             for t, (features, _) in enumerate(circuit.run(letters)):
                 for token, form in circuit.verdicts.items():
-                    logits[row, t, tokens[token]] = 16.0 - 32.0 * circuit.values(form, features)
+                    logits[row, t, tokens[token]] = 16.0 - 32.0 * value_of(form, features)
         return Expected(logits)
 
     return _language(name, compiled, _words_over(compiled, 4, 30), expect)
 
 
 def _language(name: str, compiled: Any, words: Ints, expect: Callable[[Ints], Expected]) -> Case:
-    tokens = compiled.manifest["tokens"]
+    tokens = compiled.manifest.tokens
     symbols = {i: t for t, i in tokens.items()}
     shape = compiled.weights.shape
     columns = {
@@ -132,7 +133,7 @@ def _language(name: str, compiled: Any, words: Ints, expect: Callable[[Ints], Ex
     }
     return Case(
         name,
-        f"{compiled.manifest['construction']}",
+        f"{compiled.manifest.construction}",
         words,
         compiled.save,
         expect,
@@ -147,14 +148,11 @@ def _language(name: str, compiled: Any, words: Ints, expect: Callable[[Ints], Ex
 
 def _dimensions(compiled: Any) -> dict[int, tuple[Source, ...]]:
     """Which channels write each dimension, from out_proj and the manifest's labels."""
-    labels: Sequence[Mapping[str, Any]] = compiled.manifest["labels"]["blocks"]
     found: dict[int, list[Source]] = {}
-    for number, block in enumerate(labels):
+    for number, block in enumerate(compiled.manifest.blocks):
         out = compiled.weights.tensors[f"backbone.layers.{number}.mixer.out_proj.weight"]
-        for channel in block["channels"]:
-            index = channel["index"]
-            if index < out.shape[1]:
-                source = Source(number, index, channel["meaning"], channel["role"])
-                for dimension in np.flatnonzero(out[:, index]):
-                    found.setdefault(int(dimension), []).append(source)
+        for channel in block.channels:
+            source = Source(number, channel.index, channel.meaning, channel.role)
+            for dimension in np.flatnonzero(out[:, channel.index]):
+                found.setdefault(int(dimension), []).append(source)
     return {dimension: tuple(sources) for dimension, sources in found.items()}

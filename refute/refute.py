@@ -21,7 +21,7 @@ from ..automata.errors import BudgetExceededError, ScancraftError
 from ..automata.languages import Language, language_to_json
 from ..certify.binding import dtype_name, implementation_of, readout_json
 from ..certify.certify import Certificate, Open, Refuted, certify
-from ..compiler.compile import CompiledModel
+from ..compiler.compiled import CompiledModel
 from ..models.errors import ReadoutError
 from ..models.mamba import SIGNED_MAMBA, model_type_of
 from ..models.readout import Readout

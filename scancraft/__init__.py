@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from .certify.check import check as check
     from .compiler.checkpoints import Checkpoint as Checkpoint
     from .compiler.checkpoints import load as load
-    from .compiler.compile import Compiled as Compiled
     from .compiler.compile import compile as compile
-    from .compiler.constructions import Constructed as Constructed
+    from .compiler.compiled import Compiled as Compiled
+    from .compiler.compiled import Constructed as Constructed
     from .compiler.constructions import counters as counters
     from .compiler.constructions import dyck as dyck
     from .compiler.constructions import flip_flop as flip_flop

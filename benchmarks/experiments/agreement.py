@@ -19,7 +19,7 @@ from scancraft.automata.alphabet import Word
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.words.mixtures import live_word_of, mixture_of
 from scancraft.certify.check import CheckReport, compare, exhaustive_depth
-from scancraft.compiler.compile import Compiled
+from scancraft.compiler.compiled import Compiled
 from scancraft.testing import assert_same_bits
 
 

@@ -71,7 +71,7 @@ def _row(kinds: int, depth: int, size: Size, rng: np.random.Generator) -> Json:
     biases = [0.5 if n % 2 else 0.8 for n in range(size.words)]
     words = [live_bracket_word(language, size.length, rng, bias) for bias in biases]
     found = accuracy(compiled.runner(), truth_of(language), compiled.readout, words)
-    shape, entries = compiled.weights.shape, compiled.manifest["state_entries"]
+    shape, entries = compiled.weights.shape, compiled.manifest.state_entries
     memories = compiled.circuit.memories
     assert memories == depth * ceil(log2(kinds + 1)) + 1, "not the memories of theorem 6"
     return {
@@ -83,8 +83,8 @@ def _row(kinds: int, depth: int, size: Size, rng: np.random.Generator) -> Json:
         "parameters": compiled.weights.n_parameters,
         "seconds": seconds,
         "memories": memories,
-        "state_entries": entries["used"],
-        "allocated": entries["allocated"],
+        "state_entries": entries.used,
+        "allocated": entries.allocated,
         "lower_bound": language.lower_bound,
         "positions": found.positions,
         "wrong": found.positions - found.right_positions,

@@ -17,7 +17,7 @@ from timings.random_dfas import star_free_dfas
 
 import scancraft
 from scancraft.automata.dfa import Dfa
-from scancraft.compiler.compile import Compiled
+from scancraft.compiler.compiled import Compiled
 
 MEDIAN_SECONDS, MOST_SECONDS = 1.0, 20.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -23,7 +23,7 @@ from timings.measure import stepped, suite_models
 from scancraft.automata.errors import ScancraftError
 from scancraft.automata.languages import truth_of
 from scancraft.automata.words.mixtures import members_of
-from scancraft.compiler.compile import CompiledModel
+from scancraft.compiler.compiled import CompiledModel
 from scancraft.compiler.targets.float16 import fit
 from scancraft.models.precision import FORMATS, PrecisionError, check_precision
 from scancraft.suite.languages import LANGUAGES
@@ -45,7 +45,7 @@ def words_of(compiled: CompiledModel) -> list[tuple[str, ...]]:
 def outcome(compiled: CompiledModel, dtype: str, fitted: bool) -> str:
     """What a format does to a model: "exact" (full, step and, where it takes the format, the runner), or why not."""
     try:
-        source = replace(compiled, weights=fit(compiled.weights, dtype)) if fitted else compiled
+        source = replace(compiled, weights=fit(compiled.circuit, compiled.weights, dtype)) if fitted else compiled
         check_precision(source.weights.tensors, FORMATS[dtype])
     except PrecisionError:
         return "refused"
@@ -69,14 +69,14 @@ def outcome(compiled: CompiledModel, dtype: str, fitted: bool) -> str:
             return "WRONG"
         if not torch.equal(logits.float()[inside], want[inside]):
             return "signs right"
-    limits = sorted({int(c["limits"][dtype]) for c in compiled.manifest.get("counters", []) if dtype in c["limits"]})
+    limits = sorted({c.limits[dtype] for c in compiled.manifest.counters if dtype in c.limits})
     return f"exact, counters to {limits[0]:,}" if limits else "exact"
 
 
 def rows(count: int) -> Iterator[Json]:
     """The outcomes for the first languages of the suite that a Mamba models."""
     for name, compiled in suite_models(count):
-        kind = str(compiled.manifest["construction"]).partition(" (")[0].partition(",")[0].partition(":")[0]
+        kind = compiled.manifest.construction.partition(" (")[0].partition(",")[0].partition(":")[0]
         found = {column: outcome(compiled, column.partition(",")[0], "fitted" in column) for column in COLUMNS}
         yield {"language": name, "construction": kind} | found
 

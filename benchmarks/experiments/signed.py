@@ -23,7 +23,7 @@ from scancraft.automata.families import SUITE
 from scancraft.automata.words.draw import arbitrary
 from scancraft.certify.check import compare
 from scancraft.certify.checker.certificate import check_certificate
-from scancraft.compiler.compile import Compiled
+from scancraft.compiler.compiled import Compiled
 from scancraft.compiler.targets.gates import GateClassError
 
 SIGNED = 6

@@ -45,7 +45,7 @@ from scancraft.automata.acceptor import Acceptor
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.languages import truth_of
 from scancraft.automata.words.mixtures import members_of, mixture_of
-from scancraft.compiler.compile import CompiledModel
+from scancraft.compiler.compiled import CompiledModel
 from scancraft.models.checkpoints.checkpoint import load_model
 from scancraft.models.checkpoints.files import replace_file
 from scancraft.models.checkpoints.mamba_ssm import Session, build_mamba_ssm, load_mamba_ssm

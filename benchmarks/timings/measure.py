@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import scancraft
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE, order_preserving
-from scancraft.compiler.compile import CompiledModel
+from scancraft.compiler.compiled import CompiledModel
 from scancraft.suite.languages import LANGUAGES
 
 Value = TypeVar("Value")

@@ -96,7 +96,7 @@ def rms_norm(stream: Tensor, weight: Tensor, epsilon: float) -> Tensor:
 
 def token_ids(compiled: Any, word: Iterable[str]) -> list[int]:
     """The token ids of a word, ``<bos>`` first, as the manifest of a compiled language numbers them."""
-    tokens = compiled.manifest["tokens"]
+    tokens = compiled.manifest.tokens
     return [tokens["<bos>"], *(tokens[symbol] for symbol in word)]
 
 

@@ -20,7 +20,7 @@ from .languages import budget_of, choose_language
 from .options import Alphabet, ContractName, Items, Json, LanguageFile, ModelDtype, Regex, Seconds
 
 if TYPE_CHECKING:
-    from ..compiler.compile import CompiledModel
+    from ..compiler.compiled import CompiledModel
 
 
 class GatesName(StrEnum):
@@ -80,8 +80,9 @@ def compile(
         started = time.perf_counter()
         compiled: CompiledModel
         if own_flip_flop:
-            made = constructions.flip_flop(contract=promised or "all-words", d_conv=d_conv, target=target)
-            compiled = compiler.fitted(made, dtype)
+            compiled = constructions.flip_flop(
+                contract=promised or "all-words", d_conv=d_conv, target=target, dtype=dtype
+            )
         else:
             compiled = compiler.compile(
                 language,
@@ -144,8 +145,7 @@ def _way(language: Language, named: bool, general: bool, budget: Budget, d_state
 
 def _facts(compiled: CompiledModel) -> dict[str, object]:
     """What the command prints."""
-    from ..compiler.compile import Compiled
-    from ..compiler.constructions import Constructed
+    from ..compiler.compiled import Compiled, Constructed
 
     shape = compiled.weights.shape
     facts: dict[str, object] = {}
@@ -161,14 +161,14 @@ def _facts(compiled: CompiledModel) -> dict[str, object]:
         facts |= {
             "construction": compiled.circuit.construction,
             "contract": compiled.circuit.contract,
-            "memories": compiled.manifest["memories"],
+            "memories": compiled.manifest.memories,
         }
         if isinstance(compiled.language, BoundedDyck):
             facts["lower_bound_bits"] = round(compiled.language.lower_bound, 3)
-        if limits := {c["name"]: c["limits"]["float32"] for c in compiled.manifest["counters"]}:
+        if limits := {c.name: c.limits["float32"] for c in compiled.manifest.counters}:
             facts["exact_to"] = limits
     facts |= {
-        "target": compiled.manifest["target"],
+        "target": compiled.manifest.target,
         "blocks": shape.n_layers,
         "d_model": shape.d_model,
         "d_inner": shape.d_inner,
@@ -176,8 +176,8 @@ def _facts(compiled: CompiledModel) -> dict[str, object]:
         "d_conv": shape.d_conv,
     }
     if isinstance(compiled, Constructed):
-        entries = compiled.manifest["state_entries"]
-        facts |= {"state_entries": entries["used"], "state_entries_allocated": entries["allocated"]}
+        entries = compiled.manifest.state_entries
+        facts |= {"state_entries": entries.used, "state_entries_allocated": entries.allocated}
     return facts | {"parameters": compiled.weights.n_parameters, "nonzero": compiled.weights.n_nonzero}
 
 
@@ -201,7 +201,7 @@ def targets(json: Json = False) -> None:
             " ".join(target.dtypes),
             str(target.blocks_per_level),
             " ".join(map(str, target.d_conv)),
-            "no" if target.lower_circuit is None else "yes",
+            "yes" if target.circuits else "no",
         )
     console().print(table)
     typer.echo("circuits: the paper's own constructions (flip-flop, bounded Dyck, counters)")

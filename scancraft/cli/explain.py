@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..automata.alphabet import parse_word
-from ..automata.dfa import Dfa
 from ..models.checkpoints.quiet import quiet_transformers
 from ..models.errors import CheckpointError
 from .io import ArgumentError, console, note, show_json, status
@@ -19,7 +18,7 @@ from .options import Directory, Json
 
 if TYPE_CHECKING:
     from ..compiler.checkpoints import Checkpoint
-    from ..compiler.compile import CompiledModel
+    from ..compiler.compiled import CompiledModel
 
 
 class Stage(StrEnum):
@@ -152,12 +151,12 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
 
     path = checkpoint.directory / "config.json"
     language, contract = checkpoint.language, checkpoint.readout.contract
-    target = checkpoint.manifest.get("target")  # None in checkpoints of older versions: mamba or signed_mamba
+    target = checkpoint.manifest.target
     compiled: CompiledModel
     try:
         config = json_module.loads(path.read_text(encoding="utf-8"))
         d_state, d_conv = int(config["state_size"]), int(config["conv_kernel"])
-        if isinstance(language, Dfa) and "verdicts" in checkpoint.manifest["labels"]:
+        if checkpoint.manifest.kind == "flip-flop":
             compiled = flip_flop(contract=contract, d_conv=d_conv, target=target)
             if compiled.language != language:
                 raise CheckpointError(f"{checkpoint.directory} is of no language that has a construction of its own")

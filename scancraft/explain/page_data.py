@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..models.errors import CheckpointError
 
 if TYPE_CHECKING:
     from ..compiler.checkpoints import Checkpoint
+    from ..compiler.manifest import BlockLabel, Manifest
 
 MODEL_TYPES = ("mamba", "signed_mamba", "falcon_mamba", "mamba2")
 """Blocks that the page knows how to run."""
@@ -31,9 +32,6 @@ MOST_NONZERO = 2_000_000
 
 MOST_TRANSITIONS = 500_000
 """A DFA with more is refused; so is a counter machine."""
-
-_READS = re.compile(r"\[memory = (\d+)\]: ")
-_COPY = ", times max("
 
 
 class PageError(ScancraftError):
@@ -53,17 +51,17 @@ def page_data(checkpoint: Checkpoint) -> dict[str, Any]:
     manifest, language = checkpoint.manifest, checkpoint.language
     about = _language(language)
     model = checkpoint.model()
+    described = {
+        "title": _title(language),
+        "facts": _facts(checkpoint, model),
+        "contract": checkpoint.readout.contract,
+        "blocks": [_block(block) for block in manifest.blocks],
+        "residual": [dimension.name for dimension in manifest.residual],
+        "memories": memories_of(manifest),
+    }
     try:
-        described = {
-            "title": _title(language),
-            "facts": _facts(checkpoint, model),
-            "contract": checkpoint.readout.contract,
-            "blocks": _blocks(manifest),
-            "residual": [str(name) for name in manifest["labels"]["residual"]],
-            "memories": memories_of(manifest),
-        }
         _check_sizes(described, model)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise CheckpointError(
             f"{checkpoint.directory / MANIFEST} is not the manifest that scancraft writes "
             f"({type(error).__name__}: {error}); compile the language again"
@@ -72,7 +70,7 @@ def page_data(checkpoint: Checkpoint) -> dict[str, Any]:
         **described,
         "alphabet": list(language.alphabet),
         "spaced": is_spaced(language.alphabet),
-        "tokens": [[str(name), int(number)] for name, number in manifest["tokens"].items()],
+        "tokens": [[name, number] for name, number in manifest.tokens.items()],
         "language": about,
         "model": _model(model),
     }
@@ -186,102 +184,60 @@ def _base64(numbers: Any) -> str:
 
 def _facts(checkpoint: Checkpoint, model: Any) -> list[list[str]]:
     """What is said about the model at the top of the page."""
-    manifest, shape = checkpoint.manifest, checkpoint.manifest["shape"]
-    count = int(shape["num_hidden_layers"])
+    manifest, shape = checkpoint.manifest, checkpoint.manifest.shape
+    count = shape.num_hidden_layers
     facts = [
-        ["construction", str(manifest["construction"])],
+        ["construction", manifest.construction],
         ["contract", checkpoint.readout.contract],
         [
             "model",
-            f"{type(model).__name__}, {count} block{'' if count == 1 else 's'}, d_model {shape['d_model']}, "
-            f"{shape['parameters']:,} parameters",
+            f"{type(model).__name__}, {count} block{'' if count == 1 else 's'}, d_model {shape.d_model}, "
+            f"{shape.parameters:,} parameters",
         ],
     ]
-    if "gates" in manifest:
-        facts.insert(1, ["gates", f"{manifest['gates']['class']}: {manifest['gates']['reason']}"])
-    for counter in manifest.get("counters", ()):
-        limits = ", ".join(f"{int(limit):,} in {dtype}" for dtype, limit in counter["limits"].items())
-        facts.append([str(counter["name"]), f"exact up to {limits}; this page runs in float32"])
+    if manifest.gates is not None:
+        facts.insert(1, ["gates", f"{manifest.gates.kind}: {manifest.gates.reason}"])
+    for counter in manifest.counters:
+        limits = ", ".join(f"{limit:,} in {dtype}" for dtype, limit in counter.limits.items())
+        facts.append([counter.name, f"exact up to {limits}; this page runs in float32"])
     return facts
 
 
 # -- labels ----------------------------------------------------------------------------------------------------------
 
 
-def block_titles(manifest: Mapping[str, Any]) -> list[str]:
-    """What each block is, in a few words."""
-    return [str(block["title"]) if "title" in block else level_title(block) for block in manifest["blocks"]]
+def _block(block: BlockLabel) -> dict[str, Any]:
+    def by_number(slots: Mapping[int, str] | None) -> dict[str, str]:
+        return {str(number): name for number, name in (slots or {}).items()}
+
+    channels = [asdict(channel) for channel in block.channels]
+    before, after = by_number(block.slots_before), by_number(block.slots_after)
+    return {"title": block.title, "channels": channels, "before": before, "after": after}
 
 
-def level_title(block: Mapping[str, Any]) -> str:
-    """What a block of a cascade is: a level, or (in Mamba-2) the first of a level's two blocks."""
-    first = "conditions of " if block.get("part") == "conditions" else ""
-    return f"{first}level {int(block['level'])} of the cascade"
-
-
-def _blocks(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = []
-    for title, labels in zip(block_titles(manifest), manifest["labels"]["blocks"], strict=True):
-        before = {str(slot): str(name) for slot, name in labels.get("slots_before", {}).items()}
-        after = {str(slot): str(name) for slot, name in labels.get("slots_after", {}).items()}
-        channels = [
-            {"index": int(c["index"]), "role": str(c["role"]), "meaning": str(c["meaning"])} for c in labels["channels"]
-        ]
-        found.append({"title": title, "channels": channels, "before": before, "after": after})
-    return found
-
-
-def memories_of(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+def memories_of(manifest: Manifest) -> list[dict[str, Any]]:
     """The memories of a model, block by block, and the channels that hold them.
 
     Args:
-        manifest: the content of ``scancraft.json``.
+        manifest: what a checkpoint means.
 
     Returns:
         One mapping per memory: ``block``; ``name``; ``kind``, which is "level" (of a cascade: the channels tell which
         of the ``values`` is held, each reads the ``label`` beside its ``index``) or "state" (a latch or a counter: the
         number in ``entry`` of the state of any of the channels, which are copies with different gates).
-
-    Raises:
-        KeyError, TypeError, ValueError: the labels are malformed.
     """
-    counted = {(int(c["block"]), int(c["channel"])): int(c["state"]) for c in manifest.get("counters", ())}
-    found = []
-    for number, (title, about, labels) in enumerate(
-        zip(block_titles(manifest), manifest["blocks"], manifest["labels"]["blocks"], strict=True)
-    ):
-        channels = labels["channels"]
-        if (level := _level(number, title, about, channels)) is not None:
-            found.append(level)
-        copies: dict[str, list[dict[str, int]]] = {}
-        entries: dict[str, int] = {}
-        for channel in channels:
-            if channel["role"] in ("latch", "counter"):
-                index, name = int(channel["index"]), str(channel["meaning"]).partition(_COPY)[0]
-                copies.setdefault(name, []).append({"index": index})
-                entries[name] = counted.get((number, index), 0)
-        for name, places in copies.items():
-            found.append({"block": number, "name": name, "kind": "state", "channels": places, "entry": entries[name]})
+    found: list[dict[str, Any]] = []
+    for block in manifest.blocks:
+        for memory in block.memories:
+            about: dict[str, Any] = {"block": block.index}
+            if memory.kind == "level":
+                about |= {"name": block.title, "kind": "level", "values": list(memory.values)}
+                about["channels"] = [asdict(holder) for holder in memory.channels]
+            else:
+                about |= {"name": memory.name, "kind": "state", "entry": memory.entry}
+                about["channels"] = [{"index": holder.index} for holder in memory.channels]
+            found.append(about)
     return found
-
-
-def _level(
-    number: int, title: str, about: Mapping[str, Any], channels: Sequence[Mapping[str, Any]]
-) -> dict[str, Any] | None:
-    """The memory of a block of a cascade, if it has one that is read."""
-    reading = []
-    for channel in channels:
-        read = _READS.match(str(channel["meaning"]))
-        if channel["role"] == "memory" and read is not None:
-            reading.append({"index": int(channel["index"]), "label": int(read[1])})
-    if not reading:
-        return None
-    written = {int(c["label"]) for c in about.get("conditions", ()) if c["label"] is not None}
-    written |= {int(v) for c in channels for v in re.findall(r"^memory := (\d+) when", str(c["meaning"]))}
-    if about.get("swaps") or any(str(c["role"]).startswith("swap") for c in channels):
-        written |= {0, 1}
-    values = sorted(written | {c["label"] for c in reading})
-    return {"block": number, "name": title, "kind": "level", "channels": reading, "values": values}
 
 
 def _check_sizes(described: Mapping[str, Any], model: Any) -> None:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from ..models.checkpoints.checkpoint import MANIFEST
 from ..models.errors import CheckpointError
-from .page_data import block_titles, memories_of
+from .page_data import memories_of
 from .picture_file import PictureError
 
 if TYPE_CHECKING:
     from ..compiler.checkpoints import Checkpoint
+    from ..compiler.manifest import Manifest
 
 Numbers = NDArray[np.float32]
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -115,17 +116,19 @@ def weight_table(checkpoint: Checkpoint, block: int) -> WeightTable:
     prefix = f"backbone.layers.{block}.mixer."
     weights = {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}
     try:
-        titles, labels = block_titles(manifest), manifest["labels"]["blocks"]
-        if not 0 <= block < len(labels):
-            raise PictureError(f"there is no block {block} with a meaning; the checkpoint has {len(labels)}, from 0 on")
-        channels = [int(c["index"]) for c in labels[block]["channels"]]
-        rows = [f"{c['index']} {c['role']}: {c['meaning']}" for c in labels[block]["channels"]]
-        before, after = (_features(manifest, labels[block], when) for when in ("before", "after"))
+        if not 0 <= block < len(manifest.blocks):
+            there = len(manifest.blocks)
+            raise PictureError(f"there is no block {block} with a meaning; the checkpoint has {there}, from 0 on")
+        label = manifest.blocks[block]
+        channels = [channel.index for channel in label.channels]
+        rows = [f"{channel.index} {channel.role}: {channel.meaning}" for channel in label.channels]
+        before = _features(manifest, label.slots_before, label.indicators_before)
+        after = _features(manifest, label.slots_after, label.indicators_after)
         if not rows:
             raise PictureError(f"block {block} has no channel with a meaning: it does nothing")
         make = _mamba2_groups if model.config.model_type == "mamba2" else _mamba_groups
         more, groups = make(weights, channels, before, after)
-        title = f"block {block}: {titles[block]}"
+        title = f"block {block}: {label.title}"
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise _malformed(checkpoint, error) from None
     kept = (_without_zeros(group) for group in groups)
@@ -143,18 +146,23 @@ def _malformed(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
     )
 
 
-def _features(manifest: Mapping[str, Any], labels: Mapping[str, Any], when: str) -> list[str]:
-    """What each dimension of the residual stream means: the sets that slots stand for, what indicators say.
+def _features(manifest: Manifest, slots: Mapping[int, str] | None, said: Mapping[int, str] | None) -> list[str]:
+    """What each dimension of the residual stream means before or after a block.
 
     Args:
-        manifest: the content of ``scancraft.json``.
-        labels: those of a block.
-        when: "before" or "after" that block.
+        manifest: what the checkpoint means.
+        slots: the sets that slots stand for there.
+        said: what indicators say there.
     """
-    slots = {f"slot {n}": f"slot {n} = {name}" for n, name in labels.get(f"slots_{when}", {}).items()}
-    said = {f"indicator {n}": str(text) for n, text in labels.get(f"indicators_{when}", {}).items()}
-    known = slots | said
-    return [known.get(str(name).partition(":")[0], str(name)) for name in manifest["labels"]["residual"]]
+    found = []
+    for dimension in manifest.residual:
+        name, number = dimension.name, -1 if dimension.number is None else dimension.number
+        if dimension.kind == "slot" and slots is not None and number in slots:
+            name = f"{name} = {slots[number]}"
+        if dimension.kind == "indicator" and said is not None and number in said:
+            name = said[number]
+        found.append(name)
+    return found
 
 
 def _without_zeros(group: WeightGroup) -> WeightGroup:

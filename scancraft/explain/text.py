@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -14,71 +15,44 @@ from ..automata.bounded_dyck import BoundedDyck
 from ..automata.dfa import Dfa
 from ..automata.languages import Language
 from ..compiler.checkpoints import Checkpoint
-from ..models.checkpoints.checkpoint import MANIFEST
-from ..models.errors import CheckpointError
-from .page_data import level_title
+from ..compiler.circuits.circuit import show
+from ..compiler.manifest import BlockLabel, TiledSet
 
 MOST_SYMBOLS = 16
 """Symbols of an alphabet that are shown."""
 
 
 def explanation(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The facts that :func:`tables` shows.
-
-    Raises:
-        CheckpointError: the manifest's labels are not what scancraft writes.
-    """
-    manifest = checkpoint.manifest
-    try:
-        if "verdicts" in manifest["labels"]:
-            return _circuit(checkpoint, manifest)
-        levels = {int(level["height"]): level["sets"] for level in manifest["levels"]}
-        labels = manifest["labels"]
-        return {
-            "directory": str(checkpoint.directory),
-            "contract": checkpoint.readout.contract,
-            "construction": str(manifest["construction"]),
-            "states": checkpoint.dfa.n_states,
-            "alphabet": list(checkpoint.dfa.alphabet),
-            "tokens": dict(manifest["tokens"]),
-            "shape": dict(manifest["shape"]),
-            "residual": [str(name) for name in labels["residual"]],
-            "blocks": [
-                _block(block, channels, levels)
-                for block, channels in zip(manifest["blocks"], labels["blocks"], strict=True)
-            ],
-            "readout": {str(slot): str(state) for slot, state in labels["readout"].items()},
-        }
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{checkpoint.directory / MANIFEST} is not the manifest that scancraft writes "
-            f"({type(error).__name__}: {error}); compile the language again"
-        ) from None
-
-
-def _circuit(checkpoint: Checkpoint, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of one of the paper's own constructions."""
-    labels, entries = manifest["labels"], manifest["state_entries"]
-    return {
+    """The facts that :func:`tables` shows."""
+    manifest, language = checkpoint.manifest, checkpoint.language
+    facts: dict[str, Any] = {
         "directory": str(checkpoint.directory),
-        "contract": checkpoint.readout.contract,
-        "construction": str(manifest["construction"]),
-        "language": _kind(checkpoint.language),
-        "alphabet": list(checkpoint.language.alphabet),
-        "tokens": dict(manifest["tokens"]),
-        "shape": {
-            **manifest["shape"],
-            "memories": int(manifest["memories"]),
-            "state_entries": int(entries["used"]),
-            "state_entries_allocated": int(entries["allocated"]),
-        },
-        "counters": [{"name": str(c["name"]), "limits": dict(c["limits"])} for c in manifest["counters"]],
-        "residual": [str(name) for name in labels["residual"]],
+        "contract": manifest.contract,
+        "construction": manifest.construction,
+        "alphabet": list(language.alphabet),
+        "tokens": dict(manifest.tokens),
+        "shape": asdict(manifest.shape),
+        "residual": [dimension.name for dimension in manifest.residual],
+    }
+    if manifest.kind == "cascade":
+        levels = {level.height: level.sets for level in manifest.levels}
+        return facts | {
+            "states": checkpoint.dfa.n_states,
+            "blocks": [_block(block, levels) for block in manifest.blocks],
+            "readout": _by_number(manifest.states),
+        }
+    facts["shape"] |= {
+        "memories": manifest.memories,
+        "state_entries": manifest.state_entries.used,
+        "state_entries_allocated": manifest.state_entries.allocated,
+    }
+    return facts | {
+        "language": _kind(language),
+        "counters": [{"name": counter.name, "limits": dict(counter.limits)} for counter in manifest.counters],
         "blocks": [
-            {"index": int(b["index"]), "title": str(b["title"]), "channels": _channel_facts(channels)}
-            for b, channels in zip(manifest["blocks"], labels["blocks"], strict=True)
+            {"index": block.index, "title": block.title, "channels": _channel_facts(block)} for block in manifest.blocks
         ],
-        "verdicts": {str(token): str(form) for token, form in labels["verdicts"].items()},
+        "verdicts": {token: show(form) for token, form in manifest.verdicts.items()},
     }
 
 
@@ -90,38 +64,35 @@ def _kind(language: Language) -> str:
     return f"{len(language.counters)} counters" if len(language.counters) > 1 else "1 counter"
 
 
-def _channel_facts(labels: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {"index": int(c["index"]), "role": str(c["role"]), "meaning": str(c["meaning"])} for c in labels["channels"]
-    ]
+def _channel_facts(block: BlockLabel) -> list[dict[str, Any]]:
+    return [asdict(channel) for channel in block.channels]
 
 
-def _block(block: Mapping[str, Any], labels: Mapping[str, Any], levels: Mapping[int, Any]) -> dict[str, Any]:
-    level = int(block["level"])
-    values = [0, 1] if block.get("swaps") else sorted({int(condition["label"]) for condition in block["conditions"]})
-    if block.get("part") == "conditions":
-        values = []  # the memory is in the next block
+def _block(block: BlockLabel, levels: Mapping[int, Sequence[TiledSet]]) -> dict[str, Any]:
+    # In a block that only finds conditions there is none: the memory is in the next block.
+    values = sorted({value for memory in block.memories for value in memory.values})
     sets = [
         {
-            "set": _braces(entry["states"]),
-            "tiles": {str(v): _braces(tile) for v, tile in enumerate(entry["tiles"]) if v in values},
+            "set": _braces(entry.states),
+            "tiles": {str(v): _braces(tile) for v, tile in enumerate(entry.tiles) if v in values},
         }
-        for entry in levels[level]
+        for entry in levels[block.level or 0]
     ]
+    said = {"indicators_before": block.indicators_before, "indicators_after": block.indicators_after}
     return {
-        "index": int(block["index"]),
-        "level": level,
+        "index": block.index,
+        "level": block.level,
         "memory": {"values": values, "sets": sets if values else []},
-        "channels": _channel_facts(labels),
-        "slots_before": {str(slot): str(name) for slot, name in labels["slots_before"].items()},
-        "slots_after": {str(slot): str(name) for slot, name in labels["slots_after"].items()},
-        **({"part": str(block["part"])} if "part" in block else {}),
-        **{
-            when: {str(number): str(text) for number, text in labels[when].items()}
-            for when in ("indicators_before", "indicators_after")
-            if when in labels
-        },
+        "channels": _channel_facts(block),
+        "slots_before": _by_number(block.slots_before),
+        "slots_after": _by_number(block.slots_after),
+        **({"part": "conditions"} if block.finds_only else {}),
+        **{when: _by_number(texts) for when, texts in said.items() if texts is not None},
     }
+
+
+def _by_number(names: Mapping[int, str] | None) -> dict[str, str]:
+    return {str(number): name for number, name in (names or {}).items()}
 
 
 def _braces(states: Sequence[str]) -> str:
@@ -212,10 +183,15 @@ def _channel_table(block: Mapping[str, Any]) -> Table:
     return channels
 
 
+def _level_title(block: Mapping[str, Any]) -> str:
+    first = "conditions of " if block.get("part") == "conditions" else ""
+    return f"{first}level {block['level']} of the cascade"
+
+
 def _block_tables(block: Mapping[str, Any]) -> Group:
     values = block["memory"]["values"]
     holds = f"a memory of the values {', '.join(map(str, values))}" if values else "no memory"
-    parts: list[RenderableType] = [Text(f"\nblock {block['index']}: {level_title(block)}, {holds}", style="bold")]
+    parts: list[RenderableType] = [Text(f"\nblock {block['index']}: {_level_title(block)}, {holds}", style="bold")]
     if values:
         memory = _table("the memory's value, in the set", *(str(v) for v in values))
         for entry in block["memory"]["sets"]:

@@ -26,7 +26,8 @@ from ..automata.languages import Language, truth_of
 from ..automata.words.draw import arbitrary, edit_within
 from ..automata.words.mixtures import members_of, mixture_of
 from ..certify.certify import Certificate, certify
-from ..compiler.compile import CompiledModel, compile
+from ..compiler.compile import compile
+from ..compiler.compiled import CompiledModel
 from ..compiler.constructions import flip_flop
 from .languages import LANGUAGES, Bin, SuiteLanguage
 from .published_words import flip_flop_word
@@ -253,15 +254,15 @@ def _row(suite: SuiteLanguage, options: Options, note: Callable[[str], None] = _
 
 def _size(compiled: CompiledModel) -> Size:
     shape, manifest = compiled.weights.shape, compiled.manifest
-    entries = manifest["state_entries"]
+    entries = manifest.state_entries
     return Size(
-        str(manifest["construction"]),
+        manifest.construction,
         shape.n_layers,
         shape.d_model,
         compiled.weights.n_parameters,
-        manifest.get("memories"),
-        int(entries["used"]),
-        int(entries["allocated"]),
+        None if manifest.kind == "cascade" else manifest.memories,
+        entries.used,
+        entries.allocated,
     )
 
 

@@ -10,7 +10,7 @@ from ..automata.alphabet import Word
 from ..automata.languages import as_language
 from ..certify.check import CheckReport, check, compare, exhaustive_depth
 from ..compiler.checkpoints import load
-from ..compiler.compile import CompiledModel
+from ..compiler.compiled import CompiledModel
 from ..models.readout import Readout
 
 

@@ -13,7 +13,7 @@ from ..automata.alphabet import BOS, EOS, PAD, Word, format_word
 from ..compiler.checkpoints import Checkpoint, load
 
 if TYPE_CHECKING:
-    from ..compiler.compile import CompiledModel
+    from ..compiler.compiled import CompiledModel
 
 DTYPES = (torch.float32, torch.bfloat16)
 

@@ -22,8 +22,9 @@ from scancraft.automata.dfa import Dfa
 from scancraft.certify.certify import Certificate, Open, Refuted
 from scancraft.certify.check import compare
 from scancraft.cli.app import app
-from scancraft.compiler.compile import Compiled
-from scancraft.compiler.targets.layout import stream_for
+from scancraft.compiler.circuits.levels import letter_feature, slot_feature
+from scancraft.compiler.compiled import Compiled
+from scancraft.compiler.targets.layout import narrowest_stream
 from scancraft.models.errors import CheckpointError, ReadoutError, WeightsError
 from scancraft.models.readout import Readout
 from scancraft.testing import star_free_dfas
@@ -315,12 +316,12 @@ def test_sampled_words_can_refute_when_the_searches_end(d2: Compiled) -> None:
 
 def wrong_when_dead(compiled: Compiled) -> Any:
     """The model, made to allow everything once the prefix is dead."""
-    stream, model = stream_for(compiled.program), compiled.model()
-    slots = [slot for slot, state in compiled.program.readout.items() if state == compiled.dfa.dead]
+    stream, model = narrowest_stream(compiled.circuit.features), compiled.model()
+    slots = [slot for slot, state in compiled.circuit.states.items() if state == compiled.dfa.dead]
     assert slots
     with torch.no_grad():
         for slot in slots:
-            model.lm_head.weight[:, stream.slot(slot)] += 32.0
+            model.lm_head.weight[:, stream.place[slot_feature(slot)]] += 32.0
     return model
 
 
@@ -575,7 +576,9 @@ def test_of_the_empty_language_no_prefix_is_live() -> None:
 
 def inexact_head(compiled: Compiled, model: Any) -> None:
     """2^-20 more for a letter: 16 + 2^-20 has 25 bits."""
-    model.lm_head.weight[:, stream_for(compiled.program).letter(0)] += 2.0**-20
+    model.lm_head.weight[
+        :, narrowest_stream(compiled.circuit.features).place[letter_feature(compiled.dfa.alphabet[0])]
+    ] += 2.0**-20
 
 
 def inexact_skip(compiled: Compiled, model: Any) -> None:
@@ -618,14 +621,15 @@ def test_a_harmless_change_costs_the_scope(
 
 def balanced_head(compiled: Compiled, exponent: int) -> Any:
     """Scores times 2^exponent, with three more terms that are 1.25, -1.5 and 0.25 times 2^(exponent + 5): 0 in all."""
-    model, stream = compiled.model(), stream_for(compiled.program)
+    model, stream = compiled.model(), narrowest_stream(compiled.circuit.features)
+    letter = stream.place[letter_feature(compiled.dfa.alphabet[0])]
     free = list(range(stream.used, stream.d_model))
     assert len(free) >= 3
     with torch.no_grad():
         model.lm_head.weight.mul_(2.0**exponent)
         for place, share in zip(free, (1.25, -1.5, 0.25), strict=False):
-            model.backbone.embeddings.weight[:, place] = model.backbone.embeddings.weight[:, stream.letter(0)].max()
-            model.backbone.norm_f.weight[place] = model.backbone.norm_f.weight[stream.letter(0)]
+            model.backbone.embeddings.weight[:, place] = model.backbone.embeddings.weight[:, letter].max()
+            model.backbone.norm_f.weight[place] = model.backbone.norm_f.weight[letter]
             model.lm_head.weight[:, place] = share * 2.0 ** (exponent + 5)
     return model
 

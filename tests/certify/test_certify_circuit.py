@@ -20,7 +20,8 @@ from scancraft.automata.families import dyck as dyck_dfa
 from scancraft.automata.families import flip_flop as flip_flop_dfa
 from scancraft.automata.languages import truth_of
 from scancraft.certify.certify import Certificate, Open, Refuted, certify
-from scancraft.compiler.constructions import Constructed, counters, dyck, flip_flop
+from scancraft.compiler.compiled import Constructed
+from scancraft.compiler.constructions import counters, dyck, flip_flop
 from scancraft.models.precision import PrecisionError
 from scancraft.models.readout import Readout
 
@@ -47,7 +48,7 @@ def test_counters_are_certified(name: str, contract: str) -> None:
         assert found.margin == 16
         content = found.content
         assert content["method"] == "counters"
-        by_name = {c["name"]: c["limits"] for c in compiled.manifest["counters"]}
+        by_name = {c.name: c.limits for c in compiled.manifest.counters}
         key = str(dtype).removeprefix("torch.")
         assert content["limits"] == {c.name: by_name[f"counter {c.name}"][key] for c in MACHINES[name].counters}
         assert "as long as no counter exceeds its limit" in content["claim"]

@@ -492,7 +492,8 @@ def test_random_changes_are_rejected_or_harmless(which: str, forge: Forge) -> No
 
 def test_names_what_is_wrong_with_the_weights(forge: Forge) -> None:
     layer = "backbone.layers.{}.mixer.{}".format
-    labels = json.loads((forge("all") / "scancraft.json").read_text())["labels"]["residual"]
+    residual = json.loads((forge("all") / "scancraft.json").read_text())["residual"]
+    labels = [dimension["name"] for dimension in residual]
     depth, letter = labels.index("counter depth"), labels.index("letter (")
 
     def put(name: str, spot: Any, value: float) -> Callable[[Tensors], object]:

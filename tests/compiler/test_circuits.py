@@ -30,7 +30,8 @@ from scancraft.automata.families import flip_flop as flip_flop_dfa
 from scancraft.automata.languages import Language, truth_of
 from scancraft.compiler.circuits.circuit import Circuit, plus, show
 from scancraft.compiler.circuits.counting import control_of
-from scancraft.compiler.constructions import Constructed, counters, dyck, flip_flop
+from scancraft.compiler.compiled import Constructed
+from scancraft.compiler.constructions import counters, dyck, flip_flop
 from scancraft.compiler.targets import TargetError
 from scancraft.models.errors import CheckpointError, CounterRangeError, ReadoutError
 from scancraft.models.precision import PrecisionError
@@ -186,9 +187,9 @@ def test_bounded_dyck_has_two_blocks_and_the_memories_of_theorem_6(kinds: int, d
     constructed = dyck(kinds, depth)
     assert constructed.weights.shape.n_layers == 2
     assert constructed.circuit.memories == depth * ceil(log2(kinds + 1)) + 1
-    assert constructed.manifest["memories"] == constructed.circuit.memories >= BoundedDyck(kinds, depth).lower_bound
-    memories, entries = constructed.circuit.memories, constructed.manifest["state_entries"]
-    assert memories <= entries["used"] <= min(3 * memories, entries["allocated"])
+    assert constructed.manifest.memories == constructed.circuit.memories >= BoundedDyck(kinds, depth).lower_bound
+    memories, entries = constructed.circuit.memories, constructed.manifest.state_entries
+    assert memories <= entries.used <= min(3 * memories, entries.allocated)
     assert dyck(kinds, depth, contract="all-words").weights.shape.n_layers == 3
 
 
@@ -254,8 +255,8 @@ def test_exact_at_the_bound_and_refused_past_it(contract: str) -> None:
         {"q": {"c": "zero"}},
     )
     constructed = counters(machine, contract=contract)  # type: ignore[arg-type]
-    (counter,) = constructed.manifest["counters"]
-    assert counter["limits"] == {"float32": 2**24}  # one step passes what bfloat16 holds
+    (counter,) = constructed.manifest.counters
+    assert counter.limits == {"float32": 2**24}  # one step passes what bfloat16 holds
     with pytest.raises(CheckpointError, match="not counted exactly in bfloat16"):
         constructed.runner(torch.bfloat16)
     runner, readout = constructed.runner(), constructed.readout
@@ -315,7 +316,7 @@ def test_deep_brackets_are_refused_where_they_are_not_exact() -> None:
 
 def test_bfloat16_counts_to_256() -> None:
     constructed = counters(dyck_1())
-    assert constructed.manifest["counters"][0]["limits"] == {"float32": 2**24, "bfloat16": 2**8}
+    assert constructed.manifest.counters[0].limits == {"float32": 2**24, "bfloat16": 2**8}
     runner, readout = constructed.runner(torch.bfloat16), constructed.readout
     word = "(" * 256 + ")" * 256
     assert accuracy(runner, truth_of(dyck_1()), readout, [word]).strings == 100
@@ -368,12 +369,18 @@ def test_more_taps_change_nothing(d_conv: int) -> None:
 
 def test_every_stage_prints() -> None:
     text = str(counters(equal_blocks("ab")).circuit)
-    for part in ("control:", "signs of the counters", "error latch", "counter b due", "may come next iff"):
+    for part in (
+        "level 1 of the cascade",
+        "signs of the counters",
+        "error latch",
+        "counter b due",
+        "may come next iff",
+    ):
         assert part in text
     assert show(plus({"1": 2, "x": -1}, {"x": 1, "y": 3})) == "2 + 3 [y]"
     assert show({}) == "0"
     assert "memories" in str(dyck(2, 2))
     assert "Dyck_{2,2}" in str(BoundedDyck(2, 2))
-    assert "theorem 5" in counters(dyck_1()).manifest["construction"]
+    assert "theorem 5" in counters(dyck_1()).manifest.construction
     features, _ = next(iter(flip_flop().circuit.run("")))
     assert features[f"letter {BOS}"] == 1

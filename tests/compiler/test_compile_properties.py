@@ -26,8 +26,10 @@ from scancraft.automata.decide.monoid import is_aperiodic_by_monoid, transition_
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError
 from scancraft.compiler.cascade.rules import RuleTable
-from scancraft.compiler.circuits.program import Program, assemble
-from scancraft.compiler.compile import Compiled
+from scancraft.compiler.circuits.circuit import Circuit, CircuitChannel, Shown
+from scancraft.compiler.circuits.levels import cascade_circuit
+from scancraft.compiler.compiled import Compiled
+from scancraft.compiler.manifest import Manifest
 from scancraft.compiler.targets import Options
 from scancraft.compiler.targets import target as target_named
 from scancraft.models.build import build_model
@@ -124,14 +126,14 @@ def test_every_stage_runs_like_the_language(dfa: Dfa, data: st.DataObject) -> No
     compiled = scancraft.compile(dfa)
     assert compiled.dfa == dfa
     assert compiled.rules.verify() >= len(compiled.rules.levels)
-    assert len(compiled.program.blocks) <= compiled.cascade.height
-    assert compiled.weights.shape.n_layers == max(1, len(compiled.program.blocks))
+    assert len(compiled.circuit.blocks) <= compiled.cascade.height
+    assert compiled.weights.shape.n_layers == max(1, len(compiled.circuit.blocks))
     for word in [*short_words(dfa, 60), *(data.draw(any_words(dfa, max_length=30)) for _ in range(3))]:
         right = states_along(dfa, word)
         assert [compiled.cascade.state(c) for c in compiled.cascade.run(word)] == right
         assert compiled.cascade.accepts(word) == (right[-1] in dfa.accepting)
         assert compiled.rules.run(word) == right
-        assert list(compiled.program.run(word)) == [(q, frozenset(allowed(dfa, q))) for q in right]
+        assert [answer for _, answer in compiled.circuit.run(word)] == [frozenset(allowed(dfa, q)) for q in right]
 
 
 @examples(100)
@@ -296,16 +298,16 @@ def test_dead_for_ever_after() -> None:
 @given(star_free_dfas(6, max_letters=4))
 def test_the_manifest(dfa: Dfa) -> None:
     compiled = scancraft.compile(dfa)
-    manifest = json.loads(json.dumps(compiled.manifest))
+    manifest = json.loads(json.dumps(compiled.manifest.to_json()))
     assert manifest["contract"] == "all-words"
-    assert manifest["schema_version"] == 1
+    assert Manifest.from_json(manifest) == compiled.manifest
     assert manifest["tokens"] == {"<pad>": 0, "<bos>": 1, "<eos>": 2} | {s: 3 + i for i, s in enumerate(dfa.alphabet)}
     assert scancraft.as_dfa(manifest["language"]["dfa"]) == dfa
-    assert len(manifest["blocks"]) == len(compiled.program.blocks)
-    assert len(manifest["levels"]) == compiled.cascade.height
+    assert len(manifest["blocks"]) == len(compiled.circuit.blocks)
+    assert len(compiled.manifest.levels) == compiled.cascade.height
     shape = compiled.weights.shape
-    assert len(manifest["labels"]["residual"]) == manifest["shape"]["d_model"] == shape.d_model
-    channels = [block["channels"] for block in manifest["labels"]["blocks"]]
+    assert len(manifest["residual"]) == manifest["shape"]["d_model"] == shape.d_model
+    channels = [block["channels"] for block in manifest["blocks"]]
     assert all([c["index"] for c in block] == list(range(len(block))) for block in channels)
     assert all(len(block) <= shape.d_inner for block in channels)
     assert manifest["shape"]["parameters"] == sum(p.numel() for p in compiled.model().parameters())
@@ -424,60 +426,68 @@ def test_what_is_proved_runs_right(dfa: Dfa) -> None:
             assert broken.run(word) == states_along(dfa, word)
 
 
-def broken_programs(program: Program) -> Iterator[Program]:
-    """A threshold one too high or too low, a condition that writes another label, a move dropped."""
-    for number, block in enumerate(program.blocks):
-        conditions, moves = block.conditions, block.moves
-        changed = []
-        for i, condition in enumerate(conditions):
-            faulty = [replace(condition, theta=condition.theta + change) for change in (1, -1)]
-            faulty += [replace(condition, label=v) for v in block.labels if v != condition.label]
-            changed += [replace(block, conditions=(*conditions[:i], c, *conditions[i + 1 :])) for c in faulty]
-        changed += [replace(block, moves=moves[:i] + moves[i + 1 :]) for i in range(len(moves))]
-        for faulty_block in changed:
-            yield replace(program, blocks=(*program.blocks[:number], faulty_block, *program.blocks[number + 1 :]))
+def faulty_channels(channel: CircuitChannel) -> Iterator[CircuitChannel]:
+    """A threshold one too high or too low, another label shown, a move dropped."""
+    match channel.memory:
+        case Shown(register, label):
+            for other in register.labels:
+                if other != label:
+                    yield replace(channel, memory=Shown(register, other))
+        case None if not channel.writes:
+            yield from (replace(channel, bias=channel.bias + change) for change in (1, -1))
+    if channel.writes:
+        yield replace(channel, writes={})
 
 
-def lowered(program: Program) -> ModelWeights:
-    return target_named("mamba").weights_of(program, Options())
+def broken_circuits(circuit: Circuit) -> Iterator[Circuit]:
+    """The circuit with one channel changed."""
+    for number, block in enumerate(circuit.blocks):
+        for c, channel in enumerate(block.channels):
+            for faulty in faulty_channels(channel):
+                changed = replace(block, channels=(*block.channels[:c], faulty, *block.channels[c + 1 :]))
+                yield replace(circuit, blocks=(*circuit.blocks[:number], changed, *circuit.blocks[number + 1 :]))
 
 
-def model_of(program: Program) -> Any:
-    return build_model(lowered(program), pad=PAD, bos=BOS, eos=EOS)
+def lowered(circuit: Circuit) -> ModelWeights:
+    return target_named("mamba").lowered(circuit, Options()).weights
+
+
+def model_of(circuit: Circuit) -> Any:
+    return build_model(lowered(circuit), pad=PAD, bos=BOS, eos=EOS)
 
 
 @pytest.mark.parametrize("name", ["D-2", "Tomita-4", "Tomita-7", "{a,b}*d{b,c}*"])
-def test_wrong_programs_are_found_in_their_weights(name: str) -> None:
-    """A fault that changes what the program computes on short words is found in the weights made from it."""
+def test_wrong_circuits_are_found_in_their_weights(name: str) -> None:
+    """A fault that changes what the circuit computes on short words is found in the weights made from it."""
     (dfa,) = (language.build() for language in families.SUITE if language.name == name)
     compiled = scancraft.compile(dfa)
     some = short_words(dfa, 300)
 
-    def is_wrong(program: Program) -> bool:
+    def is_wrong(circuit: Circuit) -> bool:
         right = ([frozenset(allowed(dfa, q)) for q in states_along(dfa, word)] for word in some)
-        said = (prefix_answers(program, word) for word in some)
+        said = (prefix_answers(circuit, word) for word in some)
         return any(found != answer[: len(found)] for found, answer in zip(said, right, strict=True))
 
-    def is_found(program: Program) -> bool:
+    def is_found(circuit: Circuit) -> bool:
         try:
-            assert_models_language(model_of(program), dfa, compiled.readout, words=0, short=300)
+            assert_models_language(model_of(circuit), dfa, compiled.readout, words=0, short=300)
         except AssertionError:
             return True
         return False
 
-    assert not is_wrong(compiled.program)
-    assert not is_found(compiled.program)
-    broken = list(broken_programs(compiled.program))
-    verdicts = [(is_wrong(program), is_found(program)) for program in broken]
+    assert not is_wrong(compiled.circuit)
+    assert not is_found(compiled.circuit)
+    broken = list(broken_circuits(compiled.circuit))
+    verdicts = [(is_wrong(circuit), is_found(circuit)) for circuit in broken]
     assert all(found for wrong, found in verdicts if wrong)
     assert sum(wrong for wrong, _ in verdicts) >= len(verdicts) / 2 >= 2
 
 
-def prefix_answers(program: Program, word: Sequence[str]) -> list[frozenset[str]]:
-    """What the program says after each prefix, up to where its own assertions stop it."""
+def prefix_answers(circuit: Circuit, word: Sequence[str]) -> list[frozenset[str]]:
+    """What the circuit says after each prefix, up to where its own assertions stop it."""
     answers = []
     try:
-        for _, answer in program.run(word):
+        for _, answer in circuit.run(word):
             answers.append(answer)
     except AssertionError:
         pass  # a sum is not what it should be; the weights may still have the right sign
@@ -486,9 +496,9 @@ def prefix_answers(program: Program, word: Sequence[str]) -> list[frozenset[str]
     return answers
 
 
-def test_a_program_is_assembled_from_its_rules() -> None:
+def test_a_circuit_is_made_from_its_rules() -> None:
     compiled = scancraft.compile("(a(ab)*b)*")
-    assert assemble(compiled.rules) == compiled.program
-    weights: Any = lowered(compiled.program)
+    assert cascade_circuit(compiled.rules, compiled.dfa) == compiled.circuit
+    weights: Any = lowered(compiled.circuit)
     for name, tensor in compiled.weights.tensors.items():
         assert (weights.tensors[name] == tensor).all()

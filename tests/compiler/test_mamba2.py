@@ -20,7 +20,6 @@ import scancraft.testing
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE, d_n, dyck, parity
 from scancraft.compiler.targets import TARGETS, Options, TargetError
-from scancraft.compiler.targets.mamba2 import layers_of, placed
 from scancraft.models.mamba2 import Mamba2Shape, Mamba2Weights
 
 STAR_FREE = {entry.name: entry.build() for entry in SUITE if entry.star_free}
@@ -189,17 +188,15 @@ def test_sizes(d_state: int, d_conv: int) -> None:
 
 @pytest.mark.parametrize("name", STAR_FREE)
 def test_at_most_two_blocks_per_level(name: str) -> None:
-    program = compiled(STAR_FREE[name]).program
-    stream, layers = layers_of(program)
-    assert max(len(program.blocks), 1) <= len(layers) <= max(2 * len(program.blocks), 1)
-    weights = TARGETS["mamba2"].lower(program, Options())
-    meanings = TARGETS["mamba2"].meanings(program)
-    assert len(layers) == weights.shape.n_layers
-    assert [m.level for m in meanings] == sorted(m.level for m in meanings)
-    for layer, meaning in zip(layers, meanings, strict=True):
-        assert [c for c, _, _ in meaning.channels] == sorted(placed(layer, weights.shape.d_inner))
-        assert len(placed(layer, weights.shape.d_inner)) > len(layer.memories) + len(layer.others)
-    assert stream.used <= stream.d_model
+    model = compiled(STAR_FREE[name])
+    circuit, labels = model.circuit, model.manifest.blocks
+    assert len(circuit.blocks) <= len(labels) <= 2 * len(circuit.blocks)
+    assert len(labels) == model.weights.shape.n_layers
+    heights = [label.level for label in labels]
+    assert heights == sorted(heights, reverse=True)
+    for first, second in itertools.pairwise(labels):
+        assert (first.level == second.level) is first.finds_only
+        assert first.memories == () or not first.finds_only
 
 
 def test_letters_alone_take_one_block() -> None:
@@ -226,9 +223,9 @@ def test_the_empty_language_and_all_words() -> None:
 def test_parity_has_no_such_model() -> None:
     with pytest.raises(scancraft.NotStarFreeError):
         compiled(parity())
-    swapping = scancraft.compile(parity()).program  # type: ignore[attr-defined]
+    swapping = scancraft.compile(parity()).circuit
     with pytest.raises(TargetError, match="signed_mamba"):
-        TARGETS["mamba2"].lower(swapping, Options())
+        TARGETS["mamba2"].lowered(swapping, Options())
 
 
 def test_shapes_are_checked() -> None:

@@ -25,10 +25,10 @@ from scancraft.automata.languages import truth_of
 from scancraft.certify.certify import Certificate
 from scancraft.certify.checker.certificate import check_certificate
 from scancraft.certify.checker.parts import content_digest, tensors_digest
-from scancraft.compiler.constructions import Constructed, counters, dyck, flip_flop
+from scancraft.compiler.compiled import Constructed
+from scancraft.compiler.constructions import counters, dyck, flip_flop
+from scancraft.compiler.manifest import CounterLabel
 from scancraft.compiler.targets import TargetError
-from scancraft.compiler.targets._mamba2_layers import Heads
-from scancraft.compiler.targets.mamba2 import _blocks_of
 from scancraft.models.errors import CheckpointError, CounterRangeError, ReadoutError
 from scancraft.models.run.model_runner import ModelRunner
 from scancraft.models.run.runner import Runner, Watch
@@ -162,7 +162,7 @@ def logits(model: Any, ids: Tensor, chunk: int, **options: Any) -> Tensor:
 
 def assert_right(constructed: Constructed, says: Allowed, words: Sequence[Sequence[str]], found: Tensor) -> int:
     """Compare with an acceptor at every prefix that the contract speaks of; how many."""
-    everything, numbers = constructed.circuit.contract == "all-words", constructed.manifest["tokens"]
+    everything, numbers = constructed.circuit.contract == "all-words", constructed.manifest.tokens
     names, compared = (*constructed.language.alphabet, "<eos>"), 0
     for word, scores in zip(words, found, strict=True):
         for t in range(len(word) + 1):
@@ -265,7 +265,7 @@ def test_random_machines(number: int) -> None:
     masks = truth.next_masks(codes, lengths)
     ids, model = tokens(constructed, words), constructed.model()
     found = logits(model, ids, 4)
-    columns = [constructed.manifest["tokens"][s] for s in (*machine.alphabet, "<eos>")]
+    columns = [constructed.manifest.tokens[s] for s in (*machine.alphabet, "<eos>")]
     assert np.array_equal(found[:, :, columns].numpy() > 0, masks)
     assert torch.equal(stepped(model, ids[:8], []), found[:8])
 
@@ -279,7 +279,7 @@ def test_streams_hold_what_the_circuit_computes(language: CounterMachine) -> Non
     hook = model.backbone.layers[-1].register_forward_hook(lambda _m, _i, out: seen.append(out))
     logits(model, tokens(constructed, words), 3)
     hook.remove()
-    names = constructed.manifest["labels"]["residual"]
+    names = [dimension.name for dimension in constructed.manifest.residual]
     for row, word in zip(seen[0], words, strict=True):
         for t, (features, _) in enumerate(constructed.circuit.run(word)):
             for name, value in features.items():
@@ -290,10 +290,10 @@ def test_at_most_two_blocks_for_each() -> None:
     for build, _ in CASES.values():
         for contract in CONTRACTS:
             circuit = build(contract).circuit
-            wider, parts = _blocks_of(circuit)
-            assert len(parts) == circuit.n_blocks
-            assert all(1 <= len(part.layers) <= 2 for part in parts)
-            assert set(circuit.features) <= set(wider.features)
+            labels = build(contract).manifest.blocks
+            found = [[label for label in labels if label.title.startswith(block.title)] for block in circuit.blocks]
+            assert [label for part in found for label in part] == list(labels)
+            assert all(1 <= len(part) <= 2 for part in found)
 
 
 def test_flip_flop_in_bfloat16_and_counters_only_in_float32(tmp_path: Path) -> None:
@@ -311,11 +311,11 @@ def test_flip_flop_in_bfloat16_and_counters_only_in_float32(tmp_path: Path) -> N
 # -- how far it counts -------------------------------------------------------------------------------------------------
 
 
-def in_state(model: Any, cache: Any, entry: Any, count: int) -> None:
+def in_state(model: Any, cache: Any, entry: CounterLabel, count: int) -> None:
     """Put a count into the cache, as if so many letters had been read."""
-    layer = cache.layers[entry["block"]]
-    channel, size = entry["channel"], model.backbone.layers[0].mixer.head_dim
-    layer.recurrent_states[0][:, channel // size, channel % size, entry["state"]] = float(count * entry["unit"])
+    layer = cache.layers[entry.block]
+    channel, size = entry.channel, model.backbone.layers[0].mixer.head_dim
+    layer.recurrent_states[0][:, channel // size, channel % size, entry.state] = float(count * entry.unit)
 
 
 @pytest.mark.parametrize("name", ["Dyck 2,2", "a^n b^n", "Shuffle-2"])
@@ -324,8 +324,8 @@ def test_exact_to_the_very_limit(name: str) -> None:
     build, says = CASES[name]
     for contract in CONTRACTS:
         constructed = build(contract)
-        entries = constructed.manifest["counters"]
-        limit = entries[0]["limits"]["float32"]
+        entries = constructed.manifest.counters
+        limit = entries[0].limits["float32"]
         alphabet = constructed.language.alphabet
         words = [w for w in short_words(alphabet, 70) if contract == "all-words" or says(list(w)) is not None]
         model, ids = constructed.model(), tokens(constructed, words)
@@ -346,9 +346,9 @@ def test_dead_words_may_be_deep_to_the_very_limit(kinds: int, depth: int) -> Non
     """As if so many brackets had been opened in this word: the same bits as the target mamba, which counts further."""
     here = dyck(kinds, depth, contract="all-words", target=TARGET)
     there = dyck(kinds, depth, contract="all-words")
-    (opening, _), (counter,) = here.manifest["counters"], there.manifest["counters"]
-    limit = opening["limits"]["float32"]
-    assert 3 * limit < counter["limits"]["float32"] * 4
+    (opening, _), (counter,) = here.manifest.counters, there.manifest.counters
+    limit = opening.limits["float32"]
+    assert 3 * limit < counter.limits["float32"] * 4
     words = [random.Random(n).choices(here.language.alphabet, k=12) for n in range(6)]
     words += [[symbol] * 12 for symbol in here.language.alphabet[:2]]
     found = []
@@ -360,8 +360,8 @@ def test_dead_words_may_be_deep_to_the_very_limit(kinds: int, depth: int) -> Non
             if constructed is here:
                 in_state(model, cache, opening, limit - 12)
             else:
-                layer = cache.layers[counter["block"]]
-                layer.recurrent_states[0][:, counter["channel"], counter["state"]] = float(limit - 12)
+                layer = cache.layers[counter.block]
+                layer.recurrent_states[0][:, counter.channel, counter.state] = float(limit - 12)
             for t in range(1, ids.shape[1]):
                 parts.append(model(ids[:, t : t + 1], cache_params=cache, use_cache=True).logits)
         found.append(torch.cat(parts, 1))
@@ -371,10 +371,10 @@ def test_dead_words_may_be_deep_to_the_very_limit(kinds: int, depth: int) -> Non
 
 def test_past_the_limit_the_runner_says_so() -> None:
     constructed = dyck(1, 3, target=TARGET)
-    (opening, closing) = constructed.manifest["counters"]
-    assert opening["unit"] == 2**15
-    assert opening["limits"] == closing["limits"] == {"float32": 2**23 - 1}
-    watch = Watch(opening["block"], opening["channel"], opening["state"], 3, "openings", opening["unit"])
+    (opening, closing) = constructed.manifest.counters
+    assert opening.unit == 2**15
+    assert opening.limits == closing.limits == {"float32": 2**23 - 1}
+    watch = Watch(opening.block, opening.channel, opening.state, 3, "openings", opening.unit)
     runner = ModelRunner(constructed.model(), watches=[watch])
     ids = tokens(constructed, [tuple("()()()"), tuple("()(())")])
     assert torch.equal(runner(ids), logits(constructed.model(), ids, 3))
@@ -395,11 +395,11 @@ def adding(amount: int) -> CounterMachine:
 
 def test_amounts_that_cannot_be_counted() -> None:
     for amount in (1, 5, 2**20, 2**22):
-        limit = counters(adding(amount), target=TARGET).manifest["counters"][0]["limits"]["float32"]
+        limit = counters(adding(amount), target=TARGET).manifest.counters[0].limits["float32"]
         assert 1 <= limit <= 2**24 // amount
     with pytest.raises(TargetError, match="amounts are too large to be counted exactly in the target mamba2"):
         counters(adding(2**24), target=TARGET)
-    assert counters(adding(2**24)).manifest["counters"]
+    assert counters(adding(2**24)).manifest.counters
 
 
 def test_a_head_that_forgets_nothing() -> None:
@@ -410,7 +410,6 @@ def test_a_head_that_forgets_nothing() -> None:
     assert rates == {0.0, -(2.0**13)}
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
         assert torch.exp(torch.tensor(-(2.0**13), dtype=dtype)) == 0
-    assert isinstance(_blocks_of(constructed.circuit)[1][0].layers[0].memories[0], Heads)
 
 
 # -- certificates and the command line ---------------------------------------------------------------------------------
@@ -478,14 +477,14 @@ def test_a_checkpoint_must_list_what_is_counted(tmp_path: Path) -> None:
     path = place / "scancraft.json"
     manifest = json.loads(path.read_text())
     assert [entry["of"] for entry in manifest["counters"]] == [["counter b due"]] * 2
-    for change in ({"of": []}, {"of": ["counter x"]}, {"of": "counter b due"}):
+    for change in ({"of": []}, {"of": ["counter x"]}):
         broken = manifest | {"counters": [{**entry, **change} for entry in manifest["counters"]]}
         path.write_text(json.dumps(broken))
         with pytest.raises(CheckpointError, match="does not list each counter"):
             scancraft.load(place)
     path.write_text(json.dumps(manifest | {"counters": [{**e, "unit": 0} for e in manifest["counters"]]}))
-    with pytest.raises(CheckpointError, match="a unit of 0"):
-        scancraft.load(place).runner()
+    with pytest.raises(CheckpointError, match=r"counters\[0\].unit is 0, not an integer of at least 1"):
+        scancraft.load(place)
 
 
 @pytest.mark.parametrize(

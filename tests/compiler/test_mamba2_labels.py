@@ -18,6 +18,7 @@ import scancraft
 import scancraft.testing
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE, d_n
+from scancraft.compiler.circuits.circuit import Circuit, Shown
 from scancraft.explain.page_data import page_data
 from scancraft.explain.tables import weight_table
 
@@ -57,16 +58,16 @@ def assert_labels_hold(dfa: Dfa, words: list[tuple[int, ...]]) -> int:
     """Every dimension holds what its label says; returns how often an indicator was 1."""
     compiled: Any = scancraft.compile(dfa, target="mamba2")
     manifest, model = compiled.manifest, compiled.model()
-    if not manifest["blocks"]:
+    if not manifest.blocks:
         return 0
-    found, names = streams(model, words), manifest["labels"]["residual"]
+    found, names = streams(model, words), [dimension.name for dimension in manifest.residual]
     truth = states_of(dfa, words)
     assert len(names) == found[0].shape[2]
     place = {name.partition(":")[0]: d for d, name in enumerate(names)}
     letters = ["<bos>", *dfa.alphabet]
     shown = 0
     held: dict[int, NDArray[np.intp]] = {}  # what the memory of a level is, by what its indicators said last
-    for number, labels in enumerate([None, *manifest["labels"]["blocks"]]):
+    for number, labels in enumerate([None, *manifest.blocks]):
         stream = found[number]
         for d, name in enumerate(names):
             if name == "unused":
@@ -77,7 +78,7 @@ def assert_labels_hold(dfa: Dfa, words: list[tuple[int, ...]]) -> int:
                 here = letters.index(name.removeprefix("letter "))
                 said = np.array([[here == 0, *(a + 1 == here for a in word)] for word in words])
                 assert np.array_equal(stream[:, :, d], said)
-        slots = manifest["labels"]["blocks"][0]["slots_before"] if labels is None else labels["slots_after"]
+        slots = manifest.blocks[0].slots_before if labels is None else labels.slots_after
         active = stream[:, :, [place[f"slot {s}"] for s in slots]]
         assert np.array_equal(active.sum(axis=2), np.ones(active.shape[:2]))
         assert set(np.unique(active).tolist()) <= {0.0, 1.0}
@@ -85,24 +86,24 @@ def assert_labels_hold(dfa: Dfa, words: list[tuple[int, ...]]) -> int:
             inside = {q for q in re.split(r"[{},|]", name) if q}
             for w, t in zip(*np.nonzero(stream[:, :, place[f"slot {s}"]]), strict=True):
                 assert truth[w][t] in inside, (number, name)
-        for d, name in enumerate(names):
-            if name.startswith("slot ") and name.removeprefix("slot ") not in slots:
-                assert not stream[:, :, d].any(), (number, name)
-        written = {} if labels is None else labels.get("indicators_after", {})
+        for d, dimension in enumerate(manifest.residual):
+            if dimension.kind == "slot" and dimension.number not in slots:
+                assert not stream[:, :, d].any(), (number, dimension)
+        written = {} if labels is None else labels.indicators_after or {}
         values = {
             int(text.partition(" becomes ")[2].partition(",")[0]): stream[:, :, place[f"indicator {n}"]]
             for n, text in written.items()
         }
         shown += int(sum(v.sum() for v in values.values()))
-        for name, d in place.items():
-            if name.startswith("indicator ") and name.removeprefix("indicator ") not in written:
-                assert not stream[:, :, d].any(), (number, name)
+        for d, dimension in enumerate(manifest.residual):
+            if dimension.kind == "indicator" and dimension.number not in written:
+                assert not stream[:, :, d].any(), (number, dimension)
         for value in values.values():
             assert set(np.unique(value).tolist()) <= {0.0, 1.0}
         if values:
-            level = manifest["blocks"][number - 1]["level"]
+            level = manifest.blocks[number - 1].level
             assert all(f"level {level} " in text for text in written.values())
-            assert labels["slots_after"] == labels["slots_before"]
+            assert labels.slots_after == labels.slots_before
             assert np.array_equal(stream[:, :, place["slot 0"]], found[number - 1][:, :, place["slot 0"]])
             last = np.full(active.shape[:2], -1)
             now = np.full(len(words), -1)
@@ -113,40 +114,41 @@ def assert_labels_hold(dfa: Dfa, words: list[tuple[int, ...]]) -> int:
                     now = np.where(value[:, t] == 1, v, now)
                 last[:, t] = now
             held[level] = last
-    assert_memories(manifest, found, held)
+    assert_memories(compiled.circuit, manifest, found, held)
     return shown
 
 
 def said_alone(manifest: Any, block: int, stream: Numbers, words: list[tuple[int, ...]]) -> dict[int, Numbers]:
     """Where letters alone, or sets alone, overwrite the memory: by label, shape (words, tokens)."""
     found: dict[int, Numbers] = {}
-    slot_of = {name: s for s, name in manifest["labels"]["blocks"][block]["slots_before"].items()}
-    names = manifest["labels"]["residual"]
-    for condition in manifest["blocks"][block]["conditions"]:
-        kind, _, rest = condition["when"].partition(" in ")
+    slot_of = {name: s for s, name in manifest.blocks[block].slots_before.items()}
+    names = [dimension.name for dimension in manifest.residual]
+    for condition in manifest.blocks[block].conditions:
+        kind, _, rest = condition.when.partition(" in ")
         if " and " in rest or kind not in ("letter", "after"):
             continue
         wanted = [f"letter {x}" if kind == "letter" else f"slot {slot_of[x]}" for x in rest.split(" ")]
         here = stream[:, :, [names.index(name) for name in wanted]].sum(axis=2)
-        found[condition["label"]] = found.get(condition["label"], 0) + here
+        found[condition.label] = found.get(condition.label, 0) + here
     return found
 
 
-def assert_memories(manifest: Any, found: list[Numbers], held: dict[int, NDArray[np.intp]]) -> None:
+def assert_memories(circuit: Circuit, manifest: Any, found: list[Numbers], held: dict[int, NDArray[np.intp]]) -> None:
     """A level's second block moves what its first block's indicators, all on their own, say."""
-    for number, block in enumerate(manifest["blocks"]):
-        last = held.get(block["level"])
-        if block.get("part") == "conditions" or last is None:
+    names = [dimension.name for dimension in manifest.residual]
+    channels = {block.level.height: block.channels for block in circuit.blocks if block.level is not None}
+    for number, block in enumerate(manifest.blocks):
+        last = held.get(block.level)
+        if block.finds_only or last is None:
             continue
-        names = manifest["labels"]["residual"]
         before, after = found[number], found[number + 1]
-        source = {m["from_slot"] for m in block["moves"]}
-        for s in source:
-            here = before[:, :, names.index(f"slot {s}")] == 1
-            for move in block["moves"]:
-                if move["from_slot"] == s and move["label"] is not None:
-                    moved = after[:, :, names.index(f"slot {move['to_slot']}")] == 1
-                    assert np.array_equal(moved[here], (last == move["label"])[here])
+        for channel in channels[block.level]:
+            if isinstance(channel.memory, Shown):
+                (source,) = channel.gate
+                (target,) = (name for name, weight in channel.writes.items() if weight > 0)
+                here = before[:, :, names.index(source)] == 1
+                moved = after[:, :, names.index(target)] == 1
+                assert np.array_equal(moved[here], (last == channel.memory.label)[here])
 
 
 def all_words(dfa: Dfa, most: int) -> list[tuple[int, ...]]:
@@ -175,7 +177,7 @@ def test_a_wider_stream_has_its_own_labels() -> None:
     wider = 0
     for n in range(3, 12):
         compiled: Any = scancraft.compile(d_n(n), target="mamba2")
-        labels = compiled.manifest["labels"]["residual"]
+        labels = [dimension.kind for dimension in compiled.manifest.residual]
         assert len(labels) == compiled.weights.shape.d_model
         constants = (compiled.weights.tensors["backbone.embeddings.weight"][0] != 0).sum()
         assert labels.count("constant") == constants
@@ -189,7 +191,7 @@ def test_pages_and_pictures_tell_the_two_blocks_apart(tmp_path: Path) -> None:
     checkpoint = scancraft.load(place)
     manifest = json.loads((place / "scancraft.json").read_text())
     pages = page_data(checkpoint)["blocks"]
-    finding = [n for n, block in enumerate(manifest["blocks"]) if block.get("part") == "conditions"]
+    finding = [n for n, block in enumerate(manifest["blocks"]) if block.get("finds_only")]
     assert finding == [1, 3]
     for n, block in enumerate(pages):
         assert block["title"].startswith("conditions of ") is (n in finding)

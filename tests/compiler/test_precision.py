@@ -21,7 +21,7 @@ from scancraft.automata.families import ascending_runs, d_n
 from scancraft.automata.languages import truth_of
 from scancraft.automata.words.mixtures import members_of
 from scancraft.certify.certify import Certificate, certify
-from scancraft.compiler.compile import CompiledModel, fitted
+from scancraft.compiler.compiled import CompiledModel
 from scancraft.compiler.constructions import dyck, flip_flop
 from scancraft.compiler.targets.float16 import fit
 from scancraft.models.precision import FORMATS, PrecisionError, check_precision, rounded_parameters
@@ -96,18 +96,22 @@ def test_a_rounded_entry_is_named() -> None:
     check_precision({"minus zero": np.array([-0.0, 2.0**-24, 65504.0])}, torch.float16)
 
 
+def fitted(compiled: CompiledModel, dtype: str) -> CompiledModel:
+    return replace(compiled, weights=fit(compiled.circuit, compiled.weights, dtype))
+
+
 def float16_is_exact(compiled: CompiledModel, words: list[tuple[str, ...]]) -> None:
     ids = padded(compiled, words)
-    fitted = replace(compiled, weights=fit(compiled.weights, "float16"))
+    narrow = fitted(compiled, "float16")
     with torch.no_grad():
         want = compiled.model()(ids).logits
     assert right(compiled, words, want)
     for dtype in FORMATS.values():  # these weights hold in every format
-        model = fitted.model(dtype)
+        model = narrow.model(dtype)
         with torch.no_grad():
             assert torch.equal(model(ids).logits.float(), want)
             assert torch.equal(stepped(model, ids).float(), want)
-    assert torch.equal(fitted.runner(torch.float16)(ids).float(), want)
+    assert torch.equal(narrow.runner(torch.float16)(ids).float(), want)
 
 
 @pytest.mark.parametrize("name", CASCADES)
@@ -124,30 +128,35 @@ def test_drawn_cascades_in_float16(dfa: Any) -> None:
 
 def test_a_certificate_holds_for_the_smaller_constant() -> None:
     compiled = MODELS["D-3"]
-    fitted = replace(compiled, weights=fit(compiled.weights, "float16"))
-    verdict = certify(fitted, compiled.language)
+    verdict = certify(fitted(compiled, "float16"), compiled.language)
     assert isinstance(verdict, Certificate)
     assert verdict.scope == "every-implementation"
 
 
 def test_what_does_not_fit() -> None:
     for name in set(MODELS) - set(CASCADES):
+        with pytest.raises(PrecisionError, match="only cascades fit it"):
+            fitted(MODELS[name], "float16")
         with pytest.raises(PrecisionError, match="would become"):
-            fit(MODELS[name].weights, "float16")
+            check_precision(MODELS[name].weights.tensors, torch.float16)
     with pytest.raises(PrecisionError, match="no dtype 'float8'"):
-        fit(MODELS["D-3"].weights, "float8")
+        fitted(MODELS["D-3"], "float8")
     for dtype in WIDE:
-        assert fit(MODELS["D-3"].weights, dtype) is MODELS["D-3"].weights
+        assert fitted(MODELS["D-3"], dtype).weights is MODELS["D-3"].weights
 
 
 def test_counters_are_refused_where_they_are_not_exact() -> None:
-    deep, on_mamba2 = dyck(1, 300), scancraft.compile(dyck_1(), target="mamba2")
+    def deep(dtype: str) -> CompiledModel:
+        return dyck(1, 300, dtype=dtype)
+
+    def on_mamba2(dtype: str) -> CompiledModel:
+        return scancraft.compile(dyck_1(), target="mamba2", dtype=dtype)
+
     for compiled in (deep, on_mamba2):
-        assert fitted(compiled, "float32") is compiled
+        compiled("float32")
         with pytest.raises(PrecisionError, match="is not counted exactly in bfloat16, only in float32"):
-            fitted(compiled, "bfloat16")
-    shallow = dyck(1, 30)
-    assert fitted(shallow, "bfloat16") is shallow
+            compiled("bfloat16")
+    assert "bfloat16" in dyck(1, 30, dtype="bfloat16").manifest.counters[0].limits
 
 
 def compiled_pair(count: int) -> tuple[CompiledModel, Any, torch.Tensor]:

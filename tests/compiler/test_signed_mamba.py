@@ -715,11 +715,11 @@ def test_the_closed_evidence_of_a_wrong_model_is_rejected(tmp_path: Path) -> Non
 def test_arguments_about_counters_admit_no_gate_of_minus_one(tmp_path: Path) -> None:
     compiled = scancraft.compile(scancraft.suite_language("a^n b^n").language)
     weights = signed_copy(compiled.weights)
-    tokens = compiled.manifest["tokens"]
+    tokens = compiled.manifest.tokens
 
     def certified(weights: MambaWeights) -> Any:
         write_checkpoint(
-            tmp_path / "m", weights, compiled.manifest, bos="<bos>", eos="<eos>", pad="<pad>", spaced=False
+            tmp_path / "m", weights, compiled.manifest.to_json(), bos="<bos>", eos="<eos>", pad="<pad>", spaced=False
         )
         return scancraft.certify(tmp_path / "m")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,12 +19,12 @@ from scancraft.compiler.cascade.cubes import START, Cube, Demands, cover
 from scancraft.compiler.cascade.holonomy import holonomy
 from scancraft.compiler.cascade.rules import RuleTable, tabulate
 from scancraft.compiler.cascade.thresholds import Contexts, recognise
-from scancraft.compiler.circuits.program import Program, assemble
+from scancraft.compiler.circuits.circuit import Circuit
+from scancraft.compiler.circuits.levels import cascade_circuit
 from scancraft.compiler.targets import Options, TargetError
 from scancraft.compiler.targets import target as target_named
-from scancraft.compiler.targets.layout import channels_of, stream_for
-from scancraft.compiler.targets.mamba import delta_rows
-from scancraft.models.mamba import MambaWeights
+from scancraft.compiler.targets.layout import narrowest_stream
+from scancraft.compiler.targets.mamba import dt_rows
 from scancraft.models.weights import ModelWeights
 
 
@@ -47,10 +48,19 @@ def language(request: pytest.FixtureRequest) -> Dfa:
     return dfa
 
 
-def pipeline(dfa: Dfa) -> tuple[Cascade, RuleTable, Program]:
+def pipeline(dfa: Dfa) -> tuple[Cascade, RuleTable, Circuit]:
     cascade = decompose(dfa)
     rules = tabulate(cascade)
-    return cascade, rules, assemble(rules)
+    return cascade, rules, cascade_circuit(rules, dfa)
+
+
+def states_of(circuit: Circuit, word: Sequence[str]) -> list[int]:
+    """The state that the active slot stands for at the end, after each prefix."""
+    found = []
+    for features, _ in circuit.run(word):
+        (active,) = (n for n, slot in enumerate(circuit.slots) if features[slot])
+        found.append(circuit.states[active])
+    return found
 
 
 # -- holonomy: every definition, by brute force ----------------------------------------------------------------
@@ -126,24 +136,24 @@ def test_holonomy_refuses_a_permutation() -> None:
         holonomy(rotation(3))
 
 
-# -- cascade, rules, program: each runs the language on its own ------------------------------------------------
+# -- cascade, rules, circuit: each runs the language on its own ------------------------------------------------
 
 
 def test_every_stage_runs_every_short_word(language: Dfa) -> None:
-    cascade, rules, program = pipeline(language)
+    cascade, rules, circuit = pipeline(language)
     for length in range(7 if len(language.alphabet) == 2 else 5):
         for word in itertools.product(language.alphabet, repeat=length):
             truth = [language.run(word[:i]) for i in range(length + 1)]
             assert [cascade.state(c) for c in cascade.run(word)] == truth
             assert cascade.accepts(word) == language.accepts(word)
             assert rules.run(word) == truth
-            assert [state for state, _ in program.run(word)] == truth
+            assert states_of(circuit, word) == truth
 
 
 def test_blocks_stay_within_the_height(language: Dfa) -> None:
-    cascade, _, program = pipeline(language)
-    assert len(program.blocks) <= cascade.height
-    assert lower(program).shape.n_layers <= max(cascade.height, 1)
+    cascade, _, circuit = pipeline(language)
+    assert len(circuit.blocks) <= cascade.height
+    assert lower(circuit).shape.n_layers <= max(cascade.height, 1)
 
 
 def test_rules_are_proved_triple_by_triple(language: Dfa) -> None:
@@ -177,10 +187,10 @@ def test_the_proof_of_the_rules_can_fail(fault: str) -> None:
 
 
 def test_stages_print_their_theorem() -> None:
-    cascade, rules, program = pipeline(tomita(4))
+    cascade, rules, circuit = pipeline(tomita(4))
     assert "level 3: memory of 2 values" in str(cascade)
     assert "=>  tile" in str(rules)
-    assert "read-out: slot" in str(program)
+    assert "may come next iff 1 - [slot" in str(circuit)
     assert "height 3" in str(cascade.parts)
 
 
@@ -259,14 +269,8 @@ def test_a_cube_that_is_no_threshold_is_refused() -> None:
 # -- lowering --------------------------------------------------------------------------------------------------
 
 
-def mamba_weights(program: Program) -> MambaWeights:
-    weights = lower(program)
-    assert isinstance(weights, MambaWeights)
-    return weights
-
-
-def lower(program: Program, **sizes: int) -> ModelWeights:
-    return target_named("mamba").weights_of(program, Options(**sizes))
+def lower(circuit: Circuit, **sizes: int) -> ModelWeights:
+    return target_named("mamba").lowered(circuit, Options(**sizes)).weights
 
 
 def test_weights_are_dyadic_and_exact_in_bfloat16(language: Dfa) -> None:
@@ -279,15 +283,13 @@ def test_weights_are_dyadic_and_exact_in_bfloat16(language: Dfa) -> None:
 
 
 def test_width_follows_the_layout(language: Dfa) -> None:
-    _, _, program = pipeline(language)
-    stream = stream_for(program)
-    weights = mamba_weights(program)
+    _, _, circuit = pipeline(language)
+    stream = narrowest_stream(circuit.features)
+    shape = lower(circuit).shape
     assert stream.d_model == stream.n_constants * 4**stream.exponent
-    assert stream.used <= stream.d_model == weights.shape.d_model
-    assert all(block.channels <= weights.shape.d_inner for block in program.blocks)
-    for block in program.blocks:
-        assert [c.index for c in channels_of(block)] == list(range(block.channels))
-        assert len(delta_rows(block)) <= weights.shape.dt_rank
+    assert stream.used <= stream.d_model == shape.d_model
+    assert all(len(block.channels) <= shape.d_inner for block in circuit.blocks)
+    assert all(len(dt_rows(block)) <= shape.dt_rank for block in circuit.blocks)
 
 
 @pytest.mark.parametrize(("d_state", "d_conv"), [(0, 2), (1, 1), (1, 5)])

@@ -26,8 +26,8 @@ from scancraft.certify.checker.certificate import check_certificate
 from scancraft.compiler.cascade.cascade import decompose
 from scancraft.compiler.cascade.rules import tabulate
 from scancraft.compiler.cascade.tile_orbits import NotTwoGroupError, Permutation, Trees
-from scancraft.compiler.circuits.program import assemble
-from scancraft.compiler.compile import Compiled
+from scancraft.compiler.circuits.levels import cascade_circuit
+from scancraft.compiler.compiled import Compiled
 from scancraft.compiler.targets.gates import GateClassError, UnknownGatesError
 from scancraft.models.mamba import MambaWeights
 
@@ -125,6 +125,10 @@ def cascades_of_bits(draw: st.DrawFn) -> Dfa:
     return Dfa.from_table("abc"[:letters], table, initial, [q for q, yes in enumerate(accepting) if yes])
 
 
+def may_follow(dfa: Dfa, state: int) -> set[str]:
+    return {*dfa.next_symbols(state), *(["<eos>"] if state in dfa.accepting else [])}
+
+
 def states_along(dfa: Dfa, word: Any) -> list[int]:
     states = [dfa.initial]
     for symbol in word:
@@ -138,12 +142,12 @@ def test_every_stage_computes_the_states(dfa: Dfa, data: st.DataObject) -> None:
     cascade = decompose(dfa, swaps=True)
     rules = tabulate(cascade)
     assert rules.verify() > 0
-    program = assemble(rules)
+    circuit = cascade_circuit(rules, dfa)
     for word in data.draw(st.lists(st.lists(st.sampled_from(dfa.alphabet), max_size=30), min_size=3, max_size=6)):
         right = states_along(dfa, word)
         assert [cascade.state(c) for c in cascade.run(word)] == right
         assert rules.run(word) == right
-        assert [state for state, _ in program.run(word)] == right
+        assert [answer for _, answer in circuit.run(word)] == [frozenset(may_follow(dfa, q)) for q in right]
 
 
 def small_languages(states: int) -> list[Dfa]:
@@ -200,7 +204,7 @@ def test_small_languages_from_the_monoid_to_the_logits() -> None:
         compiled = scancraft.compile(dfa)
         signed = periods(dfa) != {1}
         assert compiled.weights.shape.signed == signed
-        assert compiled.manifest["gates"]["class"] == ("signed" if signed else "nonnegative")
+        assert compiled.manifest.gates.kind == ("signed" if signed else "nonnegative")
         words = list(itertools.product("ab", repeat=6))
         ids = torch.tensor([compiled.readout.encode(word) for word in words])
         with torch.inference_mode():
@@ -239,7 +243,7 @@ def test_every_stage_prints_its_swaps() -> None:
     assert "which letters can swap" in str(compiled.cascade)
     assert "blocks of tiles" in str(compiled.cascade.parts)
     assert "=>  swap" in str(compiled.rules)
-    assert "memory swapped  when letter in 1 <bos>" in str(compiled.program)
+    assert "memory swapped when letter in 1 <bos>" in str(compiled.circuit)
     assert "Signed Mamba: 2 blocks" in str(compiled.weights)
 
 

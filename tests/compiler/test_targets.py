@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,8 +31,8 @@ from scancraft.certify.checker.arithmetic import Obligations, exactly
 from scancraft.certify.checker.certificate import check_certificate
 from scancraft.certify.checker.parts import ObligationError
 from scancraft.cli.app import app
-from scancraft.compiler.compile import CompiledModel
-from scancraft.compiler.targets import TARGETS, Options, Target, TargetError, UnknownTargetError, target
+from scancraft.compiler.compiled import CompiledModel
+from scancraft.compiler.targets import TARGETS, Options, Target, TargetError, UnknownTargetError, register, target
 from scancraft.compiler.targets.falcon_mamba import narrowest, rank_of
 from scancraft.models.errors import CheckpointError, CounterRangeError, ReadoutError
 from scancraft.models.run.batches import prefix_scores
@@ -90,8 +91,8 @@ def test_a_target_lowers_to_its_own_model_type(name: str, tmp_path: Path) -> Non
     config_class, model_class = wanted.classes()
     assert compiled.weights.model_type == wanted.model_type == config_class.model_type
     assert type(compiled.model()) is model_class
-    assert compiled.manifest["target"] == name
-    assert compiled.manifest["gates"]["class"] == wanted.gates
+    assert compiled.manifest.target == name
+    assert compiled.manifest.gates.kind == wanted.gates
     config = json.loads((tmp_path / "m" / "config.json").read_text())
     assert (config["model_type"], config["architectures"]) == (wanted.model_type, [model_class.__name__])
     assert type(scancraft.load(tmp_path / "m").model()) is model_class
@@ -133,24 +134,16 @@ def test_a_target_without_signs_refuses_parity(name: str) -> None:
         scancraft.compile("(aa)*", target=name)
 
 
-def test_a_target_of_one_more_file_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from scancraft.compiler import targets
-
-    source = (
-        "from dataclasses import replace\nfrom .mamba import TARGET as MAMBA\nTARGET = replace(MAMBA, name='copy')\n"
-    )
-    (tmp_path / "copy.py").write_text(source)
-    monkeypatch.setattr(targets, "__path__", [*targets.__path__, str(tmp_path)])
-    try:
-        assert set(targets._discovered()) == {*TARGETS, "copy"}
-    finally:
-        sys.modules.pop("scancraft.compiler.targets.copy", None)
+def test_no_two_targets_have_one_name() -> None:
+    register(TARGETS[FALCON])
+    with pytest.raises(TargetError, match="there is a target mamba already"):
+        register(replace(TARGETS[FALCON], name="mamba"))
 
 
 def test_the_default_is_as_it_was() -> None:
-    assert scancraft.compile("(ab)*").manifest["target"] == "mamba"
-    assert scancraft.compile("(aa)*").manifest["target"] == "signed_mamba"
-    assert scancraft.dyck(2, 3).manifest["target"] == "mamba"
+    assert scancraft.compile("(ab)*").manifest.target == "mamba"
+    assert scancraft.compile("(aa)*").manifest.target == "signed_mamba"
+    assert scancraft.dyck(2, 3).manifest.target == "mamba"
 
 
 # -- Falcon-Mamba ------------------------------------------------------------------------------------------------
@@ -288,10 +281,10 @@ def test_a_wrong_model_has_a_counterexample(tmp_path: Path) -> None:
 
 def test_the_plain_runner_watches_counters() -> None:
     compiled = scancraft.dyck(2, 3, target=FALCON)
-    (counter,) = compiled.manifest["counters"]
+    (counter,) = compiled.manifest.counters
     model = compiled.model()
     ids = torch.tensor([compiled.readout.encode(word) for word in ("((([", "()()")])
-    at = {"block": counter["block"], "channel": counter["channel"], "state": counter["state"]}
+    at = {"block": counter.block, "channel": counter.channel, "state": counter.state}
     runner = ModelRunner(model, watches=[Watch(**at, limit=4, name="depth")])
     with torch.no_grad():
         assert torch.equal(runner(ids), model(ids).logits)

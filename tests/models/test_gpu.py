@@ -23,7 +23,7 @@ from scancraft.automata.counters.families import dyck_1, equal_blocks
 from scancraft.automata.families import d_n
 from scancraft.automata.families import flip_flop as flip_flop_language
 from scancraft.automata.words.mixtures import members_of, mixture_of
-from scancraft.compiler.compile import CompiledModel
+from scancraft.compiler.compiled import CompiledModel
 from scancraft.compiler.constructions import dyck, flip_flop
 from scancraft.models.checkpoints.mamba_ssm import Session, load_mamba_ssm
 

@@ -23,7 +23,7 @@ from scancraft.automata.families import ascending_runs, d_n
 from scancraft.automata.families import flip_flop as flip_flop_language
 from scancraft.automata.languages import truth_of
 from scancraft.automata.words.mixtures import members_of, mixture_of
-from scancraft.compiler.compile import Compiled, CompiledModel
+from scancraft.compiler.compiled import Compiled, CompiledModel
 from scancraft.compiler.constructions import dyck, flip_flop
 from scancraft.compiler.targets.float16 import fit
 from scancraft.models.checkpoints.mamba_ssm import Session, build_block, build_mamba_ssm, load_mamba_ssm
@@ -259,7 +259,7 @@ def test_float16(name: str, triton: bool) -> None:
     words = long_words(compiled, 2, 5) if triton else short_words(compiled)
     ids = padded(compiled, words)
     with on_cpu(triton=triton), torch.no_grad():
-        model = build_mamba_ssm(fit(compiled.weights, "float16"), dtype=torch.float16)
+        model = build_mamba_ssm(fit(compiled.circuit, compiled.weights, "float16"), dtype=torch.float16)
         logits = model(ids).logits
         assert logits.dtype == torch.float16
         assert right(compiled, words, logits)

@@ -23,7 +23,7 @@ from scancraft.automata.errors import UnknownLanguageError
 from scancraft.automata.families import d_n
 from scancraft.automata.languages import language_to_json
 from scancraft.certify.certify import Open
-from scancraft.compiler.compile import CompiledModel
+from scancraft.compiler.compiled import CompiledModel
 from scancraft.models.errors import CheckpointError
 from scancraft.suite.languages import LANGUAGES, names, suite_language
 from scancraft.suite.plot import draw_suite

@@ -9,7 +9,6 @@ import numpy as np
 
 import scancraft
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.formats.formats import to_json_dict
 from scancraft.models.checkpoints.checkpoint import write_checkpoint
 from scancraft.models.mamba import MambaShape, MambaWeights
 
@@ -61,17 +60,8 @@ def parity_weights(*, d_state: int = 1, d_conv: int = 2) -> MambaWeights:
 
 
 def manifest(dfa: Dfa) -> dict[str, Any]:
-    """What ``scancraft.json`` says, as far as the tests need it."""
-    return {
-        "schema_version": 1,
-        "contract": "all-words",
-        "construction": "by hand",
-        "language": {"dfa": to_json_dict(dfa)},
-        "tokens": TOKENS,
-        "special_tokens": {"bos": "<bos>", "eos": "<eos>", "pad": "<pad>"},
-        "labels": {},
-        "levels": [],
-    }
+    """What ``scancraft.json`` says: as of the compiled model, whose sizes and tokens are the same."""
+    return scancraft.compile(dfa).manifest.to_json() | {"construction": "by hand"}
 
 
 def write_parity(place: Path, weights: MambaWeights | None = None) -> scancraft.Checkpoint:

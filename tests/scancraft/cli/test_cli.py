@@ -481,12 +481,11 @@ def test_generate_refuses_dead_prompts_and_empty_languages(d2: Path, tmp_path: P
 def test_explain_shows_every_part(d2: Path) -> None:
     manifest = json.loads((d2 / "scancraft.json").read_text())
     facts = json.loads(invoke("explain", d2, "--json").stdout)
-    labels = manifest["labels"]
-    assert facts["residual"] == labels["residual"]
-    assert facts["readout"] == labels["readout"]
+    assert facts["residual"] == [dimension["name"] for dimension in manifest["residual"]]
+    assert facts["readout"] == manifest["states"]
     assert facts["tokens"] == manifest["tokens"]
-    assert [b["channels"] for b in facts["blocks"]] == [b["channels"] for b in labels["blocks"]]
-    assert [b["slots_after"] for b in facts["blocks"]] == [b["slots_after"] for b in labels["blocks"]]
+    assert [b["channels"] for b in facts["blocks"]] == [b["channels"] for b in manifest["blocks"]]
+    assert [b["slots_after"] for b in facts["blocks"]] == [b["slots_after"] for b in manifest["blocks"]]
     assert [b["level"] for b in facts["blocks"]] == [3, 2, 1]
     assert facts["blocks"][0]["memory"] == {
         "values": [0, 1],
@@ -589,7 +588,7 @@ def test_tampered_manifests(case: str, d2: Path, tmp_path: Path) -> None:
         refused(result)
 
 
-@pytest.mark.parametrize("key", ["labels", "blocks", "levels", "shape"])
+@pytest.mark.parametrize("key", ["residual", "blocks", "levels", "shape"])
 def test_explain_needs_the_labels(key: str, d2: Path, tmp_path: Path) -> None:
     refused(invoke("explain", tampered(d2, tmp_path, lambda m: m.update({key: 5}))))
 

@@ -28,7 +28,7 @@ from stepwise import trace
 import scancraft
 from scancraft.automata.languages import truth_of
 from scancraft.compiler.checkpoints import Checkpoint, load
-from scancraft.compiler.compile import Compiled
+from scancraft.compiler.compiled import Compiled
 from scancraft.explain import page as explain_page
 from scancraft.explain import page_data as _explain_page_data
 from scancraft.explain.page import PageError, json_in_html, page_of, write_page
@@ -190,7 +190,7 @@ def test_what_the_levels_hold_names_the_state(name: str, place: Path) -> None:
     source: Compiled = compiled(name)
     found = checkpoint(name, place)
     memories = _explain_page_data.memories_of(found.manifest)
-    heights = [found.manifest["blocks"][m["block"]]["level"] for m in memories]
+    heights = [found.manifest.blocks[m["block"]].level for m in memories]
     tried = words(found, 10, seed=1)
     for word, records in zip(tried, in_node(found, tried), strict=True):
         for t, record in enumerate(records):
@@ -350,8 +350,8 @@ def test_places_that_cannot_be_written(place: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("labels", {"residual": [], "blocks": []}),
-        ("labels", {"blocks": 5, "residual": ["x"] * 16}),
+        ("residual", []),
+        ("residual", ["x"] * 16),
         ("blocks", 3),
         ("shape", {}),
     ],
@@ -421,7 +421,7 @@ def test_what_people_see_is_the_model(name: str, place: Path, tab: Tab) -> None:
         logits = trace(model, found.readout.encode(word))[-1]["logits"]
         live = tab.js("scancraft.session.truth.isLive(scancraft.session.records.at(-1).at)")
         if live or found.readout.contract == "all-words":
-            assert tab.js(LOGITS) == [[t, logits[found.manifest["tokens"][t]]] for t in (*alphabet, "<eos>")]
+            assert tab.js(LOGITS) == [[t, logits[found.manifest.tokens[t]]] for t in (*alphabet, "<eos>")]
             assert "They agree." in tab.js("document.getElementById('verdict').innerText")
         held = tab.js("scancraft.page.memories.map((_, m) => scancraft.session.records.map((r) => r.held[m]))")
         assert [[plain(v) for v in row] for row in tab.js(RASTER)] == held

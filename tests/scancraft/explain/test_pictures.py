@@ -22,7 +22,7 @@ from scancraft.automata.errors import MissingExtraError
 from scancraft.automata.families import tomita
 from scancraft.automata.languages import truth_of
 from scancraft.compiler.checkpoints import Checkpoint, load
-from scancraft.compiler.compile import Compiled
+from scancraft.compiler.compiled import Compiled
 from scancraft.explain import pictures
 from scancraft.explain.picture_file import PictureError
 from scancraft.explain.pictures import draw_memories, draw_weights
@@ -89,12 +89,12 @@ def test_every_weight_of_a_labelled_channel_is_in_the_table(name: str, built: di
     """Counted in the file: what the table leaves out is zero, or belongs to a channel without a meaning."""
     checkpoint = built[name]
     stored = load_file(checkpoint.directory / "model.safetensors")
-    for block, labels in enumerate(checkpoint.manifest["labels"]["blocks"]):
+    for block, labels in enumerate(checkpoint.manifest.blocks):
         table = weight_table(checkpoint, block)
-        channels = [c["index"] for c in labels["channels"]]
+        channels = [c.index for c in labels.channels]
         assert len(table.rows) >= len(channels)
-        for row, label in zip(table.rows, labels["channels"], strict=False):
-            assert label["meaning"] in row
+        for row, label in zip(table.rows, labels.channels, strict=False):
+            assert label.meaning in row
         prefix = f"backbone.layers.{block}.mixer."
         weights = {n.removeprefix(prefix): t for n, t in stored.items() if n.startswith(prefix)}
         shown = {group.title: int(np.count_nonzero(np.nan_to_num(group.values))) for group in table.groups}
@@ -117,7 +117,7 @@ def test_every_weight_of_a_labelled_channel_is_in_the_table(name: str, built: di
 def test_a_weight_stands_where_its_names_say(built: dict[str, Checkpoint]) -> None:
     """The gate of a memory channel reads the slot of the set that the channel speaks of; it writes that of the tile."""
     for name in ("d2", "parity", "t3", "t5", "falcon"):
-        for block in range(len(built[name].manifest["blocks"])):
+        for block in range(len(built[name].manifest.blocks)):
             table = weight_table(built[name], block)
             groups = {group.title: group for group in table.groups}
             for row, text in enumerate(table.rows):
@@ -233,12 +233,10 @@ def test_refusals(built: dict[str, Checkpoint], tmp_path: Path, monkeypatch: pyt
 def test_labels_that_do_not_fit(built: dict[str, Checkpoint], tmp_path: Path) -> None:
     folder = shutil.copytree(built["d2"].directory, tmp_path / "x")
     manifest = json.loads((folder / "scancraft.json").read_text())
-    manifest["labels"]["blocks"][0]["channels"][-1]["index"] = 99
+    manifest["blocks"][0]["channels"][-1]["index"] = 99
     (folder / "scancraft.json").write_text(json.dumps(manifest))
-    with pytest.raises(CheckpointError, match="does not label"):
-        draw_weights(load(folder), 0, tmp_path / "x.png")
-    with pytest.raises(CheckpointError, match="does not label"):
-        draw_memories(load(folder), "ab", tmp_path / "x.png")
+    with pytest.raises(CheckpointError, match="names a channel of 16 that is not there"):
+        load(folder)
 
 
 # -- the command line -------------------------------------------------------------------------------------------------
