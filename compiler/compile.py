@@ -80,7 +80,7 @@ def compile(
     >>> import scancraft
     >>> print(scancraft.compile("(a(ab)*b)*"))
     4-state DFA -> cascade of height 3 -> Mamba: 3 blocks, d_model 16, d_inner 16, d_state 1, d_conv 2, \
-dt_rank 2, 3,200 parameters, 219 not zero
+dt_rank 2, 3,200 parameters, 218 not zero
     """
     wanted, options = as_language(language), Options(d_state=d_state, d_conv=d_conv)
     check_gates(gates)

@@ -7,8 +7,10 @@ dimension of the residual stream is, where a counter lies) is a field of its own
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from ..models.errors import CheckpointError
@@ -314,6 +316,6 @@ class Manifest:
         return manifest
 
 
-def manifest_schema() -> dict[str, Any]:
-    """The JSON schema of ``scancraft.json``."""
-    return schema(Manifest)
+def write_schema(path: Path) -> None:
+    """Write the JSON schema of ``scancraft.json``, as it stands in ``docs/reference/manifest.schema.json``."""
+    path.write_text(json.dumps(schema(Manifest), indent=2) + "\n", encoding="utf-8")

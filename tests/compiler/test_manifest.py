@@ -1,0 +1,115 @@
+"""The manifest: a frozen type, read strictly, whose schema stands in the documentation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import scancraft
+from scancraft.compiler.constructions import counters, dyck, flip_flop
+from scancraft.compiler.manifest import Manifest, ManifestError, write_schema
+from scancraft.compiler.targets import TARGETS
+from scancraft.suite.languages import suite_language
+
+Json = dict[str, Any]
+
+REGULAR = {f"D-2 on {name}": scancraft.compile("(a(ab)*b)*", target=name) for name in TARGETS}
+OWN = {
+    "flip-flop": flip_flop(),
+    "Dyck": dyck(2, 2, contract="all-words"),
+    "counters": counters(suite_language("a^n b^n").language),
+    "counters on mamba2": counters(suite_language("a^n b^n").language, target="mamba2"),
+    "nothing to do": scancraft.compile("[ab]*"),
+    "swaps": scancraft.compile("(aa)*"),
+}
+MANIFESTS = {name: compiled.manifest for name, compiled in (REGULAR | OWN).items()}
+
+
+def d2() -> Json:
+    return MANIFESTS["D-2 on mamba"].to_json()
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_what_is_written_is_read_back(name: str) -> None:
+    manifest = MANIFESTS[name]
+    text = json.dumps(manifest.to_json())
+    assert Manifest.from_json(json.loads(text)) == manifest
+    assert manifest.kind in ("cascade", "flip-flop", "bounded Dyck", "counters")
+    held = [holder.index for block in manifest.blocks for memory in block.memories for holder in memory.channels]
+    assert manifest.state_entries.used == len(held)
+    roles = [channel.role for block in manifest.blocks for channel in block.channels]
+    assert sum(role in ("memory", "latch", "counter") for role in roles) == len(held)
+
+
+def test_a_memory_says_which_channel_shows_which_label() -> None:
+    (memory,) = MANIFESTS["D-2 on mamba"].blocks[2].memories
+    assert (memory.kind, memory.values, memory.swaps) == ("level", (0, 1), False)
+    assert [(holder.index, holder.label) for holder in memory.channels] == [(3, 0), (4, 0), (5, 1)]
+    (bit,) = MANIFESTS["swaps"].blocks[0].memories
+    assert bit.swaps
+    assert any(change.label is None for change in MANIFESTS["swaps"].blocks[0].conditions)
+    copies = [memory for memory in MANIFESTS["Dyck"].blocks[1].memories if len(memory.channels) > 1]
+    assert copies, "one memory, shown through several gates"
+
+
+CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
+    "another version": (lambda m: m.update(schema_version=1), "has schema_version 1, this scancraft reads 2"),
+    "no version": (lambda m: m.pop("schema_version"), "has schema_version None"),
+    "a version that is true": (lambda m: m.update(schema_version=True), "has schema_version True"),
+    "an unknown key": (lambda m: m.update(more=1), "more is unknown"),
+    "an unknown key below": (lambda m: m["blocks"][1].update(part="x"), r"blocks\[1\].part is unknown"),
+    "a missing key": (lambda m: m.pop("tokens"), "tokens is missing"),
+    "a string for a number": (lambda m: m["shape"].update(d_model="16"), "shape.d_model is '16', not an integer"),
+    "a fraction": (lambda m: m["tokens"].update(a=3.5), "tokens.a is 3.5, not an integer"),
+    "true for a number": (lambda m: m["tokens"].update(a=True), "tokens.a is True, not an integer"),
+    "a negative number": (lambda m: m["tokens"].update(a=-1), "tokens.a is -1, not an integer of at least 0"),
+    "an object for an array": (lambda m: m.update(blocks={}), r"blocks is \{\}, not an array"),
+    "an array for an object": (lambda m: m.update(shape=[]), r"shape is \[\], not an object"),
+    "an unknown contract": (lambda m: m.update(contract="some-words"), "contract is 'some-words', not one of"),
+    "no finite constant": (lambda m: m["constants"].update(T=float("nan")), "constants.T is nan, not a finite number"),
+    "a slot without a number": (lambda m: m.update(states={"x": "0"}), "states is 'x', not a number as a key"),
+    "two tokens of one id": (lambda m: m["tokens"].update(a=4), "tokens gives two tokens one id"),
+    "no token for <bos>": (lambda m: m["tokens"].pop("<bos>"), "tokens has no '<bos>'"),
+    "too few dimensions": (lambda m: m["residual"].pop(), "residual has 15 entries for 16 dimensions"),
+    "too many blocks": (lambda m: m["shape"].update(num_hidden_layers=2), "blocks has 3 entries"),
+    "a block out of order": (lambda m: m["blocks"][1].update(index=2), r"blocks\[1\].index is 2, not 1"),
+    "a channel too far": (lambda m: m["blocks"][0]["channels"][0].update(index=16), "that is not there"),
+    "a memory nowhere": (lambda m: m["blocks"][0]["memories"][0]["channels"][0].update(index=9), "is not listed"),
+    "a counter too far": (
+        lambda m: m.update(counters=[{"name": "c", "block": 3, "channel": 0, "state": 0, "limits": {}}]),
+        r"counters\[0\] is in a block or a channel that is not there",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_whatever_is_wrong_is_named(case: str, tmp_path: Path) -> None:
+    change, message = CHANGES[case]
+    content = d2()
+    change(content)
+    with pytest.raises(ManifestError, match=message) as told:
+        Manifest.from_json(content)
+    assert str(told.value).startswith("scancraft.json")
+    assert str(told.value).endswith("compile the language again")
+
+
+def test_what_is_no_object_is_refused() -> None:
+    for content in (None, [], 5, "x"):
+        with pytest.raises(ManifestError, match="schema_version None"):
+            Manifest.from_json(content)
+
+
+def test_the_schema_in_the_documentation_is_that_of_the_type(tmp_path: Path) -> None:
+    written = tmp_path / "schema.json"
+    write_schema(written)
+    shown = Path(__file__).parents[2] / "docs" / "reference" / "manifest.schema.json"
+    assert written.read_text() == shown.read_text(), (
+        "python -c 'from scancraft.compiler.manifest import write_schema; ...'"
+    )
+    told = json.loads(written.read_text())
+    assert told["$defs"]["Manifest"]["additionalProperties"] is False
+    assert set(told["$defs"]["Manifest"]["required"]) <= set(d2())
