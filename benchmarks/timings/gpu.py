@@ -185,7 +185,7 @@ def measure_conformance(size: Size, device: torch.device, say: Say) -> Section:
     return Section("run", right=all(row["passed"] for row in rows), rows=rows)
 
 
-def fused(device: torch.device) -> list[Engine]:
+def fastest(device: torch.device) -> list[Engine]:
     """One engine per library, the fast one."""
     found = engines(device)
     return [found[0], *found[2:]]
@@ -201,7 +201,7 @@ def words_of(compiled: CompiledModel, count: int, longest: int, seed: int, short
 def measure_suite(size: Size, device: torch.device, say: Say) -> Section:
     """Accuracy with the models on the device: words up to 50 symbols, and of about the longest length."""
     rows = []
-    for engine in fused(device):
+    for engine in fastest(device):
         for name, compiled in suite_models(size.languages):
             say(f"suite: {name} in {engine.name}")
             model = engine.build(compiled)
@@ -215,7 +215,7 @@ def measure_suite(size: Size, device: torch.device, say: Say) -> Section:
 
 def measure_long(size: Size, device: torch.device, say: Say) -> Section:
     """One prefill of many tokens: every verdict."""
-    usable = [engine for engine in fused(device) if engine.whole or size.quick]
+    usable = [engine for engine in fastest(device) if engine.whole or size.quick]
     if not usable:
         return Section("not run", f"mamba_ssm: {why_no_mamba_ssm(device)}; transformers' own loop is too slow for it")
     rows, engine = [], usable[-1]
@@ -236,7 +236,7 @@ def measure_speed(size: Size, device: torch.device, say: Say) -> Section:
     for name, compiled in models[: size.languages]:
         words = members_of(compiled.language, size.rows, size.prefill - 20, size.prefill, np.random.default_rng(0))
         ids = torch.tensor([compiled.readout.encode(w)[: size.prefill - 19] for w in words]).to(device)
-        for engine in fused(device):
+        for engine in fastest(device):
             say(f"speed: {name} in {engine.name}")
             for weights in ("compiled", "random"):
                 model = engine.build(compiled)
