@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..automata.alphabet import BOS, EOS, PAD
 from ..automata.errors import ScancraftError
@@ -143,6 +144,11 @@ def _check(model: Any, language: Language, readout: Readout) -> None:
     if not readout.columns(language.alphabet):
         raise ReadoutError("the readout names no score to look at; give it accept, or next_symbol")
     check_ids(model, language, readout)
+
+
+def state_digest(state: Tensor) -> str:
+    """The sha256 of a state: its numbers as little-endian float64, -0.0 as +0.0."""
+    return hashlib.sha256((state.double().numpy() + 0.0).astype("<f8").tobytes()).hexdigest()
 
 
 def weights_digest(model: Any) -> str:

@@ -25,10 +25,10 @@ from ..compiler.compiled import CompiledModel
 from ..models.errors import ReadoutError
 from ..models.mamba import SIGNED_MAMBA, model_type_of
 from ..models.readout import Readout
-from ..models.run.single_step import ALIGNMENT, FastStep, digest
+from ..models.run.stepper import ALIGNMENT
 from ..models.run.threads import one_thread
-from .models import resolve, weights_digest
-from .results import NotApplicable, Refutation, Unsettled
+from .models import resolve, state_digest, weights_digest
+from .results import SCHEMA_VERSION, NotApplicable, Refutation, Unsettled
 from .search import Note, Search, Verdict
 from .trajectories import Trajectories
 from .words import Judge, questions
@@ -37,8 +37,6 @@ __all__ = ["REFUTE_BUDGET", "NotApplicable", "Refutation", "Trajectories", "Unse
 
 REFUTE_BUDGET = Budget(items=20_000_000, seconds=120.0)
 """Tokens read, and seconds."""
-
-SCHEMA_VERSION = 1
 
 
 def refute(
@@ -104,7 +102,7 @@ def refute(
             if known.model is not model:
                 raise ScancraftError("the trajectories are of another model; leave them out, or give that model")
             search = Search(known, bound, wanted.alphabet, budget.meter("tokens"), note)
-            before = known.step.tokens_read
+            before = known.tokens_read
             asked = questions(wanted, witness, bound)
             first = next(asked, None)
             if first is None:
@@ -117,7 +115,7 @@ def refute(
                 limit = "no word is left to try"
             except BudgetExceededError as error:
                 verdict, limit = None, f"past {error.reached:,g} {error.what}, the budget being {error.limit:,g}"
-            tokens_read = known.step.tokens_read - before
+            tokens_read = known.tokens_read - before
             if verdict is None:
                 return _unsettled(search, wanted, limit, tokens_read, time.perf_counter() - started)
             content = _content(verdict, known, wanted, bound, tokens_read)
@@ -167,10 +165,8 @@ def _content(
     verdict: Verdict, trajectories: Trajectories, dfa: Dfa, readout: Readout, tokens_read: int
 ) -> dict[str, Any]:
     """The JSON of a refutation: docs/refutation.md says what the keys mean."""
-    question, trajectory, model = verdict.question, verdict.trajectory, trajectories.model
-    assert trajectory.settled is not None
-    assert trajectory.state is not None
-    start, period = trajectory.settled
+    question, model = verdict.question, trajectories.model
+    start = verdict.trajectory.settled
     what = "whether the word may end" if question.observed == "accepts" else "which tokens may come next"
     offsets = ", ".join(map(str, verdict.offsets))
     return {
@@ -181,28 +177,27 @@ def _content(
         "period": question.period,
         "N": start,
         "word": list(verdict.wrong.word),
-        "state_period": period,
-        "joint_period": verdict.joint,
+        "state_period": 1,
+        "joint_period": question.period,
         "offsets": list(verdict.offsets),
         "claim": (
-            f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {verdict.joint} is "
+            f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {question.period} is "
             f"one of: {offsets}"
         ),
         "observed": question.observed,
-        "answers": [sorted(answer) for answer in verdict.answers],
+        "answers": [sorted(verdict.answer)],
         "model": sorted(verdict.wrong.model),
         "right": sorted(Judge(dfa, readout).allowed(dfa.run(verdict.wrong.word))),
-        "state": digest(trajectory.state),
+        "state": state_digest(verdict.trajectory.state),
         "dtype": dtype_name(model),
-        "batch": 1,
+        "batch": trajectories.stepper.batch,
         "threads": 1,
         "alignment": ALIGNMENT,
-        "step": "fast, bit for bit" if isinstance(trajectories.step, FastStep) else "transformers' own",
         "implementation": implementation_of(model),
         "readout": {**readout_json(readout), "contract": readout.contract},
         "language": language_to_json(dfa),
         "weights": weights_digest(model),
-        "leaps": [leap.as_json() for leap in trajectory.leaps],
+        "leaps": [leap.as_json() for leap in verdict.trajectory.leaps],
         "tokens_read": tokens_read,
         "schema_version": SCHEMA_VERSION,
     }

@@ -14,6 +14,15 @@ from ..certify.certify import Certificate, Open, Refuted
 from ..models.checkpoints.files import replace_file, write_json
 from ..models.errors import CheckpointError
 
+SCHEMA_VERSION = 2
+"""Of the file. Version 1 was about batches of one row."""
+
+KEYS = (
+    *("verdict", "x", "w", "y", "period", "N", "word", "state_period", "joint_period", "offsets", "observed"),
+    *("answers", "model", "right", "state", "claim", "dtype", "batch", "threads", "alignment", "implementation"),
+    *("readout", "language", "weights", "leaps", "tokens_read", "seconds", "schema_version"),
+)
+
 SHOWN = 60
 """Symbols of a word that are printed."""
 
@@ -96,7 +105,8 @@ class Refutation:
             f"x = {_shown(self.x)}, w = {_shown(self.w)}, y = {_shown(self.y)}: after x w^{self.start} the "
             f"recurrent state comes back with {back}, and the right answer has period {self.period}\n"
             f"{_wrong(self.word, content['model'], content['right'])}\n"
-            f"{content['dtype']}, one token at a time; {content['tokens_read']:,} tokens read, {self.seconds:.2f} s"
+            f"{content['dtype']}, in batches of {content['batch']}; {content['tokens_read']:,} tokens read, "
+            f"{self.seconds:.2f} s"
         )
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -124,29 +134,15 @@ class Refutation:
             raise CheckpointError(f"{path} is not readable JSON ({error})") from None
         if not isinstance(content, dict) or content.get("verdict") != cls.verdict:
             raise CheckpointError(f"{path} is no refutation; give what `scancraft refute --out` wrote")
+        if content.get("schema_version") != SCHEMA_VERSION:
+            raise CheckpointError(
+                f"{path} has schema_version {content.get('schema_version')!r}, this version of scancraft reads "
+                f"{SCHEMA_VERSION}; refute the model again"
+            )
         missing = [key for key in KEYS if key not in content]
         if missing:
             raise CheckpointError(f"{path} misses the keys {missing}; refute the model again")
         return cls(content)
-
-
-KEYS = (
-    *("verdict", "x", "w", "y", "period", "N", "word", "state_period", "joint_period", "offsets", "observed"),
-    *(
-        "answers",
-        "model",
-        "right",
-        "state",
-        "claim",
-        "dtype",
-        "batch",
-        "threads",
-        "alignment",
-        "step",
-        "implementation",
-    ),
-    *("readout", "language", "weights", "leaps", "tokens_read", "seconds", "schema_version"),
-)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,21 +15,13 @@ from ..automata.alphabet import EOS, format_word
 from ..automata.budget import Meter
 from ..automata.errors import BudgetExceededError
 from ..models.readout import Readout
-from .trajectories import Trajectories, Trajectory, why_moving
+from .trajectories import Trajectories, Trajectory
 from .words import Question, visible
 
 Note = Callable[[str], None]
 
-PILOT = 64
-"""Tokens read of each x w^n before the most promising one is chosen."""
-
 PROMISING = 50_000
-"""Once one is expected to settle within so many tokens, no others are looked at."""
-
-SLICE = 4_000
-"""Tokens between looks at the clock, at most, and as many as take about ..."""
-
-SLICE_SECONDS = 0.25
+"""Once a trajectory is expected to settle within so many tokens, no others are looked at."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +44,14 @@ class Verdict:
     Attributes:
         question: which words.
         trajectory: settled.
-        answers: the tokens that the model allows after x w^n y, for n = N, ..., N + r - 1.
-        joint: after how many n both answers have come round.
-        offsets: which n modulo ``joint``, from N on, the model is wrong at.
+        answer: the tokens that the model allows after x w^n y for all n from N on.
+        offsets: which n modulo the period of the language, from N on, the model is wrong at.
         wrong: the shortest wrong word seen.
     """
 
     question: Question
     trajectory: Trajectory
-    answers: tuple[frozenset[str], ...]
-    joint: int
+    answer: frozenset[str]
     offsets: tuple[int, ...]
     wrong: Wrong
 
@@ -82,7 +70,6 @@ class Search:
     Attributes:
         reasons: why trajectories were given up, by w.
         wrong: the shortest wrong word seen on any trajectory; None if none was wrong at a marked n.
-        slice: tokens to read before the next look at the clock.
     """
 
     trajectories: Trajectories
@@ -92,7 +79,6 @@ class Search:
     note: Note
     reasons: dict[str, str] = field(default_factory=dict)
     wrong: Wrong | None = None
-    slice: int = PILOT
 
     def run(self, questions: Iterator[Question]) -> Verdict | None:
         """Look at questions until one promises to settle soon, then follow the most promising one at any time.
@@ -102,34 +88,25 @@ class Search:
         queue: list[tuple[float, int, Question]] = []
         order = count()
         opened: list[Question] = []
+        looking = True
         try:
-            for question in questions:
-                opened.append(question)
+            while looking or queue:
+                question = next(questions, None) if looking else heapq.heappop(queue)[2]
+                if question is None:
+                    looking = False
+                    continue
+                if looking:
+                    opened.append(question)
                 trajectory = self._trajectory(question)
-                self._read(trajectory, PILOT)
-                if (verdict := self._conclude(question)) is not None:
+                self._advance(question, trajectory)
+                if (verdict := self._conclude(question, trajectory)) is not None:
                     return verdict
-                if trajectory.settled is None:
-                    heapq.heappush(queue, (*_rank(trajectory, next(order)), question))
-                if trajectory.tokens_left <= PROMISING:
-                    break
-            while queue:
-                _, place, question = heapq.heappop(queue)
-                trajectory = self._trajectory(question)
-                left = trajectory.tokens_left
-                whole = SLICE if not math.isfinite(left) else int(min(max(left / 2, SLICE), 1e9))
-                self._say(question, trajectory)
-                if not (math.isinf(left) and trajectory.leap()):
-                    self._read(trajectory, whole, question)
-                if (verdict := self._conclude(question)) is not None:
-                    return verdict
-                if trajectory.settled is None and not self._overflowed(question, trajectory):
-                    place = place if math.isnan(trajectory.tokens_left) else next(order)
-                    heapq.heappush(queue, (*_rank(trajectory, place), question))
-        except BudgetExceededError as error:
+                looking = looking and not trajectory.tokens_left <= PROMISING
+                if trajectory.settled is None and not trajectory.failed:
+                    heapq.heappush(queue, (_rank(trajectory), next(order), question))
+        except BudgetExceededError:
             for question in opened:
-                self._look(question)
-                self._explain(question, error)
+                self._give_up(question)
             raise
         for question in opened:
             self._look(question)
@@ -139,27 +116,25 @@ class Search:
         x = self.readout.encode(question.x)
         return self.trajectories.of(x, [self.readout.tokens[s] for s in question.w])
 
-    def _read(self, trajectory: Trajectory, tokens: int, question: Question | None = None) -> None:
-        while tokens > 0 and trajectory.settled is None:
-            part = min(self.slice, tokens)
-            self.meter.tick(part)
-            started = time.perf_counter()
-            trajectory.run(part)
+    def _advance(self, question: Question, trajectory: Trajectory) -> None:
+        """Leap, or read one batch, or as many as bring it half way to where it is expected to settle."""
+        if math.isinf(trajectory.tokens_left) and trajectory.leap():
+            return
+        left = trajectory.tokens_left
+        wanted = left / 2 if math.isfinite(left) else 0.0
+        while trajectory.settled is None and not trajectory.failed:
+            self.meter.tick(trajectory.chunk)
+            trajectory.read()
             if trajectory.settled is None:
                 self.meter.check_time()
-            pace = part / max(time.perf_counter() - started, 1e-6)
-            self.slice = int(min(SLICE, max(PILOT, pace * SLICE_SECONDS)))
-            tokens -= part
-            if question is not None:
-                self._say(question, trajectory)
+            about = f", about {left:,.0f} tokens to go" if math.isfinite(left := trajectory.tokens_left) else ""
+            self.note(f"w = {self._name(question)!r}, n = {trajectory.turns:,}{about}")
+            wanted -= trajectory.chunk
+            if wanted <= 0:
+                return
 
-    def _say(self, question: Question, trajectory: Trajectory) -> None:
-        left = trajectory.tokens_left
-        about = f", about {left:,.0f} tokens to go" if math.isfinite(left) else ""
-        self.note(f"w = {format_word(question.w, self.alphabet)!r}, n = {trajectory.turns:,}{about}")
-
-    def _tokens(self, word: Sequence[str]) -> list[int]:
-        return [self.readout.tokens[s] for s in word]
+    def _name(self, question: Question) -> str:
+        return format_word(question.w, self.alphabet)
 
     def _said(self, logits: Tensor) -> frozenset[str]:
         """The tokens that the model allows."""
@@ -170,68 +145,63 @@ class Search:
             name for name, yes in zip(names, (logits[columns] > readout.threshold).tolist(), strict=True) if yes
         )
 
+    def _logits(self, trajectory: Trajectory, turns: Sequence[int], question: Question) -> Tensor | None:
+        """After x w^n y for some n; None, with the reason, if a score is infinite or NaN."""
+        logits = trajectory.logits(turns, [self.readout.tokens[s] for s in question.y])
+        if torch.isfinite(logits[:, self.readout.columns(self.alphabet)]).all():
+            return logits
+        self.reasons[self._name(question)] = "numbers overflow to infinity or NaN"
+        return None
+
     def _look(self, question: Question) -> None:
         """Compare the answers at the marks; remember the shortest wrong word."""
-        trajectory, y = self._trajectory(question), self._tokens(question.y)
-        for n in sorted(trajectory.marks):
+        trajectory = self._trajectory(question)
+        turns = sorted(trajectory.marked)
+        logits = self._logits(trajectory, turns, question)
+        for n, scores in zip(turns, [] if logits is None else logits, strict=logits is not None):
             length = len(question.x) + n * len(question.w) + len(question.y)
             if self.wrong is not None and length >= len(self.wrong.word):
                 return
-            right = question.right[n % question.period]
-            said = self._said(trajectory.logits(n, y))
+            right, said = question.right[n % question.period], self._said(scores)
             if right is not None and visible(said, question.observed) != right:
                 self.wrong = Wrong(question.word(n), said)
                 return
 
-    def _conclude(self, question: Question) -> Verdict | None:
+    def _conclude(self, question: Question, trajectory: Trajectory) -> Verdict | None:
         """What a settled trajectory shows."""
-        trajectory = self._trajectory(question)
-        name = format_word(question.w, self.alphabet)
-        if trajectory.settled is None:
+        name, first = self._name(question), trajectory.settled
+        if trajectory.failed:
+            self.reasons[name] = trajectory.failed
+        if first is None or trajectory.failed:
             return None
-        if self._overflowed(question, trajectory):
+        if not trajectory.confirmed():
+            self.reasons[name] = "the model's own step does not repeat the state that was found"
             return None
-        y = self._tokens(question.y)
-        if not trajectory.confirmed(y):
-            self.reasons[name] = "transformers' own step does not repeat the state that the fast step repeats"
+        if (logits := self._logits(trajectory, [first], question)) is None:
             return None
-        first, period = trajectory.settled
-        answers = [self._said(trajectory.logits(first + k, y)) for k in range(period)]
-        joint = math.lcm(period, question.period)
-        offsets = []
-        for n in range(first, first + joint):
-            right = question.right[n % question.period]
-            if right is not None and visible(answers[(n - first) % period], question.observed) != right:
-                offsets.append(n)
-        if not offsets:
-            self.reasons[name] = f"the state settles with period {period} from n = {first:,} on, and is right there"
+        answer = self._said(logits[0])
+        wrong = [
+            n
+            for n in range(first, first + question.period)
+            if (right := question.right[n % question.period]) is not None
+            and visible(answer, question.observed) != right
+        ]
+        if not wrong:
+            self.reasons[name] = f"the state settles from n = {first:,} on, and is right there"
             return None
         self._look(question)
         if self.wrong is None:
-            self.wrong = Wrong(question.word(offsets[0]), answers[(offsets[0] - first) % period])
-        return Verdict(
-            question, trajectory, tuple(answers), joint, tuple(sorted(n % joint for n in offsets)), self.wrong
-        )
+            self.wrong = Wrong(question.word(wrong[0]), answer)
+        return Verdict(question, trajectory, answer, tuple(sorted(n % question.period for n in wrong)), self.wrong)
 
-    def _overflowed(self, question: Question, trajectory: Trajectory) -> bool:
-        """Whether numbers have left the range of floats; nothing is concluded from such a state."""
-        finite = trajectory.state is None or bool(np.isfinite(trajectory.state).all())
-        columns = self.readout.columns(self.alphabet)
-        if finite and all(torch.isfinite(mark.logits[columns]).all() for mark in trajectory.marks.values()):
-            return False
-        self.reasons[format_word(question.w, self.alphabet)] = "numbers overflow to infinity or NaN"
-        return True
-
-    def _explain(self, question: Question, error: BudgetExceededError) -> None:
-        """Why a trajectory has not settled within the budget."""
+    def _give_up(self, question: Question) -> None:
+        """Out of budget: why a trajectory has not settled, and whether it was wrong on the way."""
+        self._look(question)
         trajectory = self._trajectory(question)
-        name = format_word(question.w, self.alphabet)
-        if trajectory.settled is None and name not in self.reasons:
-            self.reasons[name] = why_moving(trajectory)
+        if trajectory.settled is None:
+            self.reasons.setdefault(self._name(question), trajectory.failed or trajectory.why_moving())
 
 
-def _rank(trajectory: Trajectory, place: int) -> tuple[float, int]:
-    """For the queue: what is expected to settle first; then what is unknown, one after the other; then, in turns, what
-    does not seem to settle."""
-    left = trajectory.tokens_left
-    return (1e18 if math.isnan(left) else left), place
+def _rank(trajectory: Trajectory) -> float:
+    """For the queue: what is expected to settle first; then what is unknown; then what does not seem to settle."""
+    return 1e18 if math.isnan(left := trajectory.tokens_left) else left

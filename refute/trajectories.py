@@ -4,195 +4,189 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.run.settle import Loop, Outlook
-from ..models.run.single_step import Numbers, OwnStep, aligned, stepper
+from ..models.run.reader import Reader, StepError
+from ..models.run.stepper import Stepper, aligned
 from .leaps import Leap, longest_leap
 
 MARKED = 32
 """States are kept for all n below this, and for four n from each power of two on."""
 
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+
 
 @dataclass(frozen=True)
-class Mark:
-    """The recurrent state after x w^n.
+class Outlook:
+    """What the last turn has changed in the SSM states.
 
     Attributes:
-        saved: for ``Step.restore``.
-        logits: there.
+        entries: how many entries.
+        adding: how many of them have gate 1, and only add up.
+        turns: an estimate of how many more turns it takes to settle: an entry shrinks its change by the gate with every
+            turn, down to half the distance to the next float. Infinite if an entry only adds up, NaN if unknown.
+        slowest: in words, the entry that takes the most turns.
     """
 
-    saved: Any
-    logits: Tensor
+    entries: int = 0
+    adding: int = 0
+    turns: float = math.nan
+    slowest: str = ""
 
 
 class Trajectory:
     """What a model does on x w^n for n = 0, 1, ...; made by :class:`Trajectories`.
 
     Attributes:
-        marks: some states on the way, by n; once settled, those of one period from N on.
+        turns: how often w has been read, or leapt over.
+        marked: for some n on the way, the states before the last token of x w^n and after it; no state before x if x
+            is a single token.
         outlook: how far it is to go.
         leaps: turns that were not taken one by one.
-        settled: None, or (N, r): the states after x w^N and x w^(N + r) are the same, so the states have period r from
-            N on.
-        state: the complete state after x w^N, once settled.
+        settled: the first n > 0 at which the states after x w^(n - 1) and x w^n are the same, so that the state, and
+            what the model says, are the same from n on; None as long as there is none. The period is never longer:
+            docs/refutation.md says why.
+        failed: why it will not settle; "" if it may.
     """
 
     def __init__(self, owner: Trajectories, x: tuple[int, ...], w: tuple[int, ...]) -> None:
         self.x, self.w, self._owner = x, w, owner
+        self.turns = 0
+        self.outlook = Outlook()
         self.leaps: list[Leap] = []
-        self._before = 0  # turns before those of the loop
-        self.marks: dict[int, Mark] = {}
-        self.outlook = Outlook(math.nan, ())
-        self.state: Numbers | None = None
-        self._saved: Any = None
-        step = owner.step
-        with self._at_work():
-            for number, token in enumerate(x):
-                step.read(token) if number else step.start(token)
-            self.marks[0] = Mark(step.save(), step.logits())
-            self._loop = Loop(step, w)
+        self.settled: int | None = None
+        self.failed = ""
+        self._reader = Reader(owner.stepper, x[0])
+        before = None
+        for at in range(1, len(x), owner.stepper.batch):
+            before = self._reader.read(x[at : at + owner.stepper.batch])[-2]
+        self.marked: dict[int, tuple[Tensor | None, Tensor]] = {0: (before, self._reader.state)}
+        self._ends = [self._reader.state]
+        owner.tokens_read += len(x)
 
     @property
-    def turns(self) -> int:
-        """How often w has been read, or leapt over."""
-        return self._before + self._loop.turns
+    def state(self) -> Tensor:
+        """The complete state read last: after x w^N, once settled."""
+        return self._ends[-1]
 
     @property
-    def settled(self) -> tuple[int, int] | None:
-        """See the class."""
-        if self.state is None or self._loop.settled is None:
-            return None
-        first, period = self._loop.settled
-        return self._before + first, period
+    def chunk(self) -> int:
+        """Tokens that :meth:`read` reads."""
+        return len(self.w) * max(1, self._owner.stepper.batch // len(self.w))
 
     @property
     def tokens_left(self) -> float:
         """An estimate of how many tokens it takes to settle; infinite if it does not seem to, NaN if unknown."""
         return self.outlook.turns * len(self.w)
 
-    def run(self, tokens: int) -> None:
-        """Read about so many more tokens, at least one turn, or until settled."""
-        if self.settled is not None:
+    def read(self) -> None:
+        """Read as many turns as go into one batch, at least one. Does nothing once settled or failed."""
+        if self.settled is not None or self.failed:
             return
-        with self._at_work():
-            loop = self._loop
-            for _ in range(max(1, tokens // len(self.w)) - 1):
-                if loop.settled is not None:
-                    break
-                loop.turn()
-                n = self.turns
-                if n < MARKED or n - (1 << n.bit_length() - 1) < 4:
-                    self.marks[n] = Mark(self._owner.step.save(), loop.logits())
-            self.outlook = loop.outlook()
-            if loop.settled is not None:
-                self._finish(self._before + loop.settled[0], loop.settled[1])
+        batch, length = self._owner.stepper.batch, len(self.w)
+        tokens = self.w * (self.chunk // length)
+        try:
+            parts = [self._reader.read(tokens[at : at + batch]) for at in range(0, len(tokens), batch)]
+        except StepError as error:
+            self.failed = str(error)
+            return
+        self._owner.tokens_read += len(tokens)
+        rows = torch.cat([parts[0][:1], *(part[1:] for part in parts)])
+        ends, lasts = rows[::length], rows[length - 1 :: length]
+        for n in range(self.turns + 1, self.turns + len(ends)):
+            if n < MARKED or n - (1 << n.bit_length() - 1) < 4:
+                self.marked[n] = (lasts[n - self.turns - 1].clone(), ends[n - self.turns].clone())
+        same = (ends[1:] == ends[:-1]).all(dim=1).nonzero()
+        if len(same):
+            turn = int(same[0, 0])
+            self.settled = self.turns + turn + 1
+            self._ends = [ends[turn].clone()]
+            self.marked[self.settled] = (lasts[turn].clone(), ends[turn].clone())
+        else:
+            self._ends = list(ends[-3:])
+        self.outlook = self._look(ends[-2], ends[-1])
+        self.turns += len(ends) - 1
 
     def leap(self) -> bool:
-        """Take two turns, and after them as many at once as can be proved to add the same each; whether there are any.
-
-        See ``_refuting_leaps``.
-        """
-        step = self._owner.step
-        with self._at_work():
-            states = [step.numbers()]
-            for _ in range(2):
-                self._loop.turn()
-                states.append(step.numbers())
-            if self._loop.settled is not None or (states[2] - states[1] != states[1] - states[0]).any():
-                return False
-            turns = longest_leap(self._owner.model, self.w, states[1], states[2])
-            if not turns:
-                return False
-            start = self.turns - 1
-            self.leaps.append(Leap(start, start + turns))
-            step.put(states[1] + turns * (states[2] - states[1]))
-            self._before, self._loop = start + turns, Loop(step, self.w)
-            self.outlook = Outlook(math.nan, ())
+        """Go over as many turns as can be proved to add the same each; whether there are any. See ``refute.leaps``."""
+        if len(self._ends) < 3 or (self._ends[2] - self._ends[1] != self._ends[1] - self._ends[0]).any():
+            return False
+        _, state, following = (end.double() for end in self._ends)
+        turns = longest_leap(self._owner.model, self.w, state.numpy(), following.numpy())
+        if not turns:
+            return False
+        start = self.turns - 1
+        self.leaps.append(Leap(start, start + turns))
+        self._reader.state = (state + turns * (following - state)).to(self._owner.stepper.wide)
+        self._ends = [self._reader.state]
+        self.turns, self.outlook = start + turns, Outlook()
         return True
 
-    def _finish(self, first: int, period: int) -> None:
-        """Mark the states of one period from N on, as the step leaves them after the turns so far."""
-        step, loop, turns = self._owner.step, self._loop, self.turns
-        at = first + (turns - first) % period
-        numbers: Numbers | None = step.numbers() if at == first else None
-        self.marks[at] = Mark(step.save(), loop.logits())
-        for n in range(first, first + period):
-            if n == at:
+    def logits(self, turns: Sequence[int], y: Sequence[int]) -> Tensor:
+        """After x w^n y for some n that are marked, shape (len(turns), vocabulary), float32."""
+        if not y and 0 in turns and self.marked[0][0] is None:
+            rest = [n for n in turns if n]
+            others = self.logits(rest, y) if rest else self._reader.logits[None][:0]
+            return torch.cat([self._reader.logits[None], others])  # n = 0 is the first one
+        marks = [self.marked[n] for n in turns]
+        if y:
+            rows = torch.stack([after for _, after in marks])
+            words = [list(y)] * len(marks)
+        else:
+            rows = torch.stack([before for before, _ in marks if before is not None])
+            words = [[self.w[-1] if n else self.x[-1]] for n in turns]
+        return self._owner.logits(rows, words)
+
+    def confirmed(self) -> bool:
+        """Whether the model, put on the settled state, comes back to it after w."""
+        _, after = self._owner.run(self.state[None], [list(self.w)])
+        return torch.equal(after[0], self.state)
+
+    def _look(self, before: Tensor, after: Tensor) -> Outlook:
+        """What a turn has changed; the states before it and after it."""
+        stepper = self._owner.stepper
+        found: list[tuple[float, float, float, str]] = []
+        entries = adding = 0
+        for i, chunk in enumerate(self._reader.chunks):
+            own = slice(i * stepper.block_size + stepper.conv_size, (i + 1) * stepper.block_size)
+            old, new = before[own].double().numpy(), after[own].double().numpy()
+            change, gate = new - old, chunk.gates[-len(self.w) :].astype(np.float64).prod(axis=0)
+            with np.errstate(all="ignore"):
+                shrink = -np.log(np.maximum(gate, 1e-300))
+                steps = np.log(np.maximum(1.0, 2 * np.abs(change) / np.spacing(np.abs(after[own].numpy())))) / shrink
+            steps = np.where((gate >= 1) | ~np.isfinite(change), math.inf, np.maximum(steps, 1.0))
+            moved = np.flatnonzero(change != 0)
+            if not len(moved):
                 continue
-            # From here on, the state being on the cycle, plain reading gives the others in turn.
-            at_work = self.marks[at].saved
-            step.restore(at_work)
-            for _ in range((n - at) % period):
-                for token in self.w:
-                    step.read(token)
-            if n == first:
-                numbers = step.numbers()
-            self.marks[n] = Mark(step.save(), step.logits())
-        step.restore(self.marks[at].saved)
-        self.state = numbers
+            entries, adding = entries + len(moved), adding + int((gate[moved] == 1).sum())
+            at = max(moved.tolist(), key=lambda k: (steps[k], abs(change[k])))
+            channel, state = divmod(at, stepper.state_shape[-1])
+            where = f"state {state} of channel {channel} of block {i}"
+            found.append((float(steps[at]), abs(float(change[at])), float(gate[at]), where))
+        if not found:
+            return Outlook(turns=0.0)
+        turns, size, gate_of, where = max(found)
+        what = f"{size:.3g} a turn" if gate_of == 1 else f"its gate over a turn is {gate_of:.9g}"
+        return Outlook(entries, adding, turns, f"{where}: {what}")
 
-    def logits(self, n: int, y: Sequence[int]) -> Tensor:
-        """After x w^n y, n marked; shape (vocabulary,), float32."""
-        mark = self.marks[n]
-        if not y:
-            return mark.logits
-        with self._at_work():
-            step = self._owner.step
-            before = step.save()
-            step.restore(mark.saved)
-            for token in y:
-                step.read(token)
-            logits = step.logits()
-            step.restore(before)
-        return logits
-
-    def confirmed(self, y: Sequence[int]) -> bool:
-        """Whether ``transformers``' own step, put on the settled state, repeats it and says the same after y."""
-        assert self.settled is not None
-        assert self.state is not None
-        first, period = self.settled
-        own = OwnStep(self._owner.aligned)
-        own.start(self.x[0])
-        own.put(self.state)
-        saved = own.numbers()
-        for _ in range(period):
-            for token in self.w:
-                own.read(token)
-        same = bool((own.numbers() == saved).all())
-        for token in y:
-            own.read(token)
-        return same and torch.equal(own.logits(), self.logits(first, y))
-
-    def _at_work(self) -> _AtWork:
-        return _AtWork(self)
+    def why_moving(self) -> str:
+        """What still changes after the turns so far, in words."""
+        seen, head = self.outlook, f"after {self.turns:,} turns"
+        if not seen.entries:
+            return f"{head} the state has not repeated"
+        if seen.adding:
+            return f"{head} {seen.adding:,} entries of the state have gate 1 and only add up, such as {seen.slowest}"
+        return (
+            f"{head} {seen.entries:,} entries of the state still change, slowest {seen.slowest}, so that about "
+            f"{seen.turns:,.0f} more turns are needed"
+        )
 
 
-class _AtWork:
-    """Puts a trajectory's state into the shared step, and remembers it when another one needs the step."""
-
-    def __init__(self, trajectory: Trajectory) -> None:
-        self.trajectory = trajectory
-
-    def __enter__(self) -> None:
-        owner = self.trajectory._owner
-        if owner.active is not self.trajectory:
-            if owner.active is not None:
-                owner.active._saved = owner.step.save()
-            if self.trajectory._saved is not None:
-                owner.step.restore(self.trajectory._saved)
-            owner.active = self.trajectory
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-
-@dataclass
 class Trajectories:
     """What one model does on x w^n, for every x and w that was asked for.
 
@@ -201,15 +195,16 @@ class Trajectories:
 
     Args:
         model: a ``transformers`` ``MambaForCausalLM``.
+
+    Attributes:
+        tokens_read: over all of them.
     """
 
-    model: Any
-    active: Trajectory | None = None
-    _known: dict[tuple[tuple[int, ...], tuple[int, ...]], Trajectory] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.aligned = aligned(self.model)
-        self.step = stepper(self.aligned)
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.stepper = Stepper(aligned(model), dtypes=DTYPES)
+        self.tokens_read = 0
+        self._known: dict[tuple[tuple[int, ...], tuple[int, ...]], Trajectory] = {}
 
     def of(self, x: Sequence[int], w: Sequence[int]) -> Trajectory:
         """The trajectory of x w^n, as far as it has been read. ``x`` has at least one token."""
@@ -218,22 +213,13 @@ class Trajectories:
             self._known[key] = Trajectory(self, *key)
         return self._known[key]
 
+    def run(self, states: Tensor, words: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """The residual streams and states after words of the same length, at least one token, from given states."""
+        blocks, stream = len(self.stepper.blocks), torch.empty(0)
+        for tokens in zip(*words, strict=True):
+            stream, states = self.stepper.step(0, blocks, self.stepper.embed(torch.tensor(tokens)), states)
+        return stream, states
 
-def why_moving(trajectory: Trajectory) -> str:
-    """What still changes after the turns so far, in words."""
-    moving = trajectory.outlook.moving
-    head = f"after {trajectory.turns:,} turns"
-    if not moving:
-        return f"{head} the state has not repeated"
-    slowest = max(moving, key=lambda entry: (entry.turns, abs(entry.change)))
-    where = f"state {slowest.state} of channel {slowest.channel} of block {slowest.block}"
-    adding = [entry for entry in moving if entry.gate == 1]
-    if adding:
-        return (
-            f"{head} {len(adding):,} entries of the state have gate 1 and only add up, such as {where}: "
-            f"{slowest.change:+.3g} a turn"
-        )
-    return (
-        f"{head} {len(moving):,} entries of the state still change, slowest {where}: its gate over a turn is "
-        f"{slowest.gate:.9g}, so that about {slowest.turns:,.0f} more turns are needed"
-    )
+    def logits(self, states: Tensor, words: Sequence[Sequence[int]]) -> Tensor:
+        """Logits after words of the same length, at least one token, from given states; shape (n, vocabulary)."""
+        return self.stepper.logits(self.run(states, words)[0])

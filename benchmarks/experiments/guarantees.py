@@ -72,7 +72,7 @@ def refutations_part(options: argparse.Namespace, tick: Tick) -> Json:
     models = -(-options.refutations // len(refute.NAMES))
     trained = models // 6
     rows, _ = refute.attempts(replace(refute.FULL, random=models - trained, trained=trained), tick)
-    refuted = [row for row in rows if row["verdict"] == "refuted" and row["plain"] and row["own"] is not False]
+    refuted = [row for row in rows if row["verdict"] == "refuted" and row["checked"]]
     told = f"{len(refuted)} refuted and checked"
     return {"what": f"refutations: {len(rows)}", "target": "all", "measured": told, "met": len(refuted) == len(rows)}
 

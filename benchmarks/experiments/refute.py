@@ -1,8 +1,7 @@
 """Refutations: random and trained Mambas against every language of the suite that is not star-free.
 
-Each refutation is verified by the separate checker: all with its plain step, a random sample with that of
-``transformers``. An interrupted run goes on where it was (``out/benchmarks/refute``). Without ``run.py``, from the root
-of a checkout:
+Each refutation is verified by the separate checker. An interrupted run goes on where it was
+(``out/benchmarks/refute``). Without ``run.py``, from the root of a checkout:
 
     python benchmarks/experiments/refute.py --plot docs/refutation.png     only the picture of docs/refutation.md
 """
@@ -33,10 +32,9 @@ from timings.measure import Measured, Tick, best_of
 from scancraft.automata.budget import Budget
 from scancraft.models.checkpoints.files import replace_file, write_json
 from scancraft.models.readout import Readout
-from scancraft.models.run.settle import Loop
-from scancraft.models.run.single_step import FastStep, OwnStep, stepper
+from scancraft.models.run.reader import Reader
+from scancraft.models.run.stepper import Stepper
 from scancraft.refute.checker.refutation import Replays, check_refutation
-from scancraft.refute.checker.replay import PlainReplay
 from scancraft.refute.refute import Refutation, Trajectories, refute
 from scancraft.suite.languages import LANGUAGES, suite_language
 from scancraft.training.training import Settings, train
@@ -66,7 +64,6 @@ class Size:
     names: tuple[str, ...] = NAMES  # languages, of the suite
     train_steps: int = 400  # of the optimiser
     seconds: float = 300.0  # budget of each refutation
-    sample: int = 40  # how many refutations are verified with ``transformers``' own step too, drawn at random
     jobs: int = 2  # processes
     picture_turns: int = 200_000  # how far the picture follows 1^n at most
     timed_widths: tuple[int, ...] = (16, 32, 64)  # d_model of the models whose step is timed
@@ -80,7 +77,6 @@ QUICK = Size(
     trained=0,
     names=("Parity",),
     train_steps=2,
-    sample=1,
     jobs=1,
     picture_turns=500,
     timed_widths=(16,),
@@ -100,14 +96,11 @@ def measure(size: Size, tick: Tick) -> Measured:
 def attempts(size: Size, tick: Tick) -> tuple[list[Json], list[Json]]:
     """A row per model and language, and facts of each model; what an interrupted run has done is not done again."""
     tasks = [("random", k) for k in range(size.random)] + [("trained", k) for k in range(size.trained)]
-    cells = [(kind, k, name) for kind, k in tasks for name in size.names]
-    drawn = np.random.default_rng(0).choice(len(cells), min(size.sample, len(cells)), replace=False)
-    sampled = {cells[i] for i in drawn}
     work = WORK / hashlib.sha256(json.dumps(asdict(size)).encode()).hexdigest()[:12]
     work.mkdir(parents=True, exist_ok=True)
     paths = {task: work / f"{task[0]}-{task[1]}.json" for task in tasks}
     found = {task: json.loads(path.read_text(encoding="utf-8")) for task, path in paths.items() if path.is_file()}
-    left = {task: [name for name in size.names if (*task, name) in sampled] for task in tasks if task not in found}
+    left = [task for task in tasks if task not in found]
     tick(len(found), len(tasks), "models")
     for task, result in _results(size, left):
         found[task] = result
@@ -118,15 +111,15 @@ def attempts(size: Size, tick: Tick) -> tuple[list[Json], list[Json]]:
     return [row for task in tasks for row in found[task]["rows"]], [found[task]["model"] for task in tasks]
 
 
-def _results(size: Size, left: dict[Task, list[str]]) -> Iterator[tuple[Task, Json]]:
-    """What comes of the tasks, as they end; with each the languages to replay with transformers' own step, too."""
+def _results(size: Size, left: Sequence[Task]) -> Iterator[tuple[Task, Json]]:
+    """What comes of the tasks, as they end."""
     if size.jobs <= 1:
-        yield from ((task, _one(size, *task, again)) for task, again in left.items())
+        yield from ((task, _one(size, *task)) for task in left)
         return
     pool = ProcessPoolExecutor(size.jobs, mp_context=get_context("spawn"), initializer=_one_thread)
     try:
         # The trained ones, which take longest, first.
-        waiting = {pool.submit(_one, size, *task, again): task for task, again in reversed(left.items())}
+        waiting = {pool.submit(_one, size, *task): task for task in reversed(left)}
         for done in as_completed(waiting):
             yield waiting[done], done.result()
     finally:
@@ -142,7 +135,6 @@ def summary(rows: list[Json], models: list[Json]) -> Json:
         groups += [_group(kind, name, [row for row in mine if row["language"] == name]) for name in names]
         groups.append(_group(kind, "all", mine))
     refuted = [row for row in rows if row["verdict"] == "refuted"]
-    again = [row for row in refuted if row["own"] is not None]
     slowest = max(rows, key=lambda row: row["seconds"])
     learnt = [model["strings"] for model in models if model["kind"] == "trained"]
     return {
@@ -152,11 +144,9 @@ def summary(rows: list[Json], models: list[Json]) -> Json:
         "groups": groups,
         "rows": len(rows),
         "refuted": len(refuted),
-        "false": sum(map(_rejected, refuted)),
+        "false": sum(not row["checked"] for row in refuted),
         "read_all": sum(row["tokens_read"] >= row["tokens"] for row in refuted),
-        "plain_seconds": sum(row["plain_seconds"] for row in refuted),
-        "own": len(again),
-        "own_seconds": sum(row["own_seconds"] for row in again),
+        "checked_seconds": sum(row["checked_seconds"] for row in refuted),
         "slowest": {key: slowest[key] for key in ("kind", "model", "language", "seconds")},
         "undecided": [
             {key: row[key] for key in ("kind", "model", "language", "reason")}
@@ -166,15 +156,11 @@ def summary(rows: list[Json], models: list[Json]) -> Json:
     }
 
 
-def _rejected(row: Json) -> bool:
-    return not row["plain"] or row["own"] is False
-
-
 def _group(kind: str, language: str, rows: list[Json]) -> Json:
     """Medians of the refuted ones; ``seconds``: of those that read all their tokens themselves."""
     refuted = [row for row in rows if row["verdict"] == "refuted"]
     alone = [row["seconds"] for row in refuted if row["tokens_read"] >= row["tokens"]]
-    false = sum(map(_rejected, refuted))
+    false = sum(not row["checked"] for row in refuted)
     group = {"kind": kind, "language": language, "refuted": len(refuted) - false, "false": false}
     group |= {"undecided": len(rows) - len(refuted), "longest_w": max((len(row["w"]) for row in refuted), default=None)}
     group |= {key: median(row[key] for row in refuted) if refuted else None for key in ("N", "tokens", "word")}
@@ -185,7 +171,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _one(size: Size, kind: str, k: int, again: Sequence[str]) -> Json:
+def _one(size: Size, kind: str, k: int) -> Json:
     """One model against all languages."""
     from transformers.utils import logging
 
@@ -196,8 +182,7 @@ def _one(size: Size, kind: str, k: int, again: Sequence[str]) -> Json:
         model, facts, contract = *trained_model(k, size.train_steps), "live-prefixes"
     rows = []
     trajectories = Trajectories(model)
-    plain: Replays = {}
-    own: Replays = {}
+    replays: Replays = {}
     for name in size.names:
         language = suite_language(name).language
         symbols = {symbol: FIRST + i for i, symbol in enumerate(language.alphabet)}
@@ -211,16 +196,11 @@ def _one(size: Size, kind: str, k: int, again: Sequence[str]) -> Json:
             row |= {key: content[key] for key in ("x", "w", "y", "period", "N", "state_period", "tokens_read")}
             row |= {"tokens": len(verdict.x) + (verdict.start + verdict.state_period) * len(verdict.w)}
             row |= {"word": len(verdict.word), "leaps": len(content["leaps"])}
-            checked = check_refutation(verdict, model, language, readout, replay="plain", replays=plain)
-            row |= {"plain": checked.accepted, "plain_seconds": round(checked.seconds, 3), "why": checked.reason}
-            row |= {"own": None, "own_seconds": None}
-            if name in again:
-                checked = check_refutation(verdict, model, language, readout, replays=own)
-                row |= {"own": checked.accepted, "own_seconds": round(checked.seconds, 3)}
-                row["why"] = row["why"] or checked.reason
+            checked = check_refutation(verdict, model, language, readout, replays=replays)
+            row |= {"checked": checked.accepted, "checked_seconds": round(checked.seconds, 3), "why": checked.reason}
         rows.append(row)
-    plain_json: Json = json.loads(json.dumps({"model": facts, "rows": rows}))
-    return plain_json
+    result: Json = json.loads(json.dumps({"model": facts, "rows": rows}))
+    return result
 
 
 def random_model(k: int, forgetful: bool = False) -> tuple[Any, Json]:
@@ -256,27 +236,33 @@ def steps(size: Size) -> list[Json]:
     for dtype in (torch.float32, torch.bfloat16):
         for d_model in size.timed_widths:
             model = random_mamba(0, dtype, hidden_size=d_model)
+            tokens = [FIRST + k * k % 3 for k in range(size.timed_tokens)]  # not periodic
             row: Json = {"dtype": str(dtype).removeprefix("torch."), "d_model": d_model}
-            for name, step in (("fast", FastStep(model)), ("plain", PlainReplay(model)), ("own", OwnStep(model))):
-                if not isinstance(step, PlainReplay):
-                    step.start(BOS)
-                row[name] = _per_block(step.read, size.timed_tokens)
+            for name, work in (("read", _reading(model, tokens)), ("own", _own(model, tokens))):
+                seconds, _ = best_of(5, work)
+                row[name] = round(seconds / len(tokens) / 2 * 1e6, 1)
             rows.append(row)
     return rows
 
 
-@torch.no_grad()
-def _per_block(read: Callable[[int], None], tokens: int) -> float:
-    """Microseconds per token and block, of two."""
-    for k in range(PlainReplay.TRIED + 1):
-        read(FIRST + k % 2)
+def _reading(model: Any, tokens: list[int]) -> Callable[[], None]:
+    reader = Reader(Stepper(model), BOS)
 
     def work() -> None:
-        for k in range(tokens):
-            read(FIRST + k % 2)
+        for at in range(0, len(tokens), reader.stepper.batch):
+            reader.read(tokens[at : at + reader.stepper.batch])
 
-    seconds, _ = best_of(5, work)
-    return round(seconds / tokens / 2 * 1e6, 1)
+    return work
+
+
+def _own(model: Any, tokens: list[int]) -> Callable[[], None]:
+    @torch.no_grad()
+    def work() -> None:
+        cache = None
+        for token in tokens:
+            cache = model(torch.tensor([[token]]), cache_params=cache, use_cache=True).cache_params
+
+    return work
 
 
 # -- the picture -----------------------------------------------------------------------------------------------------
@@ -302,46 +288,38 @@ def settling(model: Any, turns: int) -> Json:
         ``n``, then per n the largest ``change`` of an entry of the SSM states over a turn, and the values of some
         ``entries``, those that settle last; ``N``; and for the n around N (``near``) the ``score`` of ``<eos>``.
     """
-    step = stepper(model)
-    one = FIRST + 1
-    step.start(BOS)
-    loop = Loop(step, (one,))
-    while loop.settled is None and loop.turns < turns:
-        loop.turn()
-    if loop.settled is None:
-        return {"N": None}
-    start = loop.settled[0]
-    shown = sorted({round(start ** (i / LEVELS)) for i in range(LEVELS + 1)} | set(range(start - 8, start + 9)))
-    model_blocks = step.blocks
-    step.start(BOS)
-    before = [block.h.numpy().copy() for block in model_blocks]
-    rows, scores = [], {}
-    for n in range(1, start + 9):
-        step.read(one)
-        after = [block.h.numpy().copy() for block in model_blocks]
-        if n in shown:
-            rows.append((n, max(float(np.abs(a - b).max()) for a, b in zip(after, before, strict=True)), after))
-        if abs(n - start) <= 8:
-            scores[n] = float(step.logits()[EOS])
-        before = after
-    last = [state for _, _, state in rows]
-    moved = [np.sum([np.abs(s[i] - last[-1][i]) > 0 for s in last], axis=0) for i in range(len(model_blocks))]
-    places = sorted(
-        ((int(count), i, *map(int, at)) for i, counts in enumerate(moved) for at, count in np.ndenumerate(counts)),
-        key=lambda place: (-place[0], *place[1:]),
-    )
-    chosen = [place[1:] for place in places[:: max(1, len(places) // (3 * ENTRIES))][:ENTRIES]]
+    stepper = Stepper(model)
+    reader, depth = Reader(stepper, BOS), len(stepper.blocks)
+    one, read = stepper.embed(torch.full((stepper.batch,), FIRST + 1)), [FIRST + 1] * stepper.batch
+    inner = torch.cat([torch.arange(stepper.block_size) >= stepper.conv_size] * depth)
+    states, scores = [reader.state[inner].numpy()], [0.0]
+    while len(states) < 2 or (states[-1] != states[-2]).any():
+        if len(states) > turns:
+            return {"N": None}
+        rows = reader.read(read)
+        states += list(rows[1:, inner].numpy())
+        scores += stepper.logits(stepper.step(0, depth, one, rows[:-1])[0])[:, EOS].tolist()
+    start = next(n for n in range(1, len(states)) if (states[n] == states[n - 1]).all())
+    states += [states[-1]] * 9
+    scores += [scores[-1]] * 9
+    shown = sorted({round(start ** (i / LEVELS)) for i in range(LEVELS + 1)} | set(range(max(1, start - 8), start + 9)))
+    near = [n for n in shown if abs(n - start) <= 8]
+    last = np.array([states[n] for n in shown])
+    places = np.argsort(-(last != last[-1]).sum(axis=0), kind="stable")
+    chosen = places[:: max(1, len(places) // (3 * ENTRIES))][:ENTRIES].tolist()
+    width = stepper.block_size - stepper.conv_size
     entries = [
-        {"block": i, "channel": c, "state": s, "values": [float(state[i][0, c, s]) for state in last]}
-        for i, _, c, s in [(i, at[0], at[1], at[2]) for i, *at in chosen]
+        dict(zip(("channel", "state"), divmod(at % width, stepper.state_shape[-1]), strict=True))
+        | {"block": at // width, "values": last[:, at].tolist()}
+        for at in chosen
     ]
     return {
         "N": start,
-        "n": [n for n, _, _ in rows],
-        "change": [change for _, change, _ in rows],
+        "n": shown,
+        "change": [float(np.abs(states[n] - states[n - 1]).max()) for n in shown],
         "entries": entries,
-        "near": sorted(scores),
-        "score": [scores[n] for n in sorted(scores)],
+        "near": near,
+        "score": [scores[n] for n in near],
     }
 
 
@@ -362,17 +340,16 @@ GROUPS = (
     *(Column("N", show=whole), Column("tokens", show=whole), "longest w"),
     *(Column("wrong word", "word", whole), "seconds"),
 )
-STEPS = ("dtype", "d_model", *(Column(name, show=whole) for name in ("fast", "plain", "own")))
+STEPS = ("dtype", "d_model", *(Column(name, show=whole) for name in ("read", "own")))
 UNDECIDED = (Column("models", "kind"), "model", Column("language", show=code), "reason")
 
 
 def targets(size: Json, result: Json) -> list[Target]:
     right, rows, false = result["refuted"] - result["false"], result["rows"], result["false"]
     what = f"checked refutations, {result['models']} foreign models, {result['languages']} languages"
-    again = f"{result['own']} replayed with transformers' own step"
     return [
         Target(what, f"at least {SHARE:.0%}", f"{right:,} of {rows:,}", right >= SHARE * rows),
-        none("refutations that the checker rejects", false, again),
+        none("refutations that the checker rejects", false),
     ]
 
 

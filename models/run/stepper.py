@@ -50,7 +50,8 @@ class Stepper:
 
     A *state* of a run of blocks is one row of numbers: for each block the last inputs of its convolution, shape
     (channels, taps), oldest first, and its SSM state, flattened, in float32, which holds bfloat16 and float16 exactly
-    (float64 in a float64 model); -0.0 as +0.0. Inputs that only taps of weight 0 will meet again are 0 there.
+    (in a float64 model in float64, but the SSM state as the float32 that ``transformers`` reads next); -0.0 as +0.0.
+    Inputs that only taps of weight 0 will meet again are 0 there.
 
     The first token of a sequence has no state before it; Mamba-2 takes it through the chunked algorithm, in a chunk of
     one token. (A chunk is padded with zeros, so that its size changes no bit, but memory grows with its square.)
@@ -109,7 +110,7 @@ class Stepper:
     def logits(self, stream: Tensor) -> Tensor:
         """Logits from the residual stream after the last block, shape (n, vocabulary), float32."""
         out = []
-        for chunk, size in self._chunks(stream):
+        for chunk, size in self.chunks(stream):
             normed = self.model.backbone.norm_f(self._kept(chunk))
             out.append(self.model.lm_head(normed.to(self.model.lm_head.weight.dtype))[:size].float())
         return torch.cat(out)
@@ -138,7 +139,7 @@ class Stepper:
         """The residual stream as the model keeps it between blocks."""
         return stream if self.model.config.residual_in_fp32 else stream.to(self.dtype)
 
-    def _chunks(self, rows: Tensor) -> list[tuple[Tensor, int]]:
+    def chunks(self, rows: Tensor) -> list[tuple[Tensor, int]]:
         """Chunks of exactly ``batch`` rows, with the number of rows that are real."""
         chunks = []
         for start in range(0, len(rows), self.batch):
@@ -151,8 +152,8 @@ class Stepper:
         from transformers import DynamicCache
 
         streams, finals = [], []
-        state_chunks = None if states is None else self._chunks(states)
-        for number, (rows, size) in enumerate(self._chunks(stream)):
+        state_chunks = None if states is None else self.chunks(states)
+        for number, (rows, size) in enumerate(self.chunks(stream)):
             hidden = self._kept(rows[:, None, :])
             cache = DynamicCache(config=self.model.config)
             parts = []
@@ -178,7 +179,7 @@ class Stepper:
     def _take(self, layer: Any, mask: Tensor) -> Tensor:
         """Read a block's state from its layer of a cache, shape (batch, block_size)."""
         conv = torch.where(mask, layer.conv_states[0].to(self.wide), 0.0)
-        ssm = layer.recurrent_states[0].to(self.wide)
+        ssm = layer.recurrent_states[0].float().to(self.wide)
         return canonical(torch.cat([conv.flatten(1), ssm.flatten(1)], dim=1))
 
 

@@ -2,8 +2,7 @@
 
 A number that depends on the turn t = 0, 1, ..., M as a + b t is a :class:`Line`. ``why_not_a_line`` runs one turn on a
 state of lines and demands, for every t at once, that no operation rounds and that each function is evaluated where it
-is the identity or a constant; then it compares the lines of the state afterwards with those of the next t. Independent
-of ``_refuting_leaps``, which samples a few t and argues about the others.
+is the identity or a constant; then it compares the lines of the state afterwards with those of the next t.
 """
 
 from __future__ import annotations
@@ -95,7 +94,10 @@ class _Turn:
     def block(
         self, i: int, block: Any, stream: list[Line], past: list[list[Line]], states: list[list[Line]]
     ) -> tuple[list[Line], list[list[Line]], list[list[Line]]]:
-        """One step of one block: the stream, the inputs of the convolution, and the SSM state, afterwards."""
+        """One step of one block: the stream, the inputs of the convolution, and the SSM state, afterwards.
+
+        Inputs of the convolution that only taps of weight 0 will meet again are 0.
+        """
         self.where = f"block {i}"
         w = {n.removeprefix(f"backbone.layers.{i}."): v for n, v in self.weights.items() if f"layers.{i}." in n}
         m = block.mixer
@@ -129,6 +131,8 @@ class _Turn:
             out.append(self.fits(self.product(shown, self.silu(projected[channels + k])), self.dtype))
         mixed = self.linear(w["mixer.out_proj.weight"], out, w.get("mixer.out_proj.bias"))
         kept = "float32" if block.residual_in_fp32 else self.dtype
+        met = [[any(taps[:k]) for k in range(len(taps))] for (taps,) in w["mixer.conv1d.weight"]]
+        window = [[u if m else ZERO for u, m in zip(*rows, strict=True)] for rows in zip(window, met, strict=True)]
         return [self.sum([r, o], kept) for r, o in zip(stream, mixed, strict=True)], window, new
 
     # -- what must hold ------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """A small checker of refutations: no search, and no code in common with the search.
 
-A refutation (docs/refutation.md) claims that the recurrent state after x w^N comes back after x w^(N + r), and that the
-answers after x w^n y, which are periodic from there on, are wrong at certain n. Checking is simpler than finding: read
-x w^(N + r) with the model's own step, compare the two states, ask for the answers, and walk through the DFA. Where the
-search leapt over turns that count (``leaps``), the turns are computed here for all n at once, in rational arithmetic
-(``_refutation_lines``).
+A refutation (docs/refutation.md) claims that the recurrent state after x w^(N - 1) comes back after x w^N, and that the
+answer after x w^n y, which is the same from there on, is wrong at certain n. Checking is simpler than finding: read
+x w^N with the model's own step (``replay``), compare the states of the last two turns, ask for the answer, and walk
+through the DFA. Where the search leapt over turns that count, they are computed for all n at once, in rational
+arithmetic (``lines``).
 
-Trusted: this file, ``transformers``' Mamba with its cache, torch, numpy and json. Nothing that is read is.
+Trusted: this file and those two, ``transformers``' Mamba with its cache, torch, numpy and json. Nothing that is read
+is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -29,17 +30,18 @@ from torch import Tensor
 
 from ...automata.errors import ScancraftError
 from .lines import why_not_a_line
-from .replay import OwnReplay, PlainReplay, Replay
+from .replay import ROWS, Replay
 
 State = NDArray[np.float64]
 Note = Callable[[str], None]
-Replays = dict[tuple[object, ...], tuple[State, list[State]]]
-"""What was read: from (x, w, N, r, leaps) as tokens to the state after x w^N and those of the period that follows."""
+Replays = dict[tuple[object, ...], tuple[State, State]]
+"""What was read: from (x, w, N, leaps) as tokens to the states after x w^(N - 1) and x w^N."""
 
 MODELS = {"mamba": "transformers.MambaForCausalLM"}
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 END = "<eos>"
-SHOWN = 4096
+VERSION = 2
+PART = 4096
 """Tokens between notes."""
 
 
@@ -80,7 +82,6 @@ def check_refutation(
     language: Any = None,
     readout: Any = None,
     *,
-    replay: Literal["transformers", "plain"] = "transformers",
     replays: Replays | None = None,
     note: Note = lambda _: None,
 ) -> CheckedRefutation:
@@ -92,19 +93,16 @@ def check_refutation(
         language: the DFA that is meant, as anything with ``alphabet``, ``semiautomaton.table`` and ``accepting`` (a
             ``scancraft.Dfa``); by default the one that the refutation names.
         readout: how the model is bound to it; by default as the refutation says.
-        replay: "transformers" reads with ``transformers``' own forward pass and cache, one token at a time; "plain"
-            with a short transcription of it that has the same bits (``_refutation_replay``) and takes a quarter of
-            the time.
         replays: what other calls have read of the same model; calls add to it.
         note: told now and then what is going on.
 
     Whatever is wrong with the refutation or the model is a rejection with the reason, never an exception. Cost: the
-    tokens of x w^(N + r), and of the word, without those that were leapt over.
+    tokens of x w^N, and of the word, without those that were leapt over.
     """
     started = time.perf_counter()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    check = _Check(replay, {} if replays is None else replays, note)
+    check = _Check({} if replays is None else replays, note)
     try:
         with torch.no_grad():
             check.run(_content(refutation), model, language, readout)
@@ -210,20 +208,20 @@ class _Machine:
 class _Check:
     """One check under way."""
 
-    def __init__(self, replay: str, replays: Replays, note: Note) -> None:
-        self.replay, self.replays, self.note = replay, replays, note
+    def __init__(self, replays: Replays, note: Note) -> None:
+        self.replays, self.note = replays, note
         self.tokens = 0
 
     def run(self, content: dict[str, Any], model: Any, language: Any, readout: Any) -> None:
         """Raise :class:`RejectedError` unless everything holds."""
         _need(content["verdict"] == "refuted", f"the verdict is {content['verdict']!r}, so there is nothing to check")
-        _need(content["schema_version"] == 1, f"schema_version is {content['schema_version']!r}, not 1")
+        version = content["schema_version"]
+        _need(version == VERSION, f"schema_version is {version!r}, not {VERSION}; refute the model again")
         self.content = content
         self._open_model(model)
         self._read_language(language, readout)
         self._walk()
-        states = self._settled()
-        self._answers(states)
+        self._answers(*self._settled())
         self._word()
 
     # -- what is spoken of ---------------------------------------------------------------------------------------
@@ -247,7 +245,7 @@ class _Check:
             digest.update(f"{name} {kind} {list(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().double().contiguous().numpy().astype("<f8").tobytes())
         _need(digest.hexdigest() == content["weights"], "the refutation is of other weights, or of another dtype")
-        for key, value in (("batch", 1), ("threads", 1), ("alignment", 64)):
+        for key, value in (("batch", ROWS), ("threads", 1), ("alignment", 64)):
             _need(content[key] == value, f"{key} is {content[key]!r}, not {value}")
         _need(not model.training, "the model is in training mode; call model.eval()")
         if any(p.data_ptr() % 64 for p in model.parameters()):
@@ -325,19 +323,25 @@ class _Check:
 
     def _start(self, word: Sequence[str]) -> Replay:
         """Read a word from the beginning."""
-        replay: Replay = OwnReplay(self.model) if self.replay == "transformers" else PlainReplay(self.model)
-        self._read(replay, [] if self.given["bos"] is None else [self.given["bos"]])
-        self._read(replay, self._encode(word))
+        replay = Replay(self.model)
+        tokens = [*([] if self.given["bos"] is None else [self.given["bos"]]), *self._encode(word)]
+        replay.start(tokens[0])
+        self.tokens += 1
+        self._read(replay, tokens[1:])
         return replay
 
     def _encode(self, word: Sequence[str]) -> list[int]:
         return [self.given["tokens"][s] for s in word]
 
-    def _read(self, replay: Replay, tokens: Sequence[int]) -> None:
-        for token in tokens:
-            replay.read(token)
-            self.tokens += 1
-            if self.tokens % SHOWN == 0:
+    def _read(self, replay: Replay, tokens: Sequence[int], times: int = 1) -> None:
+        """Read tokens that many times."""
+        turns = max(1, ROWS // max(1, len(tokens)))  # as many as one call takes, which then begin alike
+        while times > 0 and tokens:
+            part = list(tokens) * min(times, turns)
+            replay.read(part)
+            times -= turns
+            self.tokens += len(part)
+            if self.tokens // PART > (self.tokens - len(part)) // PART:
                 self.note(f"{self.tokens:,} tokens read")
 
     def _said(self, replay: Replay) -> frozenset[str]:
@@ -347,34 +351,31 @@ class _Check:
         _need(all(math.isfinite(score) for _, score in chosen), "a score is infinite or NaN")
         return frozenset(name for name, score in chosen if score > self.given["threshold"])
 
-    def _settled(self) -> list[State]:
-        """The states after x w^N, ..., x w^(N + r - 1), once it is clear that the next one is the first again."""
-        content = self.content
-        start, period = _whole(content["N"], 0, "N"), _whole(content["state_period"], 1, "state_period")
+    def _settled(self) -> tuple[Replay, State]:
+        """A replay, and the state after x w^N, once it is clear that it is that after x w^(N - 1), too."""
+        content, x, w = self.content, self._encode(self.x), self._encode(self.w)
+        start = _whole(content["N"], 1, "N")
+        _need(content["state_period"] == 1, f"state_period is {content['state_period']!r}, not 1")
         leaps = [(_whole(a, 0, "leap"), _whole(b, a + 2, "leap")) for a, b in content["leaps"]]
-        ends = [0, *(n for leap in leaps for n in leap), start]
+        ends = [0, *(n for leap in leaps for n in leap), start - 1]
         _need(ends == sorted(ends), "the leaps are not in order, before N")
-        x, w = self._encode(self.x), self._encode(self.w)
-        key = (tuple(x), tuple(w), self.given["bos"], start, period, tuple(leaps), self.replay)
+        key = (tuple(x), tuple(w), self.given["bos"], start, tuple(leaps))
+        replay = self._start(self.x if key not in self.replays else self.x[:1])
         if key not in self.replays:
-            replay = self._start(self.x)
             turns = 0
             for first, last in leaps:
-                self._read(replay, w * (first - turns))
+                self._read(replay, w, first - turns)
                 self._leap(replay, w, last - first)
                 turns = last
-            self._read(replay, w * (start - turns))
-            states = [replay.state()]
-            for _ in range(period):
-                self._read(replay, w)
-                states.append(replay.state())
-            self.replays[key] = (states.pop(), states)
-        again, states = self.replays[key]
-        _need(np.isfinite(again).all(), "the state is infinite or NaN")
-        _need((again == states[0]).all(), f"the state after x w^{start + period} is not that after x w^{start}")
-        found = hashlib.sha256((states[0] + 0.0).astype("<f8").tobytes()).hexdigest()
+            self._read(replay, w, start - 1 - turns)
+            before = replay.state()
+            self._read(replay, w)
+            self.replays[key] = before, replay.state()
+        before, state = self.replays[key]
+        _need((before == state).all(), f"the state after x w^{start} is not that after x w^{start - 1}")
+        found = hashlib.sha256((state + 0.0).astype("<f8").tobytes()).hexdigest()
         _need(found == content["state"], "the state after x w^N has another sha256")
-        return states
+        return replay, state
 
     def _leap(self, replay: Replay, w: list[int], turns: int) -> None:
         """Take many turns at once, if each of them adds what the next one adds."""
@@ -385,45 +386,25 @@ class _Check:
         _need(not why, f"a leap is not proved: {why}")
         replay.put(before + turns * (after - before))
 
-    def _answers(self, states: list[State]) -> None:
-        """The model's answers on one joint period, and where they are wrong."""
-        content, given = self.content, []
-        for state in states:
-            replay = self._start([] if self.given["bos"] is not None else self.x[:1])
-            replay.put(state)
-            # The scores belong to the last symbol of w, so it is read again where there is no y: the state before it
-            # is that of the turn before.
-            if self.y:
-                self._read(replay, self._encode(self.y))
-            else:
-                replay = self._before_last(replay, states, state)
-            given.append(self._said(replay))
-        _need([sorted(a) for a in given] == content["answers"], "the model's answers are others")
-        start, period = content["N"], content["state_period"]
-        joint = math.lcm(period, self.period)
-        _need(content["joint_period"] == joint, f"joint_period is {content['joint_period']!r}, not {joint}")
-        wrong = [
-            n % joint
-            for n in range(start, start + joint)
-            if self.covered[n % self.period]
-            and self._visible(given[(n - start) % period]) != self.right[n % self.period]
-        ]
+    def _answers(self, replay: Replay, state: State) -> None:
+        """The model's answer from N on, and where it is wrong."""
+        content = self.content
+        replay.put(state)
+        # The scores belong to the last token: without y, to that of w, which is read from the state before it again.
+        self._read(replay, self._encode(self.y or self.w))
+        answer = self._said(replay)
+        _need([sorted(answer)] == content["answers"], "the model's answers are others")
+        start, period = content["N"], self.period
+        _need(content["joint_period"] == period, f"joint_period is {content['joint_period']!r}, not {period}")
+        wrong = [n for n in range(period) if self.covered[n] and self._visible(answer) != self.right[n]]
         _need(wrong, "the model is right from N on")
-        _need(sorted(wrong) == content["offsets"], f"the model is wrong at the offsets {sorted(wrong)}")
+        _need(wrong == content["offsets"], f"the model is wrong at the offsets {wrong}")
         what = "whether the word may end" if content["observed"] == "accepts" else "which tokens may come next"
         claim = (
-            f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {joint} is one of: "
-            f"{', '.join(map(str, sorted(wrong)))}"
+            f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {period} is one of: "
+            f"{', '.join(map(str, wrong))}"
         )
         _need(content["claim"] == claim, "the claim is worded otherwise than what was verified")
-
-    def _before_last(self, replay: Replay, states: list[State], state: State) -> Replay:
-        """Read w once more, from the state that it turns into ``state``."""
-        position = next(i for i, other in enumerate(states) if other is state)
-        replay.put(states[position - 1])
-        self._read(replay, self._encode(self.w))
-        _need((replay.state() == state).all(), "the states of the period do not follow one another")
-        return replay
 
     def _word(self) -> None:
         """The model is wrong on one word that is given."""

@@ -50,9 +50,6 @@ def refute(
     check: Annotated[
         Path | None, typer.Option("--check", metavar="FILE", help="Verify a saved refutation, without searching.")
     ] = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Verify with a shorter step that has the same bits: four times as fast.")
-    ] = False,
     budget: Annotated[int | None, typer.Option(metavar="N", min=1, help="Give up after N tokens.")] = None,
     seconds: Annotated[float | None, typer.Option(metavar="S", min=0, help="Give up after S seconds.")] = None,
     json: Json = False,
@@ -72,9 +69,7 @@ def refute(
     if check is not None:
         if any(value is not None for value in (tokens, bos, accept, contract, dtype, out, budget, seconds)):
             raise ArgumentError("--check verifies a saved refutation, which names tokens and dtype; drop the rest")
-        raise typer.Exit(_validate(check, model, language, regex, symbols, plain=plain, as_json=json))
-    if plain:
-        raise ArgumentError("--plain goes with --check")
+        raise typer.Exit(_validate(check, model, language, regex, symbols, as_json=json))
     import torch
 
     from ..refute.models import default_readout, own_binding
@@ -156,7 +151,6 @@ def _validate(
     regex: str | None,
     symbols: Sequence[str] | None,
     *,
-    plain: bool,
     as_json: bool,
 ) -> int:
     """Check a saved refutation; print what came of it and return the exit code."""
@@ -169,7 +163,7 @@ def _validate(
     if wanted is not None and not isinstance(wanted, Dfa):
         raise ArgumentError("a refutation is about a regular language; give one")
     with status("checking the refutation") as say:
-        checked = check_refutation(saved, model, wanted, replay="plain" if plain else "transformers", note=say)
+        checked = check_refutation(saved, model, wanted, note=say)
     if as_json or not checked.accepted:
         show(checked, as_json=as_json)
     else:

@@ -251,24 +251,31 @@ def memory_table(checkpoint: Checkpoint, word: Sequence[str]) -> MemoryTable:
         ReadoutError: a symbol has no token.
         CheckpointError: the manifest's labels do not fit the weights.
     """
-    from ..models.run.single_step import OwnStep
+    import torch
+
+    from ..models.run.stepper import Stepper
 
     model, readout = checkpoint.model(), checkpoint.readout
     state, tokens = _tensors(model), readout.encode(word)
     alphabet = checkpoint.language.alphabet
     columns = readout.columns(alphabet)
-    step = OwnStep(model)
+    stepper = Stepper(model, batch=1)
+    depth, numbers = len(stepper.blocks), None
     try:
         memories = memories_of(checkpoint.manifest)
         readers = [_Reader(memory, state, model.config) for memory in memories]
         held: list[list[str]] = [[] for _ in memories]
         allowed: list[list[bool]] = []
-        for number, token in enumerate(tokens):
-            step.read(token) if number else step.start(token)
-            blocks = _states(step.numbers(), state, len(model.backbone.layers), model.config)
+        for token in tokens:
+            stream = stepper.embed(torch.tensor([token]))
+            if numbers is None:
+                stream, numbers = stepper.start(0, depth, stream)
+            else:
+                stream, numbers = stepper.step(0, depth, stream, numbers)
+            blocks = _states(numbers[0].double().numpy(), state, depth, model.config)
             for values, reader, memory in zip(held, readers, memories, strict=True):
                 values.append(reader.value(blocks[memory["block"]]))
-            allowed.append([bool(v > readout.threshold) for v in step.logits()[columns]])
+            allowed.append([bool(v > readout.threshold) for v in stepper.logits(stream)[0, columns]])
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise _malformed(checkpoint, error) from None
     names = [f"block {memory['block']}: {memory['name']}" for memory in memories]

@@ -138,10 +138,10 @@ def test_bounded_dyck_scan_and_signed(run: Any, sections: dict[str, Any]) -> Non
 def test_refutations(run: Any, sections: dict[str, Any]) -> None:
     section, raw = sections["refute"]
     (row,) = raw["rows"]
-    assert (row["verdict"], row["plain"], row["own"]) == ("refuted", True, True)
+    assert (row["verdict"], row["checked"]) == ("refuted", True)
     assert targets(run, "refute", section) == [True, True]
     refute = module(run, "refute")
-    false = refute.summary([row | {"own": False}], raw["models"])
+    false = refute.summary([row | {"checked": False}], raw["models"])
     assert [target.met for target in refute.targets(section["size"], false)] == [False, False]
     assert refute.summary([row | {"verdict": "undecided", "reason": "time"}], raw["models"])["undecided"]
 

@@ -45,7 +45,7 @@ def test_a_plain_checkpoint(plain: Path, tmp_path: Path) -> None:
     saved = json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))
     assert list(saved)[:7] == KEYS
     assert [path.name for path in tmp_path.iterdir()] == ["parity.json"]
-    for more in ([], ["--plain"], ["--language", "Parity"], ["--regex", "(0*10*1)*0*"]):
+    for more in ([], ["--language", "Parity"], ["--regex", "(0*10*1)*0*"]):
         result = invoke("refute", plain, "--check", tmp_path / "parity.json", *more)
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith("the refutation holds (")
@@ -127,10 +127,9 @@ def test_what_is_refused(plain: Path, all_words: Path, tmp_path: Path) -> None:
     assert "share a token id" in refused(invoke("refute", plain, "--regex", "(aa)*", "--tokens", "a=1"))
     assert "no token id" in refused(invoke("refute", plain, "--regex", "(aa)*", "--bos", "x"))
     assert "token 99" in refused(invoke("refute", plain, "--regex", "(aa)*", "--tokens", "a=99"))
-    assert "--plain goes with --check" in refused(invoke("refute", plain, "--language", "Parity", "--plain"))
     assert "not readable" in refused(invoke("refute", plain, "--check", tmp_path / "none.json"))
     assert "drop the rest" in refused(invoke("refute", plain, "--check", tmp_path / "none.json", "--bos", "1"))
-    (tmp_path / "other.json").write_text('{"verdict": "refuted"}', encoding="utf-8")
+    (tmp_path / "other.json").write_text('{"verdict": "refuted", "schema_version": 2}', encoding="utf-8")
     assert "misses the keys" in refused(invoke("refute", plain, "--check", tmp_path / "other.json"))
     result = invoke("refute", all_words, "--language", "no-such", "--json")
     assert result.exit_code == 2
