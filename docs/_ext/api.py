@@ -22,19 +22,20 @@ SECTION = re.compile(r"^\s*(Args|Attributes|Raises|Returns|Yields):\s*$")
 
 
 def public_modules(package: str) -> list[str]:
-    """The dotted names of a package's public modules and subpackages, sorted."""
+    """The dotted names of a package's public modules and sub-packages, sorted; rooms have pages of their own."""
     found = []
     place = import_module(package).__file__
     assert place is not None, f"{package} is no package"
     for info in iter_modules([str(Path(place).parent)]):
-        if not info.name.startswith("_"):
-            found.append(f"{package}.{info.name}")
-            if info.ispkg and package != "scancraft":
-                found += public_modules(f"{package}.{info.name}")
-    return sorted(name for name in found if name not in FOLDERS)
+        name = f"{package}.{info.name}"
+        if not info.name.startswith("_") and name not in ROOMS:
+            found.append(name)
+            if info.ispkg:
+                found += public_modules(name)
+    return sorted(found)
 
 
-FOLDERS = ("scancraft.automata", "scancraft.compiler", "scancraft.models")
+ROOMS = tuple(f"scancraft.{room}" for room in ("automata", "models", "compiler", "certify", "conformance", "refute"))
 
 
 def first_sentence(text: str) -> str:
