@@ -205,11 +205,12 @@ VALUES = (
     {},
 )
 KEYS = (
-    "hidden_act layer_norm_epsilon residual_in_fp32 rescale_prenorm_residual dtype torch_dtype transformers_weights "
-    "configuration_files auto_map quantization_config architectures model_type tie_word_embeddings use_bias "
-    "use_conv_bias time_step_rank time_step_limit chunk_size mixer_rms_eps num_heads head_dim n_groups expand intermediate_size "
-    "state_size conv_kernel vocab_size hidden_size num_hidden_layers bos_token_id pad_token_id use_mambapy "
-    "attn_implementation layer_types name_or_path pruned_heads id2label chunk_size_feed_forward norm_before_gate"
+    "hidden_act layer_norm_epsilon residual_in_fp32 rescale_prenorm_residual dtype torch_dtype "
+    "transformers_weights configuration_files auto_map quantization_config architectures model_type "
+    "tie_word_embeddings use_bias use_conv_bias time_step_rank time_step_limit chunk_size mixer_rms_eps num_heads "
+    "head_dim n_groups expand intermediate_size state_size conv_kernel vocab_size hidden_size num_hidden_layers "
+    "bos_token_id pad_token_id use_mambapy attn_implementation layer_types name_or_path pruned_heads id2label "
+    "chunk_size_feed_forward norm_before_gate"
 ).split()
 FILES = (
     "adapter_config.json model.safetensors.index.json pytorch_model.bin generation_config.json configuration_mamba.py "
