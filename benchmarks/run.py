@@ -42,7 +42,9 @@ SECTIONS = {
     "conformance": "experiments.conformance",
 }
 COMMANDS = {
+    "attack": "experiments.attack",
     "before_after": "timings.before_after",
+    "fuzz": "experiments.fuzz",
     "gate_table": "experiments.gate_table",
     "gpu": "timings.gpu",
     "guarantees": "experiments.guarantees",

@@ -1,7 +1,6 @@
 """An attacker of certificates: edits that pass the checker are built upon, until a model is wrong or time is up.
 
-    python benchmarks/run.py --only attack            the campaign of the page
-    python benchmarks/experiments/attack.py --count 10000 --kinds mamba,mamba2 --out out/attack    by the hour
+    python benchmarks/run.py attack --count 10000 --kinds mamba,mamba2 --out out/attack
 
 Each attack edits the files of a certified checkpoint (weights, configuration, manifest, certificate, evidence, or one
 file more), forges what a forger can (every digest, the scope, and evidence made anew by an honest search of the edited
@@ -22,7 +21,6 @@ import hashlib
 import json
 import random
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -35,11 +33,8 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from timings.measure import Tick, progress
 from torch import Tensor
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from timings.measure import Tick
 
 import scancraft
 from scancraft.automata.alphabet import Word
@@ -548,7 +543,7 @@ def measure(size: Size, tick: Tick) -> Result:
     return Result(tuple(counts), tuple(found))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=FULL.attacks, help="attacks per kind of model")
     parser.add_argument("--kinds", default=",".join(KINDS), help="kinds of models, separated by commas")
@@ -558,16 +553,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     size = replace(FULL, attacks=options.count, kinds=tuple(options.kinds.split(",")), seed=options.seed)
 
-    def tick(done: int, total: int, what: str) -> None:
-        print(f"\r{done:,}/{total:,} {what:40}", end="", file=sys.stderr, flush=True)
-
-    result = measure(size, tick)
-    print(file=sys.stderr)
+    with progress("attack") as tick:
+        result = measure(size, tick)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "found.jsonl").write_text("".join(f"{line}\n" for line in result.found), encoding="utf-8")
     print(json.dumps([asdict(count) for count in result.counts], indent=1))
-    sys.exit(1 if any(count.false_accepts for count in result.counts) else 0)
-
-
-if __name__ == "__main__":
-    main()
+    return 1 if any(count.false_accepts for count in result.counts) else 0

@@ -1,7 +1,6 @@
 """Commands and files at random: no traceback, no hang, nothing half-written, no control characters in what is printed.
 
-    python benchmarks/run.py --only fuzz                             the campaign of the page
-    python benchmarks/experiments/fuzz.py --count 200000 --seed 1    by the hour
+    python benchmarks/run.py fuzz --count 200000 --seed 1 --out out/fuzz
 
 Each case is a command with options, over languages in files and checkpoints of which one file was damaged: a value of
 its JSON replaced (by other types, by numbers of thousands of digits, by NaN, by lists nested a hundred thousand
@@ -20,7 +19,6 @@ import re
 import resource
 import shutil
 import signal
-import sys
 import tempfile
 import traceback
 from collections import Counter
@@ -30,11 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from timings.measure import Tick, progress
 from typer.testing import CliRunner
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from timings.measure import Tick
 
 import scancraft
 from scancraft.cli.app import app
@@ -382,7 +377,7 @@ def measure(size: Size, tick: Tick) -> Result:
     return Result(dict(sorted(exits.items())), fates["traceback"], fates["hang"], fates["dirty"], tuple(failures))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=FULL.cases)
     parser.add_argument("--seed", type=int, default=0)
@@ -392,15 +387,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
 
-    def tick(done: int, total: int, what: str) -> None:
-        if done % 50 == 0:
-            print(f"\r{done:,}/{total:,} {what:12}", end="", file=sys.stderr, flush=True)
-
-    result = measure(replace(FULL, cases=options.count, seed=options.seed), tick)
+    with progress("fuzz") as tick:
+        result = measure(replace(FULL, cases=options.count, seed=options.seed), tick)
     (out / "failures.jsonl").write_text("".join(f"{line}\n" for line in result.failures), encoding="utf-8")
     print(json.dumps({k: v for k, v in asdict(result).items() if k != "failures"}, indent=1))
-    sys.exit(1 if result.failures else 0)
-
-
-if __name__ == "__main__":
-    main()
+    return 1 if result.failures else 0

@@ -119,3 +119,11 @@ def test_guarantees_on_little(run: Any, tmp_path: Path, monkeypatch: pytest.Monk
     assert (small["what"], small["measured"]) == ("small languages, at most 1 states: 2", "2 certified and checked")
     assert mutants["what"] == "mutants: 20"
     assert mutants["measured"].startswith("0 wrong, 0 unconfirmed")
+
+
+def test_a_few_attacks_and_a_few_fuzzed_commands(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["attack", "--count", "3", "--kinds", "mamba", "--out", str(tmp_path)]) == 0
+    (count,) = json.loads(capsys.readouterr().out)
+    assert count["attacks"] == 3
+    assert run.main(["fuzz", "--count", "20", "--out", str(tmp_path)]) == 0
+    assert sum(json.loads(capsys.readouterr().out)["exits"].values()) == 20
