@@ -9,7 +9,10 @@ from functools import cached_property
 from .alphabet import Word, check_alphabet
 from .budget import DEFAULT_BUDGET, Budget
 from .errors import AlphabetError, EmptyLanguageError, LanguageFormatError
+from .images import strong_components
 from .minimise import minimise
+from .nfa import NfaBuilder
+from .search import numbered, shortest
 from .semiautomaton import Semiautomaton
 
 
@@ -100,12 +103,25 @@ class Dfa:
             accepting.add(state)
         return cls.from_table(alphabet, trie, 1, accepting)
 
+    @classmethod
+    def determinised(
+        cls, nfa: NfaBuilder, initial: int, accepting: Iterable[int], budget: Budget = DEFAULT_BUDGET
+    ) -> Dfa:
+        """The language of an NFA; see :meth:`NfaBuilder.determinise` for cost and errors."""
+        table, final = nfa.determinise(initial, accepting, budget)
+        return cls.from_table(nfa.alphabet, table, 0, final)
+
     # -- reading words -----------------------------------------------------------------------------------------
 
     @property
     def alphabet(self) -> tuple[str, ...]:
         """The symbols, in order."""
         return self.semiautomaton.alphabet
+
+    @property
+    def table(self) -> tuple[tuple[int, ...], ...]:
+        """``table[q][a]`` is the state that letter number ``a`` leads to from state ``q``."""
+        return self.semiautomaton.table
 
     @property
     def n_states(self) -> int:
@@ -158,30 +174,11 @@ class Dfa:
         """Whether every word is in the language."""
         return len(self.accepting) == self.n_states
 
-    @cached_property
-    def _longest_live_path(self) -> int | None:
-        """Length of the longest path through live states from 0; None if there is a live cycle; -1 if none."""
-        if 0 not in self.live:
-            return -1
-        colour: dict[int, int | None] = {}
-        stack: list[tuple[int, bool]] = [(0, False)]
-        while stack:
-            q, done = stack.pop()
-            targets = [t for t in self.semiautomaton.table[q] if t in self.live]
-            if done:
-                colour[q] = 1 + max((colour[t] or 0 for t in targets), default=-1)
-            elif q not in colour:
-                colour[q] = None
-                stack.append((q, True))
-                for t in targets:
-                    if t in colour and colour[t] is None:
-                        return None
-                    stack.append((t, False))
-        return colour[0]
-
     def is_finite(self) -> bool:
-        """Whether the language has finitely many words. O(states * letters)."""
-        return self._longest_live_path is not None
+        """Whether the language has finitely many words: no live state lies on a cycle. O(states * letters)."""
+        targets = [[t for t in row if q in self.live and t in self.live] for q, row in enumerate(self.table)]
+        component = strong_components(targets)
+        return not any(component[q] == component[t] for q, row in enumerate(targets) for t in row)
 
     def shortest_word(self) -> tuple[str, ...]:
         """A shortest word, first in the order of the alphabet; :class:`EmptyLanguageError` if there is none."""
@@ -192,21 +189,7 @@ class Dfa:
 
     def path(self, start: int, goal: Callable[[int], bool]) -> tuple[str, ...] | None:
         """A shortest word from ``start`` to a state that satisfies ``goal``, or None. O(states * letters)."""
-        came: dict[int, tuple[int, str] | None] = {start: None}
-        queue = [start]
-        for q in queue:
-            if goal(q):
-                word: list[str] = []
-                step = came[q]
-                while step is not None:
-                    word.append(step[1])
-                    step = came[step[0]]
-                return tuple(reversed(word))
-            for symbol, target in zip(self.alphabet, self.semiautomaton.table[q], strict=True):
-                if target not in came:
-                    came[target] = (q, symbol)
-                    queue.append(target)
-        return None
+        return shortest(start, lambda q: zip(self.alphabet, self.table[q], strict=True), goal)
 
     def words(self, max_length: int) -> Iterator[tuple[str, ...]]:
         """The words of the language up to ``max_length``, by length, then in the order of the alphabet."""
@@ -250,6 +233,15 @@ class Dfa:
     def __hash__(self) -> int:
         return hash((frozenset(self.alphabet), self.n_states, len(self.accepting)))
 
+    def _aligned(self, other: Dfa) -> Dfa:
+        """The other language over this alphabet, in its order; :class:`AlphabetError` if the symbols differ."""
+        if set(self.alphabet) != set(other.alphabet):
+            raise AlphabetError(
+                f"the alphabets {{{', '.join(self.alphabet)}}} and {{{', '.join(other.alphabet)}}} differ; "
+                "bring both languages over one alphabet with .over(...)"
+            )
+        return other if self.alphabet == other.alphabet else other.over(self.alphabet)
+
     def product(self, other: Dfa, accept: Callable[[bool, bool], bool], budget: Budget = DEFAULT_BUDGET) -> Dfa:
         """The words on which ``accept(in self, in other)`` holds. O(n * m * k) for n and m states.
 
@@ -257,28 +249,11 @@ class Dfa:
             AlphabetError: the alphabets differ (use :meth:`over` first).
             BudgetExceededError: more reachable pairs than the budget allows.
         """
-        if set(self.alphabet) != set(other.alphabet):
-            raise AlphabetError(
-                f"the alphabets {{{', '.join(self.alphabet)}}} and {{{', '.join(other.alphabet)}}} differ; "
-                "bring both languages over one alphabet with .over(...)"
-            )
-        if self.alphabet != other.alphabet:
-            other = other.over(self.alphabet)
-        mine, theirs = self.semiautomaton.table, other.semiautomaton.table
-        meter = budget.meter("product states")
-        number = {(0, 0): 0}
-        queue = [(0, 0)]
-        table = []
-        for p, q in queue:
-            row = []
-            for target in zip(mine[p], theirs[q], strict=True):
-                if target not in number:
-                    meter.tick()
-                    number[target] = len(queue)
-                    queue.append(target)
-                row.append(number[target])
-            table.append(row)
-        accepting = [i for i, (p, q) in enumerate(queue) if accept(p in self.accepting, q in other.accepting)]
+        other = self._aligned(other)
+        pairs, table = numbered(
+            (0, 0), lambda pq: zip(self.table[pq[0]], other.table[pq[1]], strict=True), budget.meter("product states")
+        )
+        accepting = [i for i, (p, q) in enumerate(pairs) if accept(p in self.accepting, q in other.accepting)]
         return Dfa.from_table(self.alphabet, table, 0, accepting)
 
     def __and__(self, other: Dfa) -> Dfa:
@@ -305,16 +280,31 @@ class Dfa:
 
     # -- concatenation and iteration ---------------------------------------------------------------------------
 
+    def then(self, other: Dfa, budget: Budget = DEFAULT_BUDGET) -> Dfa:
+        """The words u v with u in this language and v in the other; exponential in the worst case.
+
+        Raises:
+            AlphabetError: the alphabets differ (use :meth:`over` first).
+            BudgetExceededError: more subsets of states than the budget allows.
+        """
+        other = self._aligned(other)
+        nfa = NfaBuilder(self.alphabet)
+        entry, middle = nfa.embed(self.table, self.accepting, self.live)
+        onward, leave = nfa.embed(other.table, other.accepting, other.live)
+        nfa.jump(middle, onward)
+        return Dfa.determinised(nfa, entry, [leave], budget)
+
     def __add__(self, other: Dfa) -> Dfa:
-        from .nfa import concatenate
+        return self.then(other)
 
-        return concatenate(self, other)
-
-    def star(self) -> Dfa:
-        """The Kleene star of the language (exponential in the worst case, within the default budget)."""
-        from .nfa import iterate
-
-        return iterate(self)
+    def star(self, budget: Budget = DEFAULT_BUDGET) -> Dfa:
+        """The Kleene star of the language; exponential in the worst case."""
+        nfa = NfaBuilder(self.alphabet)
+        entry, leave = nfa.embed(self.table, self.accepting, self.live)
+        nfa.jump(leave, entry)
+        start = nfa.state()
+        nfa.jump(start, entry)
+        return Dfa.determinised(nfa, start, [start, leave], budget)
 
     def __str__(self) -> str:
         head = f"Dfa over {{{', '.join(self.alphabet)}}}, {self.n_states} states, initial 0"

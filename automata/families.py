@@ -14,6 +14,7 @@ from typing import TypeVar
 from .bounded_dyck import bracket_pairs
 from .budget import DEFAULT_BUDGET, Budget
 from .dfa import Dfa
+from .search import numbered
 from .semiautomaton import Semiautomaton
 
 State = TypeVar("State", bound=Hashable)
@@ -43,22 +44,14 @@ def explore(
     >>> explore("ab", 0, lambda n, s: n + 1 if s == "a" and n < 2 else None, lambda n: n == 2).shortest_word()
     ('a', 'a')
     """
-    meter = budget.meter("states")
-    number, queue, table = {start: 0}, [start], []
-    for state in queue:
-        row = []
-        for symbol in alphabet:
-            target = step(state, symbol)
-            if target is not None and target not in number:
-                meter.tick()
-                number[target] = len(queue)
-                queue.append(target)
-            row.append(-1 if target is None else number[target])
-        table.append(row)
-    dead = len(queue)
-    complete = [[dead if target < 0 else target for target in row] for row in table] + [[dead] * len(alphabet)]
-    goals = [i for i, state in enumerate(queue) if accepts(state)]
-    return Dfa.from_table(tuple(alphabet), complete, 0, goals, [*map(name, queue), "dead"])
+
+    def successors(state: State | None) -> list[State | None]:
+        return [None if state is None else step(state, symbol) for symbol in alphabet]
+
+    states, table = numbered(start, successors, budget.meter("states"))
+    goals = [i for i, state in enumerate(states) if state is not None and accepts(state)]
+    names = ["dead" if state is None else name(state) for state in states]
+    return Dfa.from_table(tuple(alphabet), table, 0, goals, names)
 
 
 # -- the languages ---------------------------------------------------------------------------------------------------

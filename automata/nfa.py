@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 
 from .alphabet import check_alphabet
 from .budget import DEFAULT_BUDGET, Budget
-from .dfa import Dfa
 from .images import members
+from .search import numbered
+
+Table = Sequence[Sequence[int]]
+"""``table[q][a]`` is the state that letter number ``a`` leads to from state ``q``."""
 
 
 @dataclass
@@ -36,52 +41,50 @@ class NfaBuilder:
         """Add an epsilon move."""
         self.epsilon[source].add(target)
 
-    def embed(self, dfa: Dfa) -> tuple[int, int]:
-        """Copy a DFA over the same alphabet in; returns its entry and its one exit. Dead states are left out."""
+    def embed(self, table: Table, accepting: Collection[int], live: Collection[int]) -> tuple[int, int]:
+        """Copy a DFA over the same alphabet, initial state 0, in; returns its entry and its one exit.
+
+        Args:
+            table: of the DFA.
+            accepting: its accepting states.
+            live: the states to copy.
+        """
         entry, leave = self.state(), self.state()
-        copy = {q: self.state() for q in sorted(dfa.live)}
+        copy = {q: self.state() for q in sorted(live)}
         for q, here in copy.items():
-            for a, target in enumerate(dfa.semiautomaton.table[q]):
+            for a, target in enumerate(table[q]):
                 if target in copy:
                     self.link(here, a, copy[target])
-            if q in dfa.accepting:
+            if q in accepting:
                 self.jump(here, leave)
         if 0 in copy:
             self.jump(entry, copy[0])
         return entry, leave
 
-    def determinise(self, initial: int, accepting: Iterable[int], budget: Budget = DEFAULT_BUDGET) -> Dfa:
-        """The subset construction, on bitmasks. O(k * n * subsets) for n states; subsets up to 2^n.
+    def determinise(
+        self, initial: int, accepting: Iterable[int], budget: Budget = DEFAULT_BUDGET
+    ) -> tuple[Table, list[int]]:
+        """The subset construction, on bitmasks: a table with initial state 0, and the accepting states.
+
+        O(k * n * subsets) for n states; subsets up to 2^n.
 
         Raises:
             BudgetExceededError: more subsets than the budget allows.
         """
         closures = self._closures()
-        step = [[0] * len(self.moves) for _ in self.alphabet]
+        steps = [[0] * len(self.moves) for _ in self.alphabet]
         for q, moves in enumerate(self.moves):
             for a, targets in moves.items():
                 for t in targets:
-                    step[a][q] |= closures[t]
-        meter = budget.meter("subset states")
-        goal = sum(1 << q for q in set(accepting))
-        number = {closures[initial]: 0}
-        queue = [closures[initial]]
-        table = []
-        for subset in queue:
+                    steps[a][q] |= closures[t]
+
+        def successors(subset: int) -> list[int]:
             states = members(subset)
-            row = []
-            for letter in step:
-                target = 0
-                for q in states:
-                    target |= letter[q]
-                if target not in number:
-                    meter.tick()
-                    number[target] = len(queue)
-                    queue.append(target)
-                row.append(number[target])
-            table.append(row)
-        final = [i for i, subset in enumerate(queue) if subset & goal]
-        return Dfa.from_table(self.alphabet, table, 0, final)
+            return [reduce(or_, [step[q] for q in states], 0) for step in steps]
+
+        goal = sum(1 << q for q in set(accepting))
+        subsets, table = numbered(closures[initial], successors, budget.meter("subset states"))
+        return table, [i for i, subset in enumerate(subsets) if subset & goal]
 
     def _closures(self) -> list[int]:
         """Epsilon closure of each state as a bitmask. O(n * edges)."""
@@ -95,26 +98,3 @@ class NfaBuilder:
                         stack.append(t)
             closures.append(seen)
         return closures
-
-
-def concatenate(left: Dfa, right: Dfa, budget: Budget = DEFAULT_BUDGET) -> Dfa:
-    """The language of words u v with u in ``left`` and v in ``right``; exponential in the worst case."""
-    if left.alphabet != right.alphabet:
-        # The product with the universal language raises the right error for different symbol sets.
-        right = right & Dfa.universal(left.alphabet)
-        right = right.over(left.alphabet)
-    nfa = NfaBuilder(left.alphabet)
-    entry, middle = nfa.embed(left)
-    onward, leave = nfa.embed(right)
-    nfa.jump(middle, onward)
-    return nfa.determinise(entry, [leave], budget)
-
-
-def iterate(dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> Dfa:
-    """The Kleene star; exponential in the worst case."""
-    nfa = NfaBuilder(dfa.alphabet)
-    entry, leave = nfa.embed(dfa)
-    nfa.jump(leave, entry)
-    start = nfa.state()
-    nfa.jump(start, entry)
-    return nfa.determinise(start, [start, leave], budget)

@@ -21,7 +21,7 @@ The search, from cheap to dear:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -31,6 +31,7 @@ from ..budget import DEFAULT_BUDGET, Budget
 from ..dfa import Dfa
 from ..errors import BudgetExceededError, ScancraftError
 from ..images import letter_columns
+from ..search import shortest
 from ..semiautomaton import Semiautomaton
 from .permutations import SHORTENING, Columns, Letters, Loop, components, try_short_words
 
@@ -269,19 +270,12 @@ def require_star_free(dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> None:
 
 def _distinguish(dfa: Dfa, p: int, q: int) -> tuple[str, ...]:
     """A shortest word accepted from exactly one of two different states of a minimal DFA. O(k * n^2)."""
-    came: dict[tuple[int, int], tuple[tuple[int, int], str] | None] = {(p, q): None}
-    queue = [(p, q)]
-    for pair in queue:
-        if (pair[0] in dfa.accepting) != (pair[1] in dfa.accepting):
-            word: list[str] = []
-            step = came[pair]
-            while step is not None:
-                word.append(step[1])
-                step = came[step[0]]
-            return tuple(reversed(word))
-        rows = (dfa.semiautomaton.table[q] for q in pair)
-        for symbol, target in zip(dfa.alphabet, zip(*rows, strict=True), strict=True):
-            if target not in came:
-                came[target] = (pair, symbol)
-                queue.append(target)
-    raise AssertionError("two states of a minimal DFA are equivalent; please report this")
+    accepting, table = dfa.accepting, dfa.table
+
+    def moves(pair: tuple[int, int]) -> Iterable[tuple[str, tuple[int, int]]]:
+        return zip(dfa.alphabet, zip(table[pair[0]], table[pair[1]], strict=True), strict=True)
+
+    word = shortest((p, q), moves, lambda pair: (pair[0] in accepting) != (pair[1] in accepting))
+    if word is None:
+        raise AssertionError("two states of a minimal DFA are equivalent; please report this")
+    return word

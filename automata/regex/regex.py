@@ -182,7 +182,7 @@ class _Construction:
         entry = self._state(nfa)
         leave = yield self._fragment(nfa, node, entry)
         self.meter.check_time()
-        return nfa.determinise(entry, [leave], self.budget)
+        return Dfa.determinised(nfa, entry, [leave], self.budget)
 
     def _boolean(self, node: Complement | Intersection) -> Task[Dfa]:
         first: Dfa = yield self.dfa(node.children[0])
@@ -206,7 +206,7 @@ class _Construction:
             case Complement() | Intersection():
                 dfa: Dfa = yield self.dfa(node)
                 self.meter.tick(dfa.n_states * (1 + len(self.alphabet)))
-                first, leave = nfa.embed(dfa)
+                first, leave = nfa.embed(dfa.table, dfa.accepting, dfa.live)
                 self._jump(nfa, entry, first)
                 return leave
             case Concat():

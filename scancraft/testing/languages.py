@@ -18,7 +18,6 @@ from ..automata.alphabet import check_alphabet
 from ..automata.budget import Budget
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
-from ..automata.nfa import concatenate
 from ..automata.regex import regex
 
 T = TypeVar("T")
@@ -211,7 +210,7 @@ def expression_dfas(draw: DrawFn, letters: Symbols, max_states: int) -> Dfa:
 
 Operator = Callable[[Dfa, Dfa, Budget], Dfa]
 _OPERATORS: tuple[Operator, ...] = (
-    concatenate,
+    Dfa.then,
     lambda left, right, budget: left.product(right, lambda p, q: p or q, budget),
     lambda left, right, budget: left.product(right, lambda p, q: p and q, budget),
 )

@@ -22,7 +22,6 @@ from scancraft.automata.errors import (
     LanguageFormatError,
     UnknownSymbolError,
 )
-from scancraft.automata.nfa import concatenate
 from scancraft.automata.semiautomaton import Semiautomaton
 
 SHORT = [word for n in range(6) for word in itertools.product("ab", repeat=n)]
@@ -196,20 +195,20 @@ def test_foreign_symbols_and_alphabets() -> None:
     with pytest.raises(AlphabetError, match="misses"):
         dfa.over(("a",))
     with pytest.raises(AlphabetError, match="differ"):
-        concatenate(dfa, Dfa.universal("abc"))
+        dfa.then(Dfa.universal("abc"))
 
 
 def test_budgets() -> None:
     ends = Dfa.from_words("ab", ["a" + "".join(w) for w in itertools.product("ab", repeat=8)])
     with pytest.raises(BudgetExceededError, match="subset states") as caught:
-        concatenate(Dfa.universal("ab"), ends, Budget(items=20))
+        Dfa.universal("ab").then(ends, Budget(items=20))
     assert caught.value.limit == 20
     assert caught.value.reached == 21
     assert caught.value.as_json()["error"] == "budget exceeded"
     with pytest.raises(BudgetExceededError, match="product states"):
         ends.product(ends.star(), lambda p, q: p and q, Budget(items=3))
     with pytest.raises(BudgetExceededError, match="seconds"):
-        concatenate(Dfa.universal("ab"), ends, Budget(seconds=-1.0))
+        Dfa.universal("ab").then(ends, Budget(seconds=-1.0))
 
 
 def test_words_as_people_type_them() -> None:
