@@ -12,13 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
 
 from ..budget import Budget, Meter
 from ..errors import CounterLanguageError
-
-if TYPE_CHECKING:
-    from .machine import CounterMachine, Step
+from .control import CountingAutomaton, Step
 
 Node = tuple[str, tuple[int, ...]]
 """A control state and the sign of each counter."""
@@ -49,7 +46,7 @@ def sign_outcomes(sign: int, add: int) -> dict[int, int]:
     return found if add == -1 else {-1: -add - 2, **found}
 
 
-def outcomes(machine: CounterMachine, node: Node, step: Step) -> list[Edge]:
+def outcomes(machine: CountingAutomaton, node: Node, step: Step) -> list[Edge]:
     """Where a step can lead from an abstract configuration; empty if its tests fail. 3^counters at most."""
     if not machine.holds(step.when, node[1]):
         return []
@@ -60,7 +57,7 @@ def outcomes(machine: CounterMachine, node: Node, step: Step) -> list[Edge]:
     return found
 
 
-def abstract_graph(machine: CounterMachine, budget: Budget) -> dict[Node, dict[str, list[Edge]]]:
+def abstract_graph(machine: CountingAutomaton, budget: Budget) -> dict[Node, dict[str, list[Edge]]]:
     """Every abstract configuration that may be reachable, and where each symbol may lead.
 
     Raises:
@@ -102,7 +99,7 @@ class Strategy:
     ranks: Mapping[Node, int]
 
 
-def find_strategy(machine: CounterMachine, budget: Budget) -> Strategy:
+def prove(machine: CountingAutomaton, budget: Budget) -> Strategy:
     """Show that every reachable configuration leads to acceptance.
 
     Raises:
@@ -135,7 +132,7 @@ def find_strategy(machine: CounterMachine, budget: Budget) -> Strategy:
     )
 
 
-def describe(machine: CounterMachine, node: Node) -> str:
+def describe(machine: CountingAutomaton, node: Node) -> str:
     """An abstract configuration in words."""
     names = {-1: "< 0", 0: "= 0", 1: "> 0"}
     signs = ", ".join(f"{c.name} {names[s]}" for c, s in zip(machine.counters, node[1], strict=True))
