@@ -48,7 +48,8 @@ def explore(
     def successors(state: State | None) -> list[State | None]:
         return [None if state is None else step(state, symbol) for symbol in alphabet]
 
-    states, table = numbered(start, successors, budget.meter("states"))
+    first: State | None = start
+    states, table = numbered(first, successors, budget.meter("states"))
     goals = [i for i, state in enumerate(states) if state is not None and accepts(state)]
     names = ["dead" if state is None else name(state) for state in states]
     return Dfa.from_table(tuple(alphabet), table, 0, goals, names)

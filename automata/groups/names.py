@@ -44,8 +44,7 @@ def factor_names(group: PermutationGroup) -> tuple[str, ...]:
     Cost: the derived series, a stabiliser chain for each term.
     """
     if group.is_giant:
-        above = ("Z2",) if group.order == factorial(group.degree) else ()
-        return (f"A{group.degree}", *above)
+        return (f"A{group.degree}", *["Z2"] * (group.order == factorial(group.degree)))
     if group.is_solvable():
         return tuple(f"Z{p}" for p in prime_factors(group.order))
     core = group.solvable_residual

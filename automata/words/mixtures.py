@@ -32,8 +32,11 @@ def members_of(language: Language, count: int, shortest: int, longest: int, rng:
     generator = generator_of(rng)
     if isinstance(language, CounterMachine):
         return CompletedWalks(language).words(count, shortest, longest, generator)
-    bounded = isinstance(language, BoundedDyck)
-    sampler = BracketWords(language, longest) if bounded else RegularWords(language, longest)
+    sampler: BracketWords | RegularWords
+    if isinstance(language, BoundedDyck):
+        sampler = BracketWords(language, longest)
+    else:
+        sampler = RegularWords(language, longest)
     lengths = sampler.lengths(shortest, longest)
     if not lengths:
         raise EmptyLanguageError(f"the language has no word with a length from {shortest} to {longest}")

@@ -48,14 +48,15 @@ class RegularWords:
     @cached_property
     def _has(self) -> NDArray[np.bool_]:
         """Whether there is a word of each length; the sets of states that have one soon come round again."""
-        table, now = self.dfa.semiautomaton.array, np.zeros(self.dfa.n_states, dtype=np.bool_)
+        table = self.dfa.semiautomaton.array
+        now: NDArray[np.bool_] = np.zeros(self.dfa.n_states, dtype=np.bool_)
         now[list(self.dfa.accepting)] = True
         seen: dict[bytes, int] = {}
         found: list[bool] = []
         while len(found) <= self.max_length and now.tobytes() not in seen:
             seen[now.tobytes()] = len(found)
             found.append(bool(now[self.dfa.initial]))
-            now = now[table].any(axis=1)
+            now = np.logical_or.reduce(now[table], axis=1)
         lengths = np.arange(self.max_length + 1)
         first = seen.get(now.tobytes(), 0)
         period = len(found) - first
