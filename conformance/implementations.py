@@ -166,21 +166,12 @@ def _mambapy(directory: Path) -> _Transformers:
     return _Transformers(directory, use_mambapy=True)
 
 
-class _OnlyCall:
-    """A callable and nothing else, so that only the mode "full" is tried."""
-
-    def __init__(self, call: Callable[[Tensor], Tensor]) -> None:
-        self.call = call
-
-    def __call__(self, ids: Tensor) -> Tensor:
-        return self.call(ids)
-
-
-def _runner(directory: Path) -> _OnlyCall:
+def _runner(directory: Path) -> Callable[[Tensor], Tensor]:
+    """The fast runner's call alone, so that only the mode "full" is tried."""
     from ..models.checkpoints.checkpoint import load_model
     from ..models.run.runner import Runner
 
-    return _OnlyCall(Runner(load_model(directory)))
+    return Runner(load_model(directory)).__call__
 
 
 class _MambaSsm:
@@ -201,18 +192,12 @@ class _MambaSsm:
     def prefill(self, ids: Tensor) -> tuple[Tensor, Any]:
         from mamba_ssm.utils.generation import InferenceParams
 
-        state = InferenceParams(max_seqlen=1 << 30, max_batch_size=len(ids))
-        logits = self.model(ids.to(self.device), inference_params=state).logits
-        state.seqlen_offset += ids.shape[1]
-        return logits, state
+        return self.step(ids, InferenceParams(max_seqlen=1 << 30, max_batch_size=len(ids)))
 
     def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
         logits = self.model(ids.to(self.device), inference_params=cache).logits
         cache.seqlen_offset += ids.shape[1]
         return logits, cache
-
-    def hidden(self, ids: Tensor) -> list[Tensor] | None:
-        return None
 
 
 _SUPPORTED = ("full", "step", "cached", "interleaved", "continued", "padded")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from .trials import Trial, answers, expected, shorter
 
 SHRINKING_SECONDS, SHRINKING_RUNS = 4.0, 300
 NOT_A_NUMBER = "overflow in softplus, Delta or A"
+AFTER_BLOCKS = "final norm and lm_head"
 SHOWN_COLUMNS, SHOWN_TOKENS = 8, 24
 
 
@@ -73,15 +74,9 @@ class Difference:
             "word": self.word,
             "position": self.position,
             "symbol": self.symbol,
-            "block": self.source.block,
-            "channel": self.source.channel,
-            "meaning": self.source.meaning,
-            "exercises": self.source.exercises,
+            **asdict(self.source),
             "found_by": self.found_by,
-            "also": [
-                {"block": s.block, "channel": s.channel, "meaning": s.meaning, "exercises": s.exercises}
-                for s in self.others
-            ],
+            "also": [asdict(source) for source in self.others],
             "logits": [
                 {"column": c.name, "expected": c.expected, "got": c.got if np.isfinite(c.got) else str(c.got)}
                 for c in self.columns
@@ -100,7 +95,7 @@ class Difference:
         where = "the embedding" if source.block < 0 else f"block {source.block}"
         if source.channel is not None:
             where += f", channel {source.channel}"
-        if source.exercises == "final norm and lm_head":
+        if source.exercises == AFTER_BLOCKS:
             where = "after the last block"
         lines = [
             f"case {self.case} ({self.case_exercises}), {self.trial}",
@@ -127,33 +122,23 @@ def difference(case: Case, trial: Trial, model: Any) -> Difference | None:
     An exception of the model is a difference too. One run of the model, two if it has ``hidden`` and differs.
     """
     owed = expected(case, trial)
-    symbols = case.symbols
     try:
         got = answers(model, trial)
         if len(got) != len(owed):
             raise ValueError(f"logits for {len(got)} words, expected {len(owed)}; give (batch, time, vocabulary)")
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # whatever an implementation raises on valid input is its fault, and is reported
-        source = Source(0, None, "nothing was computed", case.exercises)
-        name, token_id = f"{type(error).__name__}: {error}", trial.words[0][0]
-        return Difference(
-            *(case.name, case.exercises, trial, 0, 0, symbols[token_id], source),
-            found_by="exception",
-            error=name.split("\n")[0][:300],
-            symbols=symbols,
-        )
+    except (Exception, SystemExit) as error:  # whatever an implementation raises on valid input is its fault
+        told = f"{type(error).__name__}: {error}".split("\n")[0][:300]
+        nothing = Source(0, None, "nothing was computed", case.exercises)
+        return replace(_at(case, trial, 0, 0, (nothing,)), found_by="exception", error=told)
     first: tuple[int, int] | None = None
-    shape = ""
     for number, ((start, logits), right) in enumerate(zip(got, owed, strict=True)):
         wanted = right[start:]
         if len(logits) == len(wanted) == 0:
             continue
         if logits.ndim != 2 or logits.shape[0] != wanted.shape[0] or logits.shape[1] < wanted.shape[1]:
-            shape = f"logits of shape {logits.shape} for one word, expected {wanted.shape}"
-            first = (start, number)
-            break
+            told = f"logits of shape {logits.shape} for one word, expected {wanted.shape}"
+            wrong_shape = Source(case.n_blocks, None, told, AFTER_BLOCKS)
+            return replace(_at(case, trial, number, start, (wrong_shape,)), error=told)
         # Implementations may round the vocabulary up; rows that the checkpoint lacks are not looked at.
         wrong = (logits[:, : wanted.shape[1]] != wanted).any(axis=1)
         if wrong.any():
@@ -161,34 +146,27 @@ def difference(case: Case, trial: Trial, model: Any) -> Difference | None:
     if first is None:
         return None
     position, number = first
-    word = trial.words[number]
-    token = symbols[word[position]]
-    symbol = f"{token}: {case.token_meanings[token]}" if token in case.token_meanings else token
-    if shape:
-        source = Source(case.n_blocks, None, shape, "final norm and lm_head")
-        return Difference(
-            case.name, case.exercises, trial, number, position, symbol, source, error=shape, symbols=symbols
-        )
-    start, logits = got[number]
-    now, right_now = logits[position - start], owed[number][position]
-    where = [int(j) for j in np.flatnonzero(now[: len(right_now)] != right_now)]
-    columns = tuple(Column(_column_name(case, j), float(right_now[j]), float(now[j])) for j in where)
+    now, right = got[number][1][position - got[number][0]], owed[number][position]
+    where = [int(j) for j in np.flatnonzero(now[: len(right)] != right)]
+    columns = tuple(Column(_column_name(case, j), float(right[j]), float(now[j])) for j in where)
     try:
         found = _by_streams(case, trial, model, number, position) if trial.mode == "full" else None
     except Exception:  # ``hidden`` is the implementation's own, and only says more closely where
         found = None
-    by = "residual stream"
+    by = "residual stream" if found else "logits"
     if found is None:
-        found, by = _by_columns(case, where), "logits"
+        found = _by_columns(case, where)
         if np.isnan(now).all() and case.n_blocks == 1:
             found = (Source(0, None, "all logits, which are not a number", NOT_A_NUMBER), *found)
-    return Difference(
-        *(case.name, case.exercises, trial, number, position, symbol, found[0]),
-        others=found[1:],
-        found_by=by,
-        columns=columns,
-        symbols=symbols,
-    )
+    return replace(_at(case, trial, number, position, found), found_by=by, columns=columns)
+
+
+def _at(case: Case, trial: Trial, word: int, position: int, found: tuple[Source, ...]) -> Difference:
+    """A difference at a token of a word, as far as the case tells it."""
+    token = case.symbols[trial.words[word][position]]
+    symbol = f"{token}: {case.token_meanings[token]}" if token in case.token_meanings else token
+    facts = (case.name, case.exercises, trial, word, position, symbol, found[0], found[1:])
+    return Difference(*facts, symbols=case.symbols)
 
 
 def _column_name(case: Case, column: int) -> str:
@@ -203,12 +181,12 @@ def _by_columns(case: Case, columns: list[int]) -> tuple[Source, ...]:
     for column in columns:
         found |= dict.fromkeys(case.columns.get(column, ()))
     if not found:
-        return (Source(last, None, "a logit that no token has", "final norm and lm_head"),)
+        return (Source(last, None, "a logit that no token has", AFTER_BLOCKS),)
     real = [s for s in found if 0 <= s.block < last]
     constants = [s for s in found if s.block == last]
     if constants and len(columns) == len(case.columns):
         # Everything is wrong: what all logits share.
-        return (Source(last, None, "all logits", "final norm and lm_head"), *sorted(real, key=_order))
+        return (Source(last, None, "all logits", AFTER_BLOCKS), *sorted(real, key=_order))
     return tuple(sorted(real, key=_order)) or tuple(sorted(found, key=_order))
 
 
@@ -242,7 +220,7 @@ def _by_streams(case: Case, trial: Trial, model: Any, number: int, position: int
                 sources |= dict.fromkeys(s for s in case.dimensions.get(int(dimension), ()) if s.block == block)
             stray = Source(block, None, f"dimension {wrong[0]}, which no channel of this block writes", "out_proj")
             return tuple(sorted(sources, key=_order)) or (stray,)
-    return (Source(case.n_blocks, None, "all blocks are right", "final norm and lm_head"),)
+    return (Source(case.n_blocks, None, "all blocks are right", AFTER_BLOCKS),)
 
 
 def smallest(case: Case, found: Difference, model: Any) -> Difference:

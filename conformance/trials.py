@@ -160,35 +160,31 @@ def _everywhere(model: Any, trial: Trial, pad: int) -> list[Floats]:
     words = trial.words
     if trial.mode == "full":
         return _rows(model(_ids(words)))
-    if trial.mode in ("step", "cached"):
-        ids = _ids(words)
-        cut = trial.cuts[0] if trial.cuts else 1
-        parts, cache = [], None
-        logits, cache = model.prefill(ids[:, :cut])
-        parts.append(logits)
-        for t in range(cut, ids.shape[1]):
-            logits, cache = model.step(ids[:, t : t + 1], cache)
-            parts.append(logits)
-        return _joined(parts)
-    if trial.mode == "continued":
-        ids = _ids(words)
-        bounds = [*trial.cuts, ids.shape[1]]
-        logits, cache = model.prefill(ids[:, : bounds[0]])
-        parts = [logits]
-        for first, last in pairwise(bounds):
-            logits, cache = model.extend(ids[:, first:last], cache)
-            parts.append(logits)
-        return _joined(parts)
+    if trial.mode in ("step", "cached", "continued"):
+        return _in_pieces(model, _ids(words), trial.cuts or (1,), singly=trial.mode != "continued")
     if trial.mode == "interleaved":
         return _interleaved(model, words, trial.cuts[0])
     if trial.mode == "padded":
         return _padded(model, words, trial.left, pad)
-    flat, lengths = _ids((tuple(t for word in words for t in word),)), [len(word) for word in words]
+    flat, lengths = _flat(words)
     return np.split(_rows(model.packed(flat, lengths))[0], np.cumsum(lengths)[:-1])
 
 
+def _in_pieces(model: Any, ids: torch.Tensor, cuts: tuple[int, ...], *, singly: bool) -> list[Floats]:
+    """A prefill to the first cut, then one token at a time or all up to the next cut."""
+    length = ids.shape[1]
+    bounds = [*range(cuts[0], length + 1)] if singly else [*cuts, length]
+    read = model.step if singly else model.extend
+    logits, cache = model.prefill(ids[:, : cuts[0]])
+    parts = [logits]
+    for first, last in pairwise(bounds):
+        logits, cache = read(ids[:, first:last], cache)
+        parts.append(logits)
+    return _joined(parts)
+
+
 def _after_snapshots(model: Any, words: tuple[tuple[int, ...], ...]) -> list[tuple[int, Floats]]:
-    flat, lengths = _ids((tuple(t for word in words for t in word),)), [len(word) for word in words]
+    flat, lengths = _flat(words)
     found = []
     kept = list(model.snapshots(flat, lengths))
     if len(words) > 1 and all(position == length for (position, _), length in zip(kept, lengths, strict=True)):
@@ -206,8 +202,7 @@ def _after_snapshots(model: Any, words: tuple[tuple[int, ...], ...]) -> list[tup
 
 def _packed_continued(model: Any, words: tuple[tuple[int, ...], ...], cut: int) -> list[tuple[int, Floats]]:
     caches = [model.prefill(_ids((word[:cut],)))[1] for word in words]
-    lengths = [len(word) - cut for word in words]
-    flat = _ids((tuple(t for word in words for t in word[cut:]),))
+    flat, lengths = _flat(tuple(word[cut:] for word in words))
     logits = _rows(model.packed_extend(flat, lengths, caches))[0]
     return [(cut, part) for part in np.split(logits, np.cumsum(lengths)[:-1])]
 
@@ -239,6 +234,11 @@ def _padded(model: Any, words: tuple[tuple[int, ...], ...], left: bool, pad: int
 
 def _ids(words: tuple[tuple[int, ...], ...]) -> torch.Tensor:
     return torch.tensor(words, dtype=torch.int64)
+
+
+def _flat(words: tuple[tuple[int, ...], ...]) -> tuple[torch.Tensor, list[int]]:
+    """Words one after the other in a row, and their lengths."""
+    return _ids((tuple(t for word in words for t in word),)), [len(word) for word in words]
 
 
 def _rows(logits: Any) -> list[Floats]:

@@ -14,6 +14,7 @@ from .probe import BOS, EVERY, ONE, Block, Channel, Form, Line, Probe
 LETTERS: dict[str, Form] = {BOS: {"bos": 1}, "a": {"a": 1}, "b": {"b": 1, "size": 2}, "c": {"c": 1, "size": 5}, "-": {}}
 SIZE = Line({"size": 1})
 VALUE = Line({"v": 1})
+NOW: Form = {ONE: 1}
 
 
 def back(name: str, steps: int) -> Line:
@@ -100,9 +101,9 @@ def memory() -> Probe:
     way = "the way through a memory: Delta and its bias, A, B and C (the norms of B and C, where there are any)"
     held = "the way through a memory: a Delta of its own (the norm of dt, where there is one); hold and overwrite"
     channels = (
-        Channel("now", "the size", f"{way}; written at every step", SIZE, delta={ONE: 1}),
+        Channel("now", "the size", f"{way}; written at every step", SIZE, delta=NOW),
         Channel("held", "10 from a c to the next <bos>", held, SIZE, delta={"c": 3, "bos": 2, ONE: -1}),
-        Channel("sum", "the sum of all sizes", f"{way}; never forgotten (A_log)", SIZE, delta={ONE: 1}, keeps=EVERY),
+        Channel("sum", "the sum of all sizes", f"{way}; never forgotten (A_log)", SIZE, delta=NOW, keeps=EVERY),
     )
     return Probe(LETTERS, (Block(channels),))
 
@@ -124,7 +125,7 @@ def entries(d_conv: int) -> Probe:
     pairs += [(unless, Line({"a": 4, "not": 1})), (Line({"a": 8, "not": 2}), unless)]
     exercises = "the channels of B and C: taps, bias, silu"
     meaning = "the entries of B and C that the token asks for"
-    products = Channel("products", meaning, exercises, Line(bias=1), delta={ONE: 1})
+    products = Channel("products", meaning, exercises, Line(bias=1), delta=NOW)
     meanings = {f"{part}{j}": f"reads what the tap {j} steps back of {part} sees" for part in "BC" for j in steps}
     block = Block((products,), tuple(b for b, _ in pairs), tuple(c for _, c in pairs))
     return Probe(tokens, (block,), d_conv, meanings)
@@ -149,61 +150,49 @@ def _register(r: int) -> tuple[Channel, ...]:
 
 
 ADD: Form = {"add": 2, ONE: -1}
-KEPT = Channel(
-    "kept",
-    "the last value, written at every step but hold",
-    "the bias of Delta: hold and overwrite",
-    VALUE,
-    delta={"hold": -2, ONE: 1},
-)
+FOREVER = "A_log of what is never forgotten"
 ADDED = (
-    Channel("sum", "the sum of the values added", "A_log of what is never forgotten", VALUE, delta=ADD, keeps=EVERY),
-    Channel("count", "how many were added", "A_log of what is never forgotten", Line(bias=1), delta=ADD, keeps=EVERY),
+    Channel("sum", "the sum of the values added", FOREVER, VALUE, delta=ADD, keeps=EVERY),
+    Channel("count", "how many were added", FOREVER, Line(bias=1), delta=ADD, keeps=EVERY),
 )
-CLOCK = Channel(
-    "clock",
-    "the number of steps",
-    "an entry that is never forgotten: a write at every step, none at padding",
-    Line(bias=1),
-    delta={ONE: 1},
-    keeps=EVERY,
-)
-FINE = Channel(
-    "fine",
-    "the sum of the values added, written with Delta = 32",
-    "softplus above its threshold",
-    VALUE,
-    delta={"add": 33, ONE: -32},
-    keeps=EVERY,
-    fine=5,
-)
-SILENT = Channel(
-    "never",
-    "nothing: Delta is always 0",
-    "softplus far below 0",
-    Line(bias=1),
-    delta={"hold": -1, ONE: -1},
-    keeps=EVERY,
-)
-BOTH = Channel(
-    "both",
-    "the value last added, and twice the present value",
-    "memory and D of one channel together",
-    VALUE,
-    delta=ADD,
-    skip=2,
-)
+
+
+def _kept() -> Channel:
+    meaning = "the last value, written at every step but hold"
+    return Channel("kept", meaning, "the bias of Delta: hold and overwrite", VALUE, delta={"hold": -2, ONE: 1})
+
+
+def _clock() -> Channel:
+    exercises = "an entry that is never forgotten: a write at every step, none at padding"
+    return Channel("clock", "the number of steps", exercises, Line(bias=1), delta=NOW, keeps=EVERY)
+
+
+def _fine() -> Channel:
+    meaning = "the sum of the values added, written with Delta = 32"
+    delta: Form = {"add": 33, ONE: -32}
+    return Channel("fine", meaning, "softplus above its threshold", VALUE, delta=delta, keeps=EVERY, fine=5)
+
+
+def _never() -> Channel:
+    delta: Form = {"hold": -1, ONE: -1}
+    meaning = "nothing: Delta is always 0"
+    return Channel("never", meaning, "softplus far below 0", Line(bias=1), delta=delta, keeps=EVERY)
+
+
+def _both() -> Channel:
+    meaning = "the value last added, and twice the present value"
+    return Channel("both", meaning, "memory and D of one channel together", VALUE, delta=ADD, skip=2)
 
 
 def registers(ranks: int = 5) -> Probe:
     """Registers that hold and are overwritten, each by a Delta of its own; counters; writes of every size."""
     written = (channel for r in range(ranks) for channel in _register(r))
-    return Probe(_commands(ranks), (Block((*written, KEPT, *ADDED, CLOCK, FINE, SILENT, BOTH)),))
+    return Probe(_commands(ranks), (Block((*written, _kept(), *ADDED, _clock(), _fine(), _never(), _both())),))
 
 
 def edges() -> Probe:
     """A register, a memory overwritten at almost every step, sums and a clock: for long words."""
-    return Probe(_commands(1), (Block((*_register(0), KEPT, *ADDED, CLOCK)),))
+    return Probe(_commands(1), (Block((*_register(0), _kept(), *ADDED, _clock())),))
 
 
 def epsilon() -> Probe:
