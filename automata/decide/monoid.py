@@ -5,7 +5,6 @@ Its size can be n^n for n states; :mod:`.aperiodic` decides star-freeness withou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..budget import DEFAULT_BUDGET, Budget
@@ -36,16 +35,24 @@ def transition_monoid(semiautomaton: Semiautomaton, budget: Budget = DEFAULT_BUD
     >>> [e.word for e in transition_monoid(flip_flop)]
     [(), ('set',), ('reset',)]
     """
-    elements: list[Element] = []
-    for action, parent, letter in _enumerate(semiautomaton, budget):
-        word = () if parent < 0 else (*elements[parent].word, semiautomaton.alphabet[letter])
-        elements.append(Element(action, word))
-    return tuple(elements)
+    columns = tuple(zip(*semiautomaton.table, strict=True))
+    meter = budget.meter("monoid elements")
+    first = Element(tuple(range(semiautomaton.n_states)), ())
+    seen, queue = {first.action}, [first]
+    meter.tick()
+    for element in queue:
+        for symbol, column in zip(semiautomaton.alphabet, columns, strict=True):
+            action = tuple([column[q] for q in element.action])
+            if action not in seen:
+                meter.tick()
+                seen.add(action)
+                queue.append(Element(action, (*element.word, symbol)))
+    return tuple(queue)
 
 
 def monoid_size(semiautomaton: Semiautomaton, budget: Budget = DEFAULT_BUDGET) -> int:
     """How many elements the transition monoid has, the identity included. Cost and errors as above."""
-    return sum(1 for _ in _enumerate(semiautomaton, budget))
+    return len(transition_monoid(semiautomaton, budget))
 
 
 def is_aperiodic_by_monoid(semiautomaton: Semiautomaton, budget: Budget = DEFAULT_BUDGET) -> bool:
@@ -56,29 +63,11 @@ def is_aperiodic_by_monoid(semiautomaton: Semiautomaton, budget: Budget = DEFAUL
     Raises:
         BudgetExceededError: more monoid elements than the budget allows.
     """
-    for action, _, _ in _enumerate(semiautomaton, budget):
+    for element in transition_monoid(semiautomaton, budget):
         # Squaring passes s^n, after which the powers of s run round their cycle; it has length 1 iff s moves nothing.
-        power, exponent = action, 1
+        power, exponent = element.action, 1
         while exponent < semiautomaton.n_states:
             power, exponent = tuple(power[q] for q in power), 2 * exponent
-        if any(action[q] != q for q in power):
+        if any(element.action[q] != q for q in power):
             return False
     return True
-
-
-def _enumerate(semiautomaton: Semiautomaton, budget: Budget) -> Iterator[tuple[Transformation, int, int]]:
-    """The elements in breadth-first order, each with the number of its parent and the letter that led to it."""
-    columns = tuple(zip(*semiautomaton.table, strict=True))
-    meter = budget.meter("monoid elements")
-    identity = tuple(range(semiautomaton.n_states))
-    seen, queue = {identity}, [identity]
-    meter.tick()
-    yield identity, -1, -1
-    for number, action in enumerate(queue):
-        for letter, column in enumerate(columns):
-            product = tuple(column[q] for q in action)
-            if product not in seen:
-                meter.tick()
-                seen.add(product)
-                queue.append(product)
-                yield product, number, letter

@@ -175,14 +175,14 @@ def test_random_semiautomata_with_up_to_six_states() -> None:
     assert 500 < sum(verdicts) < 2500
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(semiautomata(), st.sampled_from([0, 1, 5, 1000]))
 def test_short_words_change_no_verdict(semiautomaton: Semiautomaton, short_words: int) -> None:
     permutation = find_permutation(semiautomaton, short_words=short_words)
     assert agrees(semiautomaton, permutation, is_aperiodic_by_monoid(semiautomaton))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(semiautomata(max_states=5))
 def test_a_witness_found_among_short_words_is_shortest(semiautomaton: Semiautomaton) -> None:
     permutation = find_permutation(semiautomaton, short_words=10**6)
@@ -275,7 +275,7 @@ def test_check_rejects_what_is_not_so() -> None:
 # -- budgets -------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(semiautomata(), st.integers(0, 20))
 def test_a_small_budget_never_gives_a_wrong_answer(semiautomaton: Semiautomaton, items: int) -> None:
     try:
@@ -337,7 +337,7 @@ def test_time_is_limited() -> None:
 # -- languages -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(semiautomata(), st.data())
 def test_witnesses_of_languages(semiautomaton: Semiautomaton, data: st.DataObject) -> None:
     n = semiautomaton.n_states
@@ -364,7 +364,7 @@ def test_witnesses_of_languages(semiautomaton: Semiautomaton, data: st.DataObjec
     assert caught.value.witness == witness
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(semiautomata(max_states=5), st.data())
 def test_witness_check_rejects_changed_witnesses(semiautomaton: Semiautomaton, data: st.DataObject) -> None:
     dfa = Dfa(semiautomaton, 0, frozenset({semiautomaton.n_states - 1}))
@@ -442,7 +442,7 @@ def test_message_stays_one_line_for_a_long_cycle() -> None:
 # -- the monoid ----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=37, deadline=None)
 @given(semiautomata(max_states=4, max_letters=2))
 def test_monoid_is_closed_and_its_words_are_shortest(semiautomaton: Semiautomaton) -> None:
     elements = transition_monoid(semiautomaton)
@@ -463,7 +463,7 @@ def test_monoid_is_closed_and_its_words_are_shortest(semiautomaton: Semiautomato
             assert shortest[element.action] == element.word
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=37, deadline=None)
 @given(semiautomata(max_states=4, max_letters=2))
 def test_aperiodic_by_monoid_is_the_definition(semiautomaton: Semiautomaton) -> None:
     definition = True
@@ -507,7 +507,7 @@ def naive_closure(
     return seen
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(semiautomata(max_states=20))
 def test_image_sets(semiautomaton: Semiautomaton) -> None:
     n = semiautomaton.n_states
@@ -530,7 +530,7 @@ def test_image_sets(semiautomaton: Semiautomaton) -> None:
     assert all(mask.bit_count() == 1 for mask in graph.sets[len(depth) :])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 20), st.data())
 def test_explore_with_partial_letters(n: int, data: st.DataObject) -> None:
     column = st.lists(st.integers(-1, n - 1), min_size=n, max_size=n)
@@ -559,7 +559,7 @@ def test_image_set_counts_of_the_theory() -> None:
     assert len(image_sets(order_preserving(9), Budget(511))) == 511
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.integers(0, 15).flatmap(lambda n: st.lists(st.lists(st.integers(-1, n - 1), max_size=4), min_size=n, max_size=n))
 )

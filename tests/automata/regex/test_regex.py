@@ -58,7 +58,7 @@ def python_expressions():
     return alternation
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=62, deadline=None)
 @given(python_expressions().filter(lambda r: len(r) < 60))
 @example("(()|a){2,}")
 @example("((a|())*b?)*")
@@ -156,7 +156,7 @@ def terms(leaves=8):
     )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=62, deadline=None)
 @given(terms())
 def test_agrees_with_sets_of_words(term):
     text, _, words = render(term)
@@ -171,7 +171,7 @@ def test_precedence():
     assert shape(parse_ast("~(ab)")) != shape(parse_ast("~ab"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(terms(5), terms(5))
 def test_laws(first, second):
     r, s = f"({render(first)[0]})", f"({render(second)[0]})"
@@ -233,7 +233,7 @@ def trees():
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(trees())
 def test_printing_round_trip(tree):
     again = parse_ast(str(tree))
@@ -243,14 +243,14 @@ def test_printing_round_trip(tree):
     assert eval(repr(tree)) == tree
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(trees(), trees())
 def test_equality_is_equality_of_structure(one, two):
     assert (one == two) == (shape(one) == shape(two))
     assert one != "a"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=125, deadline=None)
 @given(st.text(st.sampled_from("ab1|&~*+?{},()[].\\'\"^$- ε∅dw"), max_size=14))
 def test_any_text_parses_or_is_refused_with_its_place(text):
     try:
@@ -265,7 +265,7 @@ def test_any_text_parses_or_is_refused_with_its_place(text):
         assert shape(parse_ast(str(tree))) == shape(tree)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(trees(), st.randoms(use_true_random=False))
 def test_white_space_means_nothing_outside_quotes(tree, random):
     tokens = re.findall(r"\\.|'(?:[^'\\]|\\.)*'|[0-9]+(?=[,}])|.", str(tree), re.DOTALL)
