@@ -46,26 +46,6 @@ from .tree import (
     Symbol,
 )
 
-__all__ = [
-    "Alternation",
-    "AnySymbol",
-    "CharClass",
-    "Complement",
-    "Concat",
-    "Empty",
-    "Epsilon",
-    "Intersection",
-    "Range",
-    "Regex",
-    "Repeat",
-    "Shorthand",
-    "Symbol",
-    "Task",
-    "parse_ast",
-    "parse_regex",
-    "to_dfa",
-]
-
 T = TypeVar("T")
 
 

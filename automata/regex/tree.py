@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..alphabet import check_alphabet
 from ..errors import RegexSyntaxError
@@ -69,30 +70,32 @@ class Regex:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Empty(Regex):
+class _Sign(Regex):
+    """A node that is written as one sign."""
+
+    sign: ClassVar[str]
+
+    def pieces(self) -> list[str | Regex]:
+        """See the base class."""
+        return [self.sign]
+
+
+class Empty(_Sign):
     """The empty set, ``∅``."""
 
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return ["∅"]
+    sign = "∅"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Epsilon(Regex):
+class Epsilon(_Sign):
     """The empty word, ``()``."""
 
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return ["()"]
+    sign = "()"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class AnySymbol(Regex):
+class AnySymbol(_Sign):
     """Any one symbol of the alphabet, ``.``."""
 
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return ["."]
+    sign = "."
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -18,7 +18,7 @@ from ..automata.alphabet import check_alphabet
 from ..automata.budget import Budget
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
-from ..automata.regex import regex
+from ..automata.regex import tree
 
 T = TypeVar("T")
 Symbols = tuple[str, ...]
@@ -267,22 +267,22 @@ def _local(draw: DrawFn, letters: Symbols) -> Dfa:
     return Dfa.from_table(letters, table, 0, [0] * with_empty + [a + 1 for a in range(k) if last[a]])
 
 
-def _expressions(letters: Symbols, max_leaves: int) -> SearchStrategy[regex.Regex]:
-    symbols = [regex.Symbol(a) for a in letters]
-    atoms: list[SearchStrategy[regex.Regex]] = [st.sampled_from([regex.Empty(), regex.Epsilon(), *symbols])]
+def _expressions(letters: Symbols, max_leaves: int) -> SearchStrategy[tree.Regex]:
+    symbols = [tree.Symbol(a) for a in letters]
+    atoms: list[SearchStrategy[tree.Regex]] = [st.sampled_from([tree.Empty(), tree.Epsilon(), *symbols])]
     if symbols:
         some = st.lists(st.sampled_from(symbols), min_size=1, max_size=len(symbols), unique_by=str).map(tuple)
-        atoms += [st.just(regex.AnySymbol()), st.builds(regex.CharClass, some, st.booleans())]
+        atoms += [st.just(tree.AnySymbol()), st.builds(tree.CharClass, some, st.booleans())]
 
-    def extend(inner: SearchStrategy[regex.Regex]) -> SearchStrategy[regex.Regex]:
+    def extend(inner: SearchStrategy[tree.Regex]) -> SearchStrategy[tree.Regex]:
         pairs = st.tuples(inner, inner)
         bounds = st.tuples(st.integers(0, 2), st.integers(0, 2)).map(sorted)
         return st.one_of(
-            pairs.map(regex.Alternation),
-            pairs.map(regex.Concat),
-            pairs.map(regex.Intersection),
-            inner.map(regex.Complement),
-            st.builds(lambda r, between: regex.Repeat(r, *between), inner, bounds),
+            pairs.map(tree.Alternation),
+            pairs.map(tree.Concat),
+            pairs.map(tree.Intersection),
+            inner.map(tree.Complement),
+            st.builds(lambda r, between: tree.Repeat(r, *between), inner, bounds),
         )
 
     return st.recursive(st.one_of(atoms), extend, max_leaves=max_leaves)

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import AlphabetError, BudgetExceededError, RegexSyntaxError, UnknownSymbolError
-from scancraft.automata.regex.regex import (
+from scancraft.automata.regex.parser import parse_ast
+from scancraft.automata.regex.regex import parse_regex
+from scancraft.automata.regex.tree import (
     Alternation,
     AnySymbol,
     CharClass,
@@ -26,8 +28,6 @@ from scancraft.automata.regex.regex import (
     Repeat,
     Shorthand,
     Symbol,
-    parse_ast,
-    parse_regex,
 )
 
 
