@@ -1,6 +1,12 @@
-"""Running the command line in the tests' own process."""
+"""Running the command line in the tests' own process, and changing the checkpoints that it reads."""
 
 from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner, Result
 
@@ -21,3 +27,29 @@ def refused(result: Result, code: int = 2) -> str:
     assert result.stderr.startswith("scancraft: ")
     assert result.stderr.count("\n") == 1
     return result.stderr
+
+
+def answer(result: Result, code: int = 0) -> Any:
+    """What ``--json`` printed."""
+    assert (result.exit_code, result.stderr) == (code, ""), result.output
+    return json.loads(result.stdout)
+
+
+def written(path: Path, data: object) -> Path:
+    """A file with text, or with data as JSON."""
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+    return path
+
+
+def copied(place: Path, tmp_path: Path) -> Path:
+    """A checkpoint that may be changed."""
+    return Path(shutil.copytree(place, tmp_path / "copy"))
+
+
+def tampered(place: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A copy of a checkpoint with another manifest."""
+    target = copied(place, tmp_path)
+    manifest = json.loads((target / "scancraft.json").read_text())
+    change(manifest)
+    written(target / "scancraft.json", manifest)
+    return target
