@@ -31,7 +31,7 @@ def test_certify_and_the_separate_checker(name: str, built: Built, tmp_path: Pat
     checked = answer(invoke("certify", "--check", place, "--json"))
     assert (checked["verdict"], checked["accepted"]) == ("certified", True)
     shown = invoke("certify", "--check", place)
-    assert (shown.exit_code, shown.stdout) == (0, "the certificate is valid\n")
+    assert (shown.exit_code, shown.stdout.startswith("the certificate is valid")) == (0, True)
     told = invoke("certify", place)
     assert told.exit_code == 0
     assert told.stdout.startswith("certified, scope every-implementation: ")
