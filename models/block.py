@@ -1,0 +1,144 @@
+"""What a block computes, a line per formula, over any arithmetic: floats, intervals (``models.arithmetic``) or others.
+
+Arrays have the time first and the features last; what lies between (a batch, or nothing) is up to whoever calls. A
+block reads a stretch of time after what it remembers of earlier ones, and returns what it remembers then.
+
+    r       residual stream, d_model numbers
+    u, z    input of the convolution, and gate of the output; d_inner numbers
+    x       activated convolution
+    dt      bottleneck of the step size;  B, C   what is written where, and read from where
+    h       SSM state: d_state numbers for each channel
+
+Sources: Gu and Dao 2023, arXiv 2312.00752 (Mamba); Zuo et al. 2024, arXiv 2410.05355 (Falcon-Mamba); Grazzi et al.
+2024, arXiv 2411.12537 (signs); Dao and Gu 2024, arXiv 2405.21060 (Mamba-2). These blocks say what the formulas are.
+Where the bits of one implementation are what is judged, its own module is run (``models.run.stepper``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Arithmetic(Protocol[T]):
+    """Numbers of some kind, in arrays ``T`` that can be sliced, added and multiplied entry by entry (broadcast)."""
+
+    def linear(self, weight: T, x: T, bias: T | None = None) -> T:
+        """X W^T + b, over the last axis."""
+        ...
+
+    def rms(self, v: T, epsilon: float) -> T:
+        """V / sqrt(mean(v^2) + epsilon), over the last axis."""
+        ...
+
+    def silu(self, v: T) -> T:
+        """V / (1 + e^-v)."""
+        ...
+
+    def softplus(self, v: T) -> T:
+        """log(1 + e^v)."""
+        ...
+
+    def exp(self, v: T) -> T:
+        """e^v."""
+        ...
+
+    def tanh(self, v: T) -> T:
+        """The hyperbolic tangent."""
+        ...
+
+    def dot(self, a: T, b: T) -> T:
+        """The sum of the products, over the last axis."""
+        ...
+
+    def join(self, *parts: T) -> T:
+        """Arrays one after the other in time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Memory(Generic[T]):
+    """What a block remembers.
+
+    Attributes:
+        inputs: the last inputs of the convolution, shape (taps - 1, ..., channels), oldest first.
+        state: h, shape (1, ..., channels, d_state); (1, ..., heads, head_dim, d_state) in Mamba-2.
+    """
+
+    inputs: T
+    state: T
+
+
+def mamba(
+    a: Arithmetic[Any], w: Mapping[str, Any], r: Any, memory: Memory[Any], epsilon: float
+) -> tuple[Any, Memory[Any]]:
+    """A block of Mamba, of Falcon-Mamba (with ``rms_epsilon`` among the weights), or signed (with ``sign_proj``).
+
+    Args:
+        a: the arithmetic.
+        w: the parameters by their names inside the block.
+        r: the residual stream, shape (time, ..., d_model).
+        memory: what came before.
+        epsilon: of the norm.
+
+    Returns:
+        The residual stream after the block, and what it remembers.
+    """
+    channels, states = w["mixer.A_log"].shape
+    u_z = a.linear(w["mixer.in_proj.weight"], a.rms(r, epsilon) * w["norm.weight"])
+    u, z = u_z[..., :channels], u_z[..., channels:]
+    x, inputs = _convolved(a, w, u, memory.inputs)
+    selected = a.linear(w["mixer.x_proj.weight"], x)
+    dt, b, c = selected[..., : -2 * states], selected[..., -2 * states : -states], selected[..., -states:]
+    if "rms_epsilon" in w:
+        dt, b, c = (a.rms(v, w["rms_epsilon"]) for v in (dt, b, c))
+    delta = a.softplus(a.linear(w["mixer.dt_proj.weight"], dt, w["mixer.dt_proj.bias"]))
+    gate = a.exp(-1 * (delta[..., None] * a.exp(w["mixer.A_log"])))
+    if "mixer.sign_proj.weight" in w:
+        gate = a.tanh(a.linear(w["mixer.sign_proj.weight"], dt, w["mixer.sign_proj.bias"]))[..., None] * gate
+    h = _recurrence(a, gate, delta[..., None] * b[..., None, :] * x[..., None], memory.state)
+    y = a.dot(h, c[..., None, :]) + w["mixer.D"] * x
+    return r + a.linear(w["mixer.out_proj.weight"], y * a.silu(z)), Memory(inputs, h[-1:])
+
+
+def mamba2(
+    a: Arithmetic[Any], w: Mapping[str, Any], r: Any, memory: Memory[Any], epsilon: float
+) -> tuple[Any, Memory[Any]]:
+    """A block of Mamba-2 with one group of B and C; arguments and result as those of :func:`mamba`."""
+    heads, inner = w["mixer.A_log"].shape[0], w["mixer.norm.weight"].shape[0]
+    states, size = memory.state.shape[-1], inner // heads
+    projected = a.linear(w["mixer.in_proj.weight"], a.rms(r, epsilon) * w["norm.weight"])
+    z, xbc, dt = projected[..., :inner], projected[..., inner:-heads], projected[..., -heads:]
+    convolved, inputs = _convolved(a, w, xbc, memory.inputs)
+    x, b, c = convolved[..., :inner], convolved[..., inner:-states], convolved[..., -states:]
+    x = x.reshape(*x.shape[:-1], heads, size)
+    delta = a.softplus(dt + w["mixer.dt_bias"])
+    gate = a.exp(-1 * (delta * a.exp(w["mixer.A_log"])))
+    write = (delta[..., None] * x)[..., None] * b[..., None, None, :]
+    h = _recurrence(a, gate[..., None, None], write, memory.state)
+    y = a.dot(h, c[..., None, None, :]) + w["mixer.D"][..., None] * x
+    gated = y.reshape(z.shape) * a.silu(z)
+    out = a.linear(w["mixer.out_proj.weight"], a.rms(gated, epsilon) * w["mixer.norm.weight"])
+    return r + out, Memory(inputs, h[-1:])
+
+
+def _convolved(a: Arithmetic[Any], w: Mapping[str, Any], u: Any, past: Any) -> tuple[Any, Any]:
+    """silu of the taps' sum, and the last inputs."""
+    taps, wide = w["mixer.conv1d.weight"], a.join(past, u)
+    time, count = u.shape[0], taps.shape[-1]
+    total = w["mixer.conv1d.bias"] + taps[:, 0, 0] * wide[:time]
+    for k in range(1, count):
+        total = total + taps[:, 0, k] * wide[k : k + time]
+    return a.silu(total), wide[time:]
+
+
+def _recurrence(a: Arithmetic[Any], gates: Any, writes: Any, state: Any) -> Any:
+    """All h <- g h + w, shape (time, ...)."""
+    states = []
+    for t in range(writes.shape[0]):
+        state = gates[t : t + 1] * state + writes[t : t + 1]
+        states.append(state)
+    return a.join(*states)
