@@ -29,6 +29,7 @@ class Architecture:
     """A kind of model.
 
     Attributes:
+        title: its name, for people.
         package: where its classes are; "scancraft" for our own.
         model: the class of its causal language model.
         memory: from a block's mixer to the shapes of what it remembers: the last inputs of its convolution
@@ -37,6 +38,7 @@ class Architecture:
         module: of our own classes.
     """
 
+    title: str
     package: str
     model: str
     memory: Callable[[Any], tuple[tuple[int, int], Sizes]] = _channels
@@ -55,10 +57,10 @@ class Architecture:
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {
-    "mamba": Architecture("transformers", "MambaForCausalLM"),
-    "signed_mamba": Architecture("scancraft", "SignedMambaForCausalLM", module=".signed_mamba"),
-    "falcon_mamba": Architecture("transformers", "FalconMambaForCausalLM"),
-    "mamba2": Architecture("transformers", "Mamba2ForCausalLM", _heads, ("float32", "bfloat16")),
+    "mamba": Architecture("Mamba", "transformers", "MambaForCausalLM"),
+    "signed_mamba": Architecture("Signed Mamba", "scancraft", "SignedMambaForCausalLM", module=".signed_mamba"),
+    "falcon_mamba": Architecture("Falcon-Mamba", "transformers", "FalconMambaForCausalLM"),
+    "mamba2": Architecture("Mamba-2", "transformers", "Mamba2ForCausalLM", _heads, ("float32", "bfloat16")),
 }
 """By the ``model_type`` of ``config.json``."""
 

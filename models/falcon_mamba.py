@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .mamba import MambaShape
-from .weights import NamedTensors
+from .weights import ModelWeights
 
 FALCON_MAMBA = "falcon_mamba"
 
@@ -28,29 +28,16 @@ class FalconMambaShape(MambaShape):
         """The ``model_type`` of ``config.json``."""
         return FALCON_MAMBA
 
-    @property
-    def architecture(self) -> str:
-        """The name of the class that runs such weights."""
-        return "FalconMambaForCausalLM"
+    def own_config(self) -> dict[str, Any]:
+        """See the base class."""
+        return super().own_config() | {"mixer_rms_eps": 1e-06}
 
-    def transformers_config(self, *, pad: int, bos: int, eos: int) -> dict[str, Any]:
-        """The ``config.json`` of ``FalconMambaForCausalLM``."""
-        return super().transformers_config(pad=pad, bos=bos, eos=eos) | {"mixer_rms_eps": 1e-06}
+    def mamba_ssm_layer(self) -> None:
+        """``mamba_ssm`` has no such blocks."""
 
 
 @dataclass(frozen=True, eq=False)
-class FalconMambaWeights(NamedTensors):
-    """Parameters of a Falcon-Mamba language model, float32, by name; the arrays are read-only.
-
-    Raises:
-        ValueError: names or shapes differ from what ``shape`` says.
-    """
+class FalconMambaWeights(ModelWeights):
+    """Parameters of a Falcon-Mamba language model."""
 
     shape: FalconMambaShape
-
-    def __str__(self) -> str:
-        s = self.shape
-        return (
-            f"Falcon-Mamba: {s.n_layers} blocks, d_model {s.d_model}, d_inner {s.d_inner}, d_state {s.d_state}, "
-            f"d_conv {s.d_conv}, dt_rank {s.dt_rank}, {self.n_parameters:,} parameters, {self.n_nonzero:,} not zero"
-        )

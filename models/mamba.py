@@ -24,7 +24,7 @@ from typing import Any
 
 from .classes import ARCHITECTURES
 from .classes import model_type_of as model_type_of
-from .weights import NamedTensors, common_config, original_config, tensors_of
+from .weights import ModelShape, ModelWeights
 from .weights import Tensor as Tensor
 
 MAMBA, SIGNED_MAMBA = "mamba", "signed_mamba"
@@ -33,26 +33,14 @@ MODEL_TYPES = {kind: ARCHITECTURES[kind].implementation for kind in (MAMBA, SIGN
 
 
 @dataclass(frozen=True)
-class MambaShape:
+class MambaShape(ModelShape):
     """Sizes of a Mamba language model.
 
     Args:
-        d_model: width of the residual stream (``hidden_size``).
-        n_layers: number of blocks (``num_hidden_layers``).
-        vocab_size: rows of the embedding and of ``lm_head``.
-        expand: d_inner = expand * d_model.
-        d_state: states per channel (``state_size``).
-        d_conv: taps of the convolution (``conv_kernel``).
         dt_rank: width of the bottleneck before Delta (``time_step_rank``).
         signed: whether the gates have signs.
     """
 
-    d_model: int
-    n_layers: int
-    vocab_size: int
-    expand: int = 1
-    d_state: int = 1
-    d_conv: int = 2
     dt_rank: int = 1
     signed: bool = False
 
@@ -60,16 +48,6 @@ class MambaShape:
     def model_type(self) -> str:
         """The ``model_type`` of ``config.json``."""
         return SIGNED_MAMBA if self.signed else MAMBA
-
-    @property
-    def architecture(self) -> str:
-        """The name of the class that runs such weights."""
-        return MODEL_TYPES[self.model_type].rpartition(".")[2]
-
-    @property
-    def d_inner(self) -> int:
-        """Channels per block."""
-        return self.expand * self.d_model
 
     def block_tensors(self) -> dict[str, tuple[int, ...]]:
         """Names (inside one block) and shapes of its parameters."""
@@ -89,62 +67,18 @@ class MambaShape:
             "mixer.out_proj.weight": (d, c),
         }
 
-    def tensors(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of all parameters."""
-        return tensors_of(self)
+    def own_config(self) -> dict[str, Any]:
+        """See the base class."""
+        return {"intermediate_size": self.d_inner, "time_step_rank": self.dt_rank}
 
-    def transformers_config(self, *, pad: int, bos: int, eos: int) -> dict[str, Any]:
-        """The ``config.json`` of the model's class, with the ids of the special tokens."""
-        return {
-            "architectures": [self.architecture],
-            "model_type": self.model_type,
-            "dtype": "float32",
-            "vocab_size": self.vocab_size,
-            "hidden_size": self.d_model,
-            "intermediate_size": self.d_inner,
-            "expand": self.expand,
-            "state_size": self.d_state,
-            "conv_kernel": self.d_conv,
-            "time_step_rank": self.dt_rank,
-            "num_hidden_layers": self.n_layers,
-            **common_config(pad=pad, bos=bos, eos=eos),
-        }
-
-    def mamba_ssm_config(self) -> dict[str, Any]:
-        """The ``config.json`` that ``mamba_ssm``'s ``MambaLMHeadModel.from_pretrained`` reads.
-
-        Raises:
-            ValueError: the gates have signs, which that package does not know.
-        """
-        if self.signed:
-            raise ValueError("mamba_ssm has no blocks with signed gates; run these weights with transformers")
-        layer = {
-            "layer": "Mamba1",
-            "d_state": self.d_state,
-            "d_conv": self.d_conv,
-            "expand": self.expand,
-            "dt_rank": self.dt_rank,
-        }
-        return original_config(self, layer)
+    def mamba_ssm_layer(self) -> dict[str, Any] | None:
+        """The arguments of ``mamba_ssm``'s Mamba; None if the gates have signs, which it does not know."""
+        sizes = {"d_state": self.d_state, "d_conv": self.d_conv, "expand": self.expand, "dt_rank": self.dt_rank}
+        return None if self.signed else {"layer": "Mamba1", **sizes}
 
 
 @dataclass(frozen=True, eq=False)
-class MambaWeights(NamedTensors):
-    """Parameters of a Mamba language model, float32, by name; the arrays are read-only.
-
-    Raises:
-        ValueError: names or shapes differ from what ``shape`` says.
-    """
+class MambaWeights(ModelWeights):
+    """Parameters of a Mamba language model, signed or not."""
 
     shape: MambaShape
-
-    def mamba_ssm_config(self) -> dict[str, Any] | None:
-        """The ``config.json`` that ``mamba_ssm`` reads; None if the gates have signs, which it does not know."""
-        return None if self.shape.signed else self.shape.mamba_ssm_config()
-
-    def __str__(self) -> str:
-        s, kind = self.shape, "Signed Mamba" if self.shape.signed else "Mamba"
-        return (
-            f"{kind}: {s.n_layers} blocks, d_model {s.d_model}, d_inner {s.d_inner}, d_state {s.d_state}, "
-            f"d_conv {s.d_conv}, dt_rank {s.dt_rank}, {self.n_parameters:,} parameters, {self.n_nonzero:,} not zero"
-        )

@@ -1,164 +1,105 @@
-"""What the weights of all kinds of models have in common, so that writing and loading them know no kind."""
+"""What the sizes and weights of all kinds of models have in common, so that writing and loading them know no kind."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .classes import ARCHITECTURES
+
 Tensor = NDArray[np.float32]
 
 
-class ModelShape(Protocol):
-    """Sizes of a language model of state-space layers."""
+@dataclass(frozen=True)
+class ModelShape(ABC):
+    """Sizes of a language model of state-space layers.
+
+    Args:
+        d_model: width of the residual stream (``hidden_size``).
+        n_layers: number of blocks (``num_hidden_layers``).
+        vocab_size: rows of the embedding and of ``lm_head``.
+        expand: d_inner = expand * d_model.
+        d_state: states per channel (``state_size``).
+        d_conv: taps of the convolution (``conv_kernel``).
+    """
+
+    d_model: int
+    n_layers: int
+    vocab_size: int
+    expand: int = 1
+    d_state: int = 1
+    d_conv: int = 2
 
     @property
-    def d_model(self) -> int:
-        """Width of the residual stream."""
-        ...
+    @abstractmethod
+    def model_type(self) -> str:
+        """The ``model_type`` of ``config.json``."""
+
+    @abstractmethod
+    def block_tensors(self) -> dict[str, tuple[int, ...]]:
+        """Names (inside one block) and shapes of its parameters."""
+
+    @abstractmethod
+    def own_config(self) -> dict[str, Any]:
+        """What ``config.json`` says of the sizes that only this kind has."""
+
+    @abstractmethod
+    def mamba_ssm_layer(self) -> dict[str, Any] | None:
+        """The arguments of ``mamba_ssm``'s layers; None if that package has no such blocks."""
 
     @property
-    def n_layers(self) -> int:
-        """Number of blocks."""
-        ...
-
-    @property
-    def vocab_size(self) -> int:
-        """Rows of the embedding and of ``lm_head``."""
-        ...
+    def architecture(self) -> str:
+        """The name of the class that runs such weights."""
+        return ARCHITECTURES[self.model_type].model
 
     @property
     def d_inner(self) -> int:
         """Channels per block."""
-        ...
-
-    @property
-    def d_state(self) -> int:
-        """States per channel."""
-        ...
-
-    @property
-    def d_conv(self) -> int:
-        """Taps of the convolution."""
-        ...
-
-    @property
-    def model_type(self) -> str:
-        """The ``model_type`` of ``config.json``."""
-        ...
-
-    def block_tensors(self) -> dict[str, tuple[int, ...]]:
-        """Names (inside one block) and shapes of its parameters."""
-        ...
+        return self.expand * self.d_model
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of all parameters."""
-        ...
+        shapes: dict[str, tuple[int, ...]] = {"backbone.embeddings.weight": (self.vocab_size, self.d_model)}
+        for layer in range(self.n_layers):
+            shapes |= {f"backbone.layers.{layer}.{name}": size for name, size in self.block_tensors().items()}
+        shapes["backbone.norm_f.weight"] = (self.d_model,)
+        shapes["lm_head.weight"] = (self.vocab_size, self.d_model)
+        return shapes
 
     def transformers_config(self, *, pad: int, bos: int, eos: int) -> dict[str, Any]:
         """The ``config.json`` of the model's class, with the ids of the special tokens."""
-        ...
-
-
-def tensors_of(shape: ModelShape) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all parameters, from those of one block."""
-    shapes: dict[str, tuple[int, ...]] = {"backbone.embeddings.weight": (shape.vocab_size, shape.d_model)}
-    for layer in range(shape.n_layers):
-        shapes |= {f"backbone.layers.{layer}.{name}": size for name, size in shape.block_tensors().items()}
-    shapes["backbone.norm_f.weight"] = (shape.d_model,)
-    shapes["lm_head.weight"] = (shape.vocab_size, shape.d_model)
-    return shapes
-
-
-def common_config(*, pad: int, bos: int, eos: int) -> dict[str, Any]:
-    """What every ``config.json`` ends with: how all our models compute, and the ids of the special tokens."""
-    return {
-        "hidden_act": "silu",
-        "layer_norm_epsilon": 1e-05,
-        "residual_in_fp32": True,
-        "use_bias": False,
-        "use_conv_bias": True,
-        "use_cache": True,
-        "tie_word_embeddings": False,
-        "pad_token_id": pad,
-        "bos_token_id": bos,
-        "eos_token_id": eos,
-    }
-
-
-def original_config(shape: ModelShape, layer: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``config.json`` of ``mamba_ssm``'s ``MambaLMHeadModel``, with the arguments of its layers."""
-    return {
-        "d_model": shape.d_model,
-        "d_intermediate": 0,
-        "n_layer": shape.n_layers,
-        "vocab_size": shape.vocab_size,
-        "ssm_cfg": dict(layer),
-        "attn_layer_idx": [],
-        "attn_cfg": {},
-        "rms_norm": True,
-        "residual_in_fp32": True,
-        "fused_add_norm": True,
-        "pad_vocab_size_multiple": 8,
-        "tie_embeddings": False,
-    }
-
-
-class ModelWeights(Protocol):
-    """Parameters of a language model, float32, by the names of its ``transformers`` class."""
-
-    @property
-    def shape(self) -> ModelShape:
-        """The sizes."""
-        ...
-
-    @property
-    def tensors(self) -> Mapping[str, Tensor]:
-        """The parameters, by name."""
-        ...
-
-    @property
-    def model_type(self) -> str:
-        """The ``model_type`` of ``config.json``."""
-        ...
-
-    @property
-    def n_parameters(self) -> int:
-        """How many numbers there are."""
-        ...
-
-    @property
-    def n_nonzero(self) -> int:
-        """How many of them are not zero."""
-        ...
-
-    def config(self, *, pad: int, bos: int, eos: int) -> dict[str, Any]:
-        """The ``config.json`` of the model's class, with the ids of the special tokens."""
-        ...
-
-    def sizes(self) -> dict[str, int]:
-        """``d_model``, ``d_inner``, ``num_hidden_layers``, ``parameters`` and ``nonzero``."""
-        ...
-
-    def mamba_ssm_config(self) -> dict[str, Any] | None:
-        """The ``config.json`` that ``mamba_ssm`` reads; None if it has no such blocks."""
-        ...
-
-    def mamba_ssm_items(self) -> Iterator[tuple[str, Tensor]]:
-        """The parameters under the names of ``mamba_ssm``'s ``MambaLMHeadModel``."""
-        ...
-
-    def __str__(self) -> str:
-        """One line for people."""
-        ...
+        return {
+            "architectures": [self.architecture],
+            "model_type": self.model_type,
+            "dtype": "float32",
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.d_model,
+            "expand": self.expand,
+            "state_size": self.d_state,
+            "conv_kernel": self.d_conv,
+            **self.own_config(),
+            "num_hidden_layers": self.n_layers,
+            "hidden_act": "silu",
+            "layer_norm_epsilon": 1e-05,
+            "residual_in_fp32": True,
+            "use_bias": False,
+            "use_conv_bias": True,
+            "use_cache": True,
+            "tie_word_embeddings": False,
+            "pad_token_id": pad,
+            "bos_token_id": bos,
+            "eos_token_id": eos,
+        }
 
 
 @dataclass(frozen=True, eq=False)
-class NamedTensors:
-    """Parameters by name, checked against a shape; the arrays are read-only. A :class:`ModelWeights`.
+class ModelWeights:
+    """Parameters of a language model, float32, by the names of its ``transformers`` class; the arrays are read-only.
 
     Raises:
         ValueError: names or shapes differ from what ``shape`` says.
@@ -211,10 +152,34 @@ class NamedTensors:
         return {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
 
     def mamba_ssm_config(self) -> dict[str, Any] | None:
-        """The ``config.json`` that ``mamba_ssm`` reads; None if it has no such blocks."""
-        return None
+        """The ``config.json`` that ``mamba_ssm``'s ``MambaLMHeadModel`` reads; None if it has no such blocks."""
+        layer = self.shape.mamba_ssm_layer()
+        if layer is None:
+            return None
+        return {
+            "d_model": self.shape.d_model,
+            "d_intermediate": 0,
+            "n_layer": self.shape.n_layers,
+            "vocab_size": self.shape.vocab_size,
+            "ssm_cfg": layer,
+            "attn_layer_idx": [],
+            "attn_cfg": {},
+            "rms_norm": True,
+            "residual_in_fp32": True,
+            "fused_add_norm": True,
+            "pad_vocab_size_multiple": 8,
+            "tie_embeddings": False,
+        }
 
     def mamba_ssm_items(self) -> Iterator[tuple[str, Tensor]]:
-        """The same parameters under the names of ``mamba_ssm``'s ``MambaLMHeadModel``."""
+        """The parameters under the names of ``mamba_ssm``'s ``MambaLMHeadModel``."""
         for name, tensor in self.tensors.items():
             yield name.replace("backbone.embeddings.", "backbone.embedding."), tensor
+
+    def __str__(self) -> str:
+        s, shown = self.shape, ("d_model", "d_inner", "d_state", "d_conv", "dt_rank", "n_heads")
+        sizes = ", ".join(f"{name} {getattr(s, name)}" for name in shown if hasattr(s, name))
+        return (
+            f"{ARCHITECTURES[s.model_type].title}: {s.n_layers} blocks, {sizes}, {self.n_parameters:,} parameters, "
+            f"{self.n_nonzero:,} not zero"
+        )

@@ -86,7 +86,7 @@ def build_mamba_ssm(
     """The same from weights in memory. See :func:`load_mamba_ssm`."""
     _check(weights, dtype)
     package, config = _package(), _package("mamba_ssm.models.config_mamba")
-    settings = config.MambaConfig(**weights.shape.mamba_ssm_config())
+    settings = config.MambaConfig(**(weights.mamba_ssm_config() or {}))
     model: Any = package.MambaLMHeadModel(settings, device=str(device), dtype=dtype)
     model.load_state_dict({name: torch.from_numpy(np.array(t)) for name, t in weights.mamba_ssm_items()}, strict=True)
     return _ready(model, fused)
