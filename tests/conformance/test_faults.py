@@ -65,9 +65,9 @@ def written_once(monkeypatch: pytest.MonkeyPatch, kept: Cases) -> None:
 
 
 def sample() -> list[mutants.Mutant]:
-    """The first fault of every implementation, kind and mode, those of released projects, and every seventh."""
+    """The first fault of every implementation, kind and mode, those of released projects, and every tenth."""
     first = {(m.base, m.kind, m.mode): m for m in reversed(mutants.MUTANTS)}
-    return [m for i, m in enumerate(mutants.MUTANTS) if first[m.base, m.kind, m.mode] is m or m.after or i % 7 == 0]
+    return [m for i, m in enumerate(mutants.MUTANTS) if first[m.base, m.kind, m.mode] is m or m.after or i % 10 == 0]
 
 
 @pytest.mark.parametrize("mutant", sample(), ids=lambda m: f"{m.kind} {m.base}: {m.name}")
@@ -102,8 +102,7 @@ def test_every_edit_has_its_place_in_the_source() -> None:
 
 @pytest.mark.parametrize(("base", "kind"), mutants.BASES)
 def test_plain_implementations_pass(base: str, kind: str) -> None:
-    most = ["taps-4", "memory", "entries-4", "registers", "epsilon", "decay", "dt-epsilon", "flips", "recall", "sums"]
-    most += ["stack", "lengths"]
+    most = ["taps-4", "memory", "registers", "epsilon", "decay", "dt-epsilon", "flips", "recall", "stack"]
     names = {case.name for case in all_cases(kind, quick=True)}
     only = [name for name in most if name in names]
     report = conformance.run(mutants.build(base, kind), kind=kind, modes=OWN_MODES[base], quick=True, only=only)
