@@ -78,7 +78,7 @@ class Replay:
     def put(self, state: NDArray[np.float64]) -> None:
         """Go on from another state; at least one token has been read before."""
         row = torch.from_numpy(state.copy()).to(self.wide)[None]
-        self.parts = list(row.split([part.shape[1] for part in self.parts], dim=1))
+        self.parts = list(torch.split(row, [part.shape[1] for part in self.parts], dim=1))
 
     def step(self, i: int, stream: Tensor, states: Tensor | None) -> tuple[Tensor, Tensor]:
         """The streams and states after one token each, of at most ``ROWS`` rows; states None for first tokens."""
@@ -88,7 +88,8 @@ class Replay:
         layer: Any = cache.layers[i]
         if states is not None:
             channels, taps = mixer.intermediate_size, mixer.conv_kernel_size
-            window, inner = self._rows(states).split([channels * taps, channels * mixer.ssm_state_size], dim=1)
+            sizes = [channels * taps, channels * mixer.ssm_state_size]
+            window, inner = torch.split(self._rows(states), sizes, dim=1)
             window, inner = window.reshape(ROWS, channels, taps).to(self.dtype), inner.reshape(ROWS, channels, -1)
             layer.lazy_initialization(conv_states=window, recurrent_states=inner)
             layer.conv_states[0].copy_(window)
