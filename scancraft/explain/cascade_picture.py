@@ -149,7 +149,7 @@ def _draw_dfa(
         spots = [arc.at(t) for t in (0.5, 0.42, 0.58, 0.34, 0.66, 0.28, 0.72)]
         spot = next((s for s in spots if all(np.linalg.norm(s - other) > 0.25 for other in taken)), spots[0])
         taken.append(spot)
-        write_text(page, *spot, edge_label(edges[p, q], dfa.alphabet), 8, color=colours[q], **HIDING)
+        write_text(page, spot[0], spot[1], edge_label(edges[p, q], dfa.alphabet), 8, color=colours[q], **HIDING)
     for q, (x, y) in places.items():
         page.add_patch(Circle((x, y), RADIUS, facecolor=PAPER, edgecolor=colours[q], linewidth=1.1, zorder=3))
         if q in dfa.accepting:
@@ -176,7 +176,7 @@ def _draw_loop(page: Any, centre: Point, angle: float, label: str, colour: str) 
     page.add_patch(FancyArrowPatch(path=curve, color=colour, **ARROW))
     # A long label grows away from the loop.
     side = "center" if abs(np.cos(angle)) < 0.7 else "left" if np.cos(angle) > 0 else "right"
-    write_text(page, *at(RADIUS + 0.44, 0.0), label, 8, color=colour, **{**HIDING, "ha": side})
+    write_text(page, *at(RADIUS + 0.44, 0.0), text=label, size=8, color=colour, **{**HIDING, "ha": side})
 
 
 # -- the image sets --------------------------------------------------------------------------------------------------
@@ -190,7 +190,8 @@ def _draw_levels(
 
     parts, places = cascade.parts, {p: _moved(point, origin) for p, point in rows.places.items()}
     half = {p: 0.0 if dots else 0.1 + 0.065 * (1 + names[p].count("\n")) for p in places}
-    lines, labels = [], []
+    lines: list[list[Point]] = []
+    labels: list[tuple[Point, str]] = []
     for p, tiles in enumerate(parts.tiles):
         routes = {
             t: [*(_moved(b, origin) for b in rows.bends[p, t]), (places[t][0], places[t][1] + half[t])] for t in tiles
@@ -202,14 +203,13 @@ def _draw_levels(
             port = (places[p][0] + gap * (i - (len(order) - 1) / 2), places[p][1] - half[p])
             lines.append([port, *routes[t]])
             dx, dy = routes[t][0][0] - port[0], port[1] - routes[t][0][1]
-            labels.append((port[0] + 0.11 * max(-1.0, min(1.0, dx / dy)), port[1] - 0.11, str(tiles.index(t))))
+            labels.append(((port[0] + 0.11 * max(-1.0, min(1.0, dx / dy)), port[1] - 0.11), str(tiles.index(t))))
     page.add_collection(LineCollection(lines, colors=FAINT, linewidths=0.3 if dots else 0.8, zorder=1))
     if dots:
-        x, y = np.array([places[p] for p in range(len(names))]).T
-        page.scatter(x, y, s=9, color=INK, zorder=3)
+        page.scatter(*np.array([places[p] for p in range(len(names))]).T, s=9, color=INK, zorder=3)
         return
-    for label in labels:
-        write_text(page, *label, 6.5, **HIDING)
+    for (x, y), label in labels:
+        write_text(page, x, y, label, 6.5, **HIDING)
     colours = _class_colours(cascade)
     box: dict[str, Any] = {
         "boxstyle": "round,pad=0,rounding_size=0.06",

@@ -50,7 +50,8 @@ def explanation(checkpoint: Checkpoint) -> dict[str, Any]:
         "language": _kind(language),
         "counters": [{"name": counter.name, "limits": dict(counter.limits)} for counter in manifest.counters],
         "blocks": [
-            {"index": block.index, "title": block.title, "channels": _channel_facts(block)} for block in manifest.blocks
+            {"index": block.index, "title": block.title, "channels": [asdict(channel) for channel in block.channels]}
+            for block in manifest.blocks
         ],
         "verdicts": {token: show(form) for token, form in manifest.verdicts.items()},
     }
@@ -62,10 +63,6 @@ def _kind(language: Language) -> str:
     if isinstance(language, BoundedDyck):
         return language.name
     return f"{len(language.counters)} counters" if len(language.counters) > 1 else "1 counter"
-
-
-def _channel_facts(block: BlockLabel) -> list[dict[str, Any]]:
-    return [asdict(channel) for channel in block.channels]
 
 
 def _block(block: BlockLabel, levels: Mapping[int, Sequence[TiledSet]]) -> dict[str, Any]:
@@ -83,7 +80,7 @@ def _block(block: BlockLabel, levels: Mapping[int, Sequence[TiledSet]]) -> dict[
         "index": block.index,
         "level": block.level,
         "memory": {"values": values, "sets": sets if values else []},
-        "channels": _channel_facts(block),
+        "channels": [asdict(channel) for channel in block.channels],
         "slots_before": _by_number(block.slots_before),
         "slots_after": _by_number(block.slots_after),
         **({"part": "conditions"} if block.finds_only else {}),
