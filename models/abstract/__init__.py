@@ -4,7 +4,7 @@ From formulas to models:
 
 - ``functions``, ``numbers``: symbols and functions of gates; expressions as functions of rationals, tensors, intervals.
 - ``ssm``, ``examples``: the model, and the paper's constructions on it.
-- ``intervals``, ``enclosures``, ``search``: where an expression's values lie; proving its sign, or finding a value.
+- ``enclosures``, ``search``: where an expression's values lie; proving its sign, or finding a value.
 - ``properties``: NONNEGATIVE, TIME-INVARIANT, FIXED-PHASE of a formula; ``families``: of 19 architectures.
 - ``reach``, ``model_properties``: of an abstract SSM, over the inputs that can occur in it.
 - ``readers``, ``runs``, ``checkpoints``: of a torch model, from its own parameters.

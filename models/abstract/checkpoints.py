@@ -24,9 +24,9 @@ from sympy import Symbol
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+from .enclosures import REALS, Interval
 from .errors import UnknownGateError
 from .families import Consequence, consequence_of
-from .intervals import REALS, Interval
 from .properties import (
     FIXED_PHASE,
     NONNEGATIVE,

@@ -1,12 +1,14 @@
 """Where the values of an expression lie when its symbols lie in intervals.
 
-exp, log, tanh, ... are rounded outwards (by mpmath's interval arithmetic), so an enclosure is a proof.
+mpmath's interval arithmetic rounds outwards, so an enclosure is a proof. Intervals are closed: that sigmoid(x) lies
+in [0, 1] is all that the sign of a gate needs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache, reduce
 from typing import Any
@@ -16,24 +18,60 @@ import sympy
 from sympy import Expr, Symbol
 
 from .functions import as_fraction, sigmoid, softplus
-from .intervals import REALS, ZERO, End, Interval, between, inverse, larger, magnitude, point, smaller
 from .numbers import Arithmetic, compiled
 
-LARGEST_EXPONENT = 1 << 14
-"""Numbers past 2^+-this are taken as infinite or zero, to keep Fractions small."""
+End = Fraction | float
+"""An end point: a Fraction, or one of the two infinities."""
+
+LARGEST_EXPONENT = 1 << 24
+"""Numbers past 2^+-this are taken as infinite or as anything down to zero, to keep Fractions small."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The reals between two end points; finite ones belong to it."""
+
+    low: End
+    high: End
+
+    @property
+    def nonnegative(self) -> bool:
+        """Whether no number in it is negative."""
+        return self.low >= 0
+
+    @property
+    def sign(self) -> int | None:
+        """The sign that all its numbers have, -1, 0 or 1; None if they differ in it."""
+        if self.low == self.high == 0:
+            return 0
+        return 1 if self.low > 0 else -1 if self.high < 0 else None
+
+    def __contains__(self, value: Fraction) -> bool:
+        return self.low <= value <= self.high
+
+    def hull(self, other: Interval) -> Interval:
+        """The least interval that holds both."""
+        return Interval(min(self.low, other.low), max(self.high, other.high))
+
+    def __str__(self) -> str:
+        left, right = "(" if math.isinf(self.low) else "[", ")" if math.isinf(self.high) else "]"
+        return f"{left}{_shown(self.low)}, {_shown(self.high)}{right}"
+
+
+REALS = Interval(-math.inf, math.inf)
+
+
+def _shown(end: End) -> str:
+    if len(str(end)) < 12:
+        return str(end)
+    near_one = isinstance(end, Fraction) and abs(end - 1) < 1e-6
+    return f"1{float(end - 1):+.2g}" if near_one else f"{float(end):.6g}"
 
 
 def domain_of(symbol: Symbol) -> Interval:
-    """What a symbol's assumptions say of it: all reals, or those of one sign."""
-    if symbol.is_positive:
-        return Interval(Fraction(0), math.inf, low_open=True)
-    if symbol.is_nonnegative:
-        return Interval(Fraction(0), math.inf)
-    if symbol.is_negative:
-        return Interval(-math.inf, Fraction(0), high_open=True)
-    if symbol.is_nonpositive:
-        return Interval(-math.inf, Fraction(0))
-    return REALS
+    """What a symbol's assumptions say of it: all reals, or those of one sign and zero."""
+    zero = Fraction(0)
+    return Interval(zero if symbol.is_nonnegative else -math.inf, zero if symbol.is_nonpositive else math.inf)
 
 
 def enclosure(expression: Any, box: Mapping[Symbol, Interval], precision: int = 80) -> Interval:
@@ -45,34 +83,13 @@ def enclosure(expression: Any, box: Mapping[Symbol, Interval], precision: int = 
     Args:
         expression: without I.
         box: an interval for each symbol; symbols left out get their :func:`domain_of`.
-        precision: bits for functions that are not rational.
+        precision: bits of the end points in between.
     """
+    c = _context(precision)
     domains = {s: box[s] if s in box else domain_of(s) for s in expression.free_symbols}
-    return compiled(expression, _arithmetic(precision))(domains)
-
-
-@lru_cache(maxsize=8)
-def _arithmetic(precision: int) -> Arithmetic:
-    """Intervals in which functions that are not rational have this many bits."""
-
-    def constant(number: Expr) -> Interval:
-        if number.is_Rational:
-            return point(as_fraction(number))
-        if number in (sympy.pi, sympy.E):
-            return _outward(lambda c: +(c.pi if number is sympy.pi else c.e), precision)
-        return REALS
-
-    def apply(function: type, parts: list[Interval]) -> Interval:
-        if function in (sympy.Max, sympy.Min):
-            return reduce(larger if function is sympy.Max else smaller, parts)
-        return FUNCTIONS[function](*parts, precision) if function in FUNCTIONS else REALS
-
-    return Arithmetic(
-        constant,
-        lambda base, exponent: _power(base, exponent, precision),
-        apply,
-        lambda cases, values: reduce(Interval.hull, [value(values) for value, _ in cases]),
-    )
+    values = {s: c.mpf([_number(c, i.low).a, _number(c, i.high).b]) for s, i in domains.items()}
+    low, high = compiled(expression, _arithmetic(precision))(values)._mpi_
+    return Interval(_end(low, -1), _end(high, 1))
 
 
 def sign_of(number: Expr) -> int | None:
@@ -83,38 +100,15 @@ def sign_of(number: Expr) -> int | None:
     found = REALS
     for precision in (80, 400, 2000):
         found = enclosure(number, {}, precision)
-        if found.positive:
-            return 1
-        if found.negative:
-            return -1
-        if found == ZERO:
-            return 0
-        if isinstance(found.largest, float):
+        if found.sign is not None:
+            return found.sign
+        if math.isinf(found.low) or math.isinf(found.high):
             return None  # not understood, or not defined; more digits will not help
-    near = isinstance(found.largest, Fraction) and found.largest < Fraction(1, 1 << 300)
+    near = max(-found.low, found.high) < Fraction(1, 1 << 300)
     return 0 if near and sympy.simplify(number) == 0 else None
 
 
-# -- functions -------------------------------------------------------------------------------------------------------
-
-
-def _power(base: Interval, exponent: Interval, precision: int) -> Interval:
-    if exponent.is_point and isinstance(exponent.low, Fraction) and exponent.low.denominator == 1:
-        n = int(exponent.low)
-        if n < 0:
-            return _power(inverse(base), point(-n), precision)
-        if n == 0:
-            return point(1)
-        if n % 2 == 0:
-            size = magnitude(base)
-            return Interval(size.low**n, size.high**n, size.low_open, size.high_open)
-        return Interval(base.low**n, base.high**n, base.low_open, base.high_open)
-    if base.positive:
-        return _exp(exponent * _log(base, precision), precision)
-    if base.nonnegative and exponent.positive:
-        above = Interval(min(base.high, Fraction(1, 2)), base.high, high_open=base.high_open) if base.high else ZERO
-        return ZERO.hull(_exp(exponent * _log(above, precision), precision)) if base.high else ZERO
-    return REALS
+# -- by mpmath: c is a context, x an interval of it -----------------------------------------------------------------
 
 
 @lru_cache(maxsize=8)
@@ -124,120 +118,90 @@ def _context(precision: int) -> Any:
     return context
 
 
-def _outward(function: Callable[[Any], Any], precision: int) -> Interval:
-    """The interval that mpmath returns, as one of ours."""
-    found = function(_context(precision))
-    # (sign, mantissa, exponent, bits) of both end points, exact.
-    low, high = found._mpi_
-    return Interval(_end(low, -1), _end(high, 1))
+@lru_cache(maxsize=8)
+def _arithmetic(precision: int) -> Arithmetic:
+    """Intervals whose end points have this many bits."""
+    c = _context(precision)
+
+    def constant(number: Expr) -> Any:
+        if number.is_Rational:
+            return _number(c, as_fraction(number))
+        return +c.pi if number is sympy.pi else +c.e if number is sympy.E else _reals(c)
+
+    return Arithmetic(
+        constant,
+        lambda base, exponent: _power(c, base, exponent),
+        lambda function, parts: FUNCTIONS[function](c, *parts) if function in FUNCTIONS else _reals(c),
+        # Conditions are not looked at: any case may apply.
+        lambda cases, values: reduce(lambda x, y: _span(c, x, y), [value(values) for value, _ in cases]),
+    )
+
+
+def _reals(c: Any) -> Any:
+    return c.mpf([-math.inf, math.inf])
+
+
+def _number(c: Any, value: End) -> Any:
+    """A number, rounded both ways."""
+    return c.mpf(value.numerator) / c.mpf(value.denominator) if isinstance(value, Fraction) else c.mpf(value)
 
 
 def _end(raw: tuple[int, int, int, int], side: int) -> End:
+    """An end point from its sign, mantissa, exponent and bits, exact or farther out."""
     sign, mantissa, exponent, bits = raw
     if not mantissa:
         return Fraction(0) if exponent == 0 else side * math.inf
-    if exponent + bits > LARGEST_EXPONENT:
-        # Past the largest number: outwards to infinity, inwards to that number.
-        beyond = side * math.inf if (side > 0) != bool(sign) else Fraction(2) ** LARGEST_EXPONENT * (-1 if sign else 1)
-        return beyond
-    if exponent + bits < -LARGEST_EXPONENT:
-        tiny = Fraction(1, 1 << (LARGEST_EXPONENT - 1))
-        return (-tiny if side < 0 else Fraction(0)) if sign else (tiny if side > 0 else Fraction(0))
-    return (-1 if sign else 1) * mantissa * Fraction(2) ** exponent
+    if abs(exponent + bits) <= LARGEST_EXPONENT:
+        return (-1 if sign else 1) * mantissa * Fraction(2) ** exponent
+    if (side > 0) == bool(sign):
+        return Fraction(0)
+    return side * math.inf if exponent > 0 else side * Fraction(1, 1 << LARGEST_EXPONENT)
 
 
-def _rational(c: Any, value: Fraction) -> Any:
-    return c.mpf(value.numerator) / c.mpf(value.denominator)
+def _span(c: Any, x: Any, y: Any) -> Any:
+    return c.mpf([min(x.a, y.a), max(x.b, y.b)])
 
 
-def _rising(
-    formula: Callable[[Any, Any], Any], below: End, above: End, at: Fraction | int | None = None, there: Any = 0
-) -> Callable[[Interval, int], Interval]:
-    """Enclosures of a strictly rising function.
-
-    Args:
-        formula: its value in mpmath's interval arithmetic, from the context and the argument.
-        below: its lower limit, which it never reaches.
-        above: its upper limit, likewise.
-        at: where its value is known exactly.
-        there: that value.
-    """
-    limits = Interval(below, above, True, True)
-
-    def end(value: End, opened: bool, precision: int) -> tuple[Interval, bool]:
-        """What the function may be at an end, and whether that end of the image is open."""
-        if not isinstance(value, Fraction):
-            return limits, True
-        image = point(there) if value == at else _outward(lambda c: formula(c, _rational(c, value)), precision)
-        return image, opened and image.is_point
-
-    def rising(x: Interval, precision: int) -> Interval:
-        (left, low_open), (right, high_open) = end(x.low, x.low_open, precision), end(x.high, x.high_open, precision)
-        image = Interval(left.low, right.high, low_open, high_open)
-        return between(max(image.bottom, limits.bottom), min(image.top, limits.top))
-
-    return rising
+def _exp(c: Any, x: Any) -> Any:
+    """exp, without exponentials that are too long."""
+    limit = c.mpf(LARGEST_EXPONENT)
+    low = c.mpf(0) if x.a < -limit else c.exp(min(x.a, limit))
+    return _span(c, low, c.mpf(math.inf) if x.b > limit else c.exp(max(x.b, -limit)))
 
 
-_exp = _rising(lambda c, v: c.exp(v), Fraction(0), math.inf, 0, 1)
-_log_above_zero = _rising(lambda c, v: c.log(v), -math.inf, math.inf, 1, 0)
+def _log(c: Any, x: Any) -> Any:
+    return c.log(x) if x.a > 0 else _reals(c)
 
 
-def _log(x: Interval, precision: int) -> Interval:
-    if not x.positive:
-        return REALS
-    if x.low == 0:
-        high = REALS if math.isinf(x.high) else _log_above_zero(Interval(x.high, x.high), precision)
-        return Interval(-math.inf, high.high, high_open=x.high_open and high.is_point)
-    return _log_above_zero(x, precision)
+def _power(c: Any, base: Any, exponent: Any) -> Any:
+    if exponent.a == exponent.b == int(float(exponent.a)):
+        n = int(float(exponent.a))
+        return base**n if n >= 0 or 0 not in base else _reals(c)
+    if base.a > 0:
+        return _exp(c, exponent * c.log(base))
+    if base.a >= 0 and exponent.a >= 0:
+        return _span(
+            c, c.mpf(0), _exp(c, exponent * c.log(max(base.b, c.mpf(1))))
+        )  # it rises with the base from 0, or is 1
+    return _reals(c)
 
 
-def _wave(name: str) -> Callable[[Interval, int], Interval]:
-    """sin or cos: within [-1, 1], and more closely on bounded intervals."""
-
-    def wave(x: Interval, precision: int) -> Interval:
-        low, high = x.low, x.high
-        if not (isinstance(low, Fraction) and isinstance(high, Fraction)) or high - low > 8:
-            return Interval(Fraction(-1), Fraction(1))
-        return _outward(
-            lambda c: getattr(c, name)(c.mpf([_rational(c, low).a, _rational(c, high).b])),
-            precision,
-        )
-
-    return wave
+def _wave(c: Any, function: Callable[[Any], Any], x: Any) -> Any:
+    """sin or cos: within [-1, 1], and more closely on short intervals."""
+    return function(x) if x.delta < 8 else c.mpf([-1, 1])
 
 
-def _steps(round_: Callable[[Fraction], int]) -> Callable[[Interval, int], Interval]:
-    def steps(x: Interval, precision: int) -> Interval:
-        low = Fraction(round_(x.low)) if isinstance(x.low, Fraction) else x.low
-        return Interval(low, Fraction(round_(x.high)) if isinstance(x.high, Fraction) else x.high)
-
-    return steps
-
-
-def _sign(x: Interval, precision: int) -> Interval:
-    low = 1 if x.positive else 0 if x.nonnegative else -1
-    return Interval(Fraction(low), Fraction(-1 if x.negative else 0 if x.high <= 0 else 1))
-
-
-def _remainder(x: Interval, modulus: Interval, precision: int) -> Interval:
-    if not modulus.positive:
-        return REALS
-    return Interval(Fraction(0), modulus.high, high_open=True)
-
-
-FUNCTIONS: dict[type, Callable[..., Interval]] = {
+FUNCTIONS: dict[type, Callable[..., Any]] = {
     sympy.exp: _exp,
     sympy.log: _log,
-    sympy.tanh: _rising(lambda c, v: 1 - 2 / (c.exp(2 * v) + 1), Fraction(-1), Fraction(1), 0, 0),
-    sigmoid: _rising(lambda c, v: 1 / (1 + c.exp(-v)), Fraction(0), Fraction(1), 0, Fraction(1, 2)),
-    softplus: _rising(lambda c, v: c.log(1 + c.exp(v)), Fraction(0), math.inf),
-    sympy.sin: _wave("sin"),
-    sympy.cos: _wave("cos"),
-    sympy.erf: lambda x, precision: Interval(Fraction(-1), Fraction(1), True, True),
-    sympy.Abs: lambda x, precision: magnitude(x),
-    sympy.floor: _steps(math.floor),
-    sympy.ceiling: _steps(math.ceil),
-    sympy.sign: _sign,
-    sympy.Mod: _remainder,
+    sympy.tanh: lambda c, x: 1 - 2 / (_exp(c, 2 * x) + 1),
+    sigmoid: lambda c, x: 1 / (1 + _exp(c, -x)),
+    softplus: lambda c, x: c.log(1 + _exp(c, x)),
+    sympy.sin: lambda c, x: _wave(c, c.sin, x),
+    sympy.cos: lambda c, x: _wave(c, c.cos, x),
+    sympy.Abs: lambda c, x: abs(x),
+    sympy.Max: lambda c, *xs: c.mpf([max(x.a for x in xs), max(x.b for x in xs)]),
+    sympy.Min: lambda c, *xs: c.mpf([min(x.a for x in xs), min(x.b for x in xs)]),
+    sympy.Mod: lambda c, x, n: c.mpf([0, n.b]) if n.a > 0 else _reals(c),
 }
+"""Enclosures of functions, from a context of mpmath and the intervals of their arguments."""

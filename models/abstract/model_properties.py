@@ -19,8 +19,8 @@ from functools import cached_property
 import sympy
 from sympy import Expr, Symbol
 
+from .enclosures import Interval
 from .functions import inputs, outputs, states
-from .intervals import Interval
 from .properties import (
     NONNEGATIVE,
     PRIME,

@@ -24,10 +24,9 @@ from typing import Literal
 import sympy
 from sympy import Expr, Symbol
 
-from .enclosures import enclosure, sign_of
+from .enclosures import Interval, sign_of
 from .functions import sigmoid, softplus
-from .intervals import Interval
-from .search import Box, Point, box_of, find_sign, grid, never_negative, smooth, value_at
+from .search import Box, Point, box_of, find_sign, grid, proof_of_sign, smooth, value_at
 
 __all__ = [
     "FIXED_PHASE",
@@ -142,14 +141,13 @@ def nonnegative(gate: Expr, gate_inputs: Sequence[Symbol] = (), domains: Box | N
         if found is not None:
             return _refuted(NONNEGATIVE, box, found, gate)
         return Verdict(NONNEGATIVE, None, "its imaginary part may or may not vanish")
-    holds, found = never_negative(real, domains or {})
+    proof = proof_of_sign(real, domains or {})
+    if proof is not None:
+        return Verdict(NONNEGATIVE, True, proof)
+    found = find_sign(real, box_of(_ordered(real, ()), domains or {}), (-1,))
     if found is not None:
         cancelled = {s: i for s, i in box.items() if s not in found}
         return _refuted(NONNEGATIVE, box, {**next(grid(cancelled)), **found}, real)
-    if holds:
-        bounds = enclosure(real, box)
-        lies = f"it lies in {bounds}" if bounds.nonnegative else "no value is negative (proved by rewriting or cutting)"
-        return Verdict(NONNEGATIVE, True, lies)
     return Verdict(NONNEGATIVE, None, "neither a proof nor a negative value was found")
 
 
@@ -174,11 +172,11 @@ def fixed_phase(gate: Expr, gate_inputs: Sequence[Symbol], domains: Box | None =
         if implies:
             return Verdict(FIXED_PHASE, True, f"it is {implies.property}")
     other, box = _second(gate, gate_inputs, domains or {})
-    quotient = sympy.powsimp(sympy.simplify(gate / other))
-    if not quotient.has(sympy.I) and enclosure(quotient, box).nonnegative:
-        return Verdict(FIXED_PHASE, True, "the quotient of its values at two inputs is never negative")
-    # With g = A(x) conj(A(x')): the arguments agree iff g is real and positive.
-    both = sympy.expand_complex(gate * sympy.conjugate(other)) if gate.has(sympy.I) else gate * other
+    # The arguments agree iff A(x) conj(A(x')) is real and positive, or one of the two is 0.
+    both = sympy.powsimp(sympy.simplify(gate * sympy.conjugate(other)))
+    if not both.has(sympy.I) and proof_of_sign(both, box) is not None:
+        return Verdict(FIXED_PHASE, True, "A(x) times the conjugate of A(x') is never negative")
+    both = sympy.expand_complex(both)
     real, imaginary = _parts(both)
     found = _first_sign((real, (-1,)), (imaginary, (-1, 1)), box=box, gates=[gate, other])
     if found is not None:

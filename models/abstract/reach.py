@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
 
-from sympy import Symbol
-
-from .enclosures import enclosure
+from .enclosures import Interval, enclosure
 from .errors import InexactError
 from .functions import inputs, states
-from .intervals import REALS, Interval, point
 from .search import value_at
 from .ssm import AbstractSsm, SsmLayer, Vector
 
@@ -21,9 +18,6 @@ Step = Callable[[SsmLayer, Vector, Vector], tuple[Vector, Vector]]
 
 SYMBOLIC_STATES = 40
 """States followed symbolically where they are not rational."""
-
-WIDENINGS = 40
-"""Rounds before the bound on a state is taken from its contraction, or given up."""
 
 
 @dataclass(frozen=True)
@@ -89,57 +83,19 @@ def _symbolic_step(layer: SsmLayer, h: Vector, x: Vector) -> tuple[Vector, Vecto
 
 
 def bounds(model: AbstractSsm) -> list[list[Interval]]:
-    """For each layer an interval for every entry of its input, over all words. O(layers * WIDENINGS) enclosures.
+    """For each layer an interval for every entry of its input, over all words. O(layers * symbols) enclosures.
 
-    By induction over layers and time: an interval that holds h_0 and is mapped into itself by every step holds every
-    h_t.
+    States are taken as any real numbers, so that only outputs which phi bounds are bounded.
     """
-    options = [[point(v) for v in vector] for vector in model.vectors(model.alphabet)]
+    options = [[_point(v) for v in vector] for vector in model.vectors(model.alphabet)]
     found = []
     for layer in model.layers:
         found.append([reduce(Interval.hull, column) for column in zip(*options, strict=True)] if options[0] else [])
-        outs: list[list[Interval]] = []
-        state = [_state_bound(layer, i, options) for i in range(layer.size)]
-        for option in options:
-            box = _box(layer, option) | dict(zip(states(layer.size), state, strict=True))
-            outs.append([enclosure(e, box) for e in layer.output])
-        # One box from here on: which symbol goes with which state is forgotten.
-        options = [[reduce(Interval.hull, column) for column in zip(*outs, strict=True)]]
+        boxes = [dict(zip(inputs(layer.inputs), option, strict=True)) for option in options]
+        # One box from here on: which symbol goes with which output is forgotten.
+        options = [[reduce(Interval.hull, (enclosure(e, box) for box in boxes)) for e in layer.output]]
     return found
 
 
-def _box(layer: SsmLayer, option: Sequence[Interval]) -> dict[Symbol, Interval]:
-    return dict(zip(inputs(layer.inputs), option, strict=True))
-
-
-def _state_bound(layer: SsmLayer, entry: int, options: Sequence[Sequence[Interval]]) -> Interval:
-    """An interval that holds one entry of the state for ever, if the input is one of the options at every step."""
-    steps = [
-        (enclosure(layer.gate[entry], _box(layer, o)), enclosure(layer.write[entry], _box(layer, o))) for o in options
-    ]
-    start = point(layer.initial[entry])
-
-    def after(h: Interval) -> Interval:
-        return reduce(Interval.hull, [start, *(a * h + b for a, b in steps)])
-
-    h = start
-    for _ in range(WIDENINGS):
-        new = h.hull(after(h))
-        if new == h:
-            return h
-        h = new
-    for candidate in _wider(start, steps):
-        if candidate.hull(after(candidate)) == candidate:
-            return candidate
-    return REALS
-
-
-def _wider(start: Interval, steps: Sequence[tuple[Interval, Interval]]) -> Iterator[Interval]:
-    """Candidates for an invariant: the ball of a contraction, and half lines."""
-    gate, write = max(a.largest for a, _ in steps), max(b.largest for _, b in steps)
-    if isinstance(gate, Fraction) and isinstance(write, Fraction) and gate < 1:
-        radius = max(abs(Fraction(start.low)), write / (1 - gate))
-        yield Interval(-radius, radius)
-    zero = Fraction(0)
-    yield Interval(min(Fraction(start.low), zero), REALS.high)
-    yield Interval(REALS.low, max(Fraction(start.high), zero))
+def _point(value: Fraction) -> Interval:
+    return Interval(value, value)
