@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from forgery import accepted, certified
 from transformers import Mamba2Config, Mamba2ForCausalLM
 
 import scancraft
 from scancraft.automata.families import SUITE, dyck
 from scancraft.certify.certify import Certificate
-from scancraft.certify.checker.certificate import check_certificate
 from scancraft.models.errors import ReadoutError
 from scancraft.models.run.stepper import Stepper
 
@@ -39,23 +37,15 @@ def verdict(model: Any) -> Any:
 @pytest.mark.parametrize("name", CERTIFIED)
 def test_suite_is_certified_for_every_implementation(name: str, tmp_path: Path) -> None:
     scancraft.compile(LANGUAGES[name], tmp_path / "m", target="mamba2")
-    found = scancraft.certify(tmp_path / "m")
-    assert isinstance(found, Certificate)
-    assert found.scope == "every-implementation"
-    assert found.margin == 16.0
-    found.save(tmp_path / "m")
-    checked = check_certificate(tmp_path / "m")
-    assert checked.accepted, checked.reason
-    assert checked.scope == "every-implementation"
+    found = certified(tmp_path / "m")
+    assert (found.scope, found.margin) == ("every-implementation", 16.0)
+    accepted(tmp_path / "m")
 
 
 def test_bfloat16_and_dyck(tmp_path: Path) -> None:
     scancraft.compile(dyck(2, 2), tmp_path / "m", target="mamba2")
-    found = scancraft.certify(tmp_path / "m", dtype=torch.bfloat16)
-    assert isinstance(found, Certificate)
-    assert found.scope == "every-implementation"
-    found.save(tmp_path / "m")
-    assert check_certificate(tmp_path / "m").accepted
+    assert certified(tmp_path / "m", dtype=torch.bfloat16).scope == "every-implementation"
+    accepted(tmp_path / "m")
 
 
 def change(model: Any, part: str, edit: Any) -> Any:
@@ -156,30 +146,3 @@ def test_steppers_refuse_other_models() -> None:
         Stepper(plain.backbone.layers[0])
     with pytest.raises(ReadoutError, match="float32 and bfloat16"):
         Stepper(d2().to(torch.float16))
-
-
-def test_the_checker_rejects_a_decay_that_is_not_exact(tmp_path: Path) -> None:
-    """A certificate forged for weights with A_log = 3 must fail on the obligation itself, not on a digest."""
-    place = tmp_path / "m"
-    scancraft.compile(LANGUAGES["D-2"], place, target="mamba2")
-    state = load_file(place / "model.safetensors")
-    for name in state:
-        if name.endswith("A_log"):
-            state[name] = torch.full_like(state[name], 3.0)
-    save_file(state, place / "model.safetensors", metadata={"format": "pt"})
-    found = scancraft.certify(place)
-    assert isinstance(found, Certificate)
-    assert found.scope == "step"
-    found.save(place)
-    assert check_certificate(place).accepted
-    from scancraft.certify.checker.parts import content_digest
-
-    content = json.loads((place / "certificate.json").read_text())
-    content["scope"] = "every-implementation"
-    for entry in content["obligations"]:
-        entry["holds"] = True
-    content["sha256"]["content"] = content_digest(content)
-    (place / "certificate.json").write_text(json.dumps(content))
-    checked = check_certificate(place)
-    assert not checked.accepted
-    assert "A is not exactly -1" in checked.reason
