@@ -30,6 +30,7 @@ from ..models.run.runner import Runner
 from ..models.run.stepper import STEPPED
 from .binding import check_finite, check_ids, dtype_name, implementation_of, readout_json, resolve
 from .check import compare
+from .checker.blocks_mamba2 import LONGEST_CHUNK
 from .checker.certificate import claim
 from .checker.counters import check_watched
 from .checker.judge import CONSTRUCTIONS, judge
@@ -125,6 +126,11 @@ def _check_readout(model: Any, language: Language, readout: Readout) -> None:
         )
     if model_type_of(model) not in STEPPED:
         return  # the stepper says what is wrong with it
+    chunk = getattr(model.backbone.layers[0].mixer, "chunk_size", 1) if model.backbone.layers else 1
+    if not 1 <= chunk <= LONGEST_CHUNK:
+        raise ReadoutError(
+            f"chunk_size is {chunk:,}; certificates are about chunks of at most {LONGEST_CHUNK:,} tokens"
+        )
     check_ids(model, language, readout)
 
 

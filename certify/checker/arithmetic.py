@@ -176,8 +176,9 @@ class Obligations:
         o, i = np.nonzero(weight)
         used = np.unique(i)
         seen: dict[bytes, int] = {}  # rows that agree where the weights look are computed once
-        looked = [np.ascontiguousarray(part[:, used]) for part in (inputs if not inputs.known else inputs[:1])]
-        place = [seen.setdefault(b"".join(r.tobytes() for r in row), len(seen)) for row in zip(*looked, strict=True)]
+        parts = inputs[:1] if inputs.known else inputs
+        looked = np.ascontiguousarray(np.concatenate([part[:, used].astype(np.float64) for part in parts], axis=1))
+        place = [seen.setdefault(row.tobytes(), len(seen)) for row in looked]
         _, first = np.unique(place, return_index=True)
         starts = np.flatnonzero(np.diff(o, prepend=-1))
         shape = (len(first), len(weight))

@@ -37,10 +37,18 @@ class Steps(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """What the stages prove: the graph after the last one, what they list, and the obligation that failed, if any."""
+    """What the stages prove.
+
+    Attributes:
+        graph: after the last one.
+        counts: what they list.
+        starts: of each stage its first and last block, and the vector of ``<bos>``.
+        failure: the obligation that failed, if any.
+    """
 
     graph: Graph
     counts: dict[str, int]
+    starts: list[tuple[int, int, Any]]
     failure: ObligationError | None
 
 
@@ -96,12 +104,12 @@ def check_stages(
 ) -> Closed:
     """All stages in turn; with ``o`` every distinct step in exact arithmetic, too, until an obligation fails."""
     counts = {"stages": stages, "events": 0, "transitions": 0, "own_states": 0}
-    failure = None
-    end = 0
+    starts, failure, end = [], None, 0
     for i in range(stages):
         begin, last = arrays[f"stage{i}.blocks"].tolist()
         need(begin == end < last <= len(machine.blocks), f"stage {i}: blocks {begin}..{last} do not follow block {end}")
         end = last
+        starts.append((begin, last, graph.vectors[graph.nodes[:1, 2]]))
         graph, steps = _check_stage(i, i + 1 == stages, arrays, graph, language, machine)
         if o is not None and failure is None:
             try:
@@ -110,7 +118,7 @@ def check_stages(
                 failure = error
         for key, part in (("events", "events"), ("transitions", "transitions"), ("own_states", "states")):
             counts[key] += len(arrays[f"stage{i}.{part}"])
-    return Closed(graph, counts, failure)
+    return Closed(graph, counts, starts, failure)
 
 
 def _check_stage(

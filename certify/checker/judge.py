@@ -118,7 +118,7 @@ def judge(
 def _judge_regular(case: _Case, language: Language) -> Findings:
     machine = case.machine
     need(case.stages > 0, "counts: no stage")
-    graph, counts, failure = case.close(language)
+    graph, counts, starts, failure = case.close(language)
     end = int(case.arrays[f"stage{case.stages - 1}.blocks"][1])
     need(end == len(machine.blocks), f"the stages end at block {end}, the model at {len(machine.blocks)}")
     if case.content["method"] == "whole model":
@@ -137,6 +137,9 @@ def _judge_regular(case: _Case, language: Language) -> Findings:
             _check_head(case, case.o, vectors, scores)
         except ObligationError as error:
             failure = error
+    if machine.two and (case.o is None or failure is not None):
+        for start in starts:
+            machine.check_chunks(*start)
     return _findings(case, {**counts, "readouts": len(graph.nodes)}, margin, failure)
 
 

@@ -14,6 +14,9 @@ from . import blocks, blocks_mamba2
 from .configuration import check_configuration
 from .parts import need, read_json, read_tensors
 
+LARGEST_CHUNK = 64
+"""Of Mamba-2, where a claim depends on the bits of a chunk: memory grows with its square."""
+
 
 class Kind(NamedTuple):
     """A kind of model: how certificates name its class, and its block over numbers with obligations."""
@@ -124,18 +127,33 @@ class Machine:
     def step(self, first: int, last: int, vectors: Any, states: Any) -> tuple[Any, Any]:
         """Vectors and states after blocks ``first`` to ``last``; ``states`` None for the first token of a word.
 
-        Mamba-2 takes the first token in a chunk of one: a chunk is padded with zeros, so its size changes no bit, but
-        memory grows with its square.
+        Mamba-2 takes the first token in a chunk of one, whatever its ``chunk_size``: memory grows with the square of
+        that. The chunk is padded with zeros, so where sums are exact its size changes no bit; see ``check_chunks``.
         """
         self.steps += len(vectors)
-        sizes = [block.mixer.chunk_size for block in self.blocks] if self.two and states is None else []
+        if not self.two or states is not None:
+            return self._step(first, last, vectors, states)
+        mixers = [block.mixer for block in self.blocks[first:last]]
+        sizes = [mixer.chunk_size for mixer in mixers]
         try:
-            for block in self.blocks[: len(sizes)]:
-                block.mixer.chunk_size = 1
+            for mixer in mixers:
+                mixer.chunk_size = 1
             return self._step(first, last, vectors, states)
         finally:
-            for block, size in zip(self.blocks, sizes, strict=False):
-                block.mixer.chunk_size = size
+            for mixer, size in zip(mixers, sizes, strict=True):
+                mixer.chunk_size = size
+
+    @torch.no_grad()
+    def check_chunks(self, first: int, last: int, vectors: Any) -> None:
+        """Reject unless Mamba-2's own ``chunk_size`` gives the same bits for the first token as chunks of one.
+
+        A product of small matrices may round otherwise at another shape; only a claim about the step function itself
+        (scope "step") depends on it.
+        """
+        sizes = [block.mixer.chunk_size for block in self.blocks] if self.two else [1]
+        need(max(sizes) <= LARGEST_CHUNK, f"scope step: chunk_size is {max(sizes)}, past {LARGEST_CHUNK}")
+        pairs = zip(self.step(first, last, vectors, None), self._step(first, last, vectors, None), strict=True)
+        need(all(np.array_equal(a, b) for a, b in pairs), f"scope step: in block {first} the chunk size changes bits")
 
     def _step(self, first: int, last: int, vectors: Any, states: Any) -> tuple[Any, Any]:
         from transformers import DynamicCache
