@@ -480,7 +480,8 @@ def test_rejects_weights_that_are_none_or_not_these(forge: Forge) -> None:
 
 def test_names_what_is_wrong_with_the_weights(forge: Forge) -> None:
     layer = "backbone.layers.{}.mixer.{}".format
-    labels = json.loads((forge("all") / "scancraft.json").read_text())["labels"]["residual"]
+    residual = json.loads((forge("all") / "scancraft.json").read_text())["residual"]
+    labels = [dimension["name"] for dimension in residual]
     depth, letter = labels.index("counter depth"), labels.index("letter (")
 
     def put(name: str, spot: Any, value: float) -> Edit:
