@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from ...automata.alphabet import BOS, Word, check_word
@@ -178,28 +179,28 @@ class CircuitBlock:
     channels: tuple[CircuitChannel, ...] = ()
     level: LevelNames | None = None
 
-    @property
+    @cached_property
     def counters(self) -> tuple[tuple[int, Counter], ...]:
         """The channels that count, in the order of their indices."""
         found = [(n, c.memory) for n, c in enumerate(self.channels) if isinstance(c.memory, Counter)]
         return tuple(sorted(found, key=lambda pair: pair[1].index))
 
-    @property
+    @cached_property
     def latches(self) -> tuple[tuple[int, Latch], ...]:
         """The channels that latch."""
         return tuple((n, c.memory) for n, c in enumerate(self.channels) if isinstance(c.memory, Latch))
 
-    @property
+    @cached_property
     def shown(self) -> tuple[tuple[int, Shown], ...]:
         """The channels that show a label of a register."""
         return tuple((n, c.memory) for n, c in enumerate(self.channels) if isinstance(c.memory, Shown))
 
-    @property
+    @cached_property
     def register(self) -> Register | None:
         """The block's register; there is one at most."""
         return next((shown.register for _, shown in self.shown), None)
 
-    @property
+    @cached_property
     def one(self) -> int:
         """A channel whose x is always 1.
 
@@ -208,14 +209,14 @@ class CircuitBlock:
         """
         return next(n for n, channel in enumerate(self.channels) if channel.is_constant)
 
-    @property
-    def memories(self) -> Mapping[str, tuple[int, ...]]:
+    @cached_property
+    def memories(self) -> Mapping[str, tuple[Latch | Shown | Counter, list[int]]]:
         """Different memories by name, and the channels that hold them: copies that differ in gates or labels."""
-        found: dict[str, tuple[int, ...]] = {}
+        found: dict[str, tuple[Latch | Shown | Counter, list[int]]] = {}
         for n, channel in enumerate(self.channels):
-            if channel.memory is not None:
-                name = channel.memory.register.name if isinstance(channel.memory, Shown) else channel.memory.name
-                found[name] = (*found.get(name, ()), n)
+            if (memory := channel.memory) is not None:
+                name = memory.register.name if isinstance(memory, Shown) else memory.name
+                found.setdefault(name, (memory, []))[1].append(n)
         return found
 
 

@@ -273,13 +273,13 @@ def _level(block: CircuitBlock, frame: Frame) -> Part:
             finders += [frame.finder(block.channels[c], {indicators[label]: form[c]}) for c in others]
     held = []
     for c, shown in block.shown:
-        channel, (about, label_shown) = block.channels[c], remembered(shown)
+        channel = block.channels[c]
         seen = CircuitChannel(channel.meaning, forms.get(shown.label, {}))
         # x is never negative, hence v and not t. B, Delta and C are what y has beside it.
         made = frame.channel(seen, channel.writes, gate=channel.gate)
         gain = scale.v * scale.t * scale.v * scale.v * frame.gate(channel.gate)
         taps = (0.0, scale.v)
-        held.append(replace(made, role="memory", taps=taps, gain=gain, holds=about, label=label_shown))
+        held.append(replace(made, role="memory", taps=taps, gain=gain, holds=remembered(shown), label=shown.label))
     written = {name: 1 for form in forms.values() for name in form}
     head = Heads(tuple(held), frame.stream.form(written, 2 * scale.t), -scale.t)
     erased = [
@@ -337,7 +337,7 @@ def _latching(block: CircuitBlock, names: Sequence[str], frame: Frame) -> Part:
                 kept = block.channels[c]
                 assert kept.skip == 0, "a latch shows what it sees"
                 made = frame.channel(kept, kept.writes, gate=kept.gate, stored=stored)
-                channels.append(replace(made, role="latch", holds=remembered(other)[0]))
+                channels.append(replace(made, role="latch", holds=remembered(other)))
         heads.append(Heads(tuple(channels), frame.stream.form({name: 1}, scale.t), scale.t * latch.bias))
     finders = [frame.finder(block.channels[c], writes) for c, writes in found.items()]
     main = frame.layer(heads, frame.features(block), block.title)

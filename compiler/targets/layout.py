@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -83,24 +83,15 @@ def dimensions(circuit: Circuit, stream: Stream, indicators: Indicators | None =
     return (*found, *[Dimension("unused", "unused")] * (stream.d_model - stream.used))
 
 
-def remembered(memory: Latch | Shown | Counter) -> tuple[MemoryLabel, int | None]:
-    """What is said of a memory, its channels left out; and the label of it that is shown."""
+def remembered(memory: Latch | Shown | Counter, holders: tuple[Holder, ...] = ()) -> MemoryLabel:
+    """What is said of a memory, and of the channels that hold it."""
     match memory:
         case Latch(name):
-            return MemoryLabel(name, "latch", ()), None
-        case Shown(register, label):
-            about = MemoryLabel(register.name, "level", (), values=register.labels, swaps=bool(register.swaps))
-            return about, label
+            return MemoryLabel(name, "latch", holders)
+        case Shown(register):
+            return MemoryLabel(register.name, "level", holders, register.labels, bool(register.swaps))
         case Counter(name, index):
-            return MemoryLabel(name, "counter", (), entry=index), None
-
-
-def gathered(holders: Iterable[tuple[int, MemoryLabel, int | None]]) -> tuple[MemoryLabel, ...]:
-    """Memories with their channels, from each channel's number, what it holds, and the label that it shows."""
-    found: dict[MemoryLabel, list[Holder]] = {}
-    for index, about, label in holders:
-        found.setdefault(about, []).append(Holder(index, label))
-    return tuple(replace(about, channels=tuple(channels)) for about, channels in found.items())
+            return MemoryLabel(name, "counter", holders, entry=index)
 
 
 def level_label(block: CircuitBlock, label: BlockLabel) -> BlockLabel:
@@ -121,9 +112,12 @@ def block_labels(circuit: Circuit) -> tuple[BlockLabel, ...]:
     found = []
     for number, block in enumerate(circuit.blocks):
         channels = tuple(ChannelLabel(n, c.role, c.meaning) for n, c in enumerate(block.channels))
-        held = ((n, *remembered(c.memory)) for n, c in enumerate(block.channels) if c.memory is not None)
-        label = BlockLabel(number, block.title, channels, memories=gathered(held))
-        found.append(level_label(block, label))
+        shown = {n: memory.label for n, memory in block.shown}
+        memories = tuple(
+            remembered(memory, tuple(Holder(n, shown.get(n)) for n in holders))
+            for memory, holders in block.memories.values()
+        )
+        found.append(level_label(block, BlockLabel(number, block.title, channels, memories=memories)))
     return tuple(found)
 
 

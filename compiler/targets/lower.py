@@ -12,12 +12,12 @@ A target adds the blocks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ...models.weights import Tensor
-from ..circuits.circuit import Circuit
+from ..circuits.circuit import Circuit, Form
 from .layout import Stream
 from .tokens import token_ids, vocabulary_size
 
@@ -47,10 +47,13 @@ def assembled(circuit: Circuit, stream: Stream, blocks: Sequence[BlockTensors]) 
     return tensors | {"backbone.norm_f.weight": norm.copy(), "lm_head.weight": _head(circuit, stream)}
 
 
-def add_form(row: Tensor, form: Mapping[int, float]) -> None:
-    """Add a linear form of dimensions to a row of a matrix, in place."""
-    for dimension, value in form.items():
-        row[dimension] += value
+def add_forms(matrix: Tensor, stream: Stream, forms: Sequence[Form], factor: float = 1.0) -> None:
+    """Add forms of features to the first rows of a matrix over dimensions, in place, each times the factor."""
+    place = stream.place
+    entries = [(row, place[name], factor * n) for row, form in enumerate(forms) for name, n in form.items()]
+    if entries:
+        rows, dimensions, values = zip(*entries, strict=True)
+        matrix[rows, dimensions] += np.array(values, dtype=np.float32)
 
 
 def _norm_weight(stream: Stream) -> Tensor:
@@ -69,9 +72,7 @@ def _embedding(circuit: Circuit, stream: Stream) -> Tensor:
     """
     weight = np.zeros((vocabulary_size(circuit.alphabet), stream.d_model), dtype=np.float32)
     weight[:, : stream.n_constants] = 2.0**CONSTANT_EXPONENT
-    ids = token_ids(circuit.alphabet)
-    for token, form in circuit.tokens.items():
-        add_form(weight[ids[token]], stream.form(form))
+    add_forms(weight, stream, [circuit.tokens.get(token, {}) for token in token_ids(circuit.alphabet)])
     return weight
 
 
@@ -80,7 +81,6 @@ def _head(circuit: Circuit, stream: Stream) -> Tensor:
     weight = np.zeros((vocabulary_size(circuit.alphabet), stream.d_model), dtype=np.float32)
     weight[:, 0] = -LOGIT
     ids = token_ids(circuit.alphabet)
-    for token, verdict in circuit.verdicts.items():
-        weight[ids[token], 0] = LOGIT
-        add_form(weight[ids[token]], stream.form(verdict, -2 * LOGIT))
+    weight[[ids[token] for token in circuit.verdicts], 0] = LOGIT
+    add_forms(weight, stream, [circuit.verdicts.get(token, {}) for token in ids], -2 * LOGIT)
     return weight

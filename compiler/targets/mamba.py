@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from operator import itemgetter
 
 import numpy as np
 
@@ -35,7 +36,7 @@ from ..circuits.circuit import Channels, Circuit, CircuitBlock, Latch, Shown
 from . import float16
 from .base import Lowered, Options, Target
 from .layout import Stream, block_labels, counter_labels, dimensions, narrowest_stream
-from .lower import A_LOG, BlockTensors, T, add_form, assembled
+from .lower import A_LOG, BlockTensors, T, add_forms, assembled
 from .tokens import vocabulary_size
 
 A_LOG_COUNT = -50.0
@@ -82,7 +83,8 @@ def empty_block(shape: MambaShape) -> BlockTensors:
 
 def latches_of(block: CircuitBlock) -> list[tuple[int, Latch]]:
     """The channels that latch, and those that show a label of a register as the latches that do it."""
-    return sorted([*block.latches, *((c, _as_latch(shown)) for c, shown in block.shown)], key=lambda pair: pair[0])
+    as_latches = {shown.label: _as_latch(shown) for _, shown in block.shown}
+    return sorted([*block.latches, *((c, as_latches[shown.label]) for c, shown in block.shown)], key=itemgetter(0))
 
 
 def _as_latch(shown: Shown) -> Latch:
@@ -105,24 +107,28 @@ def _row(form: Mapping[int, int]) -> Row:
 
 def mamba_block(block: CircuitBlock, stream: Stream, shape: MambaShape) -> BlockTensors:
     """The parameters of one block."""
-    w, rows = empty_block(shape), dt_rows(block)
+    w, latches, counters = empty_block(shape), latches_of(block), block.counters
+    numbers = {row: number for number, row in enumerate(dt_rows(block))}
     set_channels(w, block, stream, shape)
-    set_rows(w, rows)
-    for c, latch in latches_of(block):
+    x_proj, dt_proj = w["mixer.x_proj.weight"], w["mixer.dt_proj.weight"]
+    for row, number in numbers.items():
+        for c, weight in row:
+            x_proj[number, c] = weight
+    for c, latch in latches:
         w["mixer.A_log"][c] = A_LOG
-        w["mixer.dt_proj.weight"][c, rows.index(_row(latch.fires))] = 1.0
         w["mixer.dt_proj.bias"][c] = T * latch.bias
-    b_rows, c_rows = w["mixer.x_proj.weight"][shape.dt_rank :].reshape(2, shape.d_state, -1)
-    if latches_of(block):
-        assert not block.counters, "latches and counters of one block would share B"
+        dt_proj[c, numbers[_row(latch.fires)]] = 1.0
+    b_rows, c_rows = x_proj[shape.dt_rank :].reshape(2, shape.d_state, -1)
+    if latches:
+        assert not counters, "latches and counters of one block would share B"
         b_rows[0, block.one] = 2.0**-20 / T
         c_rows[0, block.one] = 1.0 / T
-    for c, counter in block.counters:
+    for c, counter in counters:
         w["mixer.A_log"][c] = A_LOG
         w["mixer.A_log"][c, counter.index] = A_LOG_COUNT
         w["mixer.dt_proj.bias"][c] = 0.0
-        w["mixer.dt_proj.weight"][c, rows.index(((counter.letter, 1),))] = 1.0
-        w["mixer.dt_proj.weight"][c, rows.index(((counter.bos, 1),))] = DELTA_RESET / T
+        dt_proj[c, numbers[((counter.letter, 1),)]] = 1.0
+        dt_proj[c, numbers[((counter.bos, 1),)]] = DELTA_RESET / T
         for source, amount in counter.add.items():
             b_rows[counter.index, source] = amount * 2.0**-20 / T
         b_rows[counter.index, counter.bos] = counter.initial / DELTA_RESET / T / T
@@ -130,23 +136,15 @@ def mamba_block(block: CircuitBlock, stream: Stream, shape: MambaShape) -> Block
     return w
 
 
-def set_rows(w: BlockTensors, rows: tuple[Row, ...]) -> None:
-    """What the rows of dt compute."""
-    for number, row in enumerate(rows):
-        for c, weight in row:
-            w["mixer.x_proj.weight"][number, c] = weight
-
-
 def set_channels(w: BlockTensors, block: CircuitBlock, stream: Stream, shape: MambaShape) -> None:
     """What every channel reads, is gated by, skips and writes."""
-    for c, channel in enumerate(block.channels):
-        add_form(w["mixer.in_proj.weight"][c], stream.form(channel.reads))
-        add_form(w["mixer.in_proj.weight"][shape.d_inner + c], stream.form(channel.gate, T))
-        w["mixer.conv1d.weight"][c, 0, -2:] = T * channel.taps[0], T * channel.taps[1]
-        w["mixer.conv1d.bias"][c] = T * channel.bias
-        w["mixer.D"][c] = (channel.skip - isinstance(channel.memory, Shown)) / T
-        for name, value in channel.writes.items():
-            w["mixer.out_proj.weight"][stream.place[name], c] = value / T
+    channels, n = block.channels, len(block.channels)
+    add_forms(w["mixer.in_proj.weight"], stream, [c.reads for c in channels])
+    add_forms(w["mixer.in_proj.weight"][shape.d_inner :], stream, [c.gate for c in channels], T)
+    add_forms(w["mixer.out_proj.weight"].T, stream, [c.writes for c in channels], 1 / T)
+    w["mixer.conv1d.weight"][:n, 0, -2:] = T * np.array([c.taps for c in channels]).reshape(n, 2)
+    w["mixer.conv1d.bias"][:n] = [T * c.bias for c in channels]
+    w["mixer.D"][:n] = [(c.skip - isinstance(c.memory, Shown)) / T for c in channels]
 
 
 TARGET = Target(

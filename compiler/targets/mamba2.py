@@ -17,19 +17,20 @@ of the chunked algorithm has at most one term that is not zero, the last overwri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 
 from ...models.classes import model_classes
 from ...models.mamba2 import MAMBA2, Mamba2Shape, Mamba2Weights
 from ..circuits.circuit import Circuit
-from ..manifest import BlockLabel, ChannelLabel, CounterLabel
+from ..manifest import BlockLabel, ChannelLabel, CounterLabel, Holder, MemoryLabel
 from ._mamba2_blocks import WIDE, Part, frame_of, parts_of
-from ._mamba2_layers import D_STATE_MULTIPLE, layer_block, narrowest, placed
+from ._mamba2_layers import D_STATE_MULTIPLE, Channel, layer_block, narrowest, placed
 from ._mamba2_limits import longest
 from .base import Lowered, Options, Target, TargetError
-from .layout import Indicators, dimensions, gathered, level_label
+from .layout import Indicators, dimensions, level_label
 from .lower import T, assembled
 from .tokens import vocabulary_size
 
@@ -96,12 +97,21 @@ def _labels(circuit: Circuit, parts: Sequence[Part], shape: Mamba2Shape) -> tupl
                 title=layer.title,
                 channels=tuple(ChannelLabel(c, at.role, at.meaning) for c, at in channels.items() if at.role),
                 finds_only=layer.finds_only,
-                memories=gathered((c, at.holds, at.label) for c, at in channels.items() if at.holds is not None),
+                memories=_memories(channels),
                 indicators_before=None if layer.finds_only else said,
                 indicators_after=said if layer.finds_only else None,
             )
             found.append(level_label(block, label))
     return tuple(found)
+
+
+def _memories(channels: Mapping[int, Channel]) -> tuple[MemoryLabel, ...]:
+    """The memories that channels hold, by their numbers."""
+    found: dict[MemoryLabel, list[Holder]] = {}
+    for c, channel in channels.items():
+        if channel.holds is not None:
+            found.setdefault(channel.holds, []).append(Holder(c, channel.label))
+    return tuple(replace(about, channels=tuple(holders)) for about, holders in found.items())
 
 
 def _counters(parts: Sequence[Part], limit: int) -> tuple[CounterLabel, ...]:
