@@ -41,7 +41,6 @@ def opposite(verdict: Verdict) -> str:
 
 def row(family: GateFamily) -> Json:
     """A family's verdicts and, for the second table, why each is what it is."""
-    verdicts = (family.nonnegative(), family.time_invariant(), family.fixed_phase())
     found = {
         "architecture": family.name,
         "gate": code(str(family.gate)),
@@ -49,9 +48,9 @@ def row(family: GateFamily) -> Json:
         "consequence": SHORT[family.consequence()],
         "source": family.source + (f"; {family.note}" if family.note else ""),
     }
-    for name, verdict in zip(PROPERTIES, verdicts, strict=True):
+    for name, verdict in zip(PROPERTIES, family.verdicts, strict=True):
         found |= {name: answer(verdict), f"why {name}": f"{answer(verdict)}: {verdict.reason}"}
-    return found | {"phase varies": opposite(verdicts[2])}
+    return found | {"phase varies": opposite(family.verdicts[2])}
 
 
 def render() -> str:

@@ -14,10 +14,9 @@ still matter.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
 
 import torch
 from sympy import Symbol
@@ -199,8 +198,8 @@ def _layer(name: str, gate: BoundGate, doubt: str | None, runs: Runs, number: in
 def _proof(name: Property, gate: BoundGate, before: Sequence[Verdict]) -> str | None:
     """Why a property holds by the formula and the weights, or by those decided before; None if it need not."""
     if name == NONNEGATIVE:
-        found = [nonnegative(gate.formula, tuple(gate.inputs), domains) for domains in _domains(gate)]
-        return f"{gate.formula}: {'; '.join(dict.fromkeys(v.reason for v in found))}" if all(found) else None
+        found = nonnegative(gate.formula, tuple(gate.inputs), _domains(gate))
+        return f"{gate.formula}: {found.reason}" if found else None
     if name == FIXED_PHASE:
         return next((f"it is {verdict.property}" for verdict in before if verdict), None)
     used = [s for s in gate.inputs if gate.formula.has(s)]
@@ -210,20 +209,10 @@ def _proof(name: Property, gate: BoundGate, before: Sequence[Verdict]) -> str | 
     return f"{gate.formula}: {why}"
 
 
-def _domains(gate: BoundGate) -> Iterator[dict[Symbol, Interval]]:
-    """Boxes that together hold all symbols of all entries: one per set of inputs that a channel depends on."""
-    constants = dict(gate.constants)
-    channels = next(iter(constants.values())).shape[0]
-    for pattern in product((True, False), repeat=len(gate.inputs)):
-        mask = torch.ones(channels, dtype=torch.bool)
-        for driven, drive in zip(pattern, gate.inputs.values(), strict=True):
-            mask &= drive.driven == driven
-        if not mask.any():
-            continue
-        box = {s: _hull(t[mask]) for s, t in constants.items()}
-        for driven, (symbol, drive) in zip(pattern, gate.inputs.items(), strict=True):
-            box[symbol] = REALS if driven else _hull(drive.bias[mask])
-        yield box
+def _domains(gate: BoundGate) -> dict[Symbol, Interval]:
+    """Intervals that hold all symbols of all channels."""
+    box = {s: _hull(t) for s, t in gate.constants.items()}
+    return box | {s: REALS if drive.driven.any() else _hull(drive.bias) for s, drive in gate.inputs.items()}
 
 
 def _hull(values: Tensor) -> Interval:

@@ -6,23 +6,12 @@ Each is a model that can be printed, run and looked at; the weights of real Mamb
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import sympy
 from sympy import Expr
 
 from .ssm import AbstractSsm, SsmLayer, indicator, inputs, outputs, states
 
-EXAMPLES: dict[str, Callable[[], AbstractSsm]] = {}
-"""Every construction by name."""
 
-
-def _example(make: Callable[[], AbstractSsm]) -> Callable[[], AbstractSsm]:
-    EXAMPLES[make.__name__] = make
-    return make
-
-
-@_example
 def flip_flop() -> AbstractSsm:
     """Theorem 1: two NONNEGATIVE layers that predictively model the flip-flop language, on prefixes of its words.
 
@@ -70,7 +59,6 @@ def flip_flop() -> AbstractSsm:
     )
 
 
-@_example
 def parity() -> AbstractSsm:
     """PARITY by one gate that is -1 on 1: the state is 1 after an even number of 1s and -1 after an odd one."""
     (x,), (h,), (z,) = inputs(1), states(1), outputs(1)
@@ -80,7 +68,6 @@ def parity() -> AbstractSsm:
     )
 
 
-@_example
 def dyck_1() -> AbstractSsm:
     """Theorem 5: Dyck-1 on every word, NONNEGATIVE: a counter (gate 1), and a count of its negative values."""
     (x,), (h,) = inputs(1), states(1)
@@ -96,7 +83,6 @@ def dyck_1() -> AbstractSsm:
     )
 
 
-@_example
 def a_n_b_n() -> AbstractSsm:
     """Theorem 5: a^n b^n on every word, NONNEGATIVE: a counter, a memory of having read b, and a count of errors."""
     a, b = inputs(2)
@@ -115,7 +101,6 @@ def a_n_b_n() -> AbstractSsm:
     )
 
 
-@_example
 def halving() -> AbstractSsm:
     """What finite precision takes away: with gate 1/2, exact states on 1^n differ for all n; rounded ones do not."""
     (x,), (h,), (z,) = inputs(1), states(1), outputs(1)
@@ -124,7 +109,6 @@ def halving() -> AbstractSsm:
     return AbstractSsm({"0": (0,), "1": (1,)}, (layer,), accept=z - half)
 
 
-@_example
 def counter_modulo() -> AbstractSsm:
     """Why the theorems say what phi is: a NONNEGATIVE counter whose output is taken modulo 2 recognises PARITY.
 

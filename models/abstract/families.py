@@ -58,28 +58,11 @@ class GateFamily:
     source: str
     note: str = ""
 
-    @property
-    def parameters(self) -> tuple[Symbol, ...]:
-        """The symbols that do not depend on x_t, by name."""
-        return tuple(sorted(self.gate.free_symbols - set(self.inputs), key=str))
-
     @cached_property
     def verdicts(self) -> tuple[Verdict, Verdict, Verdict]:
         """Whether every member is NONNEGATIVE, is TIME-INVARIANT, has a FIXED-PHASE."""
         gate, x = self.gate, self.inputs
         return nonnegative(gate, x), time_invariant(gate, x), fixed_phase(gate, x)
-
-    def nonnegative(self) -> Verdict:
-        """Whether every member is NONNEGATIVE."""
-        return self.verdicts[0]
-
-    def time_invariant(self) -> Verdict:
-        """Whether every member is TIME-INVARIANT."""
-        return self.verdicts[1]
-
-    def fixed_phase(self) -> Verdict:
-        """Whether every member has a FIXED-PHASE."""
-        return self.verdicts[2]
 
     def consequence(self) -> Consequence:
         """What follows for the family."""
@@ -185,12 +168,3 @@ FAMILIES: tuple[GateFamily, ...] = (
     ),
 )
 """Architectures with diagonal transitions, time-invariant ones first."""
-
-
-def family(name: str) -> GateFamily:
-    """The family of this name.
-
-    Raises:
-        KeyError: there is none.
-    """
-    return next(f for f in FAMILIES if f.name == name)

@@ -106,9 +106,9 @@ def _exact_power(base: Fraction, exponent: Fraction) -> Fraction:
 
 
 def _exact_apply(function: type, arguments: list[Fraction]) -> Fraction:
-    """The piecewise linear functions directly; any other one where sympy finds a rational value."""
-    if function in EXACT_FUNCTIONS:
-        return EXACT_FUNCTIONS[function](*arguments)
+    """Any function where sympy finds a rational value; the common piecewise linear ones directly."""
+    if function in (sympy.Max, sympy.Min):
+        return max(arguments) if function is sympy.Max else min(arguments)
     value = function(*(sympy.Rational(a.numerator, a.denominator) for a in arguments))
     if not value.is_Rational:
         raise InexactError(
@@ -124,15 +124,6 @@ def _exact_choose(cases: Cases, values: Mapping[Symbol, Any]) -> Fraction:
             return value(values)
     raise InexactError("no case of a Piecewise holds; end it with a case for True")
 
-
-EXACT_FUNCTIONS: dict[type, Callable[..., Fraction]] = {
-    sympy.Max: max,
-    sympy.Min: min,
-    sympy.Abs: abs,
-    sympy.sign: lambda a: Fraction((a > 0) - (a < 0)),
-    sympy.floor: lambda a: Fraction(math.floor(a)),
-    sympy.ceiling: lambda a: Fraction(math.ceil(a)),
-}
 
 EXACT = Arithmetic(_exact_constant, _exact_power, _exact_apply, _exact_choose)
 """``fractions.Fraction``; what has no rational value raises :class:`InexactError`."""

@@ -16,7 +16,7 @@ from .ssm import AbstractSsm, SsmLayer, Vector
 Word = tuple[str, ...]
 Step = Callable[[SsmLayer, Vector, Vector], tuple[Vector, Vector]]
 
-SYMBOLIC_STATES = 40
+SYMBOLIC_STATES = 16
 """States followed symbolically where they are not rational."""
 
 

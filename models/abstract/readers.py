@@ -31,8 +31,8 @@ from .functions import sigmoid, softplus
 
 A, D, R, S, W, SLOPE, LAMBDA = sympy.symbols("A_log d r s w slope recurrent_param", real=True)
 
-Observed = Callable[[Tensor], dict[Symbol, Tensor]]
-"""From what was captured to the pre-activations, each of shape (batch, time, channels), float64."""
+Observed = Callable[[Tensor, Any], dict[Symbol, Tensor]]
+"""From what goes into a module and what comes out to pre-activations, (batch, time, channels), float64."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ class BoundGate:
         formula: the gate, in the symbols of ``inputs`` and ``constants``.
         inputs: the pre-activations.
         constants: float64 tensors of shape (channels, states).
-        observe: the module whose first input ("input") or output ("output") tells the pre-activations.
-        side: which of the two.
+        observe: the module whose first input and output tell the pre-activations.
         observed: how.
         skip: positions at the start of a sequence where the gate is another one.
     """
@@ -68,8 +67,7 @@ class BoundGate:
     inputs: Mapping[Symbol, Drive]
     constants: Mapping[Symbol, Tensor]
     observe: nn.Module
-    side: str = "output"
-    observed: Observed = field(default=lambda _: {})
+    observed: Observed = field(default=lambda x, out: {})
     skip: int = 0
 
 
@@ -98,7 +96,7 @@ def _selective(mixer: Any, signed: bool = False) -> BoundGate:
         for symbol, p in projections.items()
     }
 
-    def observed(x: Tensor) -> dict[Symbol, Tensor]:
+    def observed(x: Tensor, out: Any) -> dict[Symbol, Tensor]:
         low = x.double() @ mixer.x_proj.weight[:rank].detach().double().T + _bias_of(mixer.x_proj)[:rank].to(x.device)
         if norm is not None:
             low = norm(low.to(x.dtype)).double()
@@ -111,7 +109,6 @@ def _selective(mixer: Any, signed: bool = False) -> BoundGate:
         inputs,
         {A: _wide(mixer.A_log)},
         mixer.x_proj,
-        "input",
         observed,
     )
 
@@ -132,15 +129,14 @@ def _scalar(mixer: Any) -> BoundGate:
         {D: Drive((_wide(mixer.in_proj.weight[-heads:]) != 0).any(1), bias)},
         {A: _wide(mixer.A_log)[:, None]},
         mixer.in_proj,
-        "output",
-        lambda out: {D: out[..., -heads:].double().cpu() + _wide(mixer.dt_bias)},
+        lambda x, out: {D: out[..., -heads:].double().cpu() + _wide(mixer.dt_bias)},
     )
 
 
 def _rg_lru(mixer: Any) -> BoundGate:
     weight, bias = _wide(mixer.recurrent_gate_weight), _wide(mixer.recurrent_gate_bias)
 
-    def observed(x: Tensor) -> dict[Symbol, Tensor]:
+    def observed(x: Tensor, out: Any) -> dict[Symbol, Tensor]:
         heads = x.double().cpu().unflatten(-1, (weight.shape[0], weight.shape[1]))
         return {R: (torch.einsum("bthi,hij->bthj", heads, weight) + bias).flatten(-2)}
 
@@ -150,7 +146,6 @@ def _rg_lru(mixer: Any) -> BoundGate:
         {R: Drive((weight != 0).any(1).flatten(), bias.flatten())},
         {LAMBDA: _wide(mixer.recurrent_param)[:, None]},
         mixer,
-        "input",
         observed,
         skip=1,
     )

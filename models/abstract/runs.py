@@ -45,7 +45,13 @@ class Runs:
         """Per layer the pre-activations, shape (words, length, channels); empty where they could not be seen."""
         stores: list[dict[Symbol, Tensor]] = [{} for _ in self.gates]
         if len(self.tokens):
-            handles = [_observe(gate, store) for gate, store in zip(self.gates, stores, strict=True) if gate.inputs]
+            handles = [
+                gate.observe.register_forward_hook(
+                    lambda _, args, out, gate=gate, store=store: store.update(gate.observed(args[0], out))
+                )
+                for gate, store in zip(self.gates, stores, strict=True)
+                if gate.inputs
+            ]
             _forward(self.model, self.tokens, handles)
         return stores
 
@@ -141,12 +147,6 @@ def _scores(out: Any) -> Tensor:
 def _differ(a: Tensor, b: Tensor) -> bool:
     scale = float(torch.maximum(a.abs().max(), b.abs().max()))
     return float((a - b).abs().max()) > MATTERS * max(scale, MATTERS)
-
-
-def _observe(gate: BoundGate, store: dict[Symbol, Tensor]) -> Any:
-    if gate.side == "input":
-        return gate.observe.register_forward_pre_hook(lambda _, args: store.update(gate.observed(args[0])))
-    return gate.observe.register_forward_hook(lambda _, args, out: store.update(gate.observed(out)))
 
 
 def _vocabulary(model: nn.Module) -> int | None:

@@ -39,6 +39,9 @@ POLES = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo)
 SMOOTH = (sympy.exp, sympy.log, sympy.tanh, sympy.sin, sympy.cos, sympy.erf, sigmoid, softplus)
 """Functions with a derivative wherever they are defined."""
 
+STEPS = (sympy.Piecewise, sympy.floor, sympy.ceiling, sympy.sign, sympy.Mod)
+"""What enclosures say little of, even at a point."""
+
 
 def box_of(symbols: Sequence[Symbol], domains: Box) -> dict[Symbol, Interval]:
     """The interval of each symbol: the given one, or what its assumptions say."""
@@ -94,8 +97,8 @@ def find_sign(expression: Expr, box: Box, signs: Sequence[int], defined: Sequenc
         return None
     for at in grid(box):
         sign = enclosure(expression, {s: _interval(v) for s, v in at.items()}).sign
-        if sign is None and not (at and smooth(expression)):
-            sign = sign_of(value_at(expression, at))  # enclosures do not look at conditions
+        if sign is None and (not at or expression.has(*STEPS)):
+            sign = sign_of(value_at(expression, at))
         if sign in signs and not any(value_at(e, at).has(*POLES) for e in defined):
             return at
     return None

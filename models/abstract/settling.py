@@ -20,7 +20,7 @@ for |P| = 1 the map commutes with a translation by some s, so that a repetition 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -32,7 +32,7 @@ from .loop import EntryFate, Kind, Loop
 from .numbers import EXACT, compiled, rounded
 from .ssm import AbstractSsm, Position, SsmLayer, Vector
 
-__all__ = ["EntryFate", "Kind", "Settling", "SettlingBudgetError", "samples", "settle"]
+__all__ = ["EntryFate", "Kind", "Settling", "SettlingBudgetError", "settle"]
 
 
 class SettlingBudgetError(ScancraftError):
@@ -139,17 +139,6 @@ def settle(
         outputs = [*stream.before, *stream.cycle]
         answers = tuple(model.accepted_at(Position((), outputs[end])) for end in ends)
     return Settling(*told, repeats_from, period, answers)
-
-
-def samples(
-    model: AbstractSsm, w: Sequence[str], x: Sequence[str] = (), fractional_bits: int | None = None
-) -> Iterator[tuple[Vector, ...]]:
-    """The states of all layers after x, x w, x w w, ...; without end."""
-    position = model.run(x, fractional_bits)
-    while True:
-        yield position.states
-        for symbol in w:
-            position = model.step(position, symbol, fractional_bits)
 
 
 # -- one layer -------------------------------------------------------------------------------------------------------

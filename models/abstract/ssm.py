@@ -202,9 +202,6 @@ class AbstractSsm:
                 )
             yield self.embedding[symbol]
 
-    def __hash__(self) -> int:
-        return hash((tuple(self.embedding.items()), self.layers, self.accept, tuple(self.allowed.items()), self.start))
-
     def run(self, word: Iterable[str], fractional_bits: int | None = None) -> Position:
         """After the last symbol of a word. O(nodes of all expressions) exact operations per symbol.
 

@@ -1,8 +1,8 @@
-"""Random expressions and abstract SSMs, and values by mpmath, for the tests of models/abstract."""
+"""Random expressions and abstract SSMs, examples by name, values by mpmath, for the tests of models/abstract."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -10,7 +10,10 @@ import mpmath
 import sympy
 from hypothesis import strategies as st
 
+from scancraft.models.abstract.examples import a_n_b_n, counter_modulo, dyck_1, flip_flop, halving, parity
 from scancraft.models.abstract.ssm import AbstractSsm, SsmLayer, inputs, outputs, sigmoid, softplus, states
+
+EXAMPLES = {make.__name__: make for make in (flip_flop, parity, dyck_1, a_n_b_n, halving, counter_modulo)}
 
 RATIONALS = st.fractions(-3, 3, max_denominator=8)
 
@@ -79,3 +82,14 @@ def precisely(expression: Any, at: dict[sympy.Symbol, Fraction]) -> Any:
 
     with mpmath.workdps(60):
         return value(expression)
+
+
+def samples(
+    model: AbstractSsm, w: Sequence[str], x: Sequence[str] = (), fractional_bits: int | None = None
+) -> Iterator[tuple[tuple[Any, ...], ...]]:
+    """The states of all layers after x, x w, x w w, ...; without end."""
+    position = model.run(x, fractional_bits)
+    while True:
+        yield position.states
+        for symbol in w:
+            position = model.step(position, symbol, fractional_bits)

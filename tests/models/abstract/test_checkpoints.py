@@ -93,14 +93,10 @@ def measured_gates(model: Any, tokens: torch.Tensor) -> list[tuple[torch.Tensor,
                 layer.recurrent_states[0].fill_(shift)
                 seen: dict[sympy.Symbol, torch.Tensor] = {}
 
-                def keep(*args: Any, gate: BoundGate = gate, seen: Any = seen) -> None:
-                    seen.update(gate.observed(args[-1] if gate.side == "output" else args[1][0]))
+                def keep(_: Any, args: Any, out: Any, gate: BoundGate = gate, seen: Any = seen) -> None:
+                    seen.update(gate.observed(args[0], out))
 
-                hook = (
-                    gate.observe.register_forward_hook(keep)
-                    if gate.side == "output"
-                    else gate.observe.register_forward_pre_hook(keep)
-                )
+                hook = gate.observe.register_forward_hook(keep)
                 model(input_ids=tokens[:, -1:], cache_params=cache, use_cache=True)
                 hook.remove()
                 after.append(layer.recurrent_states[0].clone())
@@ -142,7 +138,7 @@ def test_the_formula_of_rg_lru_is_what_the_class_computes() -> None:
         with torch.no_grad():
             module(activations, torch.ones(1, 1, dtype=torch.long))
         after.append(module.recurrent_states)
-    formula = gate_by_formula(gate, gate.observed(activations))[:, :, 0]
+    formula = gate_by_formula(gate, gate.observed(activations, None))[:, :, 0]
     assert torch.allclose((after[1] - after[0]).double(), formula, atol=2e-6)
     assert formula.std() > 0.01
 
@@ -305,8 +301,7 @@ def test_own_formulas() -> None:
             {D: Drive((weight != 0).any(1), bias)},
             {A: mixer.A_log.detach().double()},
             mixer.dt_proj,
-            "output",
-            lambda out: {D: out.double()},
+            lambda x, out: {D: out.double()},
         )
 
     found = properties_of(model, formulas={mixer_class: reader})

@@ -80,10 +80,9 @@ def _plain(expression: Any) -> Any:
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 def test_properties_of_the_families(family: GateFamily) -> None:
-    verdicts = (family.nonnegative(), family.time_invariant(), family.fixed_phase())
-    assert tuple(v.holds for v in verdicts) == KNOWN[family.name]
-    not_negative, invariant, phase = verdicts
-    for verdict in verdicts:
+    assert tuple(v.holds for v in family.verdicts) == KNOWN[family.name]
+    not_negative, invariant, phase = family.verdicts
+    for verdict in family.verdicts:
         assert (verdict.counterexample is None) == (verdict.holds is True)
     if found := not_negative.counterexample:
         value = numerically(family, found.values, False)

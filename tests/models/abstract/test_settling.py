@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 import sympy
-from expressions import RATIONALS, small_models
+from expressions import EXAMPLES, RATIONALS, samples, small_models
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scancraft.models.abstract.errors import AbstractSsmError
-from scancraft.models.abstract.examples import EXAMPLES
-from scancraft.models.abstract.settling import SettlingBudgetError, samples, settle
+from scancraft.models.abstract.settling import SettlingBudgetError, settle
 from scancraft.models.abstract.ssm import (
     AbstractSsm,
     SsmLayer,
