@@ -12,7 +12,7 @@ from .errors import AlphabetError, EmptyLanguageError, LanguageFormatError
 from .images import strong_components
 from .minimise import minimise
 from .nfa import NfaBuilder
-from .search import numbered, shortest
+from .search import leading_to, numbered, shortest
 from .semiautomaton import Semiautomaton
 
 
@@ -54,11 +54,10 @@ class Dfa:
             if not 0 <= q < given.n_states:
                 raise LanguageFormatError(f"state {q} is outside 0..{given.n_states - 1}")
         canonical = minimise(given.table, self.initial, accepting)
-        table = tuple(tuple(row) for row in canonical.table.tolist())
-        object.__setattr__(self, "semiautomaton", Semiautomaton(given.alphabet, table))
+        object.__setattr__(self, "semiautomaton", Semiautomaton(given.alphabet, canonical.table))
         object.__setattr__(self, "initial", 0)
-        object.__setattr__(self, "accepting", frozenset(canonical.accepting.nonzero()[0].tolist()))
-        kept = (names[q] for q in canonical.origin) if names else (str(q) for q in range(len(table)))
+        object.__setattr__(self, "accepting", canonical.accepting)
+        kept = (names[q] for q in canonical.origin) if names else (str(q) for q in range(self.n_states))
         object.__setattr__(self, "names", tuple(kept))
 
     # -- constructors ------------------------------------------------------------------------------------------
@@ -142,17 +141,8 @@ class Dfa:
     @cached_property
     def live(self) -> frozenset[int]:
         """States from which some accepting state can be reached. O(states * letters)."""
-        before: dict[int, list[int]] = {}
-        for q, row in enumerate(self.semiautomaton.table):
-            for target in row:
-                before.setdefault(target, []).append(q)
-        stack, seen = list(self.accepting), set(self.accepting)
-        while stack:
-            for q in before.get(stack.pop(), ()):
-                if q not in seen:
-                    seen.add(q)
-                    stack.append(q)
-        return frozenset(seen)
+        edges = ((q, target) for q, row in enumerate(self.table) for target in row)
+        return frozenset(leading_to(self.accepting, edges))
 
     @property
     def dead(self) -> int | None:

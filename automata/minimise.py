@@ -2,63 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from .search import numbered
 
 
 @dataclass(frozen=True)
 class Canonical:
-    """A canonical minimal automaton; ``origin[q]`` is the first original state that was merged into ``q``."""
+    """A canonical minimal automaton with initial state 0; ``origin[q]`` is the least original state merged into q."""
 
-    table: NDArray[np.intp]
-    accepting: NDArray[np.bool_]
+    table: tuple[tuple[int, ...], ...]
+    accepting: frozenset[int]
     origin: tuple[int, ...]
 
 
-def breadth_first(table: Sequence[Sequence[int]], initial: int) -> list[int]:
-    """Reachable states in breadth-first order, letters in column order. O(states * letters)."""
-    order, seen = [initial], {initial}
-    for state in order:
-        for target in table[state]:
-            if target not in seen:
-                seen.add(target)
-                order.append(target)
-    return order
+def minimise(table: Sequence[Sequence[int]], initial: int, accepting: Collection[int]) -> Canonical:
+    """The coarsest partition of the reachable part that acceptance and the letters respect, numbered breadth first.
+
+    O(k n log n) for n states and k letters.
+    """
+    reachable, delta = numbered(initial, table.__getitem__)
+    block = _hopcroft(delta, [q in accepting for q in reachable])
+    first: dict[int, int] = {}
+    least: dict[int, int] = {}  # the name of a merged state is that of its smallest original number
+    for i, (b, q) in enumerate(zip(block, reachable, strict=True)):
+        first.setdefault(b, i)
+        least[b] = min(q, least.get(b, q))
+    order, quotient = numbered(block[0], lambda b: [block[t] for t in delta[first[b]]])
+    goals = frozenset(i for i, b in enumerate(order) if reachable[first[b]] in accepting)
+    return Canonical(tuple(map(tuple, quotient)), goals, tuple(least[b] for b in order))
 
 
-MOORE_ROUNDS = 64
-
-
-def _moore(delta: NDArray[np.intp], block: NDArray[np.intp], count: int, rounds: int) -> tuple[NDArray[np.intp], bool]:
-    """Up to so many rounds of refinement; whether nothing changed in the last. O(k n log n) per round."""
-    n, k = delta.shape
-    for _ in range(rounds):
-        # A state's signature: its own block and the blocks of its successors, hashed column by column.
-        refined = block
-        for a in range(k):
-            _, refined = np.unique(refined * n + block[delta[:, a]], return_inverse=True)
-        block = refined.reshape(n)
-        refined_count = int(block.max()) + 1
-        if refined_count == count:
-            return block, True
-        count = refined_count
-    return block, False
-
-
-def _hopcroft(delta: NDArray[np.intp], block: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Hopcroft's refinement ("process the smaller half"), from a partition that is already right but too coarse."""
-    n, k = delta.shape
+def _hopcroft(delta: Sequence[Sequence[int]], accepts: Sequence[bool]) -> list[int]:
+    """The block of each state, by Hopcroft's refinement (1971): "process the smaller half"."""
+    n, k = len(delta), len(delta[0])
     before: list[list[list[int]]] = [[[] for _ in range(n)] for _ in range(k)]
-    for q, row in enumerate(delta.tolist()):
+    for q, row in enumerate(delta):
         for a, target in enumerate(row):
             before[a][target].append(q)
-    block_of = block.tolist()
-    members: list[set[int]] = [set() for _ in range(max(block_of) + 1)]
-    for q, b in enumerate(block_of):
-        members[b].add(q)
+    members = [{q for q in range(n) if accepts[q] is kind} for kind in set(accepts)]
+    block_of = [0] * n
+    for b, states in enumerate(members):
+        for q in states:
+            block_of[q] = b
     work = {(b, a) for b in range(len(members)) for a in range(k)}
     while work:
         splitter, a = work.pop()
@@ -80,36 +67,4 @@ def _hopcroft(delta: NDArray[np.intp], block: NDArray[np.intp]) -> NDArray[np.in
                 block_of[q] = new
             # (b, letter) stays in the work list if it was there; else the smaller half is enough.
             work |= {(new, letter) for letter in range(k)}
-    return np.array(block_of, dtype=np.intp)
-
-
-def minimise(table: Sequence[Sequence[int]], initial: int, accepting: frozenset[int]) -> Canonical:
-    """The coarsest partition of the reachable part that acceptance and the letters respect, numbered breadth first.
-
-    A few rounds of Moore's refinement, vectorised, settle most automata; long chains, which would take a round per
-    state, are finished by Hopcroft's algorithm. O(k n log n) for n states and k letters.
-    """
-    reachable = breadth_first(table, initial)
-    position = {state: i for i, state in enumerate(reachable)}
-    n, k = len(reachable), len(table[initial])
-    delta = np.array([[position[t] for t in table[q]] for q in reachable], dtype=np.intp).reshape(n, k)
-    block = np.array([q in accepting for q in reachable], dtype=np.intp)
-    # Blocks are numbered from 0 without gaps, also where there are no letters to refine by.
-    kinds, block = np.unique(block, return_inverse=True)
-    block, settled = _moore(delta, block, len(kinds), MOORE_ROUNDS)
-    if not settled:
-        block = _hopcroft(delta, block)
-    n_blocks = int(block.max()) + 1
-
-    first = np.full(n_blocks, n, dtype=np.intp)
-    np.minimum.at(first, block, np.arange(n))
-    quotient = [[int(block[t]) for t in delta[first[b]]] for b in range(n_blocks)]
-    order = breadth_first(quotient, int(block[0]))
-    number = {b: i for i, b in enumerate(order)}
-    new_table = np.array([[number[t] for t in quotient[b]] for b in order], dtype=np.intp).reshape(len(order), k)
-    # The name of a merged state is that of its smallest original number, which is what a reader looks up.
-    least = np.full(n_blocks, len(table), dtype=np.intp)
-    np.minimum.at(least, block, np.array(reachable, dtype=np.intp))
-    smallest = [int(least[b]) for b in order]
-    is_accepting = np.array([reachable[first[b]] in accepting for b in order], dtype=np.bool_)
-    return Canonical(new_table, is_accepting, tuple(smallest))
+    return block_of

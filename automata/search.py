@@ -1,4 +1,4 @@
-"""Breadth-first search: the numbered graph that can be reached, and shortest words to a goal."""
+"""Searches of graphs: what can be reached, numbered breadth first; what leads to a goal; shortest words to one."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ Label = TypeVar("Label")
 
 
 def numbered(
-    start: Node, successors: Callable[[Node], Iterable[Node]], meter: Meter
+    start: Node, successors: Callable[[Node], Iterable[Node]], meter: Meter | None = None
 ) -> tuple[list[Node], list[list[int]]]:
     """What can be reached from a node, in the order of discovery, and for each the numbers of its successors.
 
     Raises:
         BudgetExceededError: more nodes than the meter allows.
 
-    >>> from .budget import DEFAULT_BUDGET
-    >>> numbered(0, lambda n: [(n + 1) % 3, 0], DEFAULT_BUDGET.meter("numbers"))
+    >>> numbered(0, lambda n: [(n + 1) % 3, 0])
     ([0, 1, 2], [[1, 0], [2, 0], [0, 0]])
     """
     number, queue, table = {start: 0}, [start], []
@@ -28,12 +27,28 @@ def numbered(
         row = []
         for target in successors(node):
             if target not in number:
-                meter.tick()
+                if meter is not None:
+                    meter.tick()
                 number[target] = len(queue)
                 queue.append(target)
             row.append(number[target])
         table.append(row)
     return queue, table
+
+
+def leading_to(goals: Iterable[Node], edges: Iterable[tuple[Node, Node]]) -> set[Node]:
+    """The nodes from which edges (source, target) lead to a goal, the goals among them. O(nodes + edges)."""
+    before: dict[Node, list[Node]] = {}
+    for source, target in edges:
+        before.setdefault(target, []).append(source)
+    found = set(goals)
+    stack = list(found)
+    while stack:
+        for node in before.get(stack.pop(), ()):
+            if node not in found:
+                found.add(node)
+                stack.append(node)
+    return found
 
 
 def shortest(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -78,11 +77,6 @@ class Semiautomaton:
         for symbol in word:
             state = self.table[state][self.index_of(symbol)]
         return state
-
-    def over(self, alphabet: Sequence[str]) -> Semiautomaton:
-        """The same semiautomaton with its letters reordered as in ``alphabet`` (the same set of symbols)."""
-        columns = [self.index_of(symbol) for symbol in alphabet]
-        return Semiautomaton(tuple(alphabet), tuple(tuple(row[c] for c in columns) for row in self.table))
 
     def __str__(self) -> str:
         width = max([1, *(len(s) for s in self.alphabet)], default=1) + 1

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from ..alphabet import EOS, Word, check_alphabet, check_word
 from ..errors import CounterLanguageError
+from ..search import numbered
 
 TESTS: Mapping[str, frozenset[int]] = MappingProxyType(
     {
@@ -179,10 +180,8 @@ class CountingAutomaton:
     @cached_property
     def states(self) -> tuple[str, ...]:
         """The control states that can be reached, the initial one first. O(states * letters)."""
-        found = [self.initial]
-        for state in found:
-            row = self.transitions.get(state, {})
-            found += [t for t in dict.fromkeys(row[a].to for a in self.alphabet if a in row) if t not in found]
+        rows = self.transitions
+        found, _ = numbered(self.initial, lambda q: [rows[q][a].to for a in self.alphabet if a in rows.get(q, {})])
         return tuple(found)
 
     @property

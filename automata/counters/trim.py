@@ -15,6 +15,7 @@ from itertools import product
 
 from ..budget import Budget, Meter
 from ..errors import CounterLanguageError
+from ..search import leading_to
 from .control import CountingAutomaton, Step
 
 Node = tuple[str, tuple[int, ...]]
@@ -110,7 +111,8 @@ def prove(machine: CountingAutomaton, budget: Budget) -> Strategy:
     accepting = frozenset(
         n for n in graph if n[0] in machine.accepting and machine.holds(machine.accepting[n[0]], n[1])
     )
-    hopeless = set(graph) - _can_reach(graph, accepting)
+    edges = ((node, to) for node, row in graph.items() for ways in row.values() for to, _ in ways)
+    hopeless = set(graph) - leading_to(accepting, edges)
     if hopeless:
         node = next(n for n in graph if n in hopeless)
         raise CounterLanguageError(
@@ -137,22 +139,6 @@ def describe(machine: CountingAutomaton, node: Node) -> str:
     names = {-1: "< 0", 0: "= 0", 1: "> 0"}
     signs = ", ".join(f"{c.name} {names[s]}" for c, s in zip(machine.counters, node[1], strict=True))
     return f"state {node[0]!r} with {signs}"
-
-
-def _can_reach(graph: Mapping[Node, Mapping[str, list[Edge]]], goals: Collection[Node]) -> set[Node]:
-    """The nodes from which some path of the abstract graph leads to a goal."""
-    before: dict[Node, set[Node]] = {}
-    for node, row in graph.items():
-        for edges in row.values():
-            for target, _ in edges:
-                before.setdefault(target, set()).add(node)
-    found, queue = set(goals), list(goals)
-    while queue:
-        for node in before.get(queue.pop(), ()):
-            if node not in found:
-                found.add(node)
-                queue.append(node)
-    return found
 
 
 def _weights(counters: int) -> Iterator[tuple[int, ...]]:

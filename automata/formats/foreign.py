@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
+from ..search import numbered
 from .tables import Delta, assemble, kind, need_hashable, sorted_symbols, state_name, to_json_dict
 
 if TYPE_CHECKING:
@@ -145,14 +146,8 @@ def from_pyformlang(dfa: Any) -> Dfa:
 def _from_unordered(delta: Delta, initial: Hashable, accepting: Iterable[Hashable], symbols: Iterable[str]) -> Dfa:
     """Assemble a table whose own order depends on the hash seed: breadth first, and the alphabet sorted."""
     alphabet = sorted_symbols(symbols)
-    order = [initial]
-    seen = {initial}
-    for q in order:
-        row = delta.get(q, {})
-        for target in (row[s] for s in alphabet if s in row):
-            if target not in seen:
-                seen.add(target)
-                order.append(target)
+    order, _ = numbered(initial, lambda q: [delta[q][s] for s in alphabet if s in delta.get(q, {})])
+    seen = set(order)
     order += sorted((q for q in delta if q not in seen), key=state_name)
     return assemble({q: delta.get(q, {}) for q in order}, initial, accepting, alphabet)
 

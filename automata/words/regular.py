@@ -1,12 +1,12 @@
 """Uniform words of a regular language, from how many words of each length lead from each state to acceptance.
 
-Counts are kept as logarithms, so that nothing overflows or is lost, and a choice in proportion to numbers with
-logarithms w_i is the i with the greatest w_i + g_i, for independent Gumbel variables g_i. Each word's probability is
-right up to a factor of about 1 + length^2 * 2^-50.
+Counts are kept as logarithms, so that nothing overflows or is lost. The words drawn are uniform up to a total variation
+of about length^2 * 2^-50.
 
-A :class:`Table` keeps a row for every length and goes letter by letter. Where states are few, :class:`Halves` keeps the
-numbers of paths whose length is a power of two only, draws the state in the middle first, then those between, and so
-on; all pieces of one length are halved at once.
+A :class:`Table` keeps a row for every length and goes letter by letter; a choice in proportion to numbers with
+logarithms w_i is the i with the greatest w_i + g_i, for independent Gumbel variables g_i. Where states are few,
+:class:`Halves` keeps the numbers of paths whose length is a power of two only, draws the state in the middle first, then
+those between, and so on; all pieces of one length are halved at once.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class RegularWords:
 
     Args:
         dfa: the language; n of its states are live.
-        max_length: the largest length that will be asked for. O(n^3 * log(max_length)) time where n is at most
-            ``MOST_STATES``, else O(max_length * n * letters) time and O(max_length * n) floats.
+        max_length: the largest length that will be asked for. O(n^3 * log(max_length)) time and floats where n is
+            at most ``MOST_STATES``, else O(max_length * n * letters) time and O(max_length * n) floats.
 
     >>> RegularWords(Dfa.from_words(("a", "b"), ["ab"]), 3).word(2, np.random.default_rng(0))
     ('a', 'b')
@@ -101,7 +101,11 @@ class Table:
 
 
 class Halves:
-    """``paths[j][s, e]``: the logarithm of the number of paths of length 2^j between two live states."""
+    """Paths whose length is a power of two.
+
+    ``paths[j][s, e]`` is the logarithm of the number of paths of length 2^j between two live states, and
+    ``middles[j][s, e]`` the probabilities that a path of length 2^(j + 1) is in states 0..m in its middle, for every m.
+    """
 
     def __init__(self, dfa: Dfa, max_length: int) -> None:
         live = sorted(dfa.live)
@@ -118,9 +122,14 @@ class Halves:
                     self.choices[s, e] += 1
         with np.errstate(divide="ignore"):
             self.paths: list[Floats] = [np.log(self.choices)]
+        self.middles: list[Floats] = []
         while 2 << (len(self.paths) - 1) <= max_length:
-            a = self.paths[-1]
-            self.paths.append(np.logaddexp.reduce(a[:, :, None] + a[None, :, :], axis=1))
+            ways = self.paths[-1][:, None, :] + self.paths[-1].T[None, :, :]  # by start, end and middle
+            total = np.logaddexp.reduce(ways, axis=2)
+            shares = np.exp(ways - np.where(total > -np.inf, total, 0.0)[..., None])
+            sums = shares.cumsum(axis=2)
+            self.middles.append(sums / np.maximum(sums[..., -1:], 1e-300))
+            self.paths.append(total)
 
     def letters(self, length: int, generator: np.random.Generator) -> Ints:
         """The letter numbers of a word of this length, of which there must be one; shape (length,). O(length * n)."""
@@ -141,8 +150,8 @@ class Halves:
             if j in begins:
                 starts = np.append(starts, begins[j])
             middles = starts + (1 << (j - 1))
-            ways = self.paths[j - 1][states[starts]] + self.paths[j - 1].T[states[starts + (1 << j)]]
-            states[middles] = _choose(ways, generator)
+            shares = self.middles[j - 1][states[starts], states[starts + (1 << j)]]
+            states[middles] = (shares <= generator.random((len(starts), 1))).sum(axis=1)
             starts = np.concatenate([starts, middles])
         before, after = states[:-1], states[1:]
         pick = (generator.random(length) * self.choices[before, after]).astype(np.int64)

@@ -73,7 +73,7 @@ class CompletedWalks:
         self._cells: dict[tuple[str, tuple[int, ...]], _Cell] = {}
 
     def _cell(self, state: str, cut: tuple[int, ...]) -> _Cell:
-        """The moves from the configurations with this state and these counters, cut to the bounds."""
+        """The moves from the configurations with this state and these counters, cut to the bounds; remembered."""
         row, names = self.machine.transitions.get(state, {}), [c.name for c in self.machine.counters]
         moves = []
         for symbol in self.machine.alphabet:
@@ -86,7 +86,9 @@ class CompletedWalks:
             room = NONE if node in self._trim.accepting else self._trim.ranks[node] + size
             moves.append(Move(symbol, after[0], adds, size, room, node in self._endless))
         endless = tuple(m for m in moves if m.endless)
-        return _Cell(tuple(moves), endless or tuple(moves), max((m.room for m in moves), default=NONE))
+        cell = _Cell(tuple(moves), endless or tuple(moves), max((m.room for m in moves), default=NONE))
+        self._cells[state, cut] = cell
+        return cell
 
     def _size(self, values: Sequence[int]) -> int:
         return sum(w * abs(v) for w, v in zip(self._trim.weights, values, strict=True))
@@ -107,11 +109,8 @@ class CompletedWalks:
         free = target if generator.random() < 0.5 else int(generator.integers(target + 1))
         bounds, cells = self._bounds, self._cells
         cut = [max(-b, min(b, v)) for v, b in zip(values, bounds, strict=True)]
+        cell = self._cell(state, tuple(cut))
         for place, u in enumerate(generator.random(target).tolist()):
-            key = state, tuple(cut)
-            cell = cells.get(key)
-            if cell is None:
-                cell = cells[key] = self._cell(*key)
             rest = target - place - 1
             options: Sequence[Move] = cell.endless if place < free else cell.moves
             if cell.room + size > rest:
@@ -120,12 +119,19 @@ class CompletedWalks:
                     options = [m for m in options if m.endless] or options
             if not options:
                 break
-            symbol, state, adds, more, _, _ = options[int(u * len(options))]
-            size += more
-            for i, amount in adds:
-                values[i] += amount
-                cut[i] = max(-bounds[i], min(bounds[i], values[i]))
+            symbol, after, adds, more, _, _ = options[int(u * len(options))]
             word.append(symbol)
+            size += more
+            moved, state = after != state, after
+            for i, amount in adds:
+                value, bound = values[i] + amount, bounds[i]
+                values[i] = value
+                within = bound if value > bound else -bound if value < -bound else value
+                if within != cut[i]:
+                    cut[i], moved = within, True
+            if moved:
+                key = state, tuple(cut)
+                cell = cells.get(key) or self._cell(*key)
         return tuple(word)
 
     def words(self, count: int, shortest: int, longest: int, rng: Rng) -> list[Symbols]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import itertools
 import pickle
-import random
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scancraft.automata import minimise as _minimise
 from scancraft.automata.alphabet import check_alphabet, format_word, parse_word
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
@@ -128,20 +125,6 @@ def test_live_finite_shortest(raw: tuple[list[list[int]], int, set[int]]) -> Non
             reach |= {t for p in reach for t in dfa.semiautomaton.table[p]}
         assert (q in dfa.live) == bool(reach & dfa.accepting)
     assert dfa.dead is None or dfa.dead not in dfa.live
-
-
-def test_hopcroft_agrees_with_moore() -> None:
-    rng = random.Random(5)
-    for _ in range(200):
-        n = rng.randrange(1, 30)
-        delta = np.array([[rng.randrange(n) for _ in range(2)] for _ in range(n)], dtype=np.intp)
-        _, start = np.unique([rng.random() < 0.3 for _ in range(n)], return_inverse=True)
-        start = start.astype(np.intp)
-        full, settled = _minimise._moore(delta, start, int(start.max()) + 1, n + 1)
-        assert settled
-        other = _minimise._hopcroft(delta, start)
-        pairs = set(zip(full.tolist(), other.tolist(), strict=True))
-        assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
 
 
 def test_a_long_chain_is_minimised_in_time() -> None:
