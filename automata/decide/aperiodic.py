@@ -33,22 +33,7 @@ from ..errors import BudgetExceededError, ScancraftError
 from ..images import letter_columns
 from ..search import shortest
 from ..semiautomaton import Semiautomaton
-from .permutations import SHORTENING, Columns, Letters, Loop, components, try_short_words
-
-__all__ = [
-    "SHORTENING",
-    "SHORT_WORDS",
-    "SHORT_WORDS_ENTRIES",
-    "Columns",
-    "Letters",
-    "NotStarFreeError",
-    "Permutation",
-    "Witness",
-    "find_permutation",
-    "require_star_free",
-    "star_free_witness",
-    "witness_of",
-]
+from .permutations import Letters, Loop, components, try_short_words
 
 SHORT_WORDS = 1_000
 """How many monoid elements step 1 looks at, as long as they have together ..."""
@@ -108,7 +93,7 @@ def find_permutation(
     columns = letter_columns(semiautomaton)
     short_words = min(short_words, SHORT_WORDS_ENTRIES // semiautomaton.n_states)
     if short_words > 0:
-        complete, loop = try_short_words(columns, semiautomaton.n_states, short_words)
+        complete, loop = try_short_words(columns, semiautomaton.n_states, short_words, clock)
         if loop is not None:
             return _replayed(semiautomaton, loop)
         if complete:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
 from ..budget import Meter
 from ..dfa import Dfa
 from ..groups.permutation_group import prime_factors
-from ..groups.stabiliser_chain import Perm, product
 from ..images import letter_columns
 from .aperiodic import SHORT_WORDS, SHORT_WORDS_ENTRIES, Permutation, Witness, witness_of
-from .permutations import SHORTENING, Columns, Letters, Loop, cycle_of, shortest_of, try_short_words
+from .permutations import SHORTENING, Columns, Letters, Loop, cycle_of, moved_state, shortest_of, try_short_words
 from .permutators import Permutator
-
-PRODUCTS_PER_LOOK = 64
-"""How many products are formed between two looks at the clock."""
 
 
 def odd_witness(dfa: Dfa, found: Permutator, clock: Meter) -> Witness:
@@ -56,7 +52,7 @@ def odd_loop(columns: Columns, permutator: Permutator, meter: Meter) -> Loop:
     Cost: O(n) for each of the elements, products and tuples; as many products as the group has elements at worst.
     """
     n_states = len(columns[0])
-    _, loop = try_short_words(columns, n_states, min(SHORT_WORDS, SHORT_WORDS_ENTRIES // n_states), _odd_state)
+    _, loop = try_short_words(columns, n_states, min(SHORT_WORDS, SHORT_WORDS_ENTRIES // n_states), meter, _odd_state)
     if loop is not None:
         return loop
     letters = _odd_product(permutator, meter)
@@ -69,39 +65,16 @@ def has_odd_prime(number: int) -> bool:
     return number & (number - 1) != 0
 
 
-def _odd_state(action: Sequence[int]) -> int | None:
-    """A state on a cycle of a map whose length is no power of two, or None. O(n)."""
-    seen_from = [-1] * len(action)
-    for start in range(len(action)):
-        q = start
-        while seen_from[q] < 0:
-            seen_from[q] = start
-            q = action[q]
-        if seen_from[q] == start:
-            first, length = q, 1
-            while (q := action[q]) != first:
-                length += 1
-            if has_odd_prime(length):
-                return first
-    return None
+_odd_state = partial(moved_state, wanted=has_odd_prime)
 
 
 def _odd_product(permutator: Permutator, meter: Meter) -> Letters:
     """The first product of generators, by their number, whose order is no power of two."""
-    generators = tuple(zip(permutator.group.generators, permutator.words, strict=True))
-    queue: list[tuple[Perm, Letters]] = [(tuple(range(permutator.group.degree)), ())]
-    seen = {queue[0][0]}
-    for number, (element, word) in enumerate(queue):
-        if number % PRODUCTS_PER_LOOK == 0:
-            meter.check_time()
-        for generator, letters in generators:
-            after = product(element, generator)
-            if after not in seen:
-                if _odd_state(after) is not None:
-                    return (*word, *letters)
-                seen.add(after)
-                queue.append((after, (*word, *letters)))
-    raise AssertionError("a group of words has no element of odd order; please report this")
+    group = permutator.group
+    _, found = try_short_words(group.generators, group.degree, group.order, meter, _odd_state)
+    if found is None:
+        raise AssertionError("a group of words has no element of odd order; please report this")
+    return tuple(letter for number in found.letters for letter in permutator.words[number])
 
 
 def _shorter(columns: Columns, loop: Loop) -> Loop:

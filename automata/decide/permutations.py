@@ -14,10 +14,14 @@ from operator import itemgetter
 from ..budget import Meter
 from ..errors import BudgetExceededError
 from ..images import ImageGraph, explore, letter_columns, members, strong_components
+from ..search import shortest
 from ..semiautomaton import Semiautomaton
 
 SHORTENING = 50_000
 """How many tuples of states may be visited in looking for a shorter witness."""
+
+STEPS_PER_LOOK = 64
+"""How many sets, or products of letters, are worked on between two looks at the clock."""
 
 Letters = tuple[int, ...]
 Columns = Sequence[Sequence[int]]
@@ -101,8 +105,8 @@ def _odd_primes(limit: int) -> list[int]:
     return primes
 
 
-def moved_state(action: Sequence[int]) -> int | None:
-    """A state on a cycle of length >= 2 of a map, or None. O(n)."""
+def moved_state(action: Sequence[int], wanted: Callable[[int], bool] = lambda length: length >= 2) -> int | None:
+    """A state on a cycle of a map whose length is as wanted, at least 2, or None. O(n)."""
     seen_from = [-1] * len(action)
     for start in range(len(action)):
         q = start
@@ -110,12 +114,16 @@ def moved_state(action: Sequence[int]) -> int | None:
             seen_from[q] = start
             q = action[q]
         if seen_from[q] == start and action[q] != q:
-            return q
+            first, length = q, 1
+            while (q := action[q]) != first:
+                length += 1
+            if wanted(length):
+                return first
     return None
 
 
 def try_short_words(
-    columns: Columns, n_states: int, limit: int, state_of: StateOf = moved_state
+    columns: Columns, n_states: int, limit: int, clock: Meter, state_of: StateOf = moved_state
 ) -> tuple[bool, Loop | None]:
     """Look at up to ``limit`` monoid elements by length of word: (whether those were all, a loop). O(n * limit).
 
@@ -123,12 +131,15 @@ def try_short_words(
         columns: the letters, all total.
         n_states: how many states there are.
         limit: how many elements.
+        clock: its time is watched.
         state_of: finds a state that a map moves round as wanted, or None; by default any cycle of length >= 2 will do.
     """
     identity = tuple(range(n_states))
     queue: list[tuple[tuple[int, ...], Letters]] = [(identity, ())]
     seen = {identity}
-    for action, word in queue:
+    for number, (action, word) in enumerate(queue):
+        if number % STEPS_PER_LOOK == 0:
+            clock.check_time()
         for a, column in enumerate(columns):
             product = tuple([column[q] for q in action])
             if product in seen:
@@ -146,63 +157,81 @@ def try_short_words(
 # -- steps 2 to 4: classes of sets ---------------------------------------------------------------------------------
 
 
-def _disagreement(graph: ImageGraph, columns: Columns, meter: Meter) -> tuple[Loop, list[int]] | None:
-    """A loop that permutes some set of the graph non-trivially, with the masks of its class; None if there is none.
+@dataclass(frozen=True)
+class Leg:
+    """A shortest way between a root and a set P of its class.
 
-    O(k * n) per set. Sets of one class have one size, since images never grow, and edges of a class are bijections.
+    Args:
+        label: outward, the states that the way takes the root's states to, in their order; inward, for each state of P
+            (ascending) the position of the root's state that it is taken to.
+        length: in letters.
+        letter: the letter next to P; -1 at the root.
+        beyond: the set on the other side of that letter; -1 at the root.
     """
+
+    label: tuple[int, ...]
+    length: int
+    letter: int
+    beyond: int
+
+
+def outward(
+    graph: ImageGraph, component: list[int], root: int, columns: Columns, meter: Meter
+) -> tuple[dict[int, Leg], tuple[int, int, int] | None]:
+    """The ways from a set of two or more states to those of its class, breadth first, and a step (set, letter, set).
+
+    The step is the first that disagrees with the ways; None iff all loops at the root act as the identity. O(k * n)
+    per set: sets of one class have one size, since images never grow, and steps in a class are bijections.
+    """
+    legs, clash = {root: Leg(members(graph.sets[root]), 0, -1, -1)}, None
+    queue = [root]
+    for position, i in enumerate(queue):
+        if position % STEPS_PER_LOOK == 0:
+            meter.check_time()
+        along = itemgetter(*legs[i].label)  # of two or more states: a map from a letter's column to a tuple
+        for a, j in enumerate(graph.successor[i]):
+            if j < 0 or component[j] != component[root]:
+                continue
+            carried = along(columns[a])
+            if j not in legs:
+                legs[j] = Leg(carried, legs[i].length + 1, a, i)
+                queue.append(j)
+            elif legs[j].label != carried and clash is None:
+                clash = i, a, j
+    return legs, clash
+
+
+def to_root(legs: dict[int, Leg], i: int) -> Letters:
+    """The letters met from set i to the root."""
+    letters = []
+    while legs[i].beyond >= 0:
+        letters.append(legs[i].letter)
+        i = legs[i].beyond
+    return tuple(letters)
+
+
+def _disagreement(graph: ImageGraph, columns: Columns, meter: Meter) -> tuple[Loop, list[int]] | None:
+    """A loop that permutes some set of the graph non-trivially, with the masks of its class; None if there is none."""
     component = strong_components(graph.successor)
-    done = [False] * len(graph)
-    for root, mask in enumerate(graph.sets):
-        if done[root]:
+    done: set[int] = set()
+    for root in range(len(graph)):
+        if root in done:
             continue
-        done[root] = True
-        label = {root: members(mask)}
-        came: dict[int, tuple[int, int]] = {}
-        queue = [root]
-        for position, i in enumerate(queue):
-            if position % 64 == 0:
-                meter.check_time()
-            along = itemgetter(*label[i])  # of two or more states: a map from a letter's column to a tuple
-            for a, j in enumerate(graph.successor[i]):
-                if j < 0 or component[j] != component[root]:
-                    continue
-                carried = along(columns[a])
-                if j not in label:
-                    label[j], came[j], done[j] = carried, (i, a), True
-                    queue.append(j)
-                elif label[j] != carried:
-                    # root -> i -a-> j -> root and root -> j -> root differ, so they are not both the identity.
-                    back = _way(graph, component, j, root)
-                    for letters in ((*_branch(came, i), a, *back), (*_branch(came, j), *back)):
-                        moved = next((q for q in label[root] if _run(columns, q, letters) != q), None)
-                        if moved is not None:
-                            alike = [m for m, c in zip(graph.sets, component, strict=True) if c == component[root]]
-                            return Loop(letters, moved), alike
+        legs, clash = outward(graph, component, root, columns, meter)
+        done.update(legs)
+        if clash is not None:
+            return _loop(graph, root, legs, clash, columns), [graph.sets[number] for number in sorted(legs)]
     return None
 
 
-def _branch(came: dict[int, tuple[int, int]], node: int) -> Letters:
-    """The letters along the spanning tree from the root to ``node``."""
-    letters = []
-    while node in came:
-        node, a = came[node]
-        letters.append(a)
-    return tuple(reversed(letters))
-
-
-def _way(graph: ImageGraph, component: list[int], start: int, goal: int) -> Letters:
-    """Shortest letters from one set to another of its class."""
-    came: dict[int, tuple[int, int]] = {}
-    queue = [start]
-    for i in queue:
-        if i == goal:
-            break
-        for a, j in enumerate(graph.successor[i]):
-            if j >= 0 and component[j] == component[goal] and j not in came and j != start:
-                came[j] = (i, a)
-                queue.append(j)
-    return _branch(came, goal)
+def _loop(graph: ImageGraph, root: int, legs: dict[int, Leg], clash: tuple[int, int, int], columns: Columns) -> Loop:
+    """root -> i -a-> j -> root and root -> j -> root differ, so they are not both the identity."""
+    i, a, j = clash
+    back = shortest(j, lambda here: [(b, t) for b, t in enumerate(graph.successor[here]) if t in legs], root.__eq__)
+    assert back is not None
+    loops = ((*reversed(to_root(legs, i)), a, *back), (*reversed(to_root(legs, j)), *back))
+    states = legs[root].label
+    return next(Loop(loop, q) for loop in loops for q in states if _run(columns, q, loop) != q)
 
 
 def _run(columns: Columns, state: int, letters: Iterable[int]) -> int:

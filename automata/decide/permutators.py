@@ -38,10 +38,7 @@ from ..budget import Meter
 from ..groups.permutation_group import PermutationGroup, generated_by
 from ..groups.stabiliser_chain import Perm
 from ..images import ImageGraph, SetAction, members, strong_components
-from .permutations import Columns, Letters, Part
-
-SETS_PER_LOOK = 64
-"""How many sets are walked through between two looks at the clock."""
+from .permutations import STEPS_PER_LOOK, Columns, Leg, Letters, Part, outward, to_root
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ def _layers(columns: Columns, meter: Meter, smallest: Callable[[], int]) -> Iter
         index = {mask: i for i, mask in enumerate(sets)}
         successor: list[list[int]] = []
         for mask in sets:
-            if len(successor) % SETS_PER_LOOK == 0:
+            if len(successor) % STEPS_PER_LOOK == 0:
                 meter.check_time()
             row = []
             for image in action.images(mask):
@@ -122,70 +119,21 @@ def _layers(columns: Columns, meter: Meter, smallest: Callable[[], int]) -> Iter
             yield ImageGraph(sets, index, successor)
 
 
-@dataclass(frozen=True)
-class _Leg:
-    """A shortest way between the root and a set P of its class.
-
-    Args:
-        label: outward, the states that the word u_P takes the root's states to, in their order; inward, for each state
-            of P (ascending) the position of the root's state that v_P takes it to.
-        length: of the word.
-        letter: the letter of the word next to P; -1 at the root.
-        beyond: the set on the other side of that letter; -1 at the root.
-    """
-
-    label: tuple[int, ...]
-    length: int
-    letter: int
-    beyond: int
-
-
-def _word(legs: dict[int, _Leg], i: int) -> Letters:
-    """The letters met from set i to the root."""
-    letters = []
-    while legs[i].beyond >= 0:
-        letters.append(legs[i].letter)
-        i = legs[i].beyond
-    return tuple(letters)
-
-
-def _outward(
-    graph: ImageGraph, component: list[int], root: int, columns: Columns, meter: Meter
-) -> tuple[dict[int, _Leg], bool]:
-    """The ways from the root, breadth first, and whether all loops at it act as the identity."""
-    legs = {root: _Leg(members(graph.sets[root]), 0, -1, -1)}
-    queue, trivial = [root], True
-    for position, i in enumerate(queue):
-        if position % SETS_PER_LOOK == 0:
-            meter.check_time()
-        along = itemgetter(*legs[i].label)  # of two or more states: a map from a letter's column to a tuple
-        for a, j in enumerate(graph.successor[i]):
-            if j < 0 or component[j] != component[root]:
-                continue
-            carried = along(columns[a])
-            if j not in legs:
-                legs[j] = _Leg(carried, legs[i].length + 1, a, i)
-                queue.append(j)
-            elif legs[j].label != carried:
-                trivial = False
-    return legs, trivial
-
-
-def _inward(graph: ImageGraph, root: int, outward: dict[int, _Leg], columns: Columns) -> dict[int, _Leg]:
-    """The ways to the root from the sets of its class, breadth first."""
+def _inward(graph: ImageGraph, root: int, there: dict[int, Leg], columns: Columns) -> dict[int, Leg]:
+    """The ways to the root from the sets of its class, breadth first; ``there`` are those from it."""
     before: dict[int, list[tuple[int, int]]] = {}
-    for i in outward:
+    for i in there:
         for a, j in enumerate(graph.successor[i]):
-            if j in outward:
+            if j in there:
                 before.setdefault(j, []).append((i, a))
-    legs = {root: _Leg(tuple(range(len(outward[root].label))), 0, -1, -1)}
+    legs = {root: Leg(tuple(range(len(there[root].label))), 0, -1, -1)}
     queue = [root]
     for j in queue:
         place = dict(zip(members(graph.sets[j]), legs[j].label, strict=True))
         for i, a in before.get(j, ()):
             if i not in legs:
                 label = tuple([place[columns[a][q]] for q in members(graph.sets[i])])
-                legs[i] = _Leg(label, legs[j].length + 1, a, j)
+                legs[i] = Leg(label, legs[j].length + 1, a, j)
                 queue.append(i)
     return legs
 
@@ -194,28 +142,28 @@ def _permutator(
     graph: ImageGraph, component: list[int], root: int, done: list[bool], part: Part, meter: Meter
 ) -> Permutator | None:
     """Perm of the root's set, or None if it is trivial; marks the sets of its class."""
-    outward, trivial = _outward(graph, component, root, part.columns, meter)
-    for i in outward:
+    there, clash = outward(graph, component, root, part.columns, meter)
+    for i in there:
         done[i] = True
-    if trivial:
+    if clash is None:
         return None
-    inward = _inward(graph, root, outward, part.columns)
+    inward = _inward(graph, root, there, part.columns)
     best: dict[Perm, tuple[int, int, int, int]] = {}  # the length of the word, and the step that it goes through
-    for position, (i, there) in enumerate(outward.items()):
-        if position % SETS_PER_LOOK == 0:
+    for position, (i, leg) in enumerate(there.items()):
+        if position % STEPS_PER_LOOK == 0:
             meter.check_time()
-        along = itemgetter(*there.label)
+        along = itemgetter(*leg.label)
         for a, j in enumerate(graph.successor[i]):
             if j in inward:
                 back = inward[j]
                 place = dict(zip(members(graph.sets[j]), back.label, strict=True))
                 perm = tuple([place[q] for q in along(part.columns[a])])
-                length = there.length + 1 + back.length
+                length = leg.length + 1 + back.length
                 if perm not in best or length < best[perm][0]:
                     best[perm] = (length, i, a, j)
-    group = generated_by(len(outward[root].label), sorted(best, key=best.__getitem__), meter)
+    group = generated_by(len(there[root].label), sorted(best, key=best.__getitem__), meter)
     words = []
     for generator in group.generators:
         _, i, a, j = best[generator]
-        words.append((*reversed(_word(outward, i)), a, *_word(inward, j)))
-    return Permutator(tuple(part.states[q] for q in outward[root].label), group, tuple(words))
+        words.append((*reversed(to_root(there, i)), a, *to_root(inward, j)))
+    return Permutator(tuple(part.states[q] for q in there[root].label), group, tuple(words))

@@ -5,8 +5,8 @@ of about length^2 * 2^-50.
 
 A :class:`Table` keeps a row for every length and goes letter by letter; a choice in proportion to numbers with
 logarithms w_i is the i with the greatest w_i + g_i, for independent Gumbel variables g_i. Where states are few,
-:class:`Halves` keeps the numbers of paths whose length is a power of two only, draws the state in the middle first, then
-those between, and so on; all pieces of one length are halved at once.
+:class:`Halves` keeps the numbers of paths whose length is a power of two only, draws the state in the middle first,
+then those between, and so on; all pieces of one length are halved at once.
 """
 
 from __future__ import annotations

@@ -12,10 +12,11 @@ from timings.random_dfas import star_free_dfas
 
 import scancraft
 from scancraft.automata.budget import Budget
-from scancraft.automata.decide.monoid import monoid_size
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError
 from scancraft.automata.families import d_n, dyck
+from scancraft.automata.images import letter_columns
+from scancraft.automata.search import numbered
 
 SECONDS, STATES = 1.0, 20
 """The target: under so many seconds with up to so many states."""
@@ -87,7 +88,9 @@ def _sizes(compiled: scancraft.Compiled) -> Json:
 
 def _monoid(dfa: Dfa, budget: int) -> int | None:
     try:
-        return monoid_size(dfa.semiautomaton, Budget(items=budget))
+        letters, identity = letter_columns(dfa.semiautomaton), tuple(range(dfa.n_states))
+        meter = Budget(items=budget - 1).meter("monoid elements")
+        return len(numbered(identity, lambda s: [tuple(a[q] for q in s) for a in letters], meter)[0])
     except BudgetExceededError:
         return None
 

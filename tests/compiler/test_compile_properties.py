@@ -17,12 +17,12 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from monoid import is_aperiodic_by_monoid, transition_monoid
 
 import scancraft
 from scancraft.automata import families
 from scancraft.automata.budget import Budget
 from scancraft.automata.decide.aperiodic import NotStarFreeError
-from scancraft.automata.decide.monoid import is_aperiodic_by_monoid, transition_monoid
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError
 from scancraft.compiler.cascade.rules import RuleTable

@@ -16,10 +16,10 @@ import pytest
 import torch
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
+from monoid import is_aperiodic_by_monoid
 
 import scancraft
 from scancraft.automata import families
-from scancraft.automata.decide.monoid import is_aperiodic_by_monoid
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import ScancraftError
 from scancraft.automata.regex.regex import parse_regex
