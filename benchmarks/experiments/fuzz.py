@@ -343,7 +343,7 @@ def judged(line: list[str], size: Size) -> tuple[str, str]:
         where = "".join(traceback.format_exception(done.exception)[-3:])
         return "traceback", where[-600:]
     if done.exit_code not in (0, 1, 2, 3):
-        return "traceback", f"exit code {done.exit_code}"
+        return "traceback", f"exit code {done.exit_code}: {done.output[-600:]}"
     if CONTROL.search(done.output):
         return "dirty", repr(CONTROL.search(done.output))
     return "", str(done.exit_code)
