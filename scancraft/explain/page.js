@@ -63,15 +63,20 @@
 
   // -- the parts ---------------------------------------------------------------------------------------------------------
 
+  // What slots stand for, by number; only blocks of a cascade have any.
+  function slotNames(block, after) {
+    const { slots_before: before, slots_after: end } = page.blocks[block];
+    return (after ? end : before) || {};
+  }
+
   function slotName(block, slot, after) {
-    const names = after ? page.blocks[block].after : page.blocks[block].before;
-    return names[slot];
+    return slotNames(block, after)[slot];
   }
 
   // The set of states that a slot of the residual stream stands for, at a block's input or output.
   function activeSet(record, block, after) {
     const stream = record.streams[block + (after ? 1 : 0)];
-    const names = after ? page.blocks[block].after : page.blocks[block].before;
+    const names = slotNames(block, after);
     const found = Object.keys(names).filter((slot) => {
       const place = page.residual.indexOf(`slot ${slot}`);
       return place >= 0 && stream[place] !== 0;
@@ -81,7 +86,7 @@
 
   function meaningOf(memory, index, record, cut) {
     const value = record.held[index];
-    if (memory.kind === "state") return `${memory.name}: ${value}`;
+    if (memory.kind !== "level") return `${memory.name}: ${value}`;
     const [before, after] = [false, true].map((end) => cut(activeSet(record, memory.block, end)));
     const holds = `block ${memory.block}, ${memory.name}: the memory is ${value}`;
     if (!before || !after) {
@@ -253,7 +258,7 @@
     const states = part.h.length / part.y.length;
     const counted = new Map();
     for (const memory of page.memories) {
-      if (memory.block === number) for (const channel of memory.channels) counted.set(channel.index, memory.entry || 0);
+      if (memory.block === number) for (const channel of memory.channels) counted.set(channel.index, memory.entry);
     }
     for (const channel of page.blocks[number].channels) {
       const c = channel.index;

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +12,8 @@ from ..automata.bounded_dyck import BoundedDyck
 from ..automata.dfa import Dfa
 from ..automata.errors import ScancraftError
 from ..automata.languages import Language
-from ..models.checkpoints.checkpoint import MANIFEST
-from ..models.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from ..compiler.checkpoints import Checkpoint
-    from ..compiler.manifest import BlockLabel, Manifest
+from ..compiler.checkpoints import Checkpoint
+from .labels import labelled_model, memories_of
 
 MODEL_TYPES = ("mamba", "signed_mamba", "falcon_mamba", "mamba2")
 """Blocks that the page knows how to run."""
@@ -49,25 +43,14 @@ def page_data(checkpoint: Checkpoint) -> dict[str, Any]:
         PageError: too many parameters or transitions, or blocks that the page does not run.
     """
     manifest, language = checkpoint.manifest, checkpoint.language
-    about = _language(language)
-    model = checkpoint.model()
-    described = {
+    about, model = _language(language), labelled_model(checkpoint)
+    return {
         "title": _title(language),
         "facts": _facts(checkpoint, model),
-        "contract": checkpoint.readout.contract,
-        "blocks": [_block(block) for block in manifest.blocks],
+        "contract": manifest.contract,
+        "blocks": manifest.to_json()["blocks"],
         "residual": [dimension.name for dimension in manifest.residual],
-        "memories": memories_of(manifest),
-    }
-    try:
-        _check_sizes(described, model)
-    except ValueError as error:
-        raise CheckpointError(
-            f"{checkpoint.directory / MANIFEST} is not the manifest that scancraft writes "
-            f"({type(error).__name__}: {error}); compile the language again"
-        ) from None
-    return {
-        **described,
+        "memories": [memory.as_json() for memory in memories_of(manifest)],
         "alphabet": list(language.alphabet),
         "spaced": is_spaced(language.alphabet),
         "tokens": [[name, number] for name, number in manifest.tokens.items()],
@@ -188,7 +171,7 @@ def _facts(checkpoint: Checkpoint, model: Any) -> list[list[str]]:
     count = shape.num_hidden_layers
     facts = [
         ["construction", manifest.construction],
-        ["contract", checkpoint.readout.contract],
+        ["contract", manifest.contract],
         [
             "model",
             f"{type(model).__name__}, {count} block{'' if count == 1 else 's'}, d_model {shape.d_model}, "
@@ -201,54 +184,3 @@ def _facts(checkpoint: Checkpoint, model: Any) -> list[list[str]]:
         limits = ", ".join(f"{limit:,} in {dtype}" for dtype, limit in counter.limits.items())
         facts.append([counter.name, f"exact up to {limits}; this page runs in float32"])
     return facts
-
-
-# -- labels ----------------------------------------------------------------------------------------------------------
-
-
-def _block(block: BlockLabel) -> dict[str, Any]:
-    def by_number(slots: Mapping[int, str] | None) -> dict[str, str]:
-        return {str(number): name for number, name in (slots or {}).items()}
-
-    channels = [asdict(channel) for channel in block.channels]
-    before, after = by_number(block.slots_before), by_number(block.slots_after)
-    return {"title": block.title, "channels": channels, "before": before, "after": after}
-
-
-def memories_of(manifest: Manifest) -> list[dict[str, Any]]:
-    """The memories of a model, block by block, and the channels that hold them.
-
-    Args:
-        manifest: what a checkpoint means.
-
-    Returns:
-        One mapping per memory: ``block``; ``name``; ``kind``, which is "level" (of a cascade: the channels tell which
-        of the ``values`` is held, each reads the ``label`` beside its ``index``) or "state" (a latch or a counter: the
-        number in ``entry`` of the state of any of the channels, which are copies with different gates).
-    """
-    found: list[dict[str, Any]] = []
-    for block in manifest.blocks:
-        for memory in block.memories:
-            about: dict[str, Any] = {"block": block.index}
-            if memory.kind == "level":
-                about |= {"name": block.title, "kind": "level", "values": list(memory.values)}
-                about["channels"] = [asdict(holder) for holder in memory.channels]
-            else:
-                about |= {"name": memory.name, "kind": "state", "entry": memory.entry}
-                about["channels"] = [{"index": holder.index} for holder in memory.channels]
-            found.append(about)
-    return found
-
-
-def _check_sizes(described: Mapping[str, Any], model: Any) -> None:
-    """Raise :class:`ValueError` if labels name blocks, channels or dimensions that the model lacks."""
-    d_inner, d_state = int(model.backbone.layers[0].mixer.intermediate_size), int(model.config.state_size)
-    if len(described["residual"]) != model.config.hidden_size:
-        raise ValueError(f"{len(described['residual'])} labels for {model.config.hidden_size} dimensions")
-    if len(described["blocks"]) > model.config.num_hidden_layers:
-        raise ValueError(f"{len(described['blocks'])} blocks are labelled, the model has fewer")
-    channels = [c["index"] for block in described["blocks"] for c in block["channels"]]
-    if not all(0 <= c < d_inner for c in channels):
-        raise ValueError("a channel is labelled that the model lacks")
-    if not all(0 <= m.get("entry", 0) < d_state for m in described["memories"]):
-        raise ValueError("a counter is in an entry of the state that the model lacks")

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import frexp, log2
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.checkpoints.checkpoint import MANIFEST
-from ..models.errors import CheckpointError
-from .page_data import memories_of
+from ..compiler.checkpoints import Checkpoint
+from ..compiler.manifest import Manifest
+from .labels import Memory, labelled_model, memories_of
 from .picture_file import PictureError
-
-if TYPE_CHECKING:
-    from ..compiler.checkpoints import Checkpoint
-    from ..compiler.manifest import Manifest
 
 Numbers = NDArray[np.float32]
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -111,39 +107,29 @@ def weight_table(checkpoint: Checkpoint, block: int) -> WeightTable:
         PictureError: there is no such block, or it has no channel with a meaning.
         CheckpointError: the manifest's labels do not fit the weights.
     """
-    manifest, model = checkpoint.manifest, checkpoint.model()
-    state = _tensors(model)
+    manifest, model = checkpoint.manifest, labelled_model(checkpoint)
+    if not 0 <= block < len(manifest.blocks):
+        there = len(manifest.blocks)
+        raise PictureError(f"there is no block {block} with a meaning; the checkpoint has {there}, from 0 on")
+    label = manifest.blocks[block]
+    rows = [f"{channel.index} {channel.role}: {channel.meaning}" for channel in label.channels]
+    if not rows:
+        raise PictureError(f"block {block} has no channel with a meaning: it does nothing")
     prefix = f"backbone.layers.{block}.mixer."
-    weights = {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}
-    try:
-        if not 0 <= block < len(manifest.blocks):
-            there = len(manifest.blocks)
-            raise PictureError(f"there is no block {block} with a meaning; the checkpoint has {there}, from 0 on")
-        label = manifest.blocks[block]
-        channels = [channel.index for channel in label.channels]
-        rows = [f"{channel.index} {channel.role}: {channel.meaning}" for channel in label.channels]
-        before = _features(manifest, label.slots_before, label.indicators_before)
-        after = _features(manifest, label.slots_after, label.indicators_after)
-        if not rows:
-            raise PictureError(f"block {block} has no channel with a meaning: it does nothing")
-        make = _mamba2_groups if model.config.model_type == "mamba2" else _mamba_groups
-        more, groups = make(weights, channels, before, after)
-        title = f"block {block}: {label.title}"
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise _malformed(checkpoint, error) from None
+    weights = {name.removeprefix(prefix): t for name, t in _tensors(model).items() if name.startswith(prefix)}
+    make = _mamba2_groups if model.config.model_type == "mamba2" else _mamba_groups
+    more, groups = make(
+        weights,
+        [channel.index for channel in label.channels],
+        _features(manifest, label.slots_before, label.indicators_before),
+        _features(manifest, label.slots_after, label.indicators_after),
+    )
     kept = (_without_zeros(group) for group in groups)
-    return WeightTable(title, (*rows, *more), tuple(group for group in kept if group.columns))
+    return WeightTable(f"block {block}: {label.title}", (*rows, *more), tuple(group for group in kept if group.columns))
 
 
 def _tensors(model: Any) -> dict[str, Numbers]:
     return {name: tensor.detach().float().numpy() for name, tensor in model.state_dict().items()}
-
-
-def _malformed(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
-    return CheckpointError(
-        f"{checkpoint.directory / MANIFEST} does not label the weights as scancraft does "
-        f"({type(error).__name__}: {error}); compile the language again"
-    )
 
 
 def _features(manifest: Manifest, slots: Mapping[int, str] | None, said: Mapping[int, str] | None) -> list[str]:
@@ -255,33 +241,29 @@ def memory_table(checkpoint: Checkpoint, word: Sequence[str]) -> MemoryTable:
 
     from ..models.run.stepper import Stepper
 
-    model, readout = checkpoint.model(), checkpoint.readout
+    model, readout = labelled_model(checkpoint), checkpoint.readout
     state, tokens = _tensors(model), readout.encode(word)
     alphabet = checkpoint.language.alphabet
     columns = readout.columns(alphabet)
     stepper = Stepper(model, batch=1)
     depth, numbers = len(stepper.blocks), None
-    try:
-        memories = memories_of(checkpoint.manifest)
-        readers = [_Reader(memory, state, model.config) for memory in memories]
-        held: list[list[str]] = [[] for _ in memories]
-        allowed: list[list[bool]] = []
-        for token in tokens:
-            stream = stepper.embed(torch.tensor([token]))
-            if numbers is None:
-                stream, numbers = stepper.start(0, depth, stream)
-            else:
-                stream, numbers = stepper.step(0, depth, stream, numbers)
-            blocks = _states(numbers[0].double().numpy(), state, depth, model.config)
-            for values, reader, memory in zip(held, readers, memories, strict=True):
-                values.append(reader.value(blocks[memory["block"]]))
-            allowed.append([bool(v > readout.threshold) for v in stepper.logits(stream)[0, columns]])
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise _malformed(checkpoint, error) from None
-    names = [f"block {memory['block']}: {memory['name']}" for memory in memories]
+    memories = memories_of(checkpoint.manifest)
+    readers = [_Reader(memory, state, model.config) for memory in memories]
+    held: list[list[str]] = [[] for _ in memories]
+    allowed: list[list[bool]] = []
+    for token in tokens:
+        stream = stepper.embed(torch.tensor([token]))
+        if numbers is None:
+            stream, numbers = stepper.start(0, depth, stream)
+        else:
+            stream, numbers = stepper.step(0, depth, stream, numbers)
+        blocks = _states(numbers[0].double().numpy(), state, depth, model.config)
+        for values, reader, memory in zip(held, readers, memories, strict=True):
+            values.append(reader.value(blocks[memory.block]))
+        allowed.append([bool(v > readout.threshold) for v in stepper.logits(stream)[0, columns]])
     return MemoryTable(
         ("<bos>", *word),
-        tuple(names),
+        tuple(f"block {memory.block}: {memory.name}" for memory in memories),
         tuple(map(tuple, held)),
         (*alphabet, "<eos>"),
         tuple(map(tuple, np.array(allowed, dtype=bool).T.tolist())),
@@ -306,11 +288,11 @@ class _Reader:
     In the channels that hold a level's memory x is constant, and so is C; both are worked out from the weights once.
     """
 
-    def __init__(self, memory: Mapping[str, Any], tensors: Mapping[str, Numbers], config: Any) -> None:
-        self.memory = memory
-        if memory["kind"] == "state":
+    def __init__(self, memory: Memory, tensors: Mapping[str, Numbers], config: Any) -> None:
+        self.label = memory.label
+        if self.label.kind != "level":
             return
-        prefix = f"backbone.layers.{memory['block']}.mixer."
+        prefix = f"backbone.layers.{memory.block}.mixer."
         w = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
         inner, states = w["out_proj.weight"].shape[1], int(config.state_size)
         if config.model_type == "mamba2":  # what a memory channel reads is nothing but its state
@@ -325,10 +307,11 @@ class _Reader:
 
     def value(self, state: Numbers) -> str:
         """What is held, given the block's SSM state of shape (channels, states)."""
-        channels = [c["index"] for c in self.memory["channels"]]
-        if self.memory["kind"] == "state":
-            return " or ".join(dict.fromkeys(number_text(v) for v in state[channels, self.memory["entry"]].tolist()))
+        channels = self.label.channels
+        if self.label.kind != "level":
+            held = state[[holder.index for holder in channels], self.label.entry]
+            return " or ".join(dict.fromkeys(number_text(v) for v in held.tolist()))
         y = state @ self.c + self.skipped
-        read = {c["label"] for c in self.memory["channels"] if y[c["index"]] != 0}
-        others = set(self.memory["values"]) - {c["label"] for c in self.memory["channels"]}
-        return " or ".join(map(str, sorted(read or others))) or "?"
+        read = {holder.label for holder in channels if y[holder.index] != 0}
+        others = set(self.label.values) - {holder.label for holder in channels}
+        return " or ".join(sorted(map(str, read or others), key=int)) or "?"

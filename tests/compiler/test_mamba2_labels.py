@@ -195,7 +195,7 @@ def test_pages_and_pictures_tell_the_two_blocks_apart(tmp_path: Path) -> None:
     assert finding == [1, 3]
     for n, block in enumerate(pages):
         assert block["title"].startswith("conditions of ") is (n in finding)
-        assert (block["before"] == block["after"]) is (n in finding)
+        assert (block["slots_before"] == block["slots_after"]) is (n in finding)
     table = weight_table(checkpoint, 1)
     writes = next(group for group in table.groups if group.title.startswith("writes"))
     assert writes.columns == ("the memory of level 2 becomes 0", "the memory of level 2 becomes 1")

@@ -30,7 +30,8 @@ from scancraft.automata.languages import truth_of
 from scancraft.compiler.checkpoints import Checkpoint, load
 from scancraft.compiler.compiled import Compiled
 from scancraft.explain import page as explain_page
-from scancraft.explain import page_data as _explain_page_data
+from scancraft.explain import page_data
+from scancraft.explain.labels import memories_of
 from scancraft.explain.page import PageError, json_in_html, page_of, write_page
 from scancraft.models.errors import CheckpointError
 from scancraft.suite.languages import suite_language
@@ -167,7 +168,7 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is no
 
 def in_node(checkpoint: Checkpoint, words: list[tuple[str, ...]]) -> list[list[dict[str, Any]]]:
     core = Path(explain_page.__file__).with_name("page_core.js")
-    data = json.dumps({"page": _explain_page_data.page_data(checkpoint), "words": words})
+    data = json.dumps({"page": page_data.page_data(checkpoint), "words": words})
     done = subprocess.run(["node", "-e", DRIVER, str(core)], input=data, capture_output=True, text=True, check=True)
     found: list[list[dict[str, Any]]] = json.loads(done.stdout)
     return found
@@ -189,8 +190,8 @@ def test_the_core_has_the_bits_of_the_model(name: str, place: Path) -> None:
 def test_what_the_levels_hold_names_the_state(name: str, place: Path) -> None:
     source: Compiled = compiled(name)
     found = checkpoint(name, place)
-    memories = _explain_page_data.memories_of(found.manifest)
-    heights = [found.manifest.blocks[m["block"]].level for m in memories]
+    memories = memories_of(found.manifest)
+    heights = [found.manifest.blocks[m.block].level for m in memories]
     tried = words(found, 10, seed=1)
     for word, records in zip(tried, in_node(found, tried), strict=True):
         for t, record in enumerate(records):
@@ -201,8 +202,8 @@ def test_what_the_levels_hold_names_the_state(name: str, place: Path) -> None:
 def test_counters_and_stacks_are_in_the_memories(place: Path) -> None:
     for name, word in (("Dyck-1", "(()())"), ("Dyck_{2,3}", "([[]])"), ("falcon counts", "aaabbb")):
         found = checkpoint(name, place)
-        memories = _explain_page_data.memories_of(found.manifest)
-        counter = next(i for i, m in enumerate(memories) if m["name"] in ("depth", "counter depth", "counter b due"))
+        memories = memories_of(found.manifest)
+        counter = next(i for i, m in enumerate(memories) if m.name in ("depth", "counter depth", "counter b due"))
         depth = [0, *np.cumsum([1 if s in "([a" else -1 for s in word]).tolist()]
         assert [r["held"][counter] for r in in_node(found, [tuple(word)])[0]] == [str(d) for d in depth]
 
@@ -210,9 +211,9 @@ def test_counters_and_stacks_are_in_the_memories(place: Path) -> None:
 @needs_node
 def test_each_counter_of_a_block_is_read_from_its_own_entry(place: Path) -> None:
     found = checkpoint("Shuffle-2", place)
-    memories = _explain_page_data.memories_of(found.manifest)
-    counters = [i for i, m in enumerate(memories) if m["name"].startswith("counter ")]
-    assert sorted(memories[i]["entry"] for i in counters) == [0, 1]
+    memories = memories_of(found.manifest)
+    counters = [i for i, m in enumerate(memories) if m.name.startswith("counter ")]
+    assert sorted(memories[i].label.entry for i in counters) == [0, 1]
     held = [tuple(r["held"][i] for i in counters) for r in in_node(found, [tuple("([[)]")])[0]]
     assert sorted(held[3]) == ["1", "2"]
     assert sorted(held[5]) == ["0", "1"]
@@ -316,26 +317,26 @@ def test_json_survives_html(value: Any) -> None:
 
 def test_what_is_too_large_is_refused(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = checkpoint("D-2", place)
-    monkeypatch.setattr(_explain_page_data, "MOST_PARAMETERS", 3199)
+    monkeypatch.setattr(page_data, "MOST_PARAMETERS", 3199)
     with pytest.raises(PageError, match="3,200 parameters, 218 of them not zero, and a page takes 3,199 and"):
         write_page(found, tmp_path / "x.html")
     assert not (tmp_path / "x.html").exists()
-    monkeypatch.setattr(_explain_page_data, "MOST_NONZERO", 217)
+    monkeypatch.setattr(page_data, "MOST_NONZERO", 217)
     with pytest.raises(PageError, match="and 217 at most"):
         page_of(found)
-    monkeypatch.setattr(_explain_page_data, "MOST_NONZERO", 218)
-    monkeypatch.setattr(_explain_page_data, "MOST_PARAMETERS", 3200)
+    monkeypatch.setattr(page_data, "MOST_NONZERO", 218)
+    monkeypatch.setattr(page_data, "MOST_PARAMETERS", 3200)
     write_page(found, tmp_path / "x.html")
-    monkeypatch.setattr(_explain_page_data, "MOST_TRANSITIONS", 7)
+    monkeypatch.setattr(page_data, "MOST_TRANSITIONS", 7)
     with pytest.raises(PageError, match="8 transitions"):
         page_of(found)
-    monkeypatch.setattr(_explain_page_data, "MOST_TRANSITIONS", 1)
+    monkeypatch.setattr(page_data, "MOST_TRANSITIONS", 1)
     with pytest.raises(PageError, match="4 transitions, and a page takes 1 at most"):
         page_of(checkpoint("a^n b^n", place))
 
 
 def test_what_the_page_cannot_run_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_explain_page_data, "MODEL_TYPES", ("signed_mamba",))
+    monkeypatch.setattr(page_data, "MODEL_TYPES", ("signed_mamba",))
     with pytest.raises(PageError, match="not mamba"):
         page_of(checkpoint("D-2", place))
 

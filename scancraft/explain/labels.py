@@ -1,0 +1,60 @@
+"""What the labels of a checkpoint say, beside its weights: memories one by one, and that labels and weights fit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..compiler.checkpoints import Checkpoint
+from ..compiler.manifest import Manifest, MemoryLabel
+from ..models.checkpoints.checkpoint import MANIFEST
+from ..models.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory of a model.
+
+    Attributes:
+        block: the number of its block.
+        name: for people; of a level's memory the title of its block.
+        label: what it is; the channels that hold a level's memory tell which of the values is held, each reads the
+            label beside its index; those of a latch or a counter are copies, and hold the number in ``entry``.
+    """
+
+    block: int
+    name: str
+    label: MemoryLabel
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields of the label, with the block and the name."""
+        return asdict(self.label) | {"block": self.block, "name": self.name}
+
+
+def memories_of(manifest: Manifest) -> list[Memory]:
+    """The memories of a model, block by block."""
+    return [
+        Memory(block.index, block.title if label.kind == "level" else label.name, label)
+        for block in manifest.blocks
+        for label in block.memories
+    ]
+
+
+def labelled_model(checkpoint: Checkpoint) -> Any:
+    """The checkpoint's model, which the labels of the manifest fit.
+
+    Raises:
+        CheckpointError: the model cannot be loaded, or the manifest labels channels, dimensions or states that it
+            lacks.
+    """
+    model, shape = checkpoint.model(), checkpoint.manifest.shape
+    config, d_inner = model.config, model.backbone.layers[0].mixer.intermediate_size
+    told = (shape.d_model, shape.d_inner, shape.num_hidden_layers)
+    found = (config.hidden_size, d_inner, config.num_hidden_layers)
+    entries = [memory.label.entry for memory in memories_of(checkpoint.manifest)]
+    if told != found or max(entries, default=0) >= config.state_size:
+        raise CheckpointError(
+            f"{checkpoint.directory / MANIFEST} labels a model of d_model, d_inner and blocks {told}, the model has "
+            f"{found} and {config.state_size} states per channel; compile the language again"
+        )
+    return model
