@@ -12,7 +12,8 @@ from ..automata.bounded_dyck import BoundedDyck
 from ..automata.counters.machine import CounterMachine
 from ..automata.dfa import Dfa
 from ..automata.languages import Language, language_from_json
-from ..models.checkpoints.checkpoint import MANIFEST, load_model, read_manifest
+from ..models.checkpoints.checkpoint import load_model, read_manifest
+from ..models.checkpoints.closed import MANIFEST, check_directory
 from ..models.errors import CheckpointError
 from ..models.readout import Readout
 from .manifest import Manifest, ManifestError
@@ -105,13 +106,15 @@ def load(directory: str | PathLike[str]) -> Checkpoint:
     """Open a checkpoint directory written by ``scancraft compile``; weights are read by :meth:`Checkpoint.model`.
 
     Raises:
-        CheckpointError: no manifest (:class:`ManifestError`: another version, or one that is malformed).
+        CheckpointError: no manifest (:class:`ManifestError`: another version, or one that is malformed), or files,
+            configuration keys or tensors that are not those of a checkpoint (:mod:`.models.checkpoints.closed`).
         ScancraftError: the manifest's language is malformed.
     """
     place = Path(directory)
     if not place.is_dir():
         raise CheckpointError(f"{place} is not a directory; give one written by `scancraft compile`")
     manifest = Manifest.from_json(read_manifest(place), str(place / MANIFEST))
+    check_directory(place)
     language = language_from_json(manifest.language)
     if isinstance(language, CounterMachine):
         _check_counters(place, manifest, language)

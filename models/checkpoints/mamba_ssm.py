@@ -24,7 +24,7 @@ from ...automata.errors import MissingExtraError
 from ..errors import CheckpointError, ReadoutError
 from ..mamba import MambaWeights
 from ..mamba2 import Mamba2Weights
-from .checkpoint import ORIGINAL
+from .closed import ORIGINAL
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 """What the kernels take. (float64 they refuse.)"""

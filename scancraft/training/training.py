@@ -27,6 +27,7 @@ from ..automata.alphabet import BOS, EOS, PAD, Word, is_spaced
 from ..automata.errors import EmptyLanguageError, ScancraftError
 from ..automata.languages import Language, language_to_json, truth_of
 from ..compiler.targets.tokens import token_ids, vocabulary_size
+from ..models.checkpoints.closed import CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONFIG, TRAINING, WEIGHTS
 from ..models.checkpoints.files import replace_directory, write_json
 from ..models.checkpoints.tokenizer import build_tokenizer, tokenizer_config
 from ..models.mamba import MambaShape
@@ -36,7 +37,8 @@ from ..suite.languages import Bin
 from .data import Batch, Examples, members
 from .forward import fast_logits, logits_in_pieces
 
-RECORD = "training.json"
+RECORD = TRAINING
+WRITTEN = frozenset({CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, RECORD})
 SCHEMA_VERSION = 1
 
 Progress = Callable[[float, int, float], None]
@@ -209,7 +211,7 @@ class Trained:
             CheckpointError: the directory is in the way or cannot be written.
         """
         tokens, names = token_ids(self.language.alphabet), {"bos": BOS, "eos": EOS, "pad": PAD}
-        with replace_directory(Path(directory), RECORD) as place:
+        with replace_directory(Path(directory), RECORD, WRITTEN) as place:
             self.model.save_pretrained(place)
             (place / "model.safetensors").chmod(0o644)  # safetensors makes it private to the user
             tokenizer = build_tokenizer(tokens, spaced=is_spaced(self.language.alphabet), **names)
@@ -220,7 +222,7 @@ class Trained:
 
 def check_place(directory: str | PathLike[str]) -> None:
     """Raise :class:`CheckpointError` if :meth:`Trained.save` could not write there; nothing is written."""
-    with suppress(InterruptedError), replace_directory(Path(directory), RECORD):
+    with suppress(InterruptedError), replace_directory(Path(directory), RECORD, WRITTEN):
         raise InterruptedError  # leaves the directory as it was
 
 

@@ -1,0 +1,379 @@
+"""What decides which model is built from a directory: a closed set of files, configuration keys and tensors.
+
+``from_pretrained`` follows much that a directory may hold: other weights or another configuration that ``config.json``
+names, adapters, shards, code, flags that change weights after loading. Whoever judges a checkpoint by what it *looked
+at* can be deceived by what it did not. So a directory is only accepted if everything in it is known here, each
+configuration key with its type, its range and, where it changes what is computed, its value; and if the weights are
+exactly the tensors that the configuration implies. Whatever else there is is named and refused, and nothing is
+allocated before. The keys are those that ``save_pretrained`` of ``transformers`` 5.17 to 5.24 writes.
+
+Checkpoints with a manifest (``scancraft.json``) are held to what ``compile`` writes; models from elsewhere, which
+``refute`` takes, may use all that their classes offer.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..classes import ARCHITECTURES
+from ..errors import CheckpointError
+from .files import parse_json, read_json
+
+CONFIG, WEIGHTS, GENERATION, MANIFEST = "config.json", "model.safetensors", "generation_config.json", "scancraft.json"
+TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+CERTIFICATE, CERTIFICATE_EVIDENCE = "certificate.json", "certificate.safetensors"
+ORIGINAL, ORIGINAL_FILES = "mamba_ssm", ("config.json", "pytorch_model.bin")
+TRAINING = "training.json"
+
+MODEL_FILES = frozenset({CONFIG, WEIGHTS, GENERATION, TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json"})
+"""What ``save_pretrained`` of a model and a tokenizer writes; transformers reads them."""
+
+OUR_FILES = frozenset({MANIFEST, CERTIFICATE, CERTIFICATE_EVIDENCE, TRAINING})
+"""What scancraft writes beside them; only scancraft reads them."""
+
+NOT_READ = frozenset({"README.md", "LICENSE", ".gitattributes", ".gitignore", ".git", ".cache"})
+"""What people and the Hub put into such a directory; nothing reads them."""
+
+FOREIGN_FILES = frozenset(
+    {
+        *("vocab.json", "merges.txt", "added_tokens.json", "tokenizer.model", "chat_template.jinja"),  # of tokenizers
+        *("trainer_state.json", "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth"),  # of a Trainer
+    }
+)
+"""What else stands beside models from elsewhere; ``from_pretrained`` of a model does not read them."""
+
+UNFINISHED = re.compile(r"\.(certificate\.(json|safetensors))\.[^.]*")
+"""A certificate that another process is just writing (``files.replace_file``)."""
+
+LARGEST_HEADER = 100_000_000
+"""Bytes of the header of a safetensors file; the format's own limit."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be.
+
+    Attributes:
+        holds: whether a value, as JSON gives it, is one.
+        words: the same in words.
+    """
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+def whole(low: int, high: int) -> Rule:
+    """An int (no bool) in a range."""
+    return Rule(lambda v: type(v) is int and low <= v <= high, f"a whole number from {low:,} to {high:,}")
+
+
+def number(low: float, high: float) -> Rule:
+    """A finite number in a range."""
+    return Rule(
+        lambda v: type(v) in (int, float) and math.isfinite(v) and low <= v <= high, f"a number from {low} to {high}"
+    )
+
+
+def one_of(*values: Any) -> Rule:
+    """One of some values, of the same type."""
+    known = " or ".join(map(repr, values))
+    return Rule(lambda v: any(type(v) is type(value) and v == value for value in values), known)
+
+
+def either(*rules: Rule) -> Rule:
+    """What one of them allows."""
+    return Rule(lambda v: any(rule.holds(v) for rule in rules), " or ".join(rule.words for rule in rules))
+
+
+def _step_limit(value: Any) -> bool:
+    numbers = isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)
+    return numbers and 0 <= value[0] <= value[1] and math.isfinite(value[0])
+
+
+FLAG, NONE = one_of(False, True), one_of(None)
+TEXT = Rule(lambda v: isinstance(v, str) and len(v) <= 1000, "a text")
+ID = either(NONE, whole(0, 1 << 24))
+IDS = Rule(lambda v: isinstance(v, list) and all(type(i) is int and i >= 0 for i in v), "a list of token ids")
+INITIAL = number(0, 1e6)
+AUTO = one_of("auto")
+
+GENERIC: dict[str, Rule] = {
+    "model_type": one_of(*ARCHITECTURES),
+    "architectures": either(NONE, Rule(lambda v: isinstance(v, list) and len(v) == 1, "a list of one class")),
+    "transformers_version": TEXT,
+    "_name_or_path": TEXT,
+    "dtype": either(NONE, one_of("float32", "bfloat16", "float16", "float64")),
+    "output_hidden_states": one_of(False),
+    "output_attentions": one_of(False),
+    "return_dict": one_of(True),
+    "chunk_size_feed_forward": one_of(0),
+    "is_encoder_decoder": one_of(False),
+    "problem_type": NONE,
+    "id2label": one_of({"0": "LABEL_0", "1": "LABEL_1"}),
+    "label2id": one_of({"LABEL_0": 0, "LABEL_1": 1}),
+    "use_cache": FLAG,
+    "tie_word_embeddings": FLAG,
+    "pad_token_id": ID,
+    "bos_token_id": ID,
+    "eos_token_id": either(ID, IDS),
+}
+"""Keys of every configuration."""
+
+BLOCKS: dict[str, Rule] = {
+    "vocab_size": whole(1, 1 << 24),
+    "hidden_size": whole(1, 1 << 20),
+    "num_hidden_layers": whole(1, 10_000),
+    "expand": whole(1, 1 << 10),
+    "state_size": whole(1, 1 << 20),
+    "conv_kernel": whole(1, 1 << 10),
+    "time_step_rank": either(whole(1, 1 << 20), AUTO),
+    "hidden_act": one_of("silu", "swish", "gelu", "relu", "tanh", "sigmoid", "linear"),
+    "layer_norm_epsilon": number(0, 1),
+    "residual_in_fp32": FLAG,
+    "use_bias": FLAG,
+    "use_conv_bias": FLAG,
+    # Only of weights that are drawn anew; but this one changes those that are loaded, so it must be off.
+    "rescale_prenorm_residual": one_of(False),
+    "initializer_range": INITIAL,
+    "time_step_min": INITIAL,
+    "time_step_max": INITIAL,
+    "time_step_floor": INITIAL,
+}
+"""Keys of every kind of Mamba."""
+
+MAMBA: dict[str, Rule] = {
+    "intermediate_size": whole(1, 1 << 30),
+    "time_step_scale": INITIAL,
+    "time_step_init_scheme": one_of("random", "constant"),
+    # Ways to train, and to compile: neither changes what a trained model computes.
+    "use_mambapy": FLAG,
+    "use_associative_scan": FLAG,
+}
+MAMBA2: dict[str, Rule] = {
+    "num_heads": whole(1, 1 << 20),
+    "head_dim": whole(1, 1 << 20),
+    "n_groups": whole(1, 1 << 20),
+    "chunk_size": whole(1, 1 << 16),
+    "time_step_limit": Rule(_step_limit, "two numbers, [low, high]"),
+}
+FALCON: dict[str, Rule] = {"mixer_rms_eps": number(0, 1)}
+
+KEYS: dict[str, dict[str, Rule]] = {
+    "mamba": GENERIC | BLOCKS | MAMBA,
+    "signed_mamba": GENERIC | BLOCKS | MAMBA,
+    "falcon_mamba": GENERIC | BLOCKS | MAMBA | FALCON,
+    "mamba2": GENERIC | BLOCKS | MAMBA2,
+}
+"""Every key that may stand in ``config.json``, by model type."""
+
+OURS: dict[str, Rule] = {
+    "dtype": one_of("float32", "bfloat16", "float64"),
+    "hidden_act": one_of("silu"),
+    "use_bias": one_of(False),
+    "use_conv_bias": one_of(True),
+    "tie_word_embeddings": one_of(False),
+    "time_step_rank": whole(1, 1 << 20),
+    "n_groups": one_of(1),
+    "time_step_limit": one_of([0.0, math.inf]),
+    "pad_token_id": whole(0, 1 << 24),
+    "bos_token_id": whole(0, 1 << 24),
+    "eos_token_id": whole(0, 1 << 24),
+}
+"""What a checkpoint with a manifest is held to besides; an absent key has the class's default."""
+
+NEEDED = ("hidden_size", "num_hidden_layers", "vocab_size", "state_size", "conv_kernel", "expand")
+"""Keys that must be there: sizes, whose defaults nobody wants."""
+
+NEEDED_OF_OURS = (*NEEDED, "dtype", "tie_word_embeddings", "pad_token_id", "bos_token_id", "eos_token_id")
+
+LEGACY: dict[str, Rule] = {
+    "torch_dtype": one_of("float32", "bfloat16", "float16", "float64"),
+    **dict.fromkeys(("d_model", "d_inner", "n_layer", "pad_vocab_size_multiple"), whole(1, 1 << 30)),
+    **dict.fromkeys(("rms_norm", "fused_add_norm"), FLAG),
+    "ssm_cfg": one_of({}),
+}
+"""Keys of models that older versions saved; the classes look at the first one only."""
+
+GENERATION_KEYS: dict[str, Rule] = {
+    **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), either(ID, IDS)),
+    **dict.fromkeys(
+        ("_from_model_config", "use_cache", "do_sample", "output_attentions", "output_hidden_states"), FLAG
+    ),
+    "transformers_version": TEXT,
+}
+"""Of ``generation_config.json``."""
+
+
+def check_directory(directory: Path) -> dict[str, Any]:
+    """The configuration in a directory, of which everything is known. Reads no tensor's numbers.
+
+    O(size of the JSON files and of the header of the weights).
+
+    Raises:
+        CheckpointError: a file, a key or a tensor is missing, is not known, or is not what it must be.
+    """
+    ours = (directory / MANIFEST).exists()
+    _check_files(directory, ours)
+    config = _object(directory / CONFIG)
+    _check_configuration(directory / CONFIG, config, ours)
+    if (directory / GENERATION).is_file():
+        _check_keys(directory / GENERATION, _object(directory / GENERATION), GENERATION_KEYS)
+    if (directory / TOKENIZER_CONFIG).is_file() and "auto_map" in _object(directory / TOKENIZER_CONFIG):
+        raise CheckpointError(f"{directory / TOKENIZER_CONFIG} has auto_map, which asks for code from the checkpoint")
+    _check_tensors(directory / WEIGHTS, config)
+    return config
+
+
+def _check_files(directory: Path, ours: bool) -> None:
+    known = MODEL_FILES | OUR_FILES | NOT_READ | (frozenset() if ours else FOREIGN_FILES)
+    try:
+        names = sorted(entry.name for entry in directory.iterdir())
+        inside = sorted(p.name for p in (directory / ORIGINAL).iterdir()) if (directory / ORIGINAL).is_dir() else []
+    except OSError as error:
+        raise CheckpointError(f"{directory} cannot be read: {error.strerror}") from error
+    for name in names:
+        if name in (known - NOT_READ) and not (directory / name).is_file():
+            raise CheckpointError(f"{directory / name} is not a regular file")
+        if name not in known and not UNFINISHED.fullmatch(name) and not (name == ORIGINAL and inside):
+            raise CheckpointError(_stray(directory, name))
+    for name in inside:
+        if name not in ORIGINAL_FILES or not (directory / ORIGINAL / name).is_file():
+            raise CheckpointError(_stray(directory, f"{ORIGINAL}/{name}"))
+    for name in (CONFIG, WEIGHTS):
+        if name not in names:
+            raise CheckpointError(f"{directory / name} is missing; give a directory that holds a model")
+
+
+def _stray(directory: Path, name: str) -> str:
+    return (
+        f"{directory} holds {name!r}, which is no part of a checkpoint; it could change what transformers loads: move "
+        "it elsewhere"
+    )
+
+
+def _object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} is no JSON object; compile the language again")
+    return content
+
+
+def _check_configuration(path: Path, config: Mapping[str, Any], ours: bool) -> None:
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in KEYS:
+        raise CheckpointError(f"{path} has model_type {_short(kind)}; known are {', '.join(KEYS)}")
+    _check_keys(path, config, KEYS[kind] | ({} if ours else LEGACY))
+    if ours:
+        _check_keys(path, {key: config[key] for key in OURS if key in config}, OURS)
+    needed = NEEDED_OF_OURS if ours else NEEDED
+    if missing := [key for key in needed if key not in config]:
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}")
+    if config.get("architectures") not in (None, [ARCHITECTURES[kind].model]):
+        raise CheckpointError(
+            f"{path} has architectures {_short(config['architectures'])}, not {ARCHITECTURES[kind].model}"
+        )
+    inner = config["expand"] * config["hidden_size"]
+    if config.get("intermediate_size", inner) != inner:
+        raise CheckpointError(
+            f"{path} has intermediate_size {config['intermediate_size']}, not expand times hidden_size"
+        )
+    if kind == "mamba2" and config.get("num_heads", 0) * config.get("head_dim", 0) != inner:
+        raise CheckpointError(f"{path}: num_heads times head_dim is not expand times hidden_size")
+
+
+def _check_keys(path: Path, found: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+    for key, value in found.items():
+        rule = rules.get(key)
+        if rule is None:
+            raise CheckpointError(
+                f"{path} has the key {_short(key)}, which is not known and could change what transformers builds; "
+                "remove it"
+            )
+        if not rule.holds(value):
+            raise CheckpointError(f"{path} has {key} {_short(value)}; it must be {rule.words}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# -- tensors ---------------------------------------------------------------------------------------------------------
+
+
+def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Names, dtypes (F32, BF16, ...) and shapes of the tensors in a safetensors file.
+
+    Raises:
+        CheckpointError: it is not one.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            raw = file.read(length) if length <= LARGEST_HEADER else b""
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    if not raw or len(raw) != length:
+        raise CheckpointError(f"{path} is no safetensors file, or is cut short; compile the language again")
+    try:
+        entries = dict(parse_json(raw.decode("utf-8")))
+        entries.pop("__metadata__", None)
+        return {str(name): (str(e["dtype"]), tuple(map(int, e["shape"]))) for name, e in entries.items()}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CheckpointError(f"{path} has a malformed header ({error}); compile the language again") from error
+
+
+def expected_tensors(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the parameters that a configuration implies, which must be one that was checked."""
+    d, n, taps = config["hidden_size"], config["state_size"], config["conv_kernel"]
+    c = config["expand"] * d
+    bias, conv_bias = config.get("use_bias", False), config.get("use_conv_bias", True)
+    block: dict[str, tuple[int, ...]] = {"norm.weight": (d,), "mixer.out_proj.weight": (d, c)}
+    if config["model_type"] == "mamba2":
+        heads, channels = config["num_heads"], c + 2 * config.get("n_groups", 8) * n
+        rows = c + channels + heads
+        block |= dict.fromkeys(("mixer.dt_bias", "mixer.A_log", "mixer.D"), (heads,))
+        block |= {"mixer.norm.weight": (c,)}
+    else:
+        given = config.get("time_step_rank", "auto")
+        rank = math.ceil(d / 16) if given == "auto" else given
+        rows, channels = 2 * c, c
+        block |= {"mixer.x_proj.weight": (rank + 2 * n, c), "mixer.A_log": (c, n), "mixer.D": (c,)}
+        for name in ("dt_proj", *(["sign_proj"] if config["model_type"] == "signed_mamba" else [])):
+            block |= {f"mixer.{name}.weight": (c, rank), f"mixer.{name}.bias": (c,)}
+    block |= {"mixer.in_proj.weight": (rows, d), "mixer.conv1d.weight": (channels, 1, taps)}
+    block |= {"mixer.in_proj.bias": (rows,), "mixer.out_proj.bias": (d,)} if bias else {}
+    block |= {"mixer.conv1d.bias": (channels,)} if conv_bias else {}
+    vocabulary = (config["vocab_size"], d)
+    expected = {"backbone.embeddings.weight": vocabulary, "backbone.norm_f.weight": (d,), "lm_head.weight": vocabulary}
+    for layer in range(config["num_hidden_layers"]):
+        expected |= {f"backbone.layers.{layer}.{name}": shape for name, shape in block.items()}
+    return expected
+
+
+def _check_tensors(path: Path, config: Mapping[str, Any]) -> None:
+    """Raise :class:`CheckpointError` unless a file holds exactly the tensors that the configuration implies."""
+    found = read_header(path)
+    if config["num_hidden_layers"] > len(found):
+        raise CheckpointError(
+            f"{path} does not fit config.json: {len(found)} tensors for num_hidden_layers {config['num_hidden_layers']}"
+        )
+    expected = expected_tensors(config)
+    tied = {"lm_head.weight"} if config.get("tie_word_embeddings", config["model_type"] != "mamba2") else set()
+    for name in [*expected, *found]:
+        if name not in found and name in tied:
+            continue
+        if name not in expected or name not in found:
+            what = "is missing" if name in expected else "is not known"
+            raise CheckpointError(f"{path} does not fit config.json: the tensor {_short(name)} {what}")
+        if found[name][1] != expected[name]:
+            raise CheckpointError(
+                f"{path} does not fit config.json: {name} has shape {found[name][1]}, not {expected[name]}"
+            )
+    if "dtype" in config and (kinds := {kind for kind, _ in found.values()} - {"F32", "BF16", "F16", "F64"}):
+        raise CheckpointError(f"{path} has tensors of dtype {', '.join(sorted(kinds))}; floats are needed")
