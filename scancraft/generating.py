@@ -13,6 +13,9 @@ from .models.run.generation import LanguageLogitsProcessor
 from .models.run.model_runner import ModelRunner
 from .models.run.runner import Runner
 
+BATCH = 1024
+"""Words sampled at once."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -56,25 +59,26 @@ def generate(
     """
     if readout.bos is None or readout.accept is None:
         raise ReadoutError("generation needs a readout with a bos token and an accept index (<eos>)")
-    ids = torch.tensor([readout.encode(prompt)] * count, dtype=torch.long)
     processor = LanguageLogitsProcessor(eos=readout.accept, pad=readout.pad, bos=readout.bos, model=model)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        out = model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=True,
-            max_new_tokens=max_length - len(prompt) + 1,  # one more for <eos>
-            logits_processor=[processor],
-            eos_token_id=readout.accept,
-            pad_token_id=readout.pad,
-        )
-    if runner is not None:
-        runner(out)
     symbol = {token: s for s, token in readout.tokens.items()}
     samples = []
-    for row in out[:, 1:].tolist():
-        complete = readout.accept in row
-        body = row[: row.index(readout.accept)] if complete else row
-        samples.append(Sample(tuple(symbol[t] for t in body)[:max_length], complete))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for done in range(0, count, BATCH):
+            ids = torch.tensor([readout.encode(prompt)] * min(BATCH, count - done), dtype=torch.long)
+            out = model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=True,
+                max_new_tokens=max_length - len(prompt) + 1,  # one more for <eos>
+                logits_processor=[processor],
+                eos_token_id=readout.accept,
+                pad_token_id=readout.pad,
+            )
+            if runner is not None:
+                runner(out)
+            for row in out[:, 1:].tolist():
+                complete = readout.accept in row
+                body = row[: row.index(readout.accept)] if complete else row
+                samples.append(Sample(tuple(symbol[t] for t in body)[:max_length], complete))
     return samples

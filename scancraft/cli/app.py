@@ -8,6 +8,7 @@ so that ``--help`` and ``decide`` are quick.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from .compile import compile, targets
 from .conformance import conformance
 from .decide import decide
 from .explain import explain
-from .io import FileAccessError, fail, note
+from .io import FileAccessError, ResourceError, fail, note
 from .options import JSON
 from .refute import refute
 from .run import generate, run
@@ -57,6 +58,15 @@ INTERRUPTED = 130
 INTERNAL_ERROR = 70
 
 
+OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory|not enough memory|size calculation overflowed")
+"""What torch says then, in a plain RuntimeError."""
+
+
+def _too_large(error: BaseException) -> str:
+    what = "too deeply nested" if isinstance(error, RecursionError) else "too large for the memory of this machine"
+    return f"what was asked for is {what} ({type(error).__name__}); ask for something smaller"
+
+
 class _Commands(TyperGroup):
     """Turns what commands raise into one line and an exit code."""
 
@@ -76,7 +86,11 @@ class _Commands(TyperGroup):
             raise typer.Exit(BROKEN_PIPE) from None
         except OSError as error:
             fail(FileAccessError(f"{error}; check the place and the space there"), as_json=bool(ctx.meta.get(JSON)))
+        except (MemoryError, OverflowError, RecursionError) as error:
+            fail(ResourceError(_too_large(error)), as_json=bool(ctx.meta.get(JSON)))
         except Exception as error:
+            if isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):
+                fail(ResourceError(_too_large(error)), as_json=bool(ctx.meta.get(JSON)))
             if type(error).__module__.split(".")[0] in ("click", "typer"):
                 raise  # typer's own: usage errors and exits
             # A bug: the exit code must not be taken for "a disagreement was found".

@@ -15,7 +15,7 @@ from ..automata.dfa import Dfa
 from ..automata.families import dyck as dyck_dfa
 from ..automata.families import flip_flop as flip_flop_dfa
 from ..automata.languages import Language
-from .io import ArgumentError, console, show_json, status
+from .io import ArgumentError, console, say, show_json, status
 from .languages import budget_of, choose_language
 from .options import Alphabet, ContractName, Items, Json, LanguageFile, ModelDtype, Regex, Seconds
 
@@ -49,7 +49,7 @@ def compile(
     ] = False,
     budget: Items = None,
     seconds: Seconds = None,
-    d_state: Annotated[int, typer.Option(metavar="N", min=1, help="States per channel; one is enough.")] = 1,
+    d_state: Annotated[int, typer.Option(metavar="N", min=1, max=4096, help="States per channel; one is enough.")] = 1,
     d_conv: Annotated[int, typer.Option(metavar="N", min=2, max=4, help="Convolution taps; two are enough.")] = 2,
     gates: Annotated[
         GatesName, typer.Option("--gates", help="The strongest gates allowed; nonnegative: a real Mamba or none.")
@@ -114,10 +114,10 @@ def compile(
             facts["exact_to"] = ", ".join(f"{name} {limit:,}" for name, limit in exact.items())
         console().print(facts_table(facts))
         if facts.get("gates") == "signed":
-            typer.echo(f"a signed Mamba, which scancraft.load(...).model() builds: {reason}")
-        typer.echo(f"written to {out}")
+            say(f"a signed Mamba, which scancraft.load(...).model() builds: {reason}")
+        say(f"written to {out}")
         if verdict is not None:
-            typer.echo(str(verdict))
+            say(str(verdict))
     if verdict is not None:
         raise typer.Exit(EXIT_CODES[verdict.verdict])
 
@@ -204,4 +204,4 @@ def targets(json: Json = False) -> None:
             "yes" if target.circuits else "no",
         )
     console().print(table)
-    typer.echo("circuits: the paper's own constructions (flip-flop, bounded Dyck, counters)")
+    say("circuits: the paper's own constructions (flip-flop, bounded Dyck, counters)")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..models.checkpoints.quiet import quiet_transformers
-from .io import ArgumentError, progress_bar, show, show_json
+from .io import ArgumentError, progress_bar, say, show, show_json
 from .options import Json
 
 
@@ -81,4 +81,4 @@ def _list(kind: str, *, as_json: bool) -> None:
     for title, rows in tables.items():
         width = max(map(len, rows))
         lines = [f"  {name:<{width}}  {text}" for name, text in rows.items()]
-        typer.echo("\n".join([f"{title}:", *lines, ""]))
+        say("\n".join([f"{title}:", *lines, ""]))

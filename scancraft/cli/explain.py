@@ -13,7 +13,7 @@ import typer
 from ..automata.alphabet import parse_word
 from ..models.checkpoints.quiet import quiet_transformers
 from ..models.errors import CheckpointError
-from .io import ArgumentError, console, note, show_json, status
+from .io import ArgumentError, console, note, say, show_json, status
 from .options import Directory, Json
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def explain(
         show_json(shown)
     else:
         if stage is not None:
-            typer.echo(text)
+            say(text)
         for what, path in (("picture", picture), ("page", html)):
             if path is not None:
                 note(f"{what} written to {path}")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import typer
 
 from ..automata.errors import ScancraftError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions
+
+UNPRINTABLE = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")
+"""Control characters, and marks of direction."""
 
 PIPE_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
@@ -26,6 +30,12 @@ class FileAccessError(ScancraftError):
     """The operating system refused a file."""
 
 
+class ResourceError(ScancraftError):
+    """The memory of the machine does not suffice; nothing was decided."""
+
+    exit_code = 3
+
+
 class Result(Protocol):
     """What a command comes to: ``str`` of it is for people."""
 
@@ -33,12 +43,29 @@ class Result(Protocol):
         """The same for machines."""
 
 
+def printable(text: str) -> str:
+    r"""Text for a terminal: control characters, of which symbols and labels may be made, as escapes.
+
+    Line breaks and tabs stay, and so does everything that can be seen. Marks that turn the direction of writing are
+    escaped as well.
+
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def say(text: str) -> None:
+    """A line on standard output."""
+    typer.echo(printable(text))
+
+
 def show(result: Result, *, as_json: bool) -> None:
     """A result on standard output, for people or for machines."""
     if as_json:
         show_json(result.as_json())
     else:
-        typer.echo(str(result))
+        say(str(result))
 
 
 def show_json(value: object) -> None:
@@ -49,8 +76,14 @@ def show_json(value: object) -> None:
 def console(*, stderr: bool = False) -> Console:
     """A rich console that prints text as it is: no markup, no highlighting, and wide where no terminal is."""
     from rich.console import Console
+    from rich.segment import Segment
 
     class Plain(Console):
+        def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            """What is printed, without control characters but our own."""
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
         def on_broken_pipe(self) -> None:
             """Leave it to the command line, which has an exit code for it."""
             raise BrokenPipeError
@@ -63,7 +96,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def note(text: str) -> None:
     """A line on standard error."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
 
 
 @contextmanager

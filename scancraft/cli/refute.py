@@ -17,6 +17,9 @@ from .options import Alphabet, ContractName, Json, ModelDtype
 if TYPE_CHECKING:
     from ..automata.languages import Language
 
+LONGEST_ID = 9
+"""Digits of a token id."""
+
 EXIT_CODES = {"refuted": 0, "not applicable": 1, "undecided": 3}
 
 
@@ -128,9 +131,13 @@ def _changes(tokens: str | None, bos: str | None, accept: str | None, contract: 
 def _id(text: str, option: str) -> int | None:
     if text == "none":
         return None
-    if not text.isdecimal():
+    if not _is_id(text):
         raise ArgumentError(f"{option} {text!r} is no token id; give a whole number, or none")
     return int(text)
+
+
+def _is_id(text: str) -> bool:
+    return text.isdecimal() and len(text) <= LONGEST_ID
 
 
 def _token_map(text: str) -> dict[str, int]:
@@ -138,7 +145,7 @@ def _token_map(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for part in text.split(","):
         symbol, _, number = part.strip().rpartition("=")
-        if not symbol or not number.isdecimal() or symbol in found:
+        if not symbol or not _is_id(number) or symbol in found:
             raise ArgumentError(f"--tokens {text!r} is not of the form a=3,b=4, each symbol once")
         found[symbol] = int(number)
     return found
@@ -167,5 +174,5 @@ def _validate(
     if as_json or not checked.accepted:
         show(checked, as_json=as_json)
     else:
-        typer.echo(f"{checked}: {saved.content['claim']}")
+        say(f"{checked}: {saved.content['claim']}")
     return 0 if checked.accepted else 1

@@ -11,7 +11,7 @@ import typer
 
 from ..automata.alphabet import EOS, format_word, parse_word
 from ..models.checkpoints.quiet import quiet_transformers
-from .io import ArgumentError, console, show_json, status
+from .io import ArgumentError, console, say, show_json, status
 from .languages import read_words
 from .options import Directory, Json, Seed
 
@@ -54,14 +54,18 @@ def run(
     out = console()
     for verdict in found:
         out.print(verdict.table(full=full))
-        typer.echo(f"{verdict}\n")
+        say(f"{verdict}\n")
 
 
 def generate(
     directory: Directory,
-    count: Annotated[int, typer.Option("--count", "-n", metavar="N", min=1, help="How many words.")] = 10,
+    count: Annotated[
+        int, typer.Option("--count", "-n", metavar="N", min=1, max=1_000_000, help="How many words.")
+    ] = 10,
     prompt: Annotated[str, typer.Option("--prompt", metavar="WORD", help="What they begin with.")] = "",
-    max_length: Annotated[int, typer.Option(metavar="L", min=0, help="Cut words off at this length.")] = 60,
+    max_length: Annotated[
+        int, typer.Option(metavar="L", min=0, max=10_000_000, help="Cut words off at this length.")
+    ] = 60,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -85,7 +89,7 @@ def generate(
         show_json([{"word": list(s.word), "complete": s.complete} for s in samples])
         return
     for s in samples:
-        typer.echo((format_word(s.word, alphabet) or "(the empty word)") + ("" if s.complete else " …"))
+        say((format_word(s.word, alphabet) or "(the empty word)") + ("" if s.complete else " …"))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import typer
 
 from ..models.checkpoints.quiet import quiet_transformers
 from ..suite.languages import AT_MOST
-from .io import ArgumentError, console, note, progress_bar, show_json
+from .io import ArgumentError, console, note, progress_bar, say, show_json
 from .options import Json, Seed
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def suite(
     else:
         console().print(suite_table(rows))
         for line in footnotes(rows):
-            typer.echo(line)
+            say(line)
     if plot is not None:
         draw(results, plot, trainings)
         note(f"plot written to {plot}")

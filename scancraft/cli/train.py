@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..models.checkpoints.quiet import quiet_transformers
-from .io import ArgumentError, console, progress_bar, show_json, status
+from .io import ArgumentError, console, progress_bar, say, show_json, status
 from .languages import by_name, read_language
 from .options import Alphabet, Json, Regex, Seed
 
@@ -35,8 +35,8 @@ def train(
         str, typer.Option(metavar="TIME", help="Time to train: 60s, 2m, or a number of seconds.")
     ] = "60s",
     seed: Seed = 0,
-    layers: Annotated[int, typer.Option(metavar="N", min=1, help="Blocks of the model.")] = 2,
-    d_model: Annotated[int, typer.Option(metavar="N", min=1, help="Width of its residual stream.")] = 32,
+    layers: Annotated[int, typer.Option(metavar="N", min=1, max=256, help="Blocks of the model.")] = 2,
+    d_model: Annotated[int, typer.Option(metavar="N", min=1, max=8192, help="Width of its residual stream.")] = 32,
     shortest: Annotated[
         int | None, typer.Option(metavar="L", min=0, help="Shortest word of training; default: as published, else 1.")
     ] = None,
@@ -81,11 +81,11 @@ def train(
     if json:
         show_json({"name": subject.name, "directory": None if out is None else str(out)} | trained.as_json())
     else:
-        typer.echo(f"{subject.name}: {trained}")
+        say(f"{subject.name}: {trained}")
         if trained.accuracy:
             console().print(accuracy_table(trained))
         if out is not None:
-            typer.echo(f"written to {out}")
+            say(f"written to {out}")
     if trained.interrupted:
         raise KeyboardInterrupt
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..automata.errors import MissingExtraError, ScancraftError
+from ..models.checkpoints.files import replace_file
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -81,12 +81,9 @@ def write_picture(figure: Any, target: Path) -> None:
     """
     kind = target.suffix.lower()[1:]
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         dpi = min(150.0, LARGEST_SIDE / max(figure.get_size_inches()))
-        figure.savefig(temporary, format=kind, dpi=dpi, metadata=undated[kind], facecolor=PAPER)
-        temporary.replace(target)
+        with replace_file(target) as fresh:
+            figure.savefig(fresh, format=kind, dpi=dpi, metadata=undated[kind], facecolor=PAPER)
     except OSError as error:
         raise PictureError(f"{target} cannot be written ({error.strerror}); check the place") from None
-    finally:
-        temporary.unlink(missing_ok=True)
