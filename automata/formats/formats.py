@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -143,9 +144,11 @@ def save_json(dfa: Dfa, path: str | os.PathLike[str]) -> None:
     """Write the JSON format: to a temporary name beside ``path``, then renamed, so that no half file is ever seen.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, or ``path`` is a device or a pipe, which are not replaced.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     text = json.dumps(to_json_dict(dfa), indent=2, ensure_ascii=False) + "\n"
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

@@ -219,7 +219,7 @@ def check_directory(directory: Path) -> dict[str, Any]:
     """
     ours = (directory / MANIFEST).exists()
     _check_files(directory, ours)
-    config = _object(directory / CONFIG)
+    config = {key: _decoded(value) for key, value in _object(directory / CONFIG).items()}
     _check_configuration(directory / CONFIG, config, ours)
     if (directory / GENERATION).is_file():
         _check_keys(directory / GENERATION, _object(directory / GENERATION), GENERATION_KEYS)
@@ -261,6 +261,13 @@ def _object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} is no JSON object; compile the language again")
     return content
+
+
+def _decoded(value: Any) -> Any:
+    """Infinity, which transformers writes as an object of its own in a list of numbers, as a number."""
+    if isinstance(value, list):
+        return [math.inf if type(v) is dict and v == {"__float__": "Infinity"} else v for v in value]
+    return value
 
 
 def _check_configuration(path: Path, config: Mapping[str, Any], ours: bool) -> None:

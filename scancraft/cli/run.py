@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 HEAD, TAIL = 24, 8
 """Rows of a long word that are shown, unless all are asked for."""
 
+MOST = 1_000_000
+"""Of words, and of symbols in one, that are generated."""
+
 TITLE = 60
 """Characters of a word that are shown in one piece."""
 
@@ -59,13 +62,9 @@ def run(
 
 def generate(
     directory: Directory,
-    count: Annotated[
-        int, typer.Option("--count", "-n", metavar="N", min=1, max=1_000_000, help="How many words.")
-    ] = 10,
+    count: Annotated[int, typer.Option("--count", "-n", metavar="N", min=1, max=MOST, help="How many words.")] = 10,
     prompt: Annotated[str, typer.Option("--prompt", metavar="WORD", help="What they begin with.")] = "",
-    max_length: Annotated[
-        int, typer.Option(metavar="L", min=0, max=10_000_000, help="Cut words off at this length.")
-    ] = 60,
+    max_length: Annotated[int, typer.Option(metavar="L", min=0, max=MOST, help="Cut words off at this length.")] = 60,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
