@@ -76,9 +76,14 @@ def test_what_the_user_put_there_stays(name: str, tmp_path: Path) -> None:
 def test_what_the_user_puts_there_meanwhile_stays(tmp_path: Path) -> None:
     target = tmp_path / "target"
     written(target, "old")
-    with pytest.raises(CheckpointError, match="notes"), replace_directory(target, "mark", OURS) as place:
-        fill(place, "new")
-        (target / "notes").write_text("mine")
+
+    def meanwhile() -> None:
+        with replace_directory(target, "mark", OURS) as place:
+            fill(place, "new")
+            (target / "notes").write_text("mine")
+
+    with pytest.raises(CheckpointError, match="notes"):
+        meanwhile()
     assert content(target) == {"mark": "old", "sub/file": "old", "notes": "mine"}
 
 
@@ -104,10 +109,15 @@ def test_other_places_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_an_error_leaves_the_old(error: type[BaseException], tmp_path: Path) -> None:
     target = tmp_path / "target"
     written(target, "old")
-    with pytest.raises(error), replace_directory(target, "mark", OURS) as place:
-        fill(place, "new")
-        (place / "more").write_text("half")
-        raise error
+
+    def broken() -> None:
+        with replace_directory(target, "mark", OURS) as place:
+            fill(place, "new")
+            (place / "more").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        broken()
     assert content(target) == {"mark": "old", "sub/file": "old"}
     assert [p.name for p in tmp_path.iterdir()] == ["target"]
 
@@ -144,9 +154,14 @@ def test_files_are_replaced_whole(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert target.read_text() == "new"
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
-    with pytest.raises(KeyboardInterrupt), replace_file(target) as fresh:
-        fresh.write_text("half")
-        raise KeyboardInterrupt
+
+    def broken() -> None:
+        with replace_file(target) as fresh:
+            fresh.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken()
     assert target.read_text() == "new"
     (tmp_path / "dangling").symlink_to("made")
     with replace_file(tmp_path / "dangling") as fresh:
