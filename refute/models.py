@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,11 @@ from ..certify.binding import check_finite, check_ids
 from ..certify.binding import resolve as bind
 from ..compiler.checkpoints import load
 from ..compiler.targets.tokens import token_ids
-from ..models.checkpoints.checkpoint import MANIFEST
+from ..models.checkpoints.closed import CONFIG, MANIFEST, TRAINING, check_directory
+from ..models.checkpoints.files import read_json
 from ..models.errors import CheckpointError, ReadoutError
 from ..models.mamba import MODEL_TYPES, model_type_of
 from ..models.readout import Readout, logits_of
-
-TRAINING = "training.json"
 
 
 def resolve(
@@ -86,12 +84,12 @@ def _trained(place: Path) -> tuple[Language | None, Readout | None]:
     if not path.is_file():
         return None, None
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         tokens = dict(record["tokens"])
         bos, eos, pad = (tokens.pop(name) for name in (BOS, EOS, PAD))
         readout = Readout(tokens, bos=bos, accept=eos, pad=pad, contract="live-prefixes")
         return language_from_json(record["language"]), readout
-    except (OSError, ValueError, KeyError, TypeError, ScancraftError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ScancraftError) as error:
         raise CheckpointError(f"{path} is not what `scancraft train --out DIR` writes ({error})") from None
 
 
@@ -99,35 +97,22 @@ def load_any(place: Path, dtype: torch.dtype | None) -> Any:
     """A model from a directory in the format of ``transformers``, in eval mode; in its own dtype if none is given.
 
     Raises:
-        CheckpointError: there is none, it is no Mamba, or weights are missing.
+        CheckpointError: there is none, it is no Mamba, or not everything in it is known
+            (:mod:`.models.checkpoints.closed`).
     """
-    path = place / "config.json"
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; give a directory that holds a model")
-    try:
-        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} is not readable JSON ({error}); give a directory that holds a model") from None
-    if not isinstance(kind, str) or kind not in MODEL_TYPES:
+    kind = check_directory(place)["model_type"]
+    if kind not in MODEL_TYPES:
         raise CheckpointError(
-            f"{path} has model_type {kind!r}; the step functions that are known here are those of "
+            f"{place / CONFIG} has model_type {kind!r}; the step functions that are known here are those of "
             f"{' and '.join(MODEL_TYPES)}"
         )
     from ..models.build import model_classes
 
     _, model_class = model_classes(kind)
     try:
-        model, info = model_class.from_pretrained(
-            str(place), dtype="auto" if dtype is None else dtype, output_loading_info=True, local_files_only=True
-        )
+        model = model_class.from_pretrained(str(place), dtype="auto" if dtype is None else dtype, local_files_only=True)
     except Exception as error:  # what transformers raises on malformed files is not documented
         raise CheckpointError(f"{place} cannot be loaded as a {MODEL_TYPES[kind]} ({error})") from None
-    missing = set(info["missing_keys"])
-    if model.config.tie_word_embeddings:
-        missing.discard("lm_head.weight")
-    if missing or info["mismatched_keys"]:
-        wrong = sorted(missing) or sorted(str(key) for key in info["mismatched_keys"])
-        raise CheckpointError(f"the weights in {place} lack, or have in another shape: {', '.join(wrong[:5])}")
     return model.eval()
 
 

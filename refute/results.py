@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -11,7 +10,7 @@ from typing import Any
 
 from ..automata.alphabet import format_word
 from ..certify.certify import Certificate, Open, Refuted
-from ..models.checkpoints.files import replace_file, write_json
+from ..models.checkpoints.files import read_json, replace_file, write_json
 from ..models.errors import CheckpointError
 
 SCHEMA_VERSION = 2
@@ -128,10 +127,7 @@ class Refutation:
         Raises:
             CheckpointError: it is something else.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path} is not readable JSON ({error})") from None
+        content = read_json(Path(path))
         if not isinstance(content, dict) or content.get("verdict") != cls.verdict:
             raise CheckpointError(f"{path} is no refutation; give what `scancraft refute --out` wrote")
         if content.get("schema_version") != SCHEMA_VERSION:
