@@ -108,6 +108,20 @@ class Refutation:
             f"{self.seconds:.2f} s"
         )
 
+    @property
+    def alphabet(self) -> tuple[str, ...]:
+        """The symbols of its language.
+
+        Raises:
+            CheckpointError: it names no DFA.
+        """
+        about = self.content["language"]
+        dfa = about.get("dfa") if isinstance(about, dict) else None
+        found = dfa.get("alphabet") if isinstance(dfa, dict) else None
+        if not isinstance(found, (list, tuple)) or not all(isinstance(s, str) for s in found):
+            raise CheckpointError("the refutation names no DFA as its language; refute the model again")
+        return tuple(found)
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as JSON, for the checker.
 

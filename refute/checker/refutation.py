@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...automata.errors import ScancraftError
+from ...models.checkpoints.closed import check_directory
 from .lines import why_not_a_line
 from .replay import ROWS, Replay
 
@@ -40,13 +41,24 @@ Replays = dict[tuple[object, ...], tuple[State, State]]
 MODELS = {"mamba": "transformers.MambaForCausalLM"}
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 END = "<eos>"
+READOUT = {"tokens", "bos", "accept", "next_symbol", "threshold", "contract"}
 VERSION = 2
 PART = 4096
 """Tokens between notes."""
 
 
+BUDGET = 100_000_000
+"""Tokens that a check reads at most, unless it is told otherwise: a refutation says itself how long it is."""
+
+
 class RejectedError(ScancraftError):
     """A refutation does not show what it claims."""
+
+
+class UndecidedError(ScancraftError):
+    """The budget does not suffice to say whether a refutation shows what it claims."""
+
+    exit_code = 3
 
 
 @dataclass(frozen=True)
@@ -55,25 +67,36 @@ class CheckedRefutation:
 
     Attributes:
         accepted: whether everything that it claims was verified.
-        reason: "" if so, else what failed.
+        reason: "" if so, else what failed, or what the budget does not suffice for.
         tokens: how many were read.
         seconds: how long it took.
+        undecided: whether the budget ended before anything was found.
+        claim: the sentence that was verified, "" if none was, like the rest.
+        language: of which language, by its size and the sha256 of its DFA.
+        readout: how the model was read.
     """
 
     accepted: bool
     reason: str
     tokens: int
     seconds: float
+    undecided: bool = False
+    claim: str = ""
+    language: str = ""
+    readout: str = ""
 
     def as_json(self) -> dict[str, object]:
         """For machines."""
-        verdict = "refuted" if self.accepted else "rejected"
+        verdict = "refuted" if self.accepted else "undecided" if self.undecided else "rejected"
         return {"verdict": verdict, **vars(self), "seconds": round(self.seconds, 3)}
 
     def __str__(self) -> str:
         if self.accepted:
-            return f"the refutation holds ({self.tokens:,} tokens read again)"
-        return f"the refutation does not hold: {self.reason}"
+            return (
+                f"the refutation holds ({self.tokens:,} tokens read again): {self.claim}\n"
+                f"language: {self.language}\nreadout: {self.readout}"
+            )
+        return f"undecided: {self.reason}" if self.undecided else f"the refutation does not hold: {self.reason}"
 
 
 def check_refutation(
@@ -83,6 +106,8 @@ def check_refutation(
     readout: Any = None,
     *,
     replays: Replays | None = None,
+    budget: int = BUDGET,
+    seconds: float = math.inf,
     note: Note = lambda _: None,
 ) -> CheckedRefutation:
     """Verify everything that a refutation claims about a model.
@@ -92,8 +117,10 @@ def check_refutation(
         model: the model, or the directory that it is in.
         language: the DFA that is meant, as anything with ``alphabet``, ``semiautomaton.table`` and ``accepting`` (a
             ``scancraft.Dfa``); by default the one that the refutation names.
-        readout: how the model is bound to it; by default as the refutation says.
+        readout: how the model is bound to it; by default as the refutation says, with the threshold 0.
         replays: what other calls have read of the same model; calls add to it.
+        budget: tokens that may be read; past that, nothing is decided.
+        seconds: likewise.
         note: told now and then what is going on.
 
     Whatever is wrong with the refutation or the model is a rejection with the reason, never an exception. Cost: the
@@ -102,18 +129,20 @@ def check_refutation(
     started = time.perf_counter()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    check = _Check({} if replays is None else replays, note)
+    check = _Check({} if replays is None else replays, budget, started + seconds, note)
+    reason, undecided, told = "", False, ("", "", "")
     try:
         with torch.no_grad():
-            check.run(_content(refutation), model, language, readout)
-        reason = ""
+            told = check.run(_content(refutation), model, language, readout)
+    except UndecidedError as error:
+        reason, undecided = str(error), True
     except RejectedError as error:
         reason = str(error)
     except Exception as error:  # files written by an adversary can fail in any way; all of them are rejections
         reason = f"malformed: {type(error).__name__}: {error}"
     finally:
         torch.set_num_threads(threads)
-    return CheckedRefutation(not reason, reason, check.tokens, time.perf_counter() - started)
+    return CheckedRefutation(not reason, reason, check.tokens, time.perf_counter() - started, undecided, *told)
 
 
 def _reject(reason: str) -> NoReturn:
@@ -130,6 +159,10 @@ def _content(refutation: Any) -> dict[str, Any]:
     if isinstance(refutation, (str, PathLike)):
         return dict(json.loads(Path(refutation).read_text(encoding="utf-8")))
     return json.loads(json.dumps(dict(refutation if isinstance(refutation, Mapping) else refutation.as_json())))  # type: ignore[no-any-return]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _whole(value: Any, least: int, name: str) -> int:
@@ -208,12 +241,12 @@ class _Machine:
 class _Check:
     """One check under way."""
 
-    def __init__(self, replays: Replays, note: Note) -> None:
-        self.replays, self.note = replays, note
+    def __init__(self, replays: Replays, budget: int, end: float, note: Note) -> None:
+        self.replays, self.budget, self.end, self.note = replays, budget, end, note
         self.tokens = 0
 
-    def run(self, content: dict[str, Any], model: Any, language: Any, readout: Any) -> None:
-        """Raise :class:`RejectedError` unless everything holds."""
+    def run(self, content: dict[str, Any], model: Any, language: Any, readout: Any) -> tuple[str, str, str]:
+        """The claim, the language and the readout; raises :class:`RejectedError` unless everything holds."""
         _need(content["verdict"] == "refuted", f"the verdict is {content['verdict']!r}, so there is nothing to check")
         version = content["schema_version"]
         _need(version == VERSION, f"schema_version is {version!r}, not {VERSION}; refute the model again")
@@ -223,17 +256,30 @@ class _Check:
         self._walk()
         self._answers(*self._settled())
         self._word()
+        return content["claim"], self._about_language(), self._about_readout()
+
+    def _about_language(self) -> str:
+        symbols = " ".join(map(repr, self.machine.alphabet[:8])) + (" ..." if len(self.machine.alphabet) > 8 else "")
+        return f"a DFA over {symbols}, sha256 {_digest(self.content['language']['dfa'])}"
+
+    def _about_readout(self) -> str:
+        given = self.given
+        begin = "no token first" if given["bos"] is None else f"token {given['bos']} first"
+        end = "no score for the end" if given["accept"] is None else f"score {given['accept']} for the end"
+        what = f"{given['contract']}, {begin}, {end}, threshold {given['threshold']:g}"
+        return f"{what}, sha256 {_digest(given)}"
 
     # -- what is spoken of ---------------------------------------------------------------------------------------
 
     def _open_model(self, model: Any) -> None:
+        """The model; of a directory, of which everything must be known (``models.checkpoints.closed``)."""
         content = self.content
         _need(content["dtype"] in DTYPES, f"dtype {content['dtype']!r} is unknown")
         if isinstance(model, (str, PathLike)):
             from transformers import MambaForCausalLM
 
             place = Path(model)
-            kind = json.loads((place / "config.json").read_text(encoding="utf-8")).get("model_type")
+            kind = check_directory(place)["model_type"]
             _need(kind in MODELS, f"{place} holds a {kind!r}, not a Mamba")
             loaded: Any = MambaForCausalLM.from_pretrained(str(place), dtype=getattr(torch, content["dtype"]))
             model = loaded.eval()
@@ -269,6 +315,10 @@ class _Check:
                 "contract": readout.contract,
             }
             _need(own == given, "the refutation is about another readout")
+        else:
+            threshold = given["threshold"]
+            _need(type(threshold) in (int, float) and threshold == 0, f"the threshold is {threshold!r}, not 0")
+        _need(set(given) == READOUT, f"the readout lacks or has unknown keys {sorted(set(given) ^ READOUT)}")
         self.machine, self.live = machine, machine.live()
         _need(set(given["tokens"]) == set(machine.alphabet), "the readout names other symbols than the language")
         _need(set(given["next_symbol"]) in (set(), set(machine.alphabet)), "next_symbol names some symbols only")
@@ -293,6 +343,7 @@ class _Check:
         _need(self.x or self.given["bos"] is not None, "the model reads nothing before w")
         period = self.period = _whole(content["period"], 2, "period")
         kinds, state = machine.classes(), machine.run(machine.initial, self.x)
+        _need(period <= len(kinds), f"w cannot have period {period}: there are {len(kinds)} states")
         cycle = []
         for _ in range(period):
             cycle.append(state)
@@ -334,9 +385,18 @@ class _Check:
         return [self.given["tokens"][s] for s in word]
 
     def _read(self, replay: Replay, tokens: Sequence[int], times: int = 1) -> None:
-        """Read tokens that many times."""
+        """Read tokens that many times, if the budget suffices for all of them.
+
+        Raises:
+            UndecidedError: it does not.
+        """
+        if self.tokens + len(tokens) * times > self.budget:
+            needed = self.tokens + len(tokens) * times
+            raise UndecidedError(f"more than {needed:,} tokens are to be read; the budget is {self.budget:,}")
         turns = max(1, ROWS // max(1, len(tokens)))  # as many as one call takes, which then begin alike
         while times > 0 and tokens:
+            if time.perf_counter() > self.end:
+                raise UndecidedError(f"the time ended after {self.tokens:,} tokens")
             part = list(tokens) * min(times, turns)
             replay.read(part)
             times -= turns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,16 +64,16 @@ def refute(
     repeats bit for bit; from there on its answers cannot follow the language. Exit code 0: refuted; 1: not applicable
     (the language is star-free or not regular, or gates may be negative), with what certify says; 3: undecided. Without
     --tokens a checkpoint that names no tokens is read as scancraft numbers them: <bos> 1, <eos> 2, the symbols 3, 4,
-    and so on. With --check: 0 if the saved refutation holds, 1 if not.
+    and so on. With --check: 0 if the saved refutation holds, 1 if not, 3 if the budget does not suffice to say.
     """
     if language is not None and regex is not None:
         raise ArgumentError("give at most one of --language and --regex")
     quiet_transformers()
     symbols = None if alphabet is None else alphabet.split()
     if check is not None:
-        if any(value is not None for value in (tokens, bos, accept, contract, dtype, out, budget, seconds)):
+        if any(value is not None for value in (tokens, bos, accept, contract, dtype, out)):
             raise ArgumentError("--check verifies a saved refutation, which names tokens and dtype; drop the rest")
-        raise typer.Exit(_validate(check, model, language, regex, symbols, as_json=json))
+        raise typer.Exit(_validate(check, model, language, regex, symbols, (budget, seconds), as_json=json))
     import torch
 
     from ..refute.models import default_readout, own_binding
@@ -151,28 +152,49 @@ def _token_map(text: str) -> dict[str, int]:
     return found
 
 
+def _whose(own: bool) -> str:
+    return "the checkpoint's own" if own else "not the checkpoint's own"
+
+
 def _validate(
     check: Path,
     model: Path,
     language: str | None,
     regex: str | None,
     symbols: Sequence[str] | None,
+    limits: tuple[int | None, float | None],
     *,
     as_json: bool,
 ) -> int:
     """Check a saved refutation; print what came of it and return the exit code."""
     from ..automata.dfa import Dfa
-    from ..refute.checker.refutation import check_refutation
+    from ..automata.languages import language_from_json
+    from ..certify.binding import readout_json
+    from ..refute.checker.refutation import BUDGET, check_refutation
+    from ..refute.models import own_binding
     from ..refute.refute import Refutation
 
     saved = Refutation.load(check)
-    wanted = _language(language, regex, symbols or saved.content["language"]["dfa"]["alphabet"])
+    own_language, own_readout = own_binding(model)
+    wanted = _language(language, regex, symbols or saved.alphabet)
     if wanted is not None and not isinstance(wanted, Dfa):
         raise ArgumentError("a refutation is about a regular language; give one")
-    with status("checking the refutation") as say:
-        checked = check_refutation(saved, model, wanted, note=say)
-    if as_json or not checked.accepted:
-        show(checked, as_json=as_json)
-    else:
-        say(f"{checked}: {saved.content['claim']}")
-    return 0 if checked.accepted else 1
+    budget, seconds = limits
+    with status("checking the refutation") as told:
+        checked = check_refutation(
+            saved,
+            model,
+            wanted,
+            budget=BUDGET if budget is None else budget,
+            seconds=math.inf if seconds is None else seconds,
+            note=told,
+        )
+    if checked.accepted and own_language is not None and own_readout is not None:
+        own = {**readout_json(own_readout), "contract": own_readout.contract}
+        checked = replace(
+            checked,
+            language=f"{checked.language}; {_whose(language_from_json(saved.content['language']) == own_language)}",
+            readout=f"{checked.readout}; {_whose(saved.content['readout'] == own)}",
+        )
+    show(checked, as_json=as_json)
+    return 0 if checked.accepted else 3 if checked.undecided else 1
