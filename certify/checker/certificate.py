@@ -22,6 +22,7 @@ import torch
 
 from .arithmetic import FORMATS, NAMES
 from .counters import check_watched
+from .files import check_files
 from .judge import CONSTRUCTIONS, METHODS, judge
 from .languages import read_dfa, same_language
 from .machine import KINDS, load_model
@@ -112,6 +113,7 @@ def check_certificate(directory: str | PathLike[str]) -> CheckedCertificate:
 
 def _check(directory: Path) -> dict[str, Any]:
     """What was verified."""
+    check_files(directory)
     content, manifest = read_json(directory / "certificate.json"), read_json(directory / "scancraft.json")
     _check_words(content)
     construction = CONSTRUCTIONS.get(content["method"])

@@ -35,7 +35,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         if not path.is_file():
-            raise CheckpointError(f"{path} is not a regular file")
+            raise CheckpointError(f"{path} {'is not a regular file' if path.exists() else 'does not exist'}")
         if path.stat().st_size > LARGEST_JSON:
             raise CheckpointError(f"{path} is larger than {LARGEST_JSON:,} bytes")
         return parse_json(path.read_bytes().decode("utf-8"))
