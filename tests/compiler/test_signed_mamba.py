@@ -452,12 +452,12 @@ def edit_json(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c.update(model_type="none"), "model_type 'none'; neither scancraft nor transformers has"),
+        (lambda c: c.update(model_type="none"), "model_type 'none'; known are"),
         (lambda c: c.pop("model_type"), "model_type None"),
         (lambda c: c.update(model_type=["mamba"]), "model_type"),
-        (lambda c: c.update(model_type="mamba"), "does not fit config.json"),
+        (lambda c: c.update(model_type="mamba"), "architectures"),
         (lambda c: c.update(time_step_rank=5), "does not fit config.json"),
-        (lambda c: c.update(tie_word_embeddings=True), "untied embeddings"),
+        (lambda c: c.update(tie_word_embeddings=True), "tie_word_embeddings True"),
     ],
 )
 def test_configurations_that_do_not_fit(edit: Any, message: str, tmp_path: Path) -> None:
@@ -470,7 +470,7 @@ def test_configurations_that_do_not_fit(edit: Any, message: str, tmp_path: Path)
 def test_a_mamba_checkpoint_is_no_signed_one(tmp_path: Path) -> None:
     scancraft.compile("(ab)*", tmp_path / "m")
     edit_json(tmp_path / "m" / "config.json", lambda c: c.update(model_type="signed_mamba"))
-    with pytest.raises(CheckpointError, match="does not fit config"):
+    with pytest.raises(CheckpointError, match="architectures"):
         load_model(tmp_path / "m")
 
 

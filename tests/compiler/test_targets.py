@@ -331,8 +331,8 @@ def test_weights_of_another_kind_do_not_fit(tmp_path: Path) -> None:
     place = scancraft.compile("(aa)*").save(tmp_path / "m")
     config = json.loads((place / "config.json").read_text()) | {"model_type": "mamba"}
     (place / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=r"does not fit config\.json"):
-        scancraft.load(place).model()
+    with pytest.raises(CheckpointError, match="architectures"):
+        scancraft.load(place)
 
 
 # -- the command line ------------------------------------------------------------------------------------------------

@@ -339,7 +339,7 @@ def test_directories_of_transformers(tmp_path: Path) -> None:
 
 
 def test_directories_that_hold_no_mamba(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"config\.json does not exist"):
+    with pytest.raises(CheckpointError, match=r"config\.json is missing"):
         load_any(tmp_path, None)
     (tmp_path / "config.json").write_text("[", encoding="utf-8")
     with pytest.raises(CheckpointError, match="not readable JSON"):
@@ -629,7 +629,7 @@ def test_refutations_are_saved_and_loaded(tmp_path: Path) -> None:
     assert Refutation.load(tmp_path / "found.json") == found
     with pytest.raises(CheckpointError, match="cannot write"):
         found.save(tmp_path / "nowhere" / "found.json")
-    with pytest.raises(CheckpointError, match="not readable"):
+    with pytest.raises(CheckpointError, match="does not exist"):
         Refutation.load(tmp_path / "none.json")
     (tmp_path / "other.json").write_text('{"verdict": "undecided"}', encoding="utf-8")
     with pytest.raises(CheckpointError, match="is no refutation"):
