@@ -244,9 +244,8 @@ def _check_files(directory: Path, ours: bool) -> None:
     for name in inside:
         if name not in ORIGINAL_FILES or not (directory / ORIGINAL / name).is_file():
             raise CheckpointError(_stray(directory, f"{ORIGINAL}/{name}"))
-    for name in (CONFIG, WEIGHTS):
-        if name not in names:
-            raise CheckpointError(f"{directory / name} is missing; give a directory that holds a model")
+    if CONFIG not in names:
+        raise CheckpointError(f"{directory / CONFIG} is missing; give a directory that holds a model")
 
 
 def _stray(directory: Path, name: str) -> str:
@@ -365,6 +364,8 @@ def expected_tensors(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def _check_tensors(path: Path, config: Mapping[str, Any]) -> None:
     """Raise :class:`CheckpointError` unless a file holds exactly the tensors that the configuration implies."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; give a directory that holds a model")
     found = read_header(path)
     if config["num_hidden_layers"] > len(found):
         raise CheckpointError(
