@@ -349,7 +349,7 @@ def test_directories_that_hold_no_mamba(tmp_path: Path) -> None:
         load_any(tmp_path, None)
     mamba(0).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="model.safetensors is missing"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is missing"):
         load_any(tmp_path, None)
 
 
