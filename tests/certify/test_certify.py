@@ -484,7 +484,7 @@ def test_a_directory_without_a_manifest_is_refused(scratch: Path, tmp_path: Path
 def test_a_truncated_file_is_refused(scratch: Path, keep: int) -> None:
     weights = scratch / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors (cannot be loaded|is no safetensors file)"):
         scancraft.certify(scratch)
     result = invoke("certify", scratch)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)

@@ -95,7 +95,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no manifest": (lambda p: (p / "scancraft.json").unlink(), "holds no scancraft.json"),
     "manifest not JSON": (lambda p: (p / "scancraft.json").write_text("{"), "not readable JSON"),
     "config not JSON": (lambda p: (p / "config.json").write_text("{"), "config.json"),
-    "config of another shape": (_config("hidden_size", 32), "does not fit"),
+    "config of another shape": (_config("hidden_size", 32), "not expand times hidden_size"),
     "config of nothing": (_config("hidden_size", "wide"), "config.json"),
     "config with no such function": (_config("hidden_act", "magic"), "config.json"),
 }
