@@ -7,7 +7,7 @@ from typing import Any
 
 from ..compiler.checkpoints import Checkpoint
 from ..compiler.manifest import Manifest, MemoryLabel
-from ..models.checkpoints.checkpoint import MANIFEST
+from ..models.checkpoints.closed import MANIFEST
 from ..models.errors import CheckpointError
 
 
