@@ -1,10 +1,11 @@
 """NONNEGATIVE and TIME-INVARIANT of a torch model, from its gate formulas and its own parameters.
 
 Each recurrent layer is read (:mod:`.readers`) as a formula bound to the layer's tensors, and the formula is
-then decided with each constant in the range of its values, over every real pre-activation of a channel with nonzero
-weights. A property is refuted by token ids only: the model runs on some words, and gates that violate it are
-evaluated again with exact arithmetic at the pre-activations that occurred. Otherwise it is undecided. The verdicts
-are about the formulas over the reals; rounding may turn a gate into exactly 0 or 1, never into a negative number.
+then decided with each constant in the range of its values, over every real pre-activation (over its biases, if all
+weights to it are zero). A property is refuted by token ids only: the model runs on some words, and gates that violate
+it are evaluated again with exact arithmetic at the pre-activations that occurred. Otherwise it is undecided. The
+verdicts are about the formulas over the reals; rounding may turn a gate into exactly 0 or 1, never into a negative
+number.
 
 The theorems speak of stacks of such layers. What else mixes positions (attention, say) is listed, and then nothing
 follows. It is found by the names of classes, and by cutting out all known layers and looking whether far symbols

@@ -99,8 +99,10 @@ def find_sign(expression: Expr, box: Box, signs: Sequence[int], defined: Sequenc
         sign = enclosure(expression, {s: _interval(v) for s, v in at.items()}).sign
         if sign is None and (not at or expression.has(*STEPS)):
             sign = sign_of(value_at(expression, at))
-        if sign in signs and not any(value_at(e, at).has(*POLES) for e in defined):
-            return at
+        # An enclosure of exp(1/x) is positive at 0 too.
+        if sign in signs and not value_at(expression, at).has(*POLES, sympy.I):
+            if not any(value_at(e, at).has(*POLES) for e in defined):
+                return at
     return None
 
 

@@ -142,6 +142,7 @@ def test_consequences() -> None:
         (sympy.sqrt(x), None),
         (1 - 2 * indicator((x > sympy.Rational(1, 7)) & (x < 2)), False),
         (sympy.Max(1 / x, x), False),
+        (-sympy.exp(1 / x) - 1, False),
         (sympy.Max(1 / x, x) ** 2 + 1, None),
         (sympy.I * x, False),
         (sympy.exp(sympy.I * x) * sympy.exp(-sympy.I * x), True),
@@ -153,6 +154,8 @@ def test_nonnegative_of_formulas(gate: Any, expected: bool | None) -> None:
         assert verdict.holds is not False
     else:
         assert verdict.holds is expected
+    if verdict.counterexample is not None:
+        assert all(value.is_finite for value in verdict.counterexample.gates)
 
 
 @given(formulas([x, y], smooth=True, depth=2), st.lists(st.tuples(RATIONALS, RATIONALS), min_size=5, max_size=5))
