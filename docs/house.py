@@ -42,11 +42,12 @@ class Module:
 
 @dataclass(frozen=True)
 class Import:
-    """``importer`` imports ``imported``; ``inside`` says whether a function does, when it is called."""
+    """``importer`` imports ``imported``: inside a function (when it is called), or for type checkers only, or neither."""
 
     importer: str
     imported: str
     inside: bool
+    typing: bool
 
 
 def modules(root: Path = ROOT) -> dict[str, Module]:
@@ -62,12 +63,18 @@ def modules(root: Path = ROOT) -> dict[str, Module]:
     return found
 
 
-def _statements(node: ast.AST, inside: bool = False) -> Iterator[tuple[ast.ImportFrom | ast.Import, bool]]:
-    """Every import statement below a node, and whether it stands in a function."""
+Statement = tuple[ast.ImportFrom | ast.Import, bool, bool]
+"""An import statement, whether it stands in a function, and whether under ``if TYPE_CHECKING``."""
+
+
+def _statements(node: ast.AST, inside: bool = False, typing: bool = False) -> Iterator[Statement]:
+    """Every import statement below a node."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.ImportFrom, ast.Import)):
-            yield child, inside
-        yield from _statements(child, inside or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)))
+            yield child, inside, typing
+        deeper = inside or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        checked = isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"
+        yield from _statements(child, deeper, typing or checked)
 
 
 def _named(module: Module, statement: ast.ImportFrom | ast.Import, known: Container[str] = ()) -> Iterator[str]:
@@ -87,21 +94,22 @@ def _named(module: Module, statement: ast.ImportFrom | ast.Import, known: Contai
 def imports(known: dict[str, Module]) -> set[Import]:
     """Every import between the package's own modules."""
     return {
-        Import(module.name, name, inside)
+        Import(module.name, name, inside, typing)
         for module in known.values()
-        for statement, inside in _statements(ast.parse(module.path.read_text(encoding="utf-8")))
+        for statement, inside, typing in _statements(ast.parse(module.path.read_text(encoding="utf-8")))
         for name in _named(module, statement, known)
         if name in known and name != module.name
     }
 
 
 def foreign(known: dict[str, Module], *, at_import: bool = True) -> dict[str, set[str]]:
-    """The packages of others that each module imports, by name; with ``at_import`` only those outside functions."""
+    """The packages of others that each module imports, by name; with ``at_import`` only what importing it loads."""
     return {
         module.name: {
             name.split(".")[0]
-            for statement, inside in _statements(ast.parse(module.path.read_text(encoding="utf-8")))
-            if not (at_import and inside) and not (isinstance(statement, ast.ImportFrom) and statement.level)
+            for statement, inside, typing in _statements(ast.parse(module.path.read_text(encoding="utf-8")))
+            if not (at_import and (inside or typing))
+            and not (isinstance(statement, ast.ImportFrom) and statement.level)
             for name in _named(module, statement)
         }
         for module in known.values()
