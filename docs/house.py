@@ -42,7 +42,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Import:
-    """``importer`` imports ``imported``: inside a function (when it is called), or for type checkers only, or neither."""
+    """``importer`` imports ``imported``: inside a function (when it is called), for type checkers only, or neither."""
 
     importer: str
     imported: str
