@@ -13,6 +13,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt16
 from numpy.typing import NDArray
 
 from ..automata.alphabet import EOS, Word, format_word
@@ -157,7 +158,7 @@ def exhaustive_depth(letters: int, limit: int, longest: int) -> int:
     return depth
 
 
-def all_codes(letters: int, length: int) -> NDArray[np.uint16]:
+def all_codes(letters: int, length: int) -> UInt16[NDArray[np.uint16], "words length"]:
     """All words of one length as letter numbers, shape (letters ** length, length)."""
     number = np.arange(letters**length)[:, None]
     powers = letters ** np.arange(length - 1, -1, -1, dtype=np.int64)

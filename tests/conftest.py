@@ -1,4 +1,8 @@
-"""What all test files share: torch on one thread.
+"""What all test files share: torch on one thread, and shapes that are checked.
+
+The shapes and dtypes that public functions of ``models`` and ``certify`` state are checked at every call while the
+tests run (not elsewhere: an annotation costs nothing at run time); ``tests/test_shapes.py`` shows that a wrong one is
+noticed.
 
 The models are tiny, and more threads only wait for each other: with two workers on two cores the tests then take
 several times as long. Commands that tests start inherit it; torch reads it when it is first imported, after this file.
@@ -9,3 +13,9 @@ from __future__ import annotations
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
+
+from jaxtyping import install_import_hook
+
+SHAPED = ("models.run.stepper", "models.run.chunked", "models.run.reader", "models.run.batches")
+SHAPED_PROOFS = ("certify.check", "certify.search.explore", "certify.search.prove")
+install_import_hook([f"scancraft.{name}" for name in (*SHAPED, *SHAPED_PROOFS)], "beartype.beartype")

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ...automata.budget import Meter
@@ -23,14 +24,19 @@ START = -1
 """The predecessor of the node that begins every word."""
 
 
+@runtime_checkable
 class Machine(Protocol):
     """What a stage runs: see ``models.run.stepper.Stepper``."""
 
-    def start(self, first: int, last: int, stream: Tensor) -> tuple[Tensor, Tensor]:
+    def start(
+        self, first: int, last: int, stream: Float[Tensor, "n d_model"]
+    ) -> tuple[Float[Tensor, "n d_model"], Float[Tensor, "n states"]]:
         """The first token of a sequence."""
         ...
 
-    def step(self, first: int, last: int, stream: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+    def step(
+        self, first: int, last: int, stream: Float[Tensor, "n d_model"], states: Float[Tensor, "n states"]
+    ) -> tuple[Float[Tensor, "n d_model"], Float[Tensor, "n states"]]:
         """One more token."""
         ...
 
@@ -93,7 +99,9 @@ class Stage:
         return found[::-1]
 
 
-def word_graph(table: Sequence[Sequence[int]], leave_out: frozenset[int], vectors: Tensor) -> WordGraph:
+def word_graph(
+    table: Sequence[Sequence[int]], leave_out: frozenset[int], vectors: Float[Tensor, "letters d_model"]
+) -> WordGraph:
     """The word graph of an automaton: nodes (letter, state), vectors from the embedding.
 
     Args:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from ...automata.alphabet import EOS
@@ -111,7 +112,7 @@ class Judge:
         allowed = set(self.dfa.next_symbols(state)) | ({EOS} if state in self.dfa.accepting else set())
         return frozenset(allowed & set(self.names))
 
-    def said(self, row: Tensor) -> frozenset[str]:
+    def said(self, row: Float[Tensor, " columns"]) -> frozenset[str]:
         """The tokens that a row of scores allows."""
         return frozenset(n for n, score in zip(self.names, row.tolist(), strict=True) if score > self.readout.threshold)
 
@@ -121,7 +122,7 @@ class Judge:
         dead = frozenset(range(self.dfa.n_states)) - self.dfa.live if live_only else frozenset()
         return word_graph(self.dfa.semiautomaton.table, dead, _embedded(stepper, self.dfa.alphabet, self.readout))
 
-    def scores(self, stepper: Stepper, vectors: Tensor) -> Tensor:
+    def scores(self, stepper: Stepper, vectors: Float[Tensor, "rows d_model"]) -> Float32[Tensor, "rows columns"]:
         """The scores that matter, shape (rows, columns); :class:`ReadoutError` if they hold a NaN."""
         scores = stepper.logits(vectors)[:, self.columns]
         if torch.isnan(scores).any():

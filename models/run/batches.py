@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Integer
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,7 +19,9 @@ Model = Callable[..., Any]
 TOKENS_PER_BATCH = 1 << 16
 
 
-def batches(lengths: NDArray[Any], tokens_per_batch: int = TOKENS_PER_BATCH) -> Iterator[NDArray[np.intp]]:
+def batches(
+    lengths: Integer[NDArray[Any], " words"], tokens_per_batch: int = TOKENS_PER_BATCH
+) -> Iterator[NDArray[np.intp]]:
     """Row numbers, grouped by similar length, each group of at most so many padded tokens."""
     order = np.argsort(lengths, kind="stable")
     start = 0
@@ -30,8 +33,12 @@ def batches(lengths: NDArray[Any], tokens_per_batch: int = TOKENS_PER_BATCH) -> 
 
 
 def prefix_scores(
-    model: Model, readout: Readout, codes: NDArray[Any], lengths: NDArray[Any], alphabet: Sequence[str]
-) -> Tensor:
+    model: Model,
+    readout: Readout,
+    codes: Integer[NDArray[Any], "words longest"],
+    lengths: Integer[NDArray[Any], " words"],
+    alphabet: Sequence[str],
+) -> Float32[Tensor, "words prefixes columns"]:
     """Scores after every prefix of a batch of words, shape (batch, 1 + longest, columns), float32 on the CPU.
 
     Args:

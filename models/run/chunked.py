@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 STEPS_PER_CHUNK = 16
@@ -60,20 +61,25 @@ class Layout:
         chunk = max(step, 0) // self.steps
         return step - chunk * self.steps, chunk
 
-    def pack(self, ids: Tensor) -> Tensor:
+    def pack(self, ids: Int64[Tensor, "batch time"]) -> Int64[Tensor, " tokens"]:
         """Token ids (batch, time) in the order of memory, shape (tokens,)."""
         spare = self.steps * self.chunks - self.time
         if spare:
             ids = torch.cat([ids, ids[:, -1:].expand(-1, spare)], dim=1)
         return ids.reshape(self.batch, self.chunks, self.steps).permute(2, 1, 0).reshape(-1)
 
-    def unpack(self, values: Tensor) -> Tensor:
+    def unpack(self, values: Shaped[Tensor, "*rest tokens"]) -> Shaped[Tensor, "batch time *rest"]:
         """Values (..., tokens) by row and time, shape (batch, time, ...); a view where that is possible."""
         values = values.view(*values.shape[:-1], self.steps, self.chunks, self.batch).movedim((-1, -2, -3), (0, 1, 2))
         return values.flatten(1, 2)[:, : self.time]
 
 
-def scan(gates: Tensor, writes: Tensor, start: Tensor, layout: Layout) -> Tensor:
+def scan(
+    gates: Float[Tensor, "rows tokens"],
+    writes: Float[Tensor, "rows tokens"],
+    start: Float[Tensor, "rows batch"],
+    layout: Layout,
+) -> Float[Tensor, "rows tokens"]:
     """All states of h <- g h + w, by products and sums only, so exact wherever the scan lemma holds.
 
     Inside chunks a loop over steps, all chunks and rows at once; over chunks, doubling. O(rows * tokens) work in

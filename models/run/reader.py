@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -75,7 +76,7 @@ class Reader:
         self.chunks: list[Chunk] = []
 
     @torch.no_grad()
-    def read(self, tokens: Sequence[int]) -> Tensor:
+    def read(self, tokens: Sequence[int]) -> Float[Tensor, "states numbers"]:
         """Read some more tokens: at least one, and as many as the stepper's batch at most.
 
         A block that gets what it got with the call before is not asked again: that is what makes reading the same word

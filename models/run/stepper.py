@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from ..classes import ARCHITECTURES, model_type_of
@@ -101,13 +102,13 @@ class Stepper:
         return torch.cat([torch.zeros_like(reached[:, :1]), reached[:, :-1]], dim=1)
 
     @torch.no_grad()
-    def embed(self, tokens: Tensor) -> Tensor:
+    def embed(self, tokens: Int64[Tensor, " n"]) -> Float[Tensor, "n d_model"]:
         """The residual stream before the first block, shape (n, d_model)."""
         stream: Tensor = self.model.backbone.embeddings(tokens)
         return stream
 
     @torch.no_grad()
-    def logits(self, stream: Tensor) -> Tensor:
+    def logits(self, stream: Float[Tensor, "n d_model"]) -> Float32[Tensor, "n vocabulary"]:
         """Logits from the residual stream after the last block, shape (n, vocabulary), float32."""
         out = []
         for chunk, size in self.chunks(stream):
@@ -116,7 +117,9 @@ class Stepper:
         return torch.cat(out)
 
     @torch.no_grad()
-    def start(self, first: int, last: int, stream: Tensor) -> tuple[Tensor, Tensor]:
+    def start(
+        self, first: int, last: int, stream: Float[Tensor, "n d_model"]
+    ) -> tuple[Float[Tensor, "n d_model"], Float[Tensor, "n states"]]:
         """The first token of a sequence through blocks ``first`` to ``last`` (exclusive).
 
         Args:
@@ -131,7 +134,9 @@ class Stepper:
             return self._run(first, last, stream, None)
 
     @torch.no_grad()
-    def step(self, first: int, last: int, stream: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+    def step(
+        self, first: int, last: int, stream: Float[Tensor, "n d_model"], states: Float[Tensor, "n states"]
+    ) -> tuple[Float[Tensor, "n d_model"], Float[Tensor, "n states"]]:
         """One more token: like :meth:`start`, from given states."""
         return self._run(first, last, stream, states)
 
