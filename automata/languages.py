@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ Language = Dfa | BoundedDyck | CounterMachine
 """A regular language, a bounded Dyck language (regular, but without its DFA), or a counter language."""
 
 
+@runtime_checkable
 class Truth(Protocol):
     """Ground truth for one language, over batches of words."""
 
