@@ -35,9 +35,9 @@ from .checker.certificate import claim
 from .checker.counters import check_watched
 from .checker.judge import CONSTRUCTIONS, judge
 from .checker.parts import RejectedError, content_digest, tensors_digest, text_digest
-from .results import Certificate, Open, Refuted
 from .search.evidence import evidence
 from .search.prove import BATCH, Candidate, Found, search
+from .search.results import Certificate, Open, Refuted
 
 __all__ = ["CERTIFY_BUDGET", "Certificate", "Open", "Refuted", "certify"]
 

@@ -30,8 +30,8 @@ from ...models.mamba import model_type_of
 from ...models.mamba2 import MAMBA2
 from ...models.readout import Readout
 from ...models.run.stepper import Stepper
-from ..results import Open, Refuted
 from .explore import Stage, WordGraph, explore, word_graph
+from .results import Open, Refuted
 
 BATCH = 256
 """Rows per step: the batch shape that a certificate of scope "step" speaks about."""

@@ -7,8 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..automata.alphabet import format_word
-from ..models.checkpoints.checkpoint import write_certificate
+from ...automata.alphabet import format_word
+from ...models.checkpoints.checkpoint import write_certificate
 
 if TYPE_CHECKING:
     from torch import Tensor
