@@ -18,19 +18,12 @@ from typing import Any
 
 from ..budget import DEFAULT_BUDGET, Budget
 from ..errors import CounterLanguageError
-from .control import TESTS, Configuration, Counter, CountingAutomaton, Step
+from .control import TESTS as TESTS
+from .control import Configuration as Configuration
+from .control import Counter as Counter
+from .control import CountingAutomaton
+from .control import Step as Step
 from .trim import Strategy, prove
-
-__all__ = [
-    "KEYS",
-    "TESTS",
-    "Configuration",
-    "Counter",
-    "CounterMachine",
-    "Step",
-    "counter_machine_from_json",
-    "counter_machine_to_json",
-]
 
 
 @dataclass(frozen=True)

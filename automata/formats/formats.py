@@ -12,33 +12,13 @@ from typing import Any, NoReturn
 
 from ..dfa import Dfa
 from ..errors import AlphabetError, BracketLanguageError, CounterLanguageError, LanguageFormatError
-from .foreign import (
-    class_name,
-    from_annotated_graph,
-    from_automata_lib,
-    from_networkx,
-    from_pyformlang,
-    is_a,
-    to_networkx,
-)
-from .tables import Delta, assemble, kind, sorted_symbols, to_json_dict
-
-__all__ = [
-    "KEYS",
-    "Delta",
-    "as_dfa",
-    "from_automata_lib",
-    "from_dict",
-    "from_json",
-    "from_networkx",
-    "from_pyformlang",
-    "load_json",
-    "naming",
-    "read_json",
-    "save_json",
-    "to_json_dict",
-    "to_networkx",
-]
+from .foreign import class_name, from_annotated_graph, is_a
+from .foreign import from_automata_lib as from_automata_lib
+from .foreign import from_networkx as from_networkx
+from .foreign import from_pyformlang as from_pyformlang
+from .foreign import to_networkx as to_networkx
+from .tables import Delta, assemble, kind, sorted_symbols
+from .tables import to_json_dict as to_json_dict
 
 KEYS = ("alphabet", "initial", "accepting", "transitions")
 """The keys of the JSON format, all of them needed."""

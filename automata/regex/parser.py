@@ -58,6 +58,8 @@ class _LocatedError(Exception):
 class _ToAst(Transformer[Token, Any]):
     """Builds the tree while parsing, one method per rule of the grammar."""
 
+    complement, epsilon, empty, any_symbol = Complement, Epsilon, Empty, AnySymbol
+
     def alternation(self, *parts: Regex) -> Regex:
         return Alternation(parts)
 
@@ -66,9 +68,6 @@ class _ToAst(Transformer[Token, Any]):
 
     def concat(self, *parts: Regex) -> Regex:
         return Concat(parts)
-
-    def complement(self, inner: Regex) -> Regex:
-        return Complement(inner)
 
     def star(self, inner: Regex) -> Regex:
         return Repeat(inner, 0, None)
@@ -93,15 +92,6 @@ class _ToAst(Transformer[Token, Any]):
             return Repeat(inner, _bound(least), _bound(most))
         except RegexSyntaxError as error:
             raise _LocatedError(error, least) from None
-
-    def epsilon(self) -> Regex:
-        return Epsilon()
-
-    def empty(self) -> Regex:
-        return Empty()
-
-    def any_symbol(self) -> Regex:
-        return AnySymbol()
 
     def shorthand(self, token: Token) -> Regex:
         return Shorthand(token[1])

@@ -23,19 +23,43 @@ class Regex:
     Two trees are equal iff they print alike (the printed form says everything). O(size) to print or compare.
     """
 
+    binding: ClassVar[int] = 5  # how tightly the outermost operator binds: 0 for ``|`` up to 5 for an atom
+
     @property
     def children(self) -> tuple[Regex, ...]:
         """The direct subexpressions."""
+        match self:
+            case _Nary(parts):
+                return parts
+            case Complement(inner) | Repeat(inner):
+                return (inner,)
         return ()
-
-    @property
-    def binding(self) -> int:
-        """How tightly the outermost operator binds: 0 for ``|`` up to 5 for an atom."""
-        return 5
 
     def pieces(self) -> list[str | Regex]:
         """What to print, from left to right: text and subexpressions."""
-        raise NotImplementedError
+        match self:
+            case _Sign():
+                return [self.sign]
+            case Symbol(name):
+                return [_quote(name, _OUTSIDE_META)]
+            case Shorthand(letter):
+                return ["\\" + letter]
+            case CharClass(items, negated):
+                inside = [_quote(item.name, _CLASS_META) if isinstance(item, Symbol) else str(item) for item in items]
+                return ["[^" if negated else "[", *inside, "]"]
+            case _Nary(parts):
+                out = self._child(parts[0], self.binding + 1)
+                for part in parts[1:]:
+                    out += [self.operator, *self._child(part, self.binding + 1)]
+                return out
+            case Complement(inner):
+                return ["~", *self._child(inner, self.binding)]
+            case Repeat(inner, least, most):
+                short = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((least, most))
+                if short is None:
+                    short = f"{{{least}}}" if least == most else f"{{{least},{'' if most is None else most}}}"
+                return [*self._child(inner, self.binding), short]
+        raise TypeError(f"{type(self).__name__} is no node of an expression")
 
     def walk(self) -> Iterator[Regex]:
         """This node and all below it, parents first."""
@@ -75,10 +99,6 @@ class _Sign(Regex):
 
     sign: ClassVar[str]
 
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return [self.sign]
-
 
 class Empty(_Sign):
     """The empty set, ``∅``."""
@@ -107,10 +127,6 @@ class Symbol(Regex):
     def __post_init__(self) -> None:
         check_alphabet((self.name,))
 
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return [_quote(self.name, _OUTSIDE_META)]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Shorthand(Regex):
@@ -131,10 +147,6 @@ class Shorthand(Regex):
     def negated(self) -> bool:
         """Whether the members are left out."""
         return self.letter in "DW"
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return ["\\" + self.letter]
 
 
 @dataclass(frozen=True)
@@ -177,11 +189,6 @@ class CharClass(Regex):
         if not self.items and not self.negated:
             raise RegexSyntaxError("a class without items is the empty set; write Empty()")
 
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        inside = [_quote(item.name, _CLASS_META) if isinstance(item, Symbol) else str(item) for item in self.items]
-        return ["[^" if self.negated else "[", *inside, "]"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Nary(Regex):
@@ -193,23 +200,7 @@ class _Nary(Regex):
         if len(self.parts) < 2:
             raise RegexSyntaxError(f"{type(self).__name__} needs at least two parts, not {len(self.parts)}")
 
-    @property
-    def children(self) -> tuple[Regex, ...]:
-        """See the base class."""
-        return self.parts
-
-    @property
-    def operator(self) -> str:
-        """What stands between two parts."""
-        raise NotImplementedError
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        out = self._child(self.parts[0], self.binding + 1)
-        for part in self.parts[1:]:
-            out.append(self.operator)
-            out.extend(self._child(part, self.binding + 1))
-        return out
+    operator: ClassVar[str]  # what stands between two parts
 
 
 class Alternation(_Nary):
@@ -240,15 +231,6 @@ class Complement(Regex):
     inner: Regex
     binding = 3
 
-    @property
-    def children(self) -> tuple[Regex, ...]:
-        """See the base class."""
-        return (self.inner,)
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        return ["~", *self._child(self.inner, self.binding)]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Repeat(Regex):
@@ -268,19 +250,6 @@ class Repeat(Regex):
             raise RegexSyntaxError(
                 f"the repetition {{{self.least},{self.most}}} has bounds out of order; write {{m,n}} with 0 <= m <= n"
             )
-
-    @property
-    def children(self) -> tuple[Regex, ...]:
-        """See the base class."""
-        return (self.inner,)
-
-    def pieces(self) -> list[str | Regex]:
-        """See the base class."""
-        least, most = self.least, self.most
-        short = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((least, most))
-        if short is None:
-            short = f"{{{least}}}" if least == most else f"{{{least},{'' if most is None else most}}}"
-        return [*self._child(self.inner, self.binding), short]
 
 
 def _quote(name: str, meta: frozenset[str]) -> str:
