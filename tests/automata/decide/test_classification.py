@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import scancraft
 from scancraft.automata.budget import Budget
 from scancraft.automata.decide import odd_periods as _odd_periods
-from scancraft.automata.decide.aperiodic import Permutation, star_free_witness
+from scancraft.automata.decide.aperiodic import star_free_witness
 from scancraft.automata.decide.classification import Classification, GateClass, classify, classify_by_groups, gates_of
 from scancraft.automata.decide.permutations import components
 from scancraft.automata.decide.permutators import permutators
@@ -300,19 +300,6 @@ def test_the_examples(name: str) -> None:
         judge(language, monoid, classify(language))
 
 
-def test_facts_of_some_languages() -> None:
-    found = classify(tomita(6))
-    assert found.witness is not None
-    assert (found.witness.word, found.witness.period) == (("0",), 3)
-    assert classify(order_preserving_language(6)).gates is NONNEGATIVE
-    assert classify(Dfa.empty(("a",))).gates is NONNEGATIVE
-    assert classify(Dfa.universal(())).gates is NONNEGATIVE
-
-
-def order_preserving_language(points: int) -> Dfa:
-    return Dfa(order_preserving(points), 0, frozenset({0}))
-
-
 @pytest.mark.parametrize("period", [*range(2, 13), 64, 105, 128, 1000])
 def test_cycles(period: int) -> None:
     found = classify(mod_length(period))
@@ -561,9 +548,3 @@ def test_classifying_imports_neither_torch_nor_sympy(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": place}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_permutation_type_of_the_witness() -> None:
-    found = classify(dfa("A5"))
-    assert found.witness is not None
-    assert Permutation(found.witness.word, found.witness.states).check(dfa("A5").semiautomaton)

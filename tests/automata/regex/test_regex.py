@@ -5,6 +5,7 @@ import itertools
 import re
 import string
 
+import examples
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import AlphabetError, BudgetExceededError, RegexSyntaxError, UnknownSymbolError
+from scancraft.automata.families import d_n
 from scancraft.automata.regex.parser import parse_ast
 from scancraft.automata.regex.regex import parse_regex
 from scancraft.automata.regex.tree import (
@@ -504,51 +506,24 @@ def dyck_text(depth):
     return "()" if depth == 0 else f"(a{dyck_text(depth - 1)}b)*"
 
 
-def is_dyck(word, depth):
-    level = 0
-    for symbol in word:
-        level += 1 if symbol == "a" else -1
-        if not 0 <= level <= depth:
-            return False
-    return level == 0
-
-
-@pytest.mark.parametrize(("depth"), [1, 2, 3, 4, 12])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 12])
 def test_bounded_dyck(depth):
-    dfa = parse_regex(dyck_text(depth))
-    assert dfa.n_states == depth + 2
-    assert language(dfa, 10) == {w for w in all_words("ab", 10) if is_dyck(w, depth)}
-
-
-def is_flip_flop(word):
-    if len(word) % 2 or not all(x in "wri" and y in "01" for x, y in zip(word[::2], word[1::2], strict=True)):
-        return False
-    kept = None
-    for instruction, bit in zip(word[::2], word[1::2], strict=True):
-        if kept is None and instruction != "w":
-            return False
-        if instruction == "r" and bit != kept:
-            return False
-        kept = bit if instruction == "w" else kept
-    return True
+    assert parse_regex(dyck_text(depth)) == d_n(depth)
 
 
 @pytest.mark.parametrize(
-    ("text", "alphabet", "n_states", "member"),
+    ("text", "alphabet", "name"),
     [
-        ("~(~∅ '0' '0' '0' ~∅)", "01", 4, lambda w: "000" not in "".join(w)),
-        ("~(~[] 1 ~[] & ~[] 0 ~[])", "01", 4, lambda w: len(set(w)) < 2),
+        ("~(~∅ '0' '0' '0' ~∅)", "01", "Tomita-4"),
         # (10)* without a star: no 1 at the end, no 0 at the start, neither letter twice in a row.
-        ("~(~∅1|0~∅|~∅(00|11)~∅)", "01", 3, lambda w: w == ("1", "0") * (len(w) // 2)),
-        ("0*1*0*1*", "01", 5, lambda w: sum(x != y for x, y in itertools.pairwise(("0", *w))) <= 3),
-        ("aa*bb*cc*dd*ee*", "abcde", 7, lambda w: set(w) == set("abcde") and list(w) == sorted(w)),
-        ("[ab]*d[bc]*", "abcd", 3, lambda w: re.fullmatch("[ab]*d[bc]*", "".join(w)) is not None),
-        ("[0-2]*02*", "012", 2, lambda w: "".join(w).rstrip("2")[-1:] == "0"),
-        ("(w0(i[01]|r0)*|w1(i[01]|r1)*)*", "wri01", 9, is_flip_flop),
+        ("~(~∅1|0~∅|~∅(00|11)~∅)", "01", "Tomita-2"),
+        ("0*1*0*1*", "01", "Tomita-7"),
+        ("(0*10*1)*0*", "01", "Parity"),
+        ("aa*bb*cc*dd*ee*", "abcde", "aa*bb*cc*dd*ee*"),
+        ("[ab]*d[bc]*", "abcd", "{a,b}*d{b,c}*"),
+        ("[0-2]*02*", "012", "{0,1,2}*02*"),
+        ("(w0(i[01]|r0)*|w1(i[01]|r1)*)*", "wri01", "Flip-flop"),
     ],
 )
-def test_known_languages(text, alphabet, n_states, member):
-    dfa = parse_regex(text, alphabet)
-    assert dfa.n_states == n_states
-    up_to = 12 if len(alphabet) == 2 else 6
-    assert language(dfa, up_to) == {w for w in all_words(alphabet, up_to) if member(w)}
+def test_known_languages(text, alphabet, name):
+    assert parse_regex(text, alphabet) == examples.dfa(name)
