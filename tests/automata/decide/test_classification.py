@@ -15,6 +15,7 @@ import pytest
 from examples import dfa, dfas, example
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from maps import Map, closed, cyc, then
 
 import scancraft
 from scancraft.automata.budget import Budget
@@ -29,28 +30,9 @@ from scancraft.automata.families import d_n, mod_length, order_preserving, parit
 from scancraft.automata.semiautomaton import Semiautomaton
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-Map = tuple[int, ...]
 NONNEGATIVE, SIGNED, COMPLEX, UNSOLVABLE = GateClass
 
 # -- the plain way, on the enumerated monoid -------------------------------------------------------------------------
-
-
-def then(p: Map, q: Map) -> Map:
-    return tuple(q[i] for i in p)
-
-
-def closed(generators: Sequence[Map], n: int, limit: int = 10**9) -> list[Map]:
-    """All products; the identity is the first."""
-    queue = [tuple(range(n))]
-    seen = set(queue)
-    for p in queue:
-        for g in generators:
-            if (product := then(p, g)) not in seen:
-                seen.add(product)
-                queue.append(product)
-        if len(queue) > limit:
-            return []
-    return queue
 
 
 def columns_of(semiautomaton: Semiautomaton) -> list[Map]:
@@ -308,14 +290,6 @@ def test_cycles(period: int) -> None:
     assert found.group is not None
     assert (found.witness.word, found.witness.period) == (("a",), period)
     assert (found.group.name, found.group.order) == (f"Z{period}", period)
-
-
-def cyc(degree: int, *cycles: Sequence[int]) -> Map:
-    perm = list(range(degree))
-    for cycle in cycles:
-        for a, b in zip(cycle, [*cycle[1:], cycle[0]], strict=True):
-            perm[a] = b
-    return tuple(perm)
 
 
 def on_points(*letters: Map) -> Dfa:

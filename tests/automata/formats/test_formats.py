@@ -10,12 +10,13 @@ from typing import Any
 
 import networkx as nx
 import pytest
+from examples import dfas
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import AlphabetError, LanguageFormatError, RegexSyntaxError
-from scancraft.automata.families import SUITE, d_n, dyck, flip_flop
+from scancraft.automata.families import d_n
 from scancraft.automata.formats.formats import (
     as_dfa,
     from_automata_lib,
@@ -170,9 +171,9 @@ def test_malformed_texts(text: str, message: str) -> None:
         from_json(text)
 
 
-@pytest.mark.parametrize("language", SUITE, ids=lambda language: language.name)
-def test_files_round_trip(language: Any, tmp_path: Path) -> None:
-    dfa, path = language.build(), tmp_path / "language.json"
+@pytest.mark.parametrize("dfa", dfas().values(), ids=dfas())
+def test_files_round_trip(dfa: Dfa, tmp_path: Path) -> None:
+    path = tmp_path / "language.json"
     save_json(dfa, path)
     assert load_json(path) == dfa == as_dfa(path)
     assert load_json(path).names == dfa.names
@@ -284,7 +285,7 @@ def test_graph_edges_may_carry_several_symbols() -> None:
     assert [dfa.accepts(w) for w in ("a", "b", "ab", "aa", "aab")] == [True, True, True, False, True]
 
 
-@pytest.mark.parametrize("dfa", [d_n(3), flip_flop(), dyck(5, 2), Dfa.empty("ab"), Dfa.from_words((), [()])])
+@pytest.mark.parametrize("dfa", dfas().values(), ids=dfas())
 def test_graphs_round_trip(dfa: Dfa) -> None:
     graph = to_networkx(dfa)
     assert graph.number_of_nodes() == dfa.n_states

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from maps import Map as Perm
+from maps import closed, cyc, then
 from sympy.combinatorics import Permutation as SympyPermutation
 from sympy.combinatorics import PermutationGroup as SympyGroup
 
@@ -19,34 +21,13 @@ from scancraft.automata.groups import permutation_group, stabiliser_chain
 from scancraft.automata.groups.names import factor_names, group_name
 from scancraft.automata.groups.permutation_group import PermutationGroup, generated_by, prime_factors
 
-Perm = tuple[int, ...]
 Perms = Sequence[Perm]
 
 # -- material, and the plain way of doing things -----------------------------------------------------------------------
 
 
-def cyc(degree: int, *cycles: Sequence[int]) -> Perm:
-    perm = list(range(degree))
-    for cycle in cycles:
-        for a, b in zip(cycle, [*cycle[1:], cycle[0]], strict=True):
-            perm[a] = b
-    return tuple(perm)
-
-
-def then(p: Perm, q: Perm) -> Perm:
-    return tuple(q[i] for i in p)
-
-
 def closure(degree: int, generators: Iterable[Perm]) -> set[Perm]:
-    generators, identity = list(generators), tuple(range(degree))
-    seen, queue = {identity}, [identity]
-    for p in queue:
-        for g in generators:
-            product = then(p, g)
-            if product not in seen:
-                seen.add(product)
-                queue.append(product)
-    return seen
+    return set(closed(generators, degree))
 
 
 def symmetric(n: int) -> list[Perm]:
