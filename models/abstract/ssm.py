@@ -5,7 +5,7 @@
 
 Layers of this form are stacked over an embedding of the symbols, with a read-out on top (Sarrof, Veitsman and Hahn
 2024, arXiv 2405.17394, section 2). A, B and phi are sympy expressions, so a model can be printed, run over the
-rationals with every intermediate number exact, run on batches in torch (:mod:`.in_torch`), and looked at
+rationals with every intermediate number exact, run on batches in torch (:mod:`.numbers`), and looked at
 symbolically (:mod:`.properties`).
 
 The theorems of the paper take phi to be a normalisation and a gated linear map. Here phi may be any expression, which
