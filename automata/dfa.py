@@ -135,8 +135,7 @@ class Dfa:
         """Whether ``word`` is in the language."""
         return self.run(word) in self.accepting
 
-    def __contains__(self, word: Word) -> bool:
-        return self.accepts(word)
+    __contains__ = accepts
 
     @cached_property
     def live(self) -> frozenset[int]:
@@ -216,8 +215,7 @@ class Dfa:
             return NotImplemented
         if set(self.alphabet) != set(other.alphabet):
             return False
-        if self.alphabet != other.alphabet:
-            other = other.over(self.alphabet)
+        other = self._aligned(other)
         return self.semiautomaton == other.semiautomaton and self.accepting == other.accepting
 
     def __hash__(self) -> int:

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 
 from ..alphabet import shown_cycle, shown_word
@@ -191,8 +190,7 @@ class NotStarFreeError(ScancraftError):
         super().__init__(witness, alphabet)  # both, so that the error survives pickling
         self.witness, self.alphabet = witness, tuple(alphabet)
 
-    @cached_property
-    def _message(self) -> str:
+    def __str__(self) -> str:
         witness = self.witness
         return (
             f"the language is not star-free: {shown_cycle(witness.word, witness.names, self.alphabet)} (the first is "
@@ -200,9 +198,6 @@ class NotStarFreeError(ScancraftError):
             "2024) makes it impossible for Mamba: a NONNEGATIVE SSM at finite precision predictively models a regular "
             "language iff it is star-free. Give a star-free language instead"
         )
-
-    def __str__(self) -> str:
-        return self._message
 
     def as_json(self) -> dict[str, object]:
         """The witness in full, under the keys that the command line documents."""

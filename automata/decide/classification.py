@@ -15,7 +15,7 @@ unsolvable  some group is not solvable   the language is complete for NC1 (Barri
                                          layers suffices unless TC0 = NC1 (Merrill et al. 2024, arXiv 2404.08819)
 =========== ============================ ========================================================================
 
-:mod:`._permutators` says which groups are looked at, and why these are enough.
+:mod:`.permutators` says which groups are looked at, and why these are enough.
 """
 
 from __future__ import annotations
