@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,12 +15,14 @@ from ..automata.dfa import Dfa
 from ..automata.families import dyck as dyck_dfa
 from ..automata.families import flip_flop as flip_flop_dfa
 from ..automata.languages import Language
+from ..compiler.compile import compile as compile_language
+from ..compiler.compiled import Compiled, CompiledModel, Constructed
+from ..compiler.constructions import flip_flop
+from ..compiler.targets import TARGETS
+from .check import EXIT_CODES, prove
 from .io import ArgumentError, console, say, show_json, status
 from .languages import budget_of, choose_language
 from .options import Alphabet, ContractName, Items, Json, LanguageFile, ModelDtype, Regex, Seconds
-
-if TYPE_CHECKING:
-    from ..compiler.compiled import CompiledModel
 
 
 class GatesName(StrEnum):
@@ -73,18 +75,13 @@ def compile(
     with status("compiling"):
         language = choose_language(file, regex, named, dyck, alphabet, limits)
         language, own_flip_flop = _way(language, named is not None, general, limits, d_state)
-        from ..compiler import compile as compiler
-        from ..compiler import constructions
-
         promised: Any = None if contract is None else contract.value
         started = time.perf_counter()
         compiled: CompiledModel
         if own_flip_flop:
-            compiled = constructions.flip_flop(
-                contract=promised or "all-words", d_conv=d_conv, target=target, dtype=dtype
-            )
+            compiled = flip_flop(contract=promised or "all-words", d_conv=d_conv, target=target, dtype=dtype)
         else:
-            compiled = compiler.compile(
+            compiled = compile_language(
                 language,
                 budget=limits,
                 d_state=d_state,
@@ -98,8 +95,6 @@ def compile(
         compiled.save(out)
     verdict = None
     if certify:
-        from .check import EXIT_CODES, prove
-
         verdict = prove(out)
     facts = {**_facts(compiled), "seconds": round(elapsed, 3)}
     if json:
@@ -145,8 +140,6 @@ def _way(language: Language, named: bool, general: bool, budget: Budget, d_state
 
 def _facts(compiled: CompiledModel) -> dict[str, object]:
     """What the command prints."""
-    from ..compiler.compiled import Compiled, Constructed
-
     shape = compiled.weights.shape
     facts: dict[str, object] = {}
     if isinstance(compiled, Compiled):
@@ -184,8 +177,6 @@ def _facts(compiled: CompiledModel) -> dict[str, object]:
 def targets(json: Json = False) -> None:
     """List the kinds of models that languages are compiled to, for ``compile --target``."""
     from rich.table import Table
-
-    from ..compiler.targets import TARGETS
 
     if json:
         show_json([target.as_json() for target in TARGETS.values()])

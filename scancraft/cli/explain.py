@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..automata.alphabet import parse_word
+from ..compiler.compile import compile
+from ..compiler.compiled import CompiledModel
+from ..compiler.constructions import flip_flop
+from ..explain.cascade_picture import draw_cascade
 from ..models.checkpoints.quiet import quiet_transformers
 from ..models.errors import CheckpointError
 from .io import ArgumentError, console, note, say, show_json, status
@@ -18,7 +22,6 @@ from .options import Directory, Json
 
 if TYPE_CHECKING:
     from ..compiler.checkpoints import Checkpoint
-    from ..compiler.compiled import CompiledModel
 
 
 class Stage(StrEnum):
@@ -81,7 +84,6 @@ def explain(
             text = str(_stage(checkpoint, stage.value))
         shown |= {"stage": stage.value, "text": text}
     if picture is not None:
-        from ..explain.cascade_picture import draw_cascade
         from ..explain.pictures import draw_memories, draw_weights
 
         quiet_transformers()
@@ -146,9 +148,6 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
         CheckpointError: ``config.json`` cannot be read.
         ScancraftError: the language cannot be compiled.
     """
-    from ..compiler.compile import compile
-    from ..compiler.constructions import flip_flop
-
     path = checkpoint.directory / "config.json"
     language, contract = checkpoint.language, checkpoint.readout.contract
     target = checkpoint.manifest.target

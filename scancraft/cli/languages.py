@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..automata.alphabet import parse_word
 from ..automata.bounded_dyck import BoundedDyck
@@ -14,10 +13,8 @@ from ..automata.dfa import Dfa
 from ..automata.errors import ScancraftError, UnknownSymbolError
 from ..automata.languages import Language, as_language
 from ..automata.regex.regex import parse_regex
+from ..suite.languages import SuiteLanguage, suite_language
 from .io import ArgumentError, note
-
-if TYPE_CHECKING:
-    from ..suite.languages import SuiteLanguage
 
 
 class WordsFileError(ScancraftError):
@@ -62,8 +59,6 @@ def choose_language(
     if alphabet is not None and (named is not None or dyck is not None):
         raise ArgumentError("--alphabet goes with a JSON file or --regex; other languages bring their own")
     if named is not None:
-        from ..suite.languages import suite_language
-
         return suite_language(named).language
     if dyck is not None:
         return BoundedDyck(*_two_numbers(dyck))
@@ -80,8 +75,6 @@ def by_name(name: str) -> SuiteLanguage | Language:
     """
     if name.endswith(".json") or Path(name).is_file():
         return as_language(Path(name))
-    from ..suite.languages import suite_language
-
     return suite_language(name)
 
 

@@ -6,17 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from ..automata.dfa import Dfa
+from ..automata.languages import Language, language_from_json
 from ..models.checkpoints.quiet import quiet_transformers
+from ..suite.languages import SuiteLanguage
 from .io import ArgumentError, note, show, status
 from .languages import budget_of, by_name, read_language
 from .options import Alphabet, ContractName, Json, ModelDtype
-
-if TYPE_CHECKING:
-    from ..automata.languages import Language
 
 LONGEST_ID = 9
 """Digits of a token id."""
@@ -109,8 +109,6 @@ def _language(name: str | None, regex: str | None, symbols: Sequence[str] | None
         return read_language(None, regex, None if symbols is None else " ".join(symbols))
     if name is None:
         return None
-    from ..suite.languages import SuiteLanguage
-
     found = by_name(name)
     return found.language if isinstance(found, SuiteLanguage) else found
 
@@ -167,8 +165,6 @@ def _validate(
     as_json: bool,
 ) -> int:
     """Check a saved refutation; print what came of it and return the exit code."""
-    from ..automata.dfa import Dfa
-    from ..automata.languages import language_from_json
     from ..certify.binding import readout_json
     from ..refute.checker.refutation import BUDGET, check_refutation
     from ..refute.models import own_binding

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..automata.alphabet import EOS, format_word, parse_word
+from ..automata.languages import truth_of
 from ..models.checkpoints.quiet import quiet_transformers
 from .io import ArgumentError, console, say, show_json, status
 from .languages import read_words
@@ -161,7 +162,6 @@ def verdicts(checkpoint: Checkpoint, words: Sequence[tuple[str, ...]]) -> list[V
     """
     import numpy as np
 
-    from ..automata.languages import truth_of
     from ..models.run.batches import batches, prefix_scores
 
     model = checkpoint.runner()

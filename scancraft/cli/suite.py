@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..models.checkpoints.quiet import quiet_transformers
-from ..suite.languages import AT_MOST
+from ..suite.languages import AT_MOST, LANGUAGES, SuiteLanguage, suite_language
+from ..suite.plot import draw, read_training
 from .io import ArgumentError, console, note, progress_bar, say, show_json
 from .options import Json, Seed
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..suite.languages import SuiteLanguage
     from ..suite.suite import Row
 
 PLOTS = (".png", ".svg", ".pdf")
@@ -61,8 +61,6 @@ def suite(
     quiet_transformers()
     options = Options(words, far_words, farthest, certificates, check, seed, out)
     if plot is not None:
-        from ..suite.plot import draw, read_training
-
         trainings = [read_training(directory) for directory in trained or []]  # before the long run
     with progress_bar("languages") as tick:
         rows = run_suite(options, chosen, tick, jobs=min(jobs, len(chosen)))
@@ -87,8 +85,6 @@ def chosen_languages(only: str | None) -> Sequence[SuiteLanguage]:
         ArgumentError: no name.
         UnknownLanguageError: the suite has none of a name.
     """
-    from ..suite.languages import LANGUAGES, suite_language
-
     if only is None:
         return LANGUAGES
     if not only.strip("; "):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..models.checkpoints.quiet import quiet_transformers
+from ..suite.languages import Bin, SuiteLanguage
 from .io import ArgumentError, console, progress_bar, say, show_json, status
 from .languages import by_name, read_language
 from .options import Alphabet, Json, Regex, Seed
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..automata.languages import Language
-    from ..suite.languages import Bin
     from ..training.training import Trained
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -111,8 +111,6 @@ class Subject:
         """
         if shortest is None and longest is None and len(self.bins) > 1:
             return self
-        from ..suite.languages import Bin
-
         first, *later = self.bins
         high = first.longest if longest is None else longest
         low = (first.shortest if first.ignore is None else high) if shortest is None else shortest
@@ -132,8 +130,6 @@ def chosen(name: str | None, regex: str | None, alphabet: str | None) -> Subject
     """
     if (name is None) == (regex is None):
         raise ArgumentError("give exactly one of LANG (a name of the suite or a JSON file) and --regex")
-    from ..suite.languages import Bin, SuiteLanguage
-
     usual = (Bin(1, 50),)
     if name is None:
         return Subject(str(regex), read_language(None, regex, alphabet), usual)

@@ -8,10 +8,12 @@ from math import frexp, log2
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..compiler.checkpoints import Checkpoint
 from ..compiler.manifest import Manifest
+from ..models.run.stepper import Stepper
 from .labels import Memory, labelled_model, memories_of
 from .picture_file import PictureError
 
@@ -237,10 +239,6 @@ def memory_table(checkpoint: Checkpoint, word: Sequence[str]) -> MemoryTable:
         ReadoutError: a symbol has no token.
         CheckpointError: the manifest's labels do not fit the weights.
     """
-    import torch
-
-    from ..models.run.stepper import Stepper
-
     model, readout = labelled_model(checkpoint), checkpoint.readout
     state, tokens = _tensors(model), readout.encode(word)
     alphabet = checkpoint.language.alphabet

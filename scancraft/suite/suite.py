@@ -26,9 +26,11 @@ from ..automata.languages import Language, truth_of
 from ..automata.words.draw import arbitrary, edit_within
 from ..automata.words.mixtures import members_of, mixture_of
 from ..certify.certify import Certificate, certify
+from ..certify.checker.certificate import check_certificate
 from ..compiler.compile import compile
 from ..compiler.compiled import CompiledModel
 from ..compiler.constructions import flip_flop
+from ..models.checkpoints.quiet import quiet_transformers
 from .languages import LANGUAGES, Bin, SuiteLanguage
 from .published_words import flip_flop_word
 
@@ -216,8 +218,6 @@ def _told(tick: Tick, number: int, total: int, name: str, what: str) -> None:
 def _one_thread() -> None:
     import torch
 
-    from ..models.checkpoints.quiet import quiet_transformers
-
     torch.set_num_threads(1)
     quiet_transformers()
 
@@ -315,8 +315,6 @@ def _certificate(
         if isinstance(verdict, Certificate):
             verdict.save(place)
             if options.check:
-                from ..certify.checker.certificate import check_certificate
-
                 note("checking the certificate")
                 facts["checked"] = check_certificate(place).accepted
     return facts

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from itertools import groupby, pairwise, product
 from pathlib import Path
 from types import SimpleNamespace
@@ -406,7 +405,7 @@ def test_a_rejected_certificate_is_not_perfect(monkeypatch: pytest.MonkeyPatch) 
     def reject(_: Path) -> Any:
         return SimpleNamespace(accepted=False)
 
-    monkeypatch.setattr(import_module("scancraft.certify.checker.certificate"), "check_certificate", reject)
+    monkeypatch.setattr("scancraft.suite.suite.check_certificate", reject)
     result = invoke("suite", "--only", "Tomita-2", *QUICK, "--check")
     assert (result.exit_code, "certified, REJECTED" in result.stdout) == (1, True)
     assert invoke("suite", "--only", "Tomita-2", *QUICK).exit_code == 0
