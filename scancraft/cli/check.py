@@ -10,7 +10,7 @@ import typer
 from ..models.checkpoints.quiet import quiet_transformers
 from .io import ArgumentError, progress_bar, show, status
 from .languages import budget_of, compared_language
-from .options import Directory, Dtype, Items, Json, OtherLanguage, OtherRegex, Seconds, Seed
+from .options import MOST, Directory, Dtype, Items, Json, OtherLanguage, OtherRegex, Seconds, Seed
 
 if TYPE_CHECKING:
     from ..automata.budget import Budget
@@ -24,8 +24,8 @@ def check(
     directory: Directory,
     language: OtherLanguage = None,
     regex: OtherRegex = None,
-    words: Annotated[int, typer.Option(metavar="N", min=0, help="Words to sample.")] = 400,
-    max_length: Annotated[int, typer.Option(metavar="L", min=0, help="Their greatest length.")] = 200,
+    words: Annotated[int, typer.Option(metavar="N", min=0, max=MOST, help="Words to sample.")] = 400,
+    max_length: Annotated[int, typer.Option(metavar="L", min=0, max=MOST, help="Their greatest length.")] = 200,
     short: Annotated[int, typer.Option(metavar="N", min=0, help="Try all short words, if at most N.")] = 20_000,
     seed: Seed = 0,
     json: Json = False,

@@ -41,6 +41,9 @@ class ContractName(StrEnum):
     live_prefixes = "live-prefixes"
 
 
+MOST = 1_000_000
+"""Of words, and of symbols in one, that are sampled: more is refused before anything is allocated."""
+
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint written by scancraft compile.")]
 LanguageFile = Annotated[
     Path | None, typer.Argument(metavar="FILE.json", help="The language as JSON: a DFA or counters.")

@@ -14,7 +14,7 @@ from ..automata.languages import truth_of
 from ..models.checkpoints.quiet import quiet_transformers
 from .io import ArgumentError, console, say, show_json, status
 from .languages import read_words
-from .options import Directory, Json, Seed
+from .options import MOST, Directory, Json, Seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 HEAD, TAIL = 24, 8
 """Rows of a long word that are shown, unless all are asked for."""
-
-MOST = 1_000_000
-"""Of words, and of symbols in one, that are generated."""
 
 TITLE = 60
 """Characters of a word that are shown in one piece."""

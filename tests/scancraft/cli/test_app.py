@@ -101,7 +101,7 @@ def test_what_is_raised_becomes_an_exit_code(
     def compile(*_: object, **__: object) -> Any:
         raise error
 
-    monkeypatch.setattr("scancraft.compiler.compile.compile", compile)
+    monkeypatch.setattr("scancraft.cli.compile.compile_language", compile)
     result = invoke("compile", "--regex", "a", "-o", tmp_path / "x")
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr

@@ -119,7 +119,7 @@ def test_what_is_refused(plain: Path, all_words: Path, tmp_path: Path) -> None:
     assert "names no language" in refused(invoke("refute", plain))
     assert "names no language" in refused(invoke("refute", plain, "--bos", "1"))
     assert "at most one" in refused(invoke("refute", plain, "--language", "Parity", "--regex", "a"))
-    assert "does not exist" in refused(invoke("refute", tmp_path / "no", "--language", "Parity"))
+    assert "No such file or directory" in refused(invoke("refute", tmp_path / "no", "--language", "Parity"))
     assert "no-such" in refused(invoke("refute", plain, "--language", "no-such"))
     assert "none.json" in refused(invoke("refute", plain, "--language", tmp_path / "none.json"))
     for wrong in ("a", "a=", "=3", "a=3,a=4", "a=x", ""):
