@@ -41,6 +41,12 @@ def _only(*known: Any) -> Test:
     return lambda value: any(type(value) is type(k) and value == k for k in known)
 
 
+ARCHITECTURES = {
+    "mamba": "MambaForCausalLM",
+    "signed_mamba": "SignedMambaForCausalLM",
+    "falcon_mamba": "FalconMambaForCausalLM",
+    "mamba2": "Mamba2ForCausalLM",
+}
 COMMON: dict[str, Test] = {
     "architectures": lambda value: type(value) is list and len(value) == 1 and _text(value[0]),
     "model_type": _text,
@@ -91,4 +97,7 @@ def check_configuration(config: dict[str, Any]) -> None:
     for key, value in config.items():
         need(key in known, f"config.json: unknown key {key!r}")
         need(known[key](value), f"config.json: {key} is {value!r:.100}, which is not allowed")
+    for key in ("dtype", "architectures"):
+        need(key in config, f"config.json lacks {key}: transformers would choose it by something else")
+    need(config["architectures"] == [ARCHITECTURES[str(kind)]], "config.json: architectures names another class")
     need("tie_word_embeddings" in config, "config.json: it does not say that embeddings and lm_head are not tied")

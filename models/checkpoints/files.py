@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import shutil
@@ -186,15 +187,14 @@ def replace_file(target: Path) -> Iterator[Path]:
     A symbolic link is followed, and stays. A file that is replaced keeps its permissions.
 
     Raises:
-        CheckpointError: ``target`` is there and is no regular file: a device, a pipe or a directory.
-        OSError: the system refuses.
+        OSError: ``target`` is there and is no regular file (a device, a pipe or a directory), or the system refuses.
     """
     place = Path(os.path.realpath(target))
     mode = 0o666 & ~_umask()
     if place.exists():
         mode = place.stat().st_mode
         if not stat.S_ISREG(mode):
-            raise CheckpointError(f"{target} is not a regular file, and only such are replaced; choose another name")
+            raise OSError(errno.EINVAL, "not a regular file, and only such are replaced", str(target))
     handle, name = tempfile.mkstemp(prefix=_prefix(place), dir=place.parent)
     os.close(handle)
     fresh = Path(name)

@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...automata.errors import ScancraftError
-from ...models.checkpoints.closed import check_directory
+from ...certify.checker.files import check_files
+from ...certify.checker.parts import read_json
 from .lines import why_not_a_line
 from .replay import ROWS, Replay
 
@@ -46,6 +47,18 @@ VERSION = 2
 PART = 4096
 """Tokens between notes."""
 
+
+OF_OLD = {
+    "d_model",
+    "d_inner",
+    "n_layer",
+    "pad_vocab_size_multiple",
+    "rms_norm",
+    "fused_add_norm",
+    "ssm_cfg",
+    "torch_dtype",
+}
+"""Keys of configurations that older versions wrote."""
 
 BUDGET = 100_000_000
 """Tokens that a check reads at most, unless it is told otherwise: a refutation says itself how long it is."""
@@ -272,15 +285,22 @@ class _Check:
     # -- what is spoken of ---------------------------------------------------------------------------------------
 
     def _open_model(self, model: Any) -> None:
-        """The model; of a directory, of which everything must be known (``models.checkpoints.closed``)."""
+        """The model; a directory may hold known files only, and a configuration what its class knows."""
         content = self.content
         _need(content["dtype"] in DTYPES, f"dtype {content['dtype']!r} is unknown")
         if isinstance(model, (str, PathLike)):
-            from transformers import MambaForCausalLM
+            from transformers import MambaConfig, MambaForCausalLM
 
             place = Path(model)
-            kind = check_directory(place)["model_type"]
+            try:
+                check_files(place)
+                config = read_json(place / "config.json")
+            except ScancraftError as error:
+                raise RejectedError(f"{place}: {error}") from error
+            kind = config.get("model_type")
             _need(kind in MODELS, f"{place} holds a {kind!r}, not a Mamba")
+            stray = sorted(set(config) - set(MambaConfig().to_dict()) - OF_OLD)
+            _need(not stray, f"config.json: unknown key {stray[:1]}, which could change what transformers loads")
             loaded: Any = MambaForCausalLM.from_pretrained(str(place), dtype=getattr(torch, content["dtype"]))
             model = loaded.eval()
         kind = model.config.model_type

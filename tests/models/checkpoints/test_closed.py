@@ -24,6 +24,7 @@ from transformers import (
 )
 
 import scancraft
+from scancraft.certify.checker.certificate import check_certificate
 from scancraft.models.checkpoints.closed import KEYS, check_directory, expected_tensors, read_header
 from scancraft.models.classes import model_classes
 from scancraft.models.errors import CheckpointError
@@ -48,6 +49,8 @@ def copy(plain: Path, tmp_path: Path) -> Path:
 def mamba(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("mamba") / "m"
     scancraft.compile(LANGUAGE, place)
+    scancraft.certify(place).save(place)  # type: ignore[union-attr]
+    assert check_certificate(place).accepted
     return place
 
 
@@ -157,6 +160,7 @@ def test_attacks_are_refused(attack: str, mamba: Path, tmp_path: Path) -> None:
         scancraft.load(place)
     with pytest.raises(CheckpointError):
         scancraft.certify(place)
+    assert not check_certificate(place).accepted
 
 
 @pytest.mark.parametrize("command", ["check", "certify", "run", "explain", "generate"])
