@@ -207,7 +207,7 @@ def test_rejects_missing_and_truncated_files(name: str, forge: Forge) -> None:
         rejected(place, name)
     (place / name).unlink()
     rejected(place, f"{name} is missing")
-    rejected(place / "nowhere", "certificate.json is missing")
+    rejected(place / "nowhere", "is no directory")
 
 
 def test_rejects_a_digest_that_is_another_and_a_key_that_occurs_twice(forge: Forge) -> None:
