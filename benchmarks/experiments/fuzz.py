@@ -141,7 +141,13 @@ TEXTS = (
         "\ud7ff",
     ),
 )
+SOUND = (
+    *(["--regex", "(a(ab)*b)*"], ["--regex", "a*b|~(a&b)", "--alphabet", "a b \x1b]0;x\x07"], ["--dyck", "2,3"]),
+    *(["--regex", "(aa)*"], ["--named", "a^n b^n"], ["--named", "Parity"], ["--named", "Tomita-4"]),
+)
+"""Languages with which a command comes further than to its first message."""
 NUMBERS = ("0", "1", "2", "-1", "1000000000", "9" * 5000, "1.5", "x", "", "nan", "1e9", "0x10", "\u0663")
+TARGETS = ("mamba", "mamba2", "falcon_mamba", "signed_mamba")
 SYMBOLS = ("a", "b", "<eos>", "\x1b]0;x\x07", "", "a,b", "ab", "\n")
 
 
@@ -235,11 +241,14 @@ def honest(place: Path) -> Honest:
 
 
 def damaged(made: Honest, folder: Path, rng: random.Random) -> None:
-    """A checkpoint of which one file is not as it was."""
+    """A checkpoint of which, as a rule, one file is not as it was."""
     files = dict(rng.choice(made.checkpoints))
-    name = rng.choice(sorted(files))
+    judged = ("certificate.json", "certificate.safetensors", "scancraft.json")
+    name = rng.choice(judged if rng.random() < 0.3 else sorted(files))
     content = files[name]
-    if name.endswith(".json"):
+    if rng.random() < 0.15:
+        pass  # what is sound must get through
+    elif name.endswith(".json"):
         files[name] = odd_json(content.decode(), rng).encode("utf-8", "surrogatepass")
     elif rng.random() < 0.5:
         files[name] = content[: rng.randrange(len(content) + 1)]
@@ -268,6 +277,8 @@ def command(made: Honest, place: Path, rng: random.Random) -> list[str]:
     language.write_text(odd_json(text, rng) if rng.random() < 0.8 else text, encoding="utf-8", errors="surrogatepass")
 
     def source() -> list[str]:
+        if rng.random() < 0.4:
+            return list(rng.choice(SOUND))
         return rng.choice(
             (
                 ["--language", str(language)],
@@ -296,6 +307,7 @@ def command(made: Honest, place: Path, rng: random.Random) -> list[str]:
             str(out),
             *rng.choice((["--target", rng.choice(TEXTS)], ["--dtype", "float16"], ["--gates", "x"])),
         ],
+        lambda: ["compile", *source(), "-o", str(out), "--target", rng.choice(TARGETS), *rng.choice(([], ["--json"]))],
         lambda: ["decide", *source(), "--seconds", "1"],
         lambda: ["check", folder, "--words", "5", "--max-length", rng.choice(("5", number()))],
         lambda: ["check", folder, *source(), "--words", "5", "--max-length", "5"],

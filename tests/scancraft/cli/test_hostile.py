@@ -93,6 +93,7 @@ def test_files_that_are_no_refutations(text: str, place: Path) -> None:
         ("train", "D-12", "--d-model", "1000000"),
         ("train", "D-12", "--layers", "100000", "--budget", "1s"),
         ("generate", "m", "-n", "1000000000"),
+        ("check", "m", "--max-length", "1000000000"),
     ],
 )
 def test_numbers_that_are_too_large(arguments: tuple[str, ...], place: Path) -> None:
