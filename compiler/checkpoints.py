@@ -15,7 +15,10 @@ from ..automata.languages import Language, language_from_json
 from ..models.checkpoints.checkpoint import load_model, read_manifest
 from ..models.checkpoints.closed import MANIFEST, check_directory
 from ..models.errors import CheckpointError
+from ..models.mamba import MODEL_TYPES, MambaWeights, model_type_of
 from ..models.readout import Readout
+from ..models.run.model_runner import ModelRunner
+from ..models.run.runner import Runner, Watch
 from .manifest import Manifest, ManifestError
 
 if TYPE_CHECKING:
@@ -152,10 +155,6 @@ def runner_of(source: Any, manifest: Manifest, dtype: torch.dtype | None) -> Run
         CheckpointError: a counter is not exact in this dtype.
     """
     import torch
-
-    from ..models.mamba import MODEL_TYPES, MambaWeights, model_type_of
-    from ..models.run.model_runner import ModelRunner
-    from ..models.run.runner import Runner, Watch
 
     dtype = torch.float32 if dtype is None else dtype
     name = str(dtype).removeprefix("torch.")

@@ -11,6 +11,7 @@ from ..automata.counters.machine import CounterMachine
 from ..automata.errors import BracketLanguageError, BudgetExceededError, CounterLanguageError
 from ..automata.families import flip_flop as flip_flop_language
 from ..automata.languages import Language, language_to_json
+from ..models.errors import ReadoutError
 from .circuits.bounded_dyck import bounded_dyck_circuit
 from .circuits.circuit import Circuit
 from .circuits.counting import counter_circuit, machine_limits
@@ -27,7 +28,6 @@ LARGEST = 1 << 28
 
 def check_contract(contract: str) -> None:
     """Raise :class:`ReadoutError` for an unknown contract."""
-    from ..models.errors import ReadoutError
     from ..models.readout import CONTRACTS
 
     if contract not in CONTRACTS:

@@ -19,6 +19,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from ..automata.errors import MissingExtraError
+from ..models.checkpoints.mamba_ssm import load_mamba_ssm
+from ..models.run.runner import Runner
 from .case import ConformanceError
 from .trials import MODES
 
@@ -169,7 +171,6 @@ def _mambapy(directory: Path) -> _Transformers:
 def _runner(directory: Path) -> Callable[[Tensor], Tensor]:
     """The fast runner's call alone, so that only the mode "full" is tried."""
     from ..models.checkpoints.checkpoint import load_model
-    from ..models.run.runner import Runner
 
     return Runner(load_model(directory)).__call__
 
@@ -179,8 +180,6 @@ class _MambaSsm:
 
     def __init__(self, directory: Path, *, fused: bool = True) -> None:
         import torch
-
-        from ..models.checkpoints.mamba_ssm import load_mamba_ssm
 
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = load_mamba_ssm(directory, device=self.device, fused=fused)

@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..automata.errors import ScancraftError
+from ..automata.words.draw import arbitrary
+from ..automata.words.mixtures import live_word_of
 from ..compiler.circuits.circuit import value_of
+from ..compiler.compile import compile as compile_language
+from ..compiler.constructions import dyck
+from ..compiler.targets import TARGETS
 from .case import Case, Expected, Floats, Ints, Source
 from .probes.kinds.kind import CONSTANT
 from .probes.probe import BOS, EOS
@@ -24,10 +29,6 @@ SIGNED = {"parity": "(b*ab*a)*b*", "length-mod-4": "((a|b)(a|b)(a|b)(a|b))*"}
 @cache
 def language_cases(kind: str, quick: bool) -> tuple[Case, ...]:
     """The compiled languages of a kind; none if this scancraft has no such target."""
-    from ..compiler.compile import compile as compile_language
-    from ..compiler.constructions import dyck
-    from ..compiler.targets import TARGETS
-
     if kind not in TARGETS:
         return ()
     found = []
@@ -45,9 +46,6 @@ def language_cases(kind: str, quick: bool) -> tuple[Case, ...]:
 
 def _words_over(compiled: Any, rows: int, length: int) -> Ints:
     """Half of the rows are random, half live: they can be completed up to their last letter."""
-    from ..automata.words.draw import arbitrary
-    from ..automata.words.mixtures import live_word_of
-
     rng = np.random.default_rng(rows + length)
     tokens, alphabet = compiled.manifest.tokens, compiled.language.alphabet
     found = []

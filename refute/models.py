@@ -17,6 +17,7 @@ from ..certify.binding import check_finite, check_ids
 from ..certify.binding import resolve as bind
 from ..compiler.checkpoints import load
 from ..compiler.targets.tokens import token_ids
+from ..models.build import model_classes
 from ..models.checkpoints.closed import CONFIG, MANIFEST, TRAINING, check_directory
 from ..models.checkpoints.files import read_json
 from ..models.errors import CheckpointError, ReadoutError
@@ -106,8 +107,6 @@ def load_any(place: Path, dtype: torch.dtype | None) -> Any:
             f"{place / CONFIG} has model_type {kind!r}; the step functions that are known here are those of "
             f"{' and '.join(MODEL_TYPES)}"
         )
-    from ..models.build import model_classes
-
     _, model_class = model_classes(kind)
     try:
         model = model_class.from_pretrained(str(place), dtype="auto" if dtype is None else dtype, local_files_only=True)

@@ -63,6 +63,8 @@ def hidden(root: Path) -> Iterator[str]:
     others = house.foreign(known)
     at_import = nx.DiGraph([(i.importer, i.imported) for i in found if not (i.inside or i.typing)])
     at_import.add_nodes_from(known)
+    # To import a module is to import the packages around it, and what their faces import.
+    at_import.add_edges_from((name, name.rpartition(".")[0]) for name in known if name.rpartition(".")[0] in known)
 
     def loads(name: str) -> set[str]:
         return HEAVY & set().union(*(others[m] for m in {name, *nx.descendants(at_import, name)}))
