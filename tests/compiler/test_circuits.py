@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from functools import partial
 from math import ceil, log2
 
-import numpy as np
 import pytest
 import torch
-from random_machines import random_machines
+from against_truth import short_words
+from examples import as_many
 
 import scancraft
 from scancraft.accuracy import accuracy
-from scancraft.automata.alphabet import BOS, EOS
+from scancraft.automata.alphabet import BOS
 from scancraft.automata.bounded_dyck import BoundedDyck, bracket_pairs
-from scancraft.automata.counters.families import boolean, dyck_1, equal_blocks, shuffle
+from scancraft.automata.counters.families import dyck_1, equal_blocks
 from scancraft.automata.counters.machine import Counter, CounterMachine, Step
 from scancraft.automata.errors import (
     AlphabetError,
@@ -27,24 +26,15 @@ from scancraft.automata.errors import (
 )
 from scancraft.automata.families import dyck as dyck_dfa
 from scancraft.automata.families import flip_flop as flip_flop_dfa
-from scancraft.automata.languages import Language, truth_of
-from scancraft.compiler.circuits.circuit import Circuit, plus, show
+from scancraft.automata.languages import truth_of
+from scancraft.compiler.circuits.circuit import plus, show
 from scancraft.compiler.circuits.counting import control_of
-from scancraft.compiler.compiled import Constructed
 from scancraft.compiler.constructions import counters, dyck, flip_flop
 from scancraft.compiler.targets import TargetError
 from scancraft.models.errors import CheckpointError, CounterRangeError, ReadoutError
 from scancraft.models.precision import PrecisionError
-from scancraft.testing import assert_same_bits
 
 CONTRACTS = ("live-prefixes", "all-words")
-EQUAL = CounterMachine(
-    ("a", "b"),
-    (Counter("c", signed=True),),
-    "q",
-    {"q": {"a": Step("q", {"c": 1}), "b": Step("q", {"c": -1})}},
-    {"q": {"c": "zero"}},
-)
 SPLIT = CounterMachine(  # a adds 1 or 2 on the way into q, depending on where it comes from
     ("a", "b", "x"),
     (Counter("n"),),
@@ -56,117 +46,6 @@ SPLIT = CounterMachine(  # a adds 1 or 2 on the way into q, depending on where i
     },
     {"q": {"n": "zero"}},
 )
-
-
-def languages() -> list[tuple[str, Language]]:
-    found: list[tuple[str, Language]] = [("flip-flop", flip_flop_dfa())]
-    found += [(f"Dyck_{{{k},{h}}}", BoundedDyck(k, h)) for k, h in ((1, 1), (1, 3), (2, 1), (2, 2), (3, 2), (5, 2))]
-    found += [("Dyck-1", dyck_1()), ("Shuffle-2", shuffle(2)), ("Shuffle-3", shuffle(3)), ("equal", EQUAL)]
-    found += [("Boolean-3", boolean(3)), ("a^n b^n", equal_blocks("ab")), ("a^n b^n c^n", equal_blocks("abc"))]
-    found += [("split", SPLIT)]
-    return found + [(f"random {i}", m) for i, m in enumerate(random_machines(20, 3))]
-
-
-def construct(language: Language, contract: str) -> Constructed:
-    if isinstance(language, BoundedDyck):
-        return dyck(language.kinds, language.depth, contract=contract)  # type: ignore[arg-type]
-    if isinstance(language, CounterMachine):
-        return counters(language, contract=contract)  # type: ignore[arg-type]
-    return flip_flop(contract=contract)  # type: ignore[arg-type]
-
-
-def short_words(alphabet: tuple[str, ...], most: int = 3000) -> list[tuple[str, ...]]:
-    """All words of the greatest length at which there are at most so many: their prefixes are all the shorter ones."""
-    length = int(np.log(most) / np.log(len(alphabet))) if len(alphabet) > 1 else 12
-    return list(itertools.product(alphabet, repeat=length))
-
-
-def as_truth_says(circuit: Circuit, language: Language, words: list[tuple[str, ...]]) -> int:
-    """Compare the circuit, in integers, with the truth; how many prefixes."""
-    truth = truth_of(language)
-    codes, lengths = truth.encode(words)
-    names = (*language.alphabet, EOS)
-    compared = 0
-    for word, mask in zip(words, truth.next_masks(codes, lengths), strict=True):
-        for t, (_, allowed) in enumerate(circuit.run(word)):
-            if circuit.contract == "all-words" or mask[t].any():
-                assert allowed == {n for n, yes in zip(names, mask[t], strict=True) if yes}, word[:t]
-                compared += 1
-    return compared
-
-
-@pytest.mark.parametrize("contract", CONTRACTS)
-@pytest.mark.parametrize(("name", "language"), languages(), ids=[n for n, _ in languages()])
-def test_right_on_all_short_words_in_integers_and_in_floats(name: str, language: Language, contract: str) -> None:
-    constructed = construct(language, contract)
-    words = short_words(language.alphabet)
-    some = random.Random(0).sample(words, min(300, len(words)))
-    assert as_truth_says(constructed.circuit, language, some) > 100
-    truth, readout = truth_of(language), constructed.readout
-    for dtype in (torch.float32, torch.bfloat16):
-        found = accuracy(constructed.runner(dtype), truth, readout, words)
-        assert found.right_positions == found.positions > 0
-        assert found.right_words == found.words == len(words)
-    found = accuracy(constructed.model(), truth, readout, some[:100])
-    assert found.right_positions == found.positions
-
-
-@pytest.mark.parametrize("contract", CONTRACTS)
-@pytest.mark.parametrize(
-    "language", [flip_flop_dfa(), BoundedDyck(3, 2), shuffle(2), equal_blocks("ab"), EQUAL], ids=lambda x: str(x)[:20]
-)
-def test_the_same_bits_in_every_way_of_running(language: Language, contract: str) -> None:
-    constructed = construct(language, contract)
-    words = walks(language, contract, 9, 16)
-    assert assert_same_bits(constructed, words) > 100
-    runner = constructed.runner()
-    for word in words:
-        ids = torch.tensor([constructed.readout.encode(word)])
-        with torch.inference_mode():
-            assert torch.equal(runner(ids), constructed.model()(ids).logits)
-
-
-def walks(language: Language, contract: str, count: int, longest: int) -> list[tuple[str, ...]]:
-    """Random live words; for all words, every third gets a random symbol somewhere.
-
-    (On dead prefixes of a model for live prefixes nothing is promised, not even the same bits.)
-    """
-    rng, truth = random.Random(count), truth_of(language)
-    words = []
-    for number in range(count):
-        word: tuple[str, ...] = ()
-        for _ in range(rng.randrange(longest)):
-            codes, lengths = truth.encode([word])
-            may = truth.next_masks(codes, lengths)[0, -1, :-1]
-            if not may.any():
-                break
-            word = (*word, rng.choice([a for a, yes in zip(language.alphabet, may, strict=True) if yes]))
-        if contract == "all-words" and number % 3 == 0:
-            place = rng.randrange(len(word) + 1)
-            word = (*word[:place], rng.choice(language.alphabet), *word[place:])
-        words.append(word)
-    return words
-
-
-@pytest.mark.parametrize("contract", CONTRACTS)
-@pytest.mark.parametrize(("name", "language"), languages()[:15], ids=[n for n, _ in languages()[:15]])
-def test_packed_documents_and_streams(name: str, language: Language, contract: str) -> None:
-    """Many words in one sequence, each after a ``<bos>``: every verdict equals the word's own, bit for bit."""
-    constructed = construct(language, contract)
-    words = walks(language, contract, 25, 12)
-    runner, readout = constructed.runner(), constructed.readout
-    packed = torch.tensor([[t for w in words for t in readout.encode(w)]])
-    logits = runner(packed)[0]
-    stream = runner.stream(batch=1)
-    stepped = torch.stack([stream.step(packed[:, t])[0] for t in range(packed.shape[1])])
-    assert torch.equal(stepped, logits)
-    with torch.inference_mode():
-        assert torch.equal(constructed.model()(packed).logits[0], logits)
-    place = 0
-    for word in words:
-        alone = runner(torch.tensor([readout.encode(word)]))[0]
-        assert torch.equal(logits[place : place + len(alone)], alone)
-        place += len(alone)
 
 
 # -- sizes ------------------------------------------------------------------------------------------------------------
@@ -232,17 +111,6 @@ def test_a_split_control_keeps_apart_what_was_added() -> None:
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------
-
-
-def giant(step: int) -> CounterMachine:
-    """Counts in giant steps, so that short words reach the bound: (a^n b^n) with a adding ``step``, b taking it."""
-    return CounterMachine(
-        ("a", "b"),
-        (Counter("c", signed=True),),
-        "q",
-        {"q": {"a": Step("q", {"c": step}), "b": Step("q", {"c": -step})}},
-        {"q": {"c": "zero"}},
-    )
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
@@ -349,7 +217,7 @@ def test_brackets_that_cannot_be_used() -> None:
 
 
 def test_unknown_contracts_are_refused() -> None:
-    for make in (flip_flop, partial(dyck, 2, 2), partial(counters, EQUAL), partial(scancraft.compile, "(ab)*")):
+    for make in (flip_flop, partial(dyck, 2, 2), partial(counters, as_many()), partial(scancraft.compile, "(ab)*")):
         with pytest.raises(ReadoutError, match="contract 'most-words' is unknown"):
             make(contract="most-words")  # type: ignore[operator]
     with pytest.raises(TargetError, match="d_conv"):

@@ -120,7 +120,7 @@ def holonomy_height(dfa: Dfa) -> int | None:
 # -- the stages ----------------------------------------------------------------------------------------------------
 
 
-@examples(150)
+@examples(60)
 @given(star_free_dfas(8), st.data())
 def test_every_stage_runs_like_the_language(dfa: Dfa, data: st.DataObject) -> None:
     compiled = scancraft.compile(dfa)
@@ -136,7 +136,7 @@ def test_every_stage_runs_like_the_language(dfa: Dfa, data: st.DataObject) -> No
         assert [answer for _, answer in compiled.circuit.run(word)] == [frozenset(allowed(dfa, q)) for q in right]
 
 
-@examples(100)
+@examples(40)
 @given(star_free_dfas(6))
 def test_blocks_are_at_most_the_holonomy_height(dfa: Dfa) -> None:
     height = holonomy_height(dfa)
@@ -156,7 +156,7 @@ def test_known_heights(dfa: Dfa, height: int) -> None:
         assert holonomy_height(dfa) == height
 
 
-@examples(100)
+@examples(40)
 @given(star_free_dfas(7), st.data())
 def test_the_model_models_the_language(dfa: Dfa, data: st.DataObject) -> None:
     compiled = scancraft.compile(dfa)
@@ -165,7 +165,7 @@ def test_the_model_models_the_language(dfa: Dfa, data: st.DataObject) -> None:
     assert_models_language(compiled, words=data.draw(st.lists(any_words(dfa), min_size=1, max_size=5)), short=0)
 
 
-@examples(60)
+@examples(25)
 @given(star_free_dfas(7), st.data())
 def test_the_same_bits_in_every_way_of_running(dfa: Dfa, data: st.DataObject) -> None:
     compiled = scancraft.compile(dfa)
@@ -174,7 +174,7 @@ def test_the_same_bits_in_every_way_of_running(dfa: Dfa, data: st.DataObject) ->
     assert assert_same_bits(compiled, some, dtypes=dtypes) == 12 * sum(len(word) + 1 for word in some)
 
 
-@examples(30)
+@examples(15)
 @given(star_free_dfas(6), st.sampled_from([(16, 4), (2, 3), (4, 2)]), st.data())
 def test_other_shapes(dfa: Dfa, shape: tuple[int, int], data: st.DataObject) -> None:
     d_state, d_conv = shape
@@ -192,7 +192,7 @@ def test_other_shapes(dfa: Dfa, shape: tuple[int, int], data: st.DataObject) -> 
             assert torch.equal(plain(ids).logits, wide(ids).logits)
 
 
-@examples(100)
+@examples(40)
 @given(dfas(5, max_letters=3))
 def test_other_languages_are_refused_with_a_witness(dfa: Dfa) -> None:
     if is_aperiodic_by_monoid(dfa.semiautomaton):
@@ -234,7 +234,7 @@ def positive(logits: torch.Tensor) -> list[set[int]]:
 def test_logits_are_right_for_the_whole_vocabulary(dtype: torch.dtype) -> None:
     """Positive exactly where a token may come next; so never for <bos>, <pad> and rows that fill the vocabulary up."""
 
-    @examples(50)
+    @examples(20)
     @given(star_free_dfas(6), st.data())
     def check(dfa: Dfa, data: st.DataObject) -> None:
         compiled = scancraft.compile(dfa)
@@ -251,7 +251,7 @@ def test_logits_are_right_for_the_whole_vocabulary(dtype: torch.dtype) -> None:
     check()
 
 
-@examples(50)
+@examples(20)
 @given(star_free_dfas(6), st.data())
 def test_words_packed_into_one_sequence(dfa: Dfa, data: st.DataObject) -> None:
     """<bos> forgets everything: after it, each word gets the logits that it gets alone."""
@@ -413,7 +413,7 @@ def test_the_proof_fails_for_every_broken_rule(dfa: Dfa) -> None:
             broken.verify()
 
 
-@examples(30)
+@examples(15)
 @given(star_free_dfas(6))
 def test_what_is_proved_runs_right(dfa: Dfa) -> None:
     """Whatever is done to the rules: where the proof goes through, they still compute the language's states."""

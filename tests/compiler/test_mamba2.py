@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from stepwise import stepped
 from torch import Tensor
 
@@ -23,9 +21,6 @@ from scancraft.compiler.targets import TARGETS, Options, TargetError
 from scancraft.models.mamba2 import Mamba2Shape, Mamba2Weights
 
 STAR_FREE = {entry.name: entry.build() for entry in SUITE if entry.star_free}
-SMALL = {name: dfa for name, dfa in STAR_FREE.items() if name != "D-12"}
-CHUNKS = (1, 2, 3, 16)
-DTYPES = (torch.float32, torch.bfloat16)
 PAD, BOS, EOS, FIRST = 0, 1, 2, 3
 logging.getLogger("transformers").setLevel(logging.ERROR)
 
@@ -75,31 +70,6 @@ def assert_right(dfa: Dfa, found: Tensor, words: Sequence[Sequence[int]]) -> Non
     assert set(np.unique(np.abs(scores)).tolist()) == {16.0}
 
 
-def all_words(dfa: Dfa, most: int) -> list[tuple[int, ...]]:
-    """All words of the greatest length such that there are at most so many."""
-    letters, length = len(dfa.alphabet), 0
-    while letters ** (length + 1) <= most and length < 8:
-        length += 1
-    return list(itertools.product(range(letters), repeat=length))
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_suite_is_right_and_bit_identical(name: str) -> None:
-    dfa = SMALL[name]
-    words = all_words(dfa, 130)
-    ids = tokens(words)
-    model = model_of(dfa)
-    reference = logits(at_chunk(model, 3), ids)
-    assert_right(dfa, reference, words)
-    for chunk in CHUNKS:
-        assert torch.equal(logits(at_chunk(model, chunk), ids), reference), chunk
-    assert torch.equal(stepped(model, ids, []), reference)
-    assert torch.equal(stepped(at_chunk(model, 2), ids, [2]), reference)
-    half = model.to(torch.bfloat16)
-    assert torch.equal(logits(half, ids), reference)
-    assert torch.equal(stepped(half, ids, []), reference)
-
-
 @pytest.mark.parametrize("dfa", [d_n(12), dyck(2, 3)], ids=["D-12", "Dyck-2-3"])
 def test_deep_languages(dfa: Dfa) -> None:
     rng = np.random.default_rng(0)
@@ -126,66 +96,6 @@ def test_long_words(chunk: int, length: int) -> None:
     assert_right(dfa, logits(model_of(dfa, chunk=chunk), tokens([word])), [word])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("side", ["left", "right"])
-def test_padded_batches(side: str, dtype: torch.dtype) -> None:
-    dfa = STAR_FREE["Flip-flop"]
-    rng = np.random.default_rng(1)
-    model = model_of(dfa, dtype, chunk=4)
-    words = [rng.integers(0, len(dfa.alphabet), size=n).tolist() for n in (0, 1, 5, 9, 14)]
-    longest = max(map(len, words))
-    rows, mask = [], []
-    for word in words:
-        ids, pad = tokens([word])[0].tolist(), [PAD] * (longest - len(word))
-        rows.append([*pad, *ids] if side == "left" else [*ids, *pad])
-        on, off = [1] * len(ids), [0] * len(pad)
-        mask.append([*off, *on] if side == "left" else [*on, *off])
-    given_mask = torch.tensor(mask)
-    for attention in (given_mask, None):  # padding tokens hold every memory even where they are not masked
-        found = logits(model, torch.tensor(rows), attention_mask=attention)
-        for row, word in enumerate(words):
-            alone = logits(model, tokens([word]))[0]
-            assert torch.equal(found[row, given_mask[row] == 1], alone)
-
-
-def test_packed_words_do_not_see_each_other() -> None:
-    dfa = STAR_FREE["D-2"]
-    words = [(0, 0, 1), (1, 1, 1), (0, 1, 0)]
-    model = model_of(dfa, chunk=5)
-    packed = torch.cat([tokens([w])[0] for w in words])[None]
-    found = logits(model, packed)[0]
-    for place, word in enumerate(words):
-        assert torch.equal(found[4 * place : 4 * place + 4], logits(model, tokens([word]))[0])
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.data())
-def test_any_star_free_language(data: st.DataObject) -> None:
-    dfa = data.draw(scancraft.testing.star_free_dfas(max_states=5))
-    if not dfa.alphabet:
-        return
-    letters = st.lists(st.integers(0, len(dfa.alphabet) - 1), min_size=9, max_size=9)
-    words = data.draw(st.lists(letters, min_size=1, max_size=6))
-    chunk = data.draw(st.integers(1, 12))
-    model, ids = model_of(dfa, chunk=chunk), tokens(words)
-    found = logits(model, ids)
-    assert_right(dfa, found, words)
-    first = data.draw(st.integers(1, 9))
-    assert torch.equal(stepped(model, ids, [first]), found)
-    assert torch.equal(logits(model.to(torch.bfloat16), ids), found)
-
-
-@pytest.mark.parametrize("d_conv", [2, 3, 4])
-@pytest.mark.parametrize("d_state", [1, 5, 16])
-def test_sizes(d_state: int, d_conv: int) -> None:
-    dfa = STAR_FREE["D-2"]
-    words = all_words(dfa, 32)
-    model = model_of(dfa, d_state=d_state, d_conv=d_conv, chunk=4)
-    assert model.config.state_size == -(-d_state // 4) * 4
-    assert model.config.conv_kernel == d_conv
-    assert_right(dfa, logits(model, tokens(words)), words)
-
-
 @pytest.mark.parametrize("name", STAR_FREE)
 def test_at_most_two_blocks_per_level(name: str) -> None:
     model = compiled(STAR_FREE[name])
@@ -204,20 +114,6 @@ def test_letters_alone_take_one_block() -> None:
     last = scancraft.compile("[01]*1", target="mamba2")
     assert isinstance(last.weights, Mamba2Weights)
     assert last.weights.shape.n_layers == 1
-
-
-def test_weights_are_exact_in_bfloat16() -> None:
-    for tensor in compiled(STAR_FREE["D-4"]).weights.tensors.values():
-        exact = torch.from_numpy(np.array(tensor))
-        assert torch.equal(exact.to(torch.bfloat16).float(), exact)
-
-
-def test_the_empty_language_and_all_words() -> None:
-    for expression, right in (("[]", False), ("[ab]*", True)):
-        dfa = scancraft.parse_regex(expression, alphabet="ab")
-        found = logits(model_of(dfa, chunk=2), tokens([(0, 1, 0)]))
-        assert bool((found[..., EOS : FIRST + 2] > 0).all()) is right
-        assert bool((found[..., EOS : FIRST + 2] < 0).all()) is not right
 
 
 def test_parity_has_no_such_model() -> None:

@@ -34,7 +34,10 @@ def mamba2() -> Any:
 def signed() -> Any:
     from scancraft.models.signed_mamba import SignedMambaConfig, SignedMambaForCausalLM
 
-    return SignedMambaForCausalLM(SignedMambaConfig(vocab_size=8, hidden_size=16, num_hidden_layers=2)).eval()
+    model = SignedMambaForCausalLM(SignedMambaConfig(vocab_size=8, hidden_size=16, num_hidden_layers=2)).eval()
+    for block in model.backbone.layers:  # signs of both kinds, and some between
+        torch.nn.init.normal_(block.mixer.sign_proj.bias)
+    return model
 
 
 MODELS = {"mamba": lambda: random_mamba(0), "falcon": falcon, "mamba2": mamba2, "signed": signed}

@@ -1,0 +1,58 @@
+"""Compiled models on short words, beside the truth of their languages."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scancraft.automata.languages import truth_of
+from scancraft.compiler.compiled import CompiledModel
+
+
+def short_words(alphabet: Sequence[str], most: int) -> list[tuple[str, ...]]:
+    """All words of the greatest length, at most 8, at which there are at most so many; their prefixes are the rest."""
+    length = 1 if alphabet else 0
+    while alphabet and len(alphabet) ** (length + 1) <= most and length < 8:
+        length += 1
+    return list(itertools.product(alphabet, repeat=length))
+
+
+def tokens(compiled: CompiledModel, words: Sequence[Sequence[str]]) -> Tensor:
+    """Words of one length as token ids."""
+    return torch.tensor([compiled.readout.encode(word) for word in words])
+
+
+def at_chunk(model: Any, chunk: int) -> Any:
+    """The same model with another chunk size, where it has one."""
+    for block in model.backbone.layers:
+        if hasattr(block.mixer, "chunk_size"):
+            block.mixer.chunk_size = chunk
+    return model
+
+
+@torch.no_grad()
+def logits(model: Any, ids: Tensor) -> Tensor:
+    """In float32."""
+    found: Tensor = model(ids).logits.float()
+    return found
+
+
+def promised(compiled: CompiledModel, words: Sequence[tuple[str, ...]]) -> tuple[Tensor, Tensor]:
+    """What may come next (words, prefixes, alphabet and ``<eos>``), and the prefixes that the contract speaks of."""
+    truth = truth_of(compiled.language)
+    masks = torch.from_numpy(np.asarray(truth.next_masks(*truth.encode(words))))
+    return masks, masks.any(dim=2) | (compiled.manifest.contract == "all-words")
+
+
+def assert_right(compiled: CompiledModel, words: Sequence[tuple[str, ...]], found: Tensor) -> int:
+    """Compare with the language's truth at every prefix that the contract speaks of; how many."""
+    masks, spoken = promised(compiled, words)
+    scores = found[:, :, compiled.readout.columns(compiled.language.alphabet)]
+    assert torch.equal(scores[spoken] > 0, masks[spoken])
+    assert not (scores[spoken] == 0).any()
+    return int(spoken.sum())
