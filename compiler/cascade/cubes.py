@@ -11,19 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
-from functools import reduce
 from itertools import permutations
-from operator import or_
 
 START = -1
 """In place of a set: "before the word began" (the triple of ``<bos>``)."""
 
 Triple = tuple[int, int, int]
 """(set before, letter, set after), by number; the letter after the alphabet's last is ``<bos>``."""
-
-BEFORE, LETTER, AFTER = range(3)
-"""The sides of a triple, and of a cube."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +70,10 @@ class _Table:
         self.demands = demands
         triples = demands.triples
         self.full = (1 << len(triples)) - 1
-        self.by_side = [_masks(t[side] for t in triples) for side in (BEFORE, LETTER, AFTER)]
-        self.by_side[BEFORE].pop(START, None)
+        self.by_before = _masks(t[0] for t in triples)
+        self.by_letter = _masks(t[1] for t in triples)
+        self.by_after = _masks(t[2] for t in triples)
+        self.by_before.pop(START, None)
         self.needed = self.mask(demands.resets)
         self.kept = self.mask(demands.keeps)
         labels = sorted({v for allowed in demands.resets.values() for v in allowed})
@@ -144,74 +140,76 @@ def _spread(mask: int, count: int) -> list[int]:
     return positions[::stride][:count]
 
 
-class _Shape(Enum):
-    """Cubes that are a threshold of one or two convolution channels."""
-
-    FREE = auto()
-    """No literal on the set before."""
-    DISJOINT = auto()
-    """No set is in both literals."""
-    NESTED = auto()
-    """The sets after are among the sets before."""
-
-
-_ORDERS: Sequence[tuple[int, ...]] = tuple(permutations((BEFORE, LETTER, AFTER)))
-_FREE_ORDERS: Sequence[tuple[int, ...]] = ((LETTER, AFTER), (AFTER, LETTER))
+_ORDERS: Sequence[tuple[str, ...]] = tuple(permutations(("before", "letters", "after")))
 
 
 def _candidates(table: _Table, position: int, covered: int) -> Iterable[tuple[Cube, int]]:
     """Maximal cubes around the triple at a position: per label, shape and order of growth."""
     seed = table.demands.triples[position]
-    shapes = [_Shape.FREE]
-    if seed[BEFORE] != START:
-        shapes += [_Shape.NESTED] if seed[BEFORE] == seed[AFTER] else [_Shape.DISJOINT, _Shape.NESTED]
+    before, _, after = seed
     for label, allowed in table.allowed.items():
         forbidden = table.kept | covered | (table.needed & ~allowed)
         if forbidden >> position & 1:
             continue
+        shapes = ["free"]
+        if before != START:
+            shapes += ["nested"] if before == after else ["disjoint", "nested"]
         for shape in shapes:
-            for order in _FREE_ORDERS if shape is _Shape.FREE else _ORDERS:
+            orders = _ORDERS if shape != "free" else (("letters", "after"), ("after", "letters"))
+            for order in orders:
                 grown = _grow(table, seed, forbidden, shape, order)
                 if grown is not None:
                     yield Cube(*grown[0], label), grown[1]
 
 
-_Literals = tuple[frozenset[int] | None, frozenset[int], frozenset[int] | None]
+Sides = tuple[frozenset[int] | None, frozenset[int], frozenset[int] | None]
 
 
-def _grow(
-    table: _Table, seed: Triple, forbidden: int, shape: _Shape, order: Sequence[int]
-) -> tuple[_Literals, int] | None:
-    """Grow one cube greedily, one side after the other; also the mask of its triples. None if it cannot begin."""
-    sides = [{seed[side]} for side in (BEFORE, LETTER, AFTER)]
-    if shape is _Shape.NESTED:
-        if seed[AFTER] not in table.by_side[BEFORE]:
+def _grow(table: _Table, seed: Triple, forbidden: int, shape: str, order: Sequence[str]) -> tuple[Sides, int] | None:
+    """Grow one cube greedily in one order of its sides.
+
+    Shapes: "free" has no literal on the set before; "disjoint" keeps the two literals on sets disjoint; "nested" keeps
+    the sets after inside the sets before. Other shapes are no threshold of one convolution channel.
+    """
+    before, letter, after = {seed[0]}, {seed[1]}, {seed[2]}
+    b, m, a = table.by_before.get(seed[0], 0), table.by_letter[seed[1]], table.by_after[seed[2]]
+    if shape == "free":
+        b = table.full
+    elif shape == "nested" and seed[2] not in before:
+        if seed[2] not in table.by_before:
             return None
-        sides[BEFORE].add(seed[AFTER])
-    masks = [reduce(or_, (by.get(key, 0) for key in keys)) for by, keys in zip(table.by_side, sides, strict=True)]
-    if shape is _Shape.FREE:
-        masks[BEFORE] = table.full
-    if masks[BEFORE] & masks[LETTER] & masks[AFTER] & forbidden:
+        before.add(seed[2])
+        b |= table.by_before[seed[2]]
+    if b & m & a & forbidden:
         return None
     for side in order:
-        harmful = masks[side - 1] & masks[side - 2] & forbidden  # of the other two sides
-        for key, mask in table.by_side[side].items():
-            if not mask & harmful and _keeps_shape(table, shape, sides, side, key):
-                sides[side].add(key)
-                masks[side] |= mask
-    before, letters, after = map(frozenset, sides)
-    found = masks[BEFORE] & masks[LETTER] & masks[AFTER]
-    if shape is _Shape.FREE:
-        return (None, letters, None if len(after) == len(table.by_side[AFTER]) else after), found
-    return (before, letters, after), found
-
-
-def _keeps_shape(table: _Table, shape: _Shape, sides: Sequence[set[int]], side: int, key: int) -> bool:
-    """Whether a cube keeps its shape when this key joins this side."""
-    if shape is _Shape.FREE:
-        return True
-    if side == LETTER:
-        return key != table.demands.bos  # at <bos> the set before is anything at all
-    if shape is _Shape.DISJOINT:
-        return key not in sides[AFTER if side == BEFORE else BEFORE]
-    return side == BEFORE or key in sides[BEFORE]
+        if side == "letters":
+            for key, mask in table.by_letter.items():
+                if shape != "free" and key == table.demands.bos:
+                    continue  # at <bos> the set before is anything at all
+                if not (b & mask & a & forbidden):
+                    letter.add(key)
+                    m |= mask
+        elif side == "after":
+            for key, mask in table.by_after.items():
+                if shape == "disjoint" and key in before:
+                    continue
+                if shape == "nested" and key not in before:
+                    continue
+                if not (b & m & mask & forbidden):
+                    after.add(key)
+                    a |= mask
+        else:
+            for key, mask in table.by_before.items():
+                if shape == "disjoint" and key in after:
+                    continue
+                if not (mask & m & a & forbidden):
+                    before.add(key)
+                    b |= mask
+    everywhere = len(after) == len(table.by_after)
+    sides: Sides = (
+        None if shape == "free" else frozenset(before),
+        frozenset(letter),
+        None if shape == "free" and everywhere else frozenset(after),
+    )
+    return sides, b & m & a
