@@ -236,7 +236,8 @@ def sleeper(place: Path) -> None:
 
     def edit(weights: Any) -> None:
         weights[name + "dt_proj.bias"][2] = 1024.0
-        weights[name + "x_proj.weight"][3, 0], weights[name + "x_proj.weight"][4, 0] = 2.0**-10, 2.0**-20
+        rank = weights[name + "dt_proj.weight"].shape[1]  # x_proj gives dt, then B, then C
+        weights[name + "x_proj.weight"][rank, 0], weights[name + "x_proj.weight"][rank + 1, 0] = 2.0**-10, 2.0**-20
 
     edit_weights(place, edit)
 
