@@ -31,6 +31,7 @@ from torch import Tensor
 from ...automata.errors import ScancraftError
 from ...certify.checker.files import check_files
 from ...certify.checker.parts import read_json
+from .automaton import Automaton
 from .lines import why_not_a_line
 from .replay import ROWS, Replay
 
@@ -184,73 +185,6 @@ def _whole(value: Any, least: int, name: str) -> int:
     return int(value)
 
 
-@dataclass(frozen=True)
-class _Machine:
-    """A complete DFA, as the refutation or the caller gives it."""
-
-    alphabet: list[str]
-    table: list[dict[str, int]]
-    accepting: set[int]
-    initial: int
-
-    @classmethod
-    def of_json(cls, given: dict[str, Any]) -> _Machine:
-        """From the JSON of a DFA; a missing transition rejects."""
-        alphabet, moves = list(given["alphabet"]), given["transitions"]
-        names = list(dict.fromkeys([given["initial"], *given["accepting"], *moves]))
-        names += [t for row in moves.values() for t in row.values() if t not in names]
-        number = {name: i for i, name in enumerate(dict.fromkeys(names))}
-        dead = len(number)
-        table = [{s: number.get(moves.get(name, {}).get(s), dead) for s in alphabet} for name in number]
-        table.append(dict.fromkeys(alphabet, dead))
-        return cls(alphabet, table, {number[name] for name in given["accepting"]}, number[given["initial"]])
-
-    @classmethod
-    def of_dfa(cls, dfa: Any) -> _Machine:
-        """From a ``scancraft.Dfa``."""
-        alphabet = list(dfa.alphabet)
-        table = [dict(zip(alphabet, row, strict=True)) for row in dfa.semiautomaton.table]
-        return cls(alphabet, table, set(dfa.accepting), dfa.initial)
-
-    def run(self, state: int, word: Sequence[str]) -> int:
-        for symbol in word:
-            state = self.table[state][symbol]
-        return state
-
-    def live(self) -> set[int]:
-        """States from which something is accepted."""
-        found = set(self.accepting)
-        while more := {q for q, row in enumerate(self.table) if q not in found and found & set(row.values())}:
-            found |= more
-        return found
-
-    def classes(self) -> list[int]:
-        """Which states accept the same words: the number of each one's class (Moore's refinement)."""
-        kinds = [int(q in self.accepting) for q in range(len(self.table))]
-        while True:
-            rows = [(kinds[q], *(kinds[self.table[q][s]] for s in self.alphabet)) for q in range(len(self.table))]
-            names = {row: i for i, row in enumerate(dict.fromkeys(rows))}
-            if len(names) == len(set(kinds)):
-                return kinds
-            kinds = [names[row] for row in rows]
-
-    def same_language(self, other: _Machine) -> bool:
-        """Whether both accept the same words, by walking through both at once."""
-        if set(self.alphabet) != set(other.alphabet):
-            return False
-        start = (self.initial, other.initial)
-        queue, seen = [start], {start}
-        for p, q in queue:
-            if (p in self.accepting) != (q in other.accepting):
-                return False
-            for s in self.alphabet:
-                pair = (self.table[p][s], other.table[q][s])
-                if pair not in seen:
-                    seen.add(pair)
-                    queue.append(pair)
-        return True
-
-
 class _Check:
     """One check under way."""
 
@@ -321,9 +255,9 @@ class _Check:
         self.model = model
 
     def _read_language(self, language: Any, readout: Any) -> None:
-        machine = _Machine.of_json(self.content["language"]["dfa"])
+        machine = Automaton.of_json(self.content["language"]["dfa"])
         if language is not None:
-            _need(machine.same_language(_Machine.of_dfa(language)), "the refutation is about another language")
+            _need(machine.same_language(Automaton.of_dfa(language)), "the refutation is about another language")
         given = self.content["readout"]
         if readout is not None:
             own = {
