@@ -300,6 +300,8 @@ def settling(model: Any, turns: int) -> Json:
         states += list(rows[1:, inner].numpy())
         scores += stepper.logits(stepper.step(0, depth, one, rows[:-1])[0])[:, EOS].tolist()
     start = next(n for n in range(1, len(states)) if (states[n] == states[n - 1]).all())
+    if start > turns:  # tokens are read a batch at a time
+        return {"N": None}
     states += [states[-1]] * 9
     scores += [scores[-1]] * 9
     shown = sorted({round(start ** (i / LEVELS)) for i in range(LEVELS + 1)} | set(range(max(1, start - 8), start + 9)))

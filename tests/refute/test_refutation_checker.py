@@ -20,8 +20,8 @@ import scancraft
 from scancraft.automata import families
 from scancraft.automata.dfa import Dfa
 from scancraft.models.readout import Readout
-from scancraft.refute.checker import refutation as refutation_checker
 from scancraft.refute.checker import replay as replay_module
+from scancraft.refute.checker.automaton import Automaton
 from scancraft.refute.checker.lines import Line, why_not_a_line
 from scancraft.refute.checker.refutation import Replays, check_refutation
 from scancraft.refute.checker.replay import Replay
@@ -321,12 +321,10 @@ def test_lines_are_false_only_at_zero() -> None:
 
 def test_the_walk_of_the_checker_is_its_own() -> None:
     """Its minimisation and its liveness, against those of Dfa."""
-    machine: Callable[[Any], Any] = refutation_checker._Machine.of_dfa
+    machine: Callable[[Any], Any] = Automaton.of_dfa
     for dfa in (families.tomita(3), families.d_n(3), families.repetition("abab")):
         own = machine(dfa)
         assert own.live() == set(dfa.live)
         assert len(set(own.classes())) == dfa.n_states
-        again = refutation_checker._Machine.of_json(
-            json.loads(json.dumps(scancraft.automata.formats.formats.to_json_dict(dfa)))
-        )
+        again = Automaton.of_json(json.loads(json.dumps(scancraft.automata.formats.formats.to_json_dict(dfa))))
         assert again.same_language(own)

@@ -127,7 +127,7 @@ def test_what_is_refused(plain: Path, all_words: Path, tmp_path: Path) -> None:
     assert "share a token id" in refused(invoke("refute", plain, "--regex", "(aa)*", "--tokens", "a=1"))
     assert "no token id" in refused(invoke("refute", plain, "--regex", "(aa)*", "--bos", "x"))
     assert "token 99" in refused(invoke("refute", plain, "--regex", "(aa)*", "--tokens", "a=99"))
-    assert "not readable" in refused(invoke("refute", plain, "--check", tmp_path / "none.json"))
+    assert "none.json does not exist" in refused(invoke("refute", plain, "--check", tmp_path / "none.json"))
     assert "drop the rest" in refused(invoke("refute", plain, "--check", tmp_path / "none.json", "--bos", "1"))
     (tmp_path / "other.json").write_text('{"verdict": "refuted", "schema_version": 2}', encoding="utf-8")
     assert "misses the keys" in refused(invoke("refute", plain, "--check", tmp_path / "other.json"))
