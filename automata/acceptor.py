@@ -23,6 +23,10 @@ Index = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 
 
+NARROW = 16
+"""Up to so many words, one after the other is faster than a letter of each at a time."""
+
+
 class Acceptor:
     """Runs batches of words through a complete deterministic automaton.
 
@@ -72,6 +76,7 @@ class Acceptor:
         self._state_type = _unsigned(n - 1)
         # Rows end to end, a last column that keeps the state, and states times the row length: a step is one addition.
         self._steps: Index = np.column_stack([self.table, np.arange(n)]).reshape(-1) * (k + 1)
+        self._steps_list: list[int] = self._steps.tolist()
         for array in (self.table, self.accepting, self.live, self._next):
             array.setflags(write=False)
 
@@ -188,10 +193,18 @@ class Acceptor:
             UnknownSymbolError: with the number of the word and the position in it.
         """
         letters = self._letters(words, lengths)
+        if 0 < len(letters) <= NARROW:
+            walks = np.array([self._walk(row) for row in letters.tolist()], dtype=np.intp)
+            return (walks // (len(self.alphabet) + 1)).astype(self._state_type)
         visited: Codes = np.empty((letters.shape[1] + 1, len(letters)), dtype=self._state_type)
         for row, state in zip(visited, self._run(letters), strict=True):
             row[:] = state // (len(self.alphabet) + 1)
         return np.ascontiguousarray(visited.T)
+
+    def _walk(self, letters: list[int]) -> list[int]:
+        """The states of one word, times the row length: what :meth:`_run` gives, faster where there are few words."""
+        steps, state = self._steps_list, self.initial * (len(self.alphabet) + 1)
+        return [state, *(state := steps[state + letter] for letter in letters)]
 
     def accept_prefixes(self, words: ArrayLike | Sequence[Word], lengths: ArrayLike | None = None) -> Bools:
         """Whether each prefix is in the language; shape (words, max_length + 1).
