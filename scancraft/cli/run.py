@@ -17,10 +17,9 @@ from .languages import read_words
 from .options import MOST, Directory, Json, Seed
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from rich.table import Table
 
+    from ..automata.acceptor import Bools
     from ..compiler.checkpoints import Checkpoint
 
 HEAD, TAIL = 24, 8
@@ -102,8 +101,8 @@ class Verdicts:
 
     word: tuple[str, ...]
     alphabet: tuple[str, ...]
-    accepted: NDArray[np.bool_]
-    following: NDArray[np.bool_]
+    accepted: Bools
+    following: Bools
 
     def tokens(self, position: int) -> list[str]:
         """The tokens that may come next after so many symbols, ``<eos>`` last."""
