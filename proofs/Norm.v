@@ -105,14 +105,11 @@ Proof.
     change (Z.abs m < 2 ^ 24)%Z; lia.
 Qed.
 
-Lemma absorbed : forall f s, format f -> 2^80 <= f -> 0 <= s < 2^56 -> rnd (f + s) = f.
+(** What is less than half a spacing above a positive float rounds back to it. *)
+Lemma absorbed_below_half : forall f s, format f -> 0 < f -> 0 <= s -> 2 * s < ulp radix2 (FLT_exp emin prec) f ->
+  rnd (f + s) = f.
 Proof.
-  intros f s Hf Hf80 [Hs0 Hs].
-  assert (Pf : 0 < f) by (eapply Rlt_le_trans; [apply (bpow_gt_0 radix2 80) | exact Hf80]).
-  assert (U : 2^57 <= ulp radix2 (FLT_exp emin prec) f).
-  { rewrite ulp_neq_0 by lra; apply bpow_le; unfold cexp, FLT_exp.
-    assert (80 < mag radix2 f)%Z by (apply mag_gt_bpow; rewrite Rabs_pos_eq; lra).
-    unfold prec, emin; lia. }
+  intros f s Hf Pf Hs0 U.
   assert (Ge : f <= rnd (f + s)).
   { rewrite <- (rnd_format f Hf) at 1; unfold rnd; apply round_le; [typeclasses eauto .. | lra]. }
   destruct (Rle_lt_or_eq_dec _ _ Ge) as [Lt | Eq]; [exfalso | now symmetry].
@@ -120,11 +117,22 @@ Proof.
   assert (Succ : succ radix2 (FLT_exp emin prec) f <= rnd (f + s)) by (apply succ_le_lt; auto; typeclasses eauto).
   rewrite succ_eq_pos in Succ by lra.
   destruct (round_N_pt radix2 (FLT_exp emin prec) (fun x => negb (Z.even x)) (f + s)) as [_ Near].
-  assert (N := Near f Hf); fold (rnd (f + s)) in N.
+  assert (N := Near f Hf).
   change (round radix2 (FLT_exp emin prec) (Znearest (fun x => negb (Z.even x))) (f + s)) with (rnd (f + s)) in N.
   replace (f - (f + s)) with (- s) in N by ring; rewrite Rabs_Ropp, (Rabs_pos_eq s) in N by exact Hs0.
-  assert (H57 : 2^57 = 2 * 2^56) by (change 57%Z with (1 + 56)%Z; rewrite bpow_plus; reflexivity).
   apply Rabs_le_inv in N; lra.
+Qed.
+
+Lemma absorbed : forall f s, format f -> 2^80 <= f -> 0 <= s < 2^56 -> rnd (f + s) = f.
+Proof.
+  intros f s Hf Hf80 [Hs0 Hs].
+  assert (Pf : 0 < f) by (eapply Rlt_le_trans; [apply (bpow_gt_0 radix2 80) | exact Hf80]).
+  apply absorbed_below_half; [exact Hf | exact Pf | exact Hs0 |].
+  apply Rlt_le_trans with (2^57).
+  - replace (2^57) with (2 * 2^56) by (change 57%Z with (1 + 56)%Z; rewrite bpow_plus; reflexivity); lra.
+  - rewrite ulp_neq_0 by lra; apply bpow_le; unfold cexp, FLT_exp.
+    assert (80 < mag radix2 f)%Z by (apply mag_gt_bpow; rewrite Rabs_pos_eq; lra).
+    unfold prec, emin; lia.
 Qed.
 
 (** Any order of summation gives m 2^80. *)
@@ -173,17 +181,7 @@ Proof.
   assert (U : ulp radix2 (FLT_exp emin prec) f = 2 * 2^(56 - 2 * j)).
   { unfold f; rewrite ulp_bpow; unfold FLT_exp, emin, prec.
     replace (Z.max _ _) with (1 + (56 - 2 * j))%Z by lia; rewrite bpow_plus; reflexivity. }
-  assert (Ge : f <= rnd (f + e)).
-  { rewrite <- (rnd_format f Hf) at 1; unfold rnd; apply round_le; [typeclasses eauto .. | lra]. }
-  destruct (Rle_lt_or_eq_dec _ _ Ge) as [Lt | Eq]; [exfalso | now symmetry].
-  assert (F : format (rnd (f + e))) by (apply generic_format_round; typeclasses eauto).
-  assert (Succ : succ radix2 (FLT_exp emin prec) f <= rnd (f + e)) by (apply succ_le_lt; auto; typeclasses eauto).
-  rewrite succ_eq_pos in Succ by lra.
-  destruct (round_N_pt radix2 (FLT_exp emin prec) (fun x => negb (Z.even x)) (f + e)) as [_ Near].
-  assert (N := Near f Hf).
-  change (round radix2 (FLT_exp emin prec) (Znearest (fun x => negb (Z.even x))) (f + e)) with (rnd (f + e)) in N.
-  replace (f - (f + e)) with (- e) in N by ring; rewrite Rabs_Ropp, (Rabs_pos_eq e) in N by exact He.
-  apply Rabs_le_inv in N; lra.
+  apply absorbed_below_half; [exact Hf | exact Pf | exact He | rewrite U; lra].
 Qed.
 
 (** Multiplying by the reciprocal root and by the norm's weight gives a feature back, if it is 0 or not too small. *)
