@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,16 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import scancraft
-from scancraft.certify.checker.operations import HEAD, MOVES, OBLIGATIONS, PADDED, PREFILL, STEP, Operation, Table, page
 
 LANGUAGES = {"mamba": "(ab)*", "falcon_mamba": "(ab)*", "mamba2": "(ab)*", "signed_mamba": "(b*ab*a)*b*"}
-PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "operations.md"
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
+PAGE = DOCS / "operations.md"
+
+spec = spec_from_file_location("operations", DOCS / "operations.py")
+assert spec is not None
+assert spec.loader is not None
+operations = sys.modules["operations"] = module_from_spec(spec)
+spec.loader.exec_module(operations)
 
 Seen = tuple[str, str, str]
 """Module (without the backbone and the block's number), operation, dtype of the result."""
@@ -32,7 +40,7 @@ class Watch(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
-        if name not in MOVES:
+        if name not in operations.MOVES:
             first = out[0] if isinstance(out, (tuple, list)) else out
             dtype = str(first.dtype).removeprefix("torch.") if isinstance(first, torch.Tensor) else ""
             self.seen.append((self.inside[-1] if self.inside else "", name, dtype))
@@ -60,9 +68,9 @@ def of_block(seen: list[Seen], number: int) -> list[Seen]:
     return [(m.removeprefix(prefix).lstrip("."), n, d) for m, n, d in seen if f"{m}.".startswith(f"{prefix}.")]
 
 
-def expected(table: Table, tokens: int, dtype: str, *, padded: bool = False) -> list[Seen]:
+def expected(table: operations.Table, tokens: int, dtype: str, *, padded: bool = False) -> list[Seen]:
     """A table, written out: what is repeated for each token is, in a run, repeated together."""
-    rows: list[Operation] = []
+    rows: list[operations.Operation] = []
     table = with_padding(table) if padded else table
     start = 0
     while start < len(table):
@@ -74,11 +82,11 @@ def expected(table: Table, tokens: int, dtype: str, *, padded: bool = False) -> 
     return [(r.module, r.name, dtype if r.stored == "weights" else r.stored) for r in rows]
 
 
-def with_padding(table: Table) -> Table:
+def with_padding(table: operations.Table) -> operations.Table:
     names = [(r.module, r.name) for r in table]
     first = names.index(("mixer.in_proj", "mm"))
     second = next(n for n, (_, name) in enumerate(names) if name == "silu") + 1
-    return (*table[:first], PADDED, *table[first:second], PADDED, *table[second:])
+    return (*table[:first], operations.PADDED, *table[first:second], operations.PADDED, *table[second:])
 
 
 def head(seen: list[Seen]) -> list[Seen]:
@@ -103,8 +111,8 @@ def test_a_prefill_does_what_the_table_says(model: Any, kind: str, tokens: int) 
     with watched(model) as watch:
         model(ids, use_cache=True)
     for number in range(len(model.backbone.layers)):
-        assert of_block(watch.seen, number) == expected(PREFILL[kind], tokens, dtype)
-    assert head(watch.seen) == expected(HEAD, 1, dtype)
+        assert of_block(watch.seen, number) == expected(operations.PREFILL[kind], tokens, dtype)
+    assert head(watch.seen) == expected(operations.HEAD, 1, dtype)
 
 
 def test_a_padded_batch_multiplies_by_the_mask_and_nothing_else(model: Any, kind: str) -> None:
@@ -113,7 +121,7 @@ def test_a_padded_batch_multiplies_by_the_mask_and_nothing_else(model: Any, kind
     with watched(model) as watch:
         model(ids, attention_mask=mask, use_cache=True)
     for number in range(len(model.backbone.layers)):
-        assert of_block(watch.seen, number) == expected(PREFILL[kind], 3, dtype, padded=True)
+        assert of_block(watch.seen, number) == expected(operations.PREFILL[kind], 3, dtype, padded=True)
 
 
 def test_a_step_does_what_the_table_says(model: Any, kind: str) -> None:
@@ -123,8 +131,8 @@ def test_a_step_does_what_the_table_says(model: Any, kind: str) -> None:
     with watched(model) as watch:
         model(ids, cache_params=cache)
     for number in range(len(model.backbone.layers)):
-        assert of_block(watch.seen, number) == expected(STEP[kind], 1, dtype)
-    assert head(watch.seen) == expected(HEAD, 1, dtype)
+        assert of_block(watch.seen, number) == expected(operations.STEP[kind], 1, dtype)
+    assert head(watch.seen) == expected(operations.HEAD, 1, dtype)
 
 
 def test_an_operation_that_is_not_in_the_table_is_noticed(kind: str) -> None:
@@ -135,10 +143,10 @@ def test_an_operation_that_is_not_in_the_table_is_noticed(kind: str) -> None:
     ids = torch.tensor([[1, 4]])
     with watched(model) as watch:
         model(ids)
-    assert of_block(watch.seen, 0) != expected(PREFILL[kind], 2, "float32")
+    assert of_block(watch.seen, 0) != expected(operations.PREFILL[kind], 2, "float32")
 
 
 def test_every_row_names_an_obligation_and_the_page_is_current() -> None:
-    for table in (*STEP.values(), *PREFILL.values(), HEAD, (PADDED,)):
-        assert {row.obligation for row in table} <= set(OBLIGATIONS)
-    assert PAGE.read_text(encoding="utf-8") == page()
+    for table in (*operations.STEP.values(), *operations.PREFILL.values(), operations.HEAD, (operations.PADDED,)):
+        assert {row.obligation for row in table} <= set(operations.OBLIGATIONS)
+    assert PAGE.read_text(encoding="utf-8") == operations.page()

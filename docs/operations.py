@@ -2,7 +2,8 @@
 
 The tables are of ``transformers``' modules (and of ``models/signed_mamba.py``), a token at a time from a cache and
 many at once; ``tests/certify/test_operations.py`` watches the real modules at work and fails at an operation that is
-not here, at one that is missing, and at another dtype. ``docs/operations.md`` shows them; :func:`page` writes it.
+not here, at one that is missing, and at another dtype. ``docs/operations.md`` shows them: ``python docs/operations.py``
+writes it.
 
 Operations that only move numbers (views, copies, concatenations, look-ups, conversions to a dtype that holds the
 number, which the obligation of the operation before demands) are not listed: see ``MOVES``.
@@ -11,6 +12,7 @@ number, which the obligation of the operation before demands) are not listed: se
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Stored = Literal["weights", "float32", "bool"]
@@ -266,7 +268,7 @@ Every operation of a forward pass in the order in which `transformers` (5.23.0) 
 out, with the dtype in which its result is stored and the obligation that makes it exact. A scope of "every-
 implementation" says that each row was covered, for every input that can occur. `tests/certify/test_operations.py`
 watches the real modules while they run and fails if an operation appears that the tables lack; this page is written
-by `certify/checker/operations.py`.
+by `docs/operations.py`.
 
 "weights" is the dtype of the weights: bfloat16 in a bfloat16 model, and then a result that is stored there must fit
 it. Operations that only move numbers are left out. A batch with padding multiplies by the mask as well, which is 0 or
@@ -280,3 +282,6 @@ that of the table.
 
 What each obligation demands of the numbers that go in ([certificates](certificates.md) has them in full):
 """
+
+if __name__ == "__main__":
+    Path(__file__).with_suffix(".md").write_text(page(), encoding="utf-8")
