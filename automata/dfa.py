@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .alphabet import Word, check_alphabet
+from .alphabet import EOS, Word, check_alphabet
 from .budget import DEFAULT_BUDGET, Budget
 from .errors import AlphabetError, EmptyLanguageError, LanguageFormatError
 from .images import strong_components
@@ -152,6 +152,10 @@ class Dfa:
         """The symbols after which the word can still be completed: the labels of predictive modelling."""
         row = self.semiautomaton.table[state]
         return frozenset(s for s, target in zip(self.alphabet, row, strict=True) if target in self.live)
+
+    def allowed(self, state: int) -> frozenset[str]:
+        """The tokens that may come next: :meth:`next_symbols`, and ``<eos>`` in an accepting state."""
+        return self.next_symbols(state) | ({EOS} if state in self.accepting else frozenset())
 
     # -- facts about the language ------------------------------------------------------------------------------
 

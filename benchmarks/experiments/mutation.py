@@ -154,7 +154,7 @@ def judge(model: Any, dfa: Dfa, readout: Readout, size: Size, most: int) -> Json
             fate, trouble = "wrong", f"{verdict.scope}, but {report.shortest}"
     elif isinstance(verdict, Refuted):
         end = dfa.run(verdict.word)
-        right = dfa.next_symbols(end) | ({EOS} if end in dfa.accepting else set())
+        right = dfa.allowed(end)
         said, fate = one_shot(model, readout, dfa, verdict.word), "refuted"
         if not said == verdict.model != verdict.right == right:
             fate, trouble = "unconfirmed", f"{verdict}, but in one go the model says {sorted(said)}"

@@ -109,7 +109,7 @@ class Judge:
         self.right = [self._allowed(q) for q in range(dfa.n_states)]
 
     def _allowed(self, state: int) -> frozenset[str]:
-        allowed = set(self.dfa.next_symbols(state)) | ({EOS} if state in self.dfa.accepting else set())
+        allowed = self.dfa.allowed(state)
         return frozenset(allowed & set(self.names))
 
     def said(self, row: Float[Tensor, " columns"]) -> frozenset[str]:

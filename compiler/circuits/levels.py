@@ -75,7 +75,7 @@ def cascade_circuit(table: RuleTable, dfa: Dfa) -> Circuit:
         dfa: the language.
     """
     levels = assemble(table)
-    allowed = {q: {*dfa.next_symbols(q), *([EOS] if q in dfa.accepting else [])} for q in levels.states.values()}
+    allowed = {q: dfa.allowed(q) for q in levels.states.values()}
     verdicts = {
         token: {ONE: 1} | {slot_feature(s): -1 for s, q in levels.states.items() if token in allowed[q]}
         for token in (*dfa.alphabet, EOS)
