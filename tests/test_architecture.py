@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -12,8 +11,6 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
-
-import scancraft
 
 ROOT = Path(__file__).resolve().parent.parent
 spec = spec_from_file_location("house", ROOT / "docs" / "house.py")
@@ -170,29 +167,3 @@ def test_the_tests_above_can_fail(path: str, text: str, found: object, tmp_path:
         (tmp_path / name).write_text(content, encoding="utf-8")
     assert callable(found)
     assert list(found(tmp_path))
-
-
-def test_languages_can_be_studied_without_torch() -> None:
-    code = (
-        "import sys, scancraft\n"
-        "d = scancraft.parse_regex('(ab)*')\n"
-        "assert scancraft.star_free_witness(d) is None and d.accepts('abab')\n"
-        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(scancraft.__file__).parent.parent)
-
-
-def test_every_public_name_loads() -> None:
-    for name in scancraft.__all__:
-        assert getattr(scancraft, name) is not None
-    assert set(scancraft.__all__) <= set(dir(scancraft))
-    with pytest.raises(AttributeError, match="no_such_name"):
-        _ = scancraft.no_such_name
-
-
-def test_functions_keep_their_place_beside_packages_of_the_same_name() -> None:
-    code = (
-        "import scancraft.certify.checker.certificate, scancraft.refute.refute, scancraft\n"
-        "assert all(callable(f) for f in (scancraft.certify, scancraft.refute)), scancraft.certify\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(scancraft.__file__).parent.parent)

@@ -2,9 +2,11 @@
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
+from examples import example
 from monoid import is_aperiodic_by_monoid, transition_monoid
 
 from scancraft.automata.budget import Budget
@@ -21,7 +23,7 @@ from scancraft.automata.families import (
     tomita,
 )
 
-BY_NAME = {language.name: language for language in SUITE}
+Member = Callable[[str], bool]
 
 
 def no_odd_ones_before_odd_zeros(word: str) -> bool:
@@ -29,14 +31,13 @@ def no_odd_ones_before_odd_zeros(word: str) -> bool:
     return not any(a == "1" and m % 2 and n % 2 for (a, m), (_, n) in itertools.pairwise(runs))
 
 
-def nested(most: int) -> Callable[[str], bool]:
-    """Balanced, with no prefix deeper than this."""
-
-    def member(word: str) -> bool:
-        depths = [word[:i].count("a") - word[:i].count("b") for i in range(len(word) + 1)]
-        return min(depths) >= 0 and max(depths) <= most and depths[-1] == 0
-
-    return member
+def balanced(word: str, pairs: Sequence[str], most: int = 10**9) -> bool:
+    """Of each pair on its own: balanced, with no prefix deeper than this."""
+    for opening, closing in pairs:
+        depths = [word[:i].count(opening) - word[:i].count(closing) for i in range(len(word) + 1)]
+        if min(depths) < 0 or max(depths) > most or depths[-1]:
+            return False
+    return True
 
 
 def flip_flop_by_definition(word: str) -> bool:
@@ -53,7 +54,27 @@ def flip_flop_by_definition(word: str) -> bool:
     return True
 
 
-PREDICATES: dict[str, Callable[[str], bool]] = {
+def expression(word: str, arities: dict[str, int]) -> bool:
+    """One prefix expression, by how many more are due."""
+    due = 1
+    for symbol in word:
+        if due == 0:
+            return False
+        due += arities[symbol] - 1
+    return due == 0
+
+
+def blocks(word: str, alphabet: str) -> bool:
+    n = len(word) // len(alphabet)
+    return n >= 1 and word == "".join(symbol * n for symbol in alphabet)
+
+
+def matches(pattern: str) -> Member:
+    return lambda word: re.fullmatch(pattern, word) is not None
+
+
+ARITIES = {"0": 0, "1": 0, "~": 1, "+": 2, ">": 3, "*": 4, "^": 5}
+REGULAR: dict[str, Member] = {
     "Parity": lambda w: w.count("1") % 2 == 0,
     "Tomita-1": lambda w: "0" not in w,
     "Tomita-2": lambda w: w == "10" * (len(w) // 2),
@@ -61,25 +82,29 @@ PREDICATES: dict[str, Callable[[str], bool]] = {
     "Tomita-4": lambda w: "000" not in w,
     "Tomita-5": lambda w: w.count("0") % 2 == 0 and w.count("1") % 2 == 0,
     "Tomita-6": lambda w: (w.count("0") - w.count("1")) % 3 == 0,
-    "Tomita-7": lambda w: re.fullmatch("0*1*0*1*", w) is not None,
+    "Tomita-7": matches("0*1*0*1*"),
     "(aa)*": lambda w: len(w) % 2 == 0,
     "(aaaa)*": lambda w: len(w) % 4 == 0,
-    "(abab)*": lambda w: re.fullmatch("(abab)*", w) is not None,
-    "D-2": nested(2),
-    "D-3": nested(3),
-    "D-4": nested(4),
-    "D-12": nested(12),
-    "aa*bb*cc*dd*ee*": lambda w: re.fullmatch("aa*bb*cc*dd*ee*", w) is not None,
-    "{a,b}*d{b,c}*": lambda w: re.fullmatch("[ab]*d[bc]*", w) is not None,
-    "{0,1,2}*02*": lambda w: re.fullmatch("[012]*02*", w) is not None,
+    "(abab)*": matches("(abab)*"),
+    **{f"D-{n}": partial(balanced, pairs=["ab"], most=n) for n in (2, 3, 4, 12)},
+    "aa*bb*cc*dd*ee*": matches("aa*bb*cc*dd*ee*"),
+    "{a,b}*d{b,c}*": matches("[ab]*d[bc]*"),
+    "{0,1,2}*02*": matches("[012]*02*"),
     "Flip-flop": flip_flop_by_definition,
 }
-DEEPEST = {1: 40, 2: 12, 3: 8, 4: 7, 5: 6}
+COUNTING: dict[str, Member] = {
+    "Dyck-1": partial(balanced, pairs=["()"]),
+    "Shuffle-2": partial(balanced, pairs=["()", "[]"]),
+    "Shuffle-4": partial(balanced, pairs=["()", "[]", "{}", "<>"]),
+    "Boolean-3": partial(expression, arities=ARITIES),
+    "Boolean-5": partial(expression, arities=ARITIES),
+    **{name: partial(blocks, alphabet=name[::4]) for name in ("a^n b^n", "a^n b^n c^n", "a^n b^n c^n d^n")},
+}
 
 
 def test_the_suite_is_the_regular_part_of_the_table() -> None:
     assert len(SUITE) == 19
-    assert set(PREDICATES) == set(BY_NAME)
+    assert set(REGULAR) == {language.name for language in SUITE}
 
 
 @pytest.mark.parametrize("language", SUITE, ids=lambda language: language.name)
@@ -91,12 +116,15 @@ def test_published_numbers(language: NamedLanguage) -> None:
     assert is_aperiodic_by_monoid(dfa.semiautomaton) == language.star_free
 
 
-@pytest.mark.parametrize("language", SUITE, ids=lambda language: language.name)
-def test_membership_on_all_short_words(language: NamedLanguage) -> None:
-    dfa, member = language.build(), PREDICATES[language.name]
-    for length in range(DEEPEST[len(dfa.alphabet)] + 1):
-        for word in map("".join, itertools.product(dfa.alphabet, repeat=length)):
-            assert dfa.accepts(word) == member(word), word
+@pytest.mark.parametrize("name", REGULAR | COUNTING)
+def test_membership_on_all_short_words(name: str) -> None:
+    language, member = example(name).language, (REGULAR | COUNTING)[name]
+    letters, length = len(language.alphabet), 0
+    while letters ** (length + 1) <= 7000 and length < 40:
+        length += 1
+    for n in range(length + 1):
+        for word in itertools.product(language.alphabet, repeat=n):
+            assert language.accepts(word) == member("".join(word)), word
 
 
 @pytest.mark.parametrize("depth", range(6))
@@ -143,11 +171,6 @@ def test_dyck_symbols() -> None:
     assert dyck(2, 2).names[:2] == ("-", "(")
 
 
-def test_dyck_keeps_to_its_budget() -> None:
-    with pytest.raises(BudgetExceededError, match="states"):
-        dyck(8, 10, Budget(items=1000))
-
-
 @pytest.mark.parametrize("points", range(1, 7))
 def test_order_preserving(points: int) -> None:
     o_n = order_preserving(points)
@@ -157,13 +180,7 @@ def test_order_preserving(points: int) -> None:
             assert o_n.run(q - 1, [f"u{i}"]) + 1 == (i + 1 if q == i else q)
             assert o_n.run(q - 1, [f"d{i}"]) + 1 == (i if q == i + 1 else q)
     # It generates exactly the monotone maps of a chain.
-    letters = list(zip(*o_n.table, strict=True))
-    found = {tuple(range(points))}
-    queue = list(found)
-    for element in queue:
-        new = {tuple(letter[q] for q in element) for letter in letters} - found
-        found |= new
-        queue += sorted(new)
+    found = {element.action for element in transition_monoid(o_n)}
     assert found == set(itertools.combinations_with_replacement(range(points), points))
 
 
@@ -173,3 +190,5 @@ def test_impossible_members_of_a_family_are_refused() -> None:
             build()
     with pytest.raises(ValueError, match="O_0"):
         order_preserving(0)
+    with pytest.raises(BudgetExceededError, match="states"):
+        dyck(8, 10, Budget(items=1000))

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from itertools import groupby, pairwise, product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from command_line import invoke, refused
+from examples import example
 
 import scancraft
-from scancraft.automata.bounded_dyck import BoundedDyck
 from scancraft.automata.counters.families import dyck_1
 from scancraft.automata.counters.machine import CounterMachine
-from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import UnknownLanguageError
 from scancraft.automata.families import d_n
 from scancraft.automata.languages import language_to_json
@@ -33,12 +30,6 @@ QUICK = ("--words", 10, "--far-words", 2, "--no-farthest", "--jobs", 1)
 TRIED = ("Parity", "Tomita-2", "{a,b}*d{b,c}*", "Dyck-1", "a^n b^n", "Flip-flop", "Dyck_{8,5}")
 
 
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture(scope="module")
 def rows() -> dict[str, Row]:
     """Some languages of every kind, in one process."""
@@ -49,136 +40,23 @@ def rows() -> dict[str, Row]:
 # -- the languages ----------------------------------------------------------------------------------------------------
 
 
-def odd_run_then_odd_run(word: str) -> bool:
-    """Whether a maximal odd run of 1s is directly followed by a maximal odd run of 0s."""
-    runs = [(symbol, len(list(group))) for symbol, group in groupby(word)]
-    return any(a == "1" and m % 2 and n % 2 for (a, m), (_, n) in pairwise(runs))
-
-
-def balanced(word: str, pairs: Sequence[str], deepest: int = 10**9) -> bool:
-    stack: list[str] = []
-    for symbol in word:
-        opening = [pair for pair in pairs if pair[0] == symbol]
-        if opening:
-            stack.append(opening[0][1])
-            if len(stack) > deepest:
-                return False
-        elif not stack or stack.pop() != symbol:
-            return False
-    return not stack
-
-
-def shuffled(word: str, pairs: Sequence[str]) -> bool:
-    return all(balanced("".join(s for s in word if s in pair), [pair]) for pair in pairs)
-
-
-def flip_flop(word: str) -> bool:
-    pieces = [word[i : i + 2] for i in range(0, len(word), 2)]
-    stored = "w"
-    for number, piece in enumerate(pieces):
-        if len(piece) < 2 or piece[0] not in "wri" or piece[1] not in "01" or (number == 0 and piece[0] != "w"):
-            return False
-        if piece[0] == "r" and piece[1] != stored:
-            return False
-        stored = piece[1] if piece[0] == "w" else stored
-    return True
-
-
-def expression(word: str, arities: dict[str, int]) -> bool:
-    due = 1
-    for symbol in word:
-        if due == 0:
-            return False
-        due += arities[symbol] - 1
-    return due == 0
-
-
-def blocks(word: str, alphabet: str) -> bool:
-    n = len(word) // len(alphabet)
-    return n >= 1 and word == "".join(symbol * n for symbol in alphabet)
-
-
-def matches(pattern: str) -> Callable[[str], bool]:
-    return lambda word: re.fullmatch(pattern, word) is not None
-
-
-BRACKETS = ("()", "[]", "{}", "<>")
-ARITIES = {"0": 0, "1": 0, "~": 1, "+": 2, ">": 3, "*": 4, "^": 5}
 NO, YES, COUNTER = "not star-free", "star-free", "counter"
-# class, alphabet, the empty word, states of the minimal DFA with the dead one, the language
-FACTS: dict[str, tuple[str, str, bool, int | None, Callable[[str], bool]]] = {
-    "Parity": (NO, "01", True, 2, lambda w: w.count("1") % 2 == 0),
-    "Tomita-1": (YES, "01", True, 2, matches("1*")),
-    "Tomita-2": (YES, "01", True, 3, matches("(10)*")),
-    "Tomita-3": (NO, "01", True, 5, lambda w: not odd_run_then_odd_run(w)),
-    "Tomita-4": (YES, "01", True, 4, lambda w: "000" not in w),
-    "Tomita-5": (NO, "01", True, 4, lambda w: w.count("0") % 2 == w.count("1") % 2 == 0),
-    "Tomita-6": (NO, "01", True, 3, lambda w: (w.count("0") - w.count("1")) % 3 == 0),
-    "Tomita-7": (YES, "01", True, 5, matches("0*1*0*1*")),
-    "(aa)*": (NO, "a", True, 2, matches("(aa)*")),
-    "(aaaa)*": (NO, "a", True, 4, matches("(aaaa)*")),
-    "(abab)*": (NO, "ab", True, 5, matches("(abab)*")),
-    **{f"D-{n}": (YES, "ab", True, n + 2, lambda w, n=n: balanced(w, ["ab"], n)) for n in (2, 3, 4, 12)},
-    "aa*bb*cc*dd*ee*": (YES, "abcde", False, 7, matches("a+b+c+d+e+")),
-    "{a,b}*d{b,c}*": (YES, "abcd", False, 3, matches("[ab]*d[bc]*")),
-    "{0,1,2}*02*": (YES, "012", False, 2, matches("[012]*02*")),
-    "Dyck-1": (COUNTER, "()", True, None, lambda w: balanced(w, ["()"])),
-    "Shuffle-2": (COUNTER, "()[]", True, None, lambda w: shuffled(w, BRACKETS[:2])),
-    "Shuffle-4": (COUNTER, "()[]{}<>", True, None, lambda w: shuffled(w, BRACKETS)),
-    "Shuffle-6": (COUNTER, "", True, None, lambda w: True),  # symbols of two characters: see below
-    "Boolean-3": (COUNTER, "01~+>", False, None, lambda w: expression(w, ARITIES)),
-    "Boolean-5": (COUNTER, "01~+>*^", False, None, lambda w: expression(w, ARITIES)),
-    "a^n b^n": (COUNTER, "ab", False, None, lambda w: blocks(w, "ab")),
-    "a^n b^n c^n": (COUNTER, "abc", False, None, lambda w: blocks(w, "abc")),
-    "a^n b^n c^n d^n": (COUNTER, "abcd", False, None, lambda w: blocks(w, "abcd")),
-    "Flip-flop": (YES, "wri01", True, 9, flip_flop),
-    "Dyck_{8,5}": (YES, "", True, None, lambda w: True),
-    "Dyck_{8,10}": (YES, "", True, None, lambda w: True),
-}
+
+
+def kind_of(name: str) -> str:
+    """By the table of examples, whose languages are tried against their definitions."""
+    known = example(name)
+    return COUNTER if isinstance(known.language, CounterMachine) else YES if known.star_free else NO
 
 
 def test_the_suite_has_thirty_languages() -> None:
     assert len(LANGUAGES) == 30 == len({language.name for language in LANGUAGES})
-    assert {language.name for language in LANGUAGES} == set(FACTS)
+    for suite in LANGUAGES:
+        assert suite.language == example(suite.name).language
+        assert suite.kind == kind_of(suite.name)
     kinds = [language.kind for language in LANGUAGES]
     assert {kind: kinds.count(kind) for kind in (NO, YES, COUNTER)} == {NO: 7, YES: 14, COUNTER: 9}
     assert names().split(", ") == [language.name for language in LANGUAGES]
-
-
-@pytest.mark.parametrize("name", FACTS)
-def test_the_languages_are_what_their_definitions_say(name: str) -> None:
-    kind, alphabet, empty, states, member = FACTS[name]
-    suite = suite_language(name)
-    language = suite.language
-    assert suite.kind == kind
-    assert language.accepts(()) == empty
-    assert isinstance(language, CounterMachine) == (kind == COUNTER)
-    if states is not None:
-        assert isinstance(language, Dfa)
-        assert language.n_states == states
-    if not alphabet:
-        return
-    assert set(language.alphabet) == set(alphabet)
-    length = 0
-    while len(alphabet) ** (length + 1) <= 1500 and length < 13:
-        length += 1
-    for n in range(length + 1):
-        for word in product(alphabet, repeat=n):
-            assert language.accepts(word) == member("".join(word)), word
-
-
-def test_languages_over_long_symbols() -> None:
-    six = suite_language("Shuffle-6").language
-    assert isinstance(six, CounterMachine)
-    assert (len(six.alphabet), len(six.counters)) == (12, 6)
-    opening, closing = six.alphabet[::2], six.alphabet[1::2]
-    assert six.accepts((*opening, *closing))
-    assert not six.accepts((*closing, *opening))
-    for depth in (5, 10):
-        language = suite_language(f"Dyck_{{8,{depth}}}").language
-        assert isinstance(language, BoundedDyck)
-        assert (language.kinds, language.depth) == (8, depth)
-        assert language.n_states == (8 ** (depth + 1) - 1) // 7 + 1
 
 
 def test_published_lengths_and_figures() -> None:
@@ -297,7 +175,7 @@ def test_rows_as_json(rows: dict[str, Row]) -> None:
     for name, row in rows.items():
         found = json.loads(json.dumps(row.as_json(), allow_nan=False))
         assert {"name", "class", "blocks", "parameters", "seconds", "accuracy", "certificate"} <= set(found)
-        assert (found["name"], found["class"]) == (name, FACTS[name][0])
+        assert (found["name"], found["class"]) == (name, kind_of(name))
         assert found["seconds"] >= 0
         assert set(found["published"]) == {part.label for part in row.language.bins}
         if name == "Parity":
@@ -323,6 +201,7 @@ def timeless(row: Row) -> dict[str, Any]:
 
 
 def test_processes_change_nothing_but_the_seconds() -> None:
+    assert run_suite(SMALL, []) == []
     chosen = [suite_language(name) for name in ("Dyck-1", "Parity", "Tomita-2")]
     ticks: list[tuple[int, int, str]] = []
     alone = run_suite(SMALL, chosen, lambda *tick: ticks.append(tick))
@@ -346,10 +225,6 @@ def test_seeds_and_options(rows: dict[str, Row]) -> None:
     assert far.scores["100,000"].words == 2
     assert 99_980 <= far.scores["100,000"].longest <= 100_000
     assert far.perfect
-
-
-def test_no_languages() -> None:
-    assert run_suite(SMALL, []) == []
 
 
 # -- models that are wrong --------------------------------------------------------------------------------------------

@@ -5,11 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from examples import dfa, dfas, example
@@ -17,7 +14,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from maps import Map, closed, cyc, then
 
-import scancraft
 from scancraft.automata.budget import Budget
 from scancraft.automata.decide import odd_periods as _odd_periods
 from scancraft.automata.decide.aperiodic import star_free_witness
@@ -507,18 +503,3 @@ def test_budgets() -> None:
     found = classify_by_groups(dfa, witness, Budget().meter("image sets"))
     assert found.gates is SIGNED
     assert found.check(dfa)
-
-
-def test_classifying_imports_neither_torch_nor_sympy(tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "from scancraft.automata.decide.classification import classify\n"
-        "from scancraft.automata.families import tomita\n"
-        "assert classify(tomita(6)).gates.value == 'complex'\n"
-        "assert not {'torch', 'transformers', 'sympy'} & set(sys.modules)\n"
-    )
-    place = str(Path(scancraft.__file__).parent.parent)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": place}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
@@ -351,24 +348,3 @@ def test_very_long_words(name: str) -> None:
     word = members_of(language, 1, 99_990, 100_000, np.random.default_rng(0))[0]
     assert 99_990 <= len(word) <= 100_000
     assert language.accepts(word)
-
-
-SCRIPT = """
-import random
-import numpy as np
-from scancraft.suite.languages import LANGUAGES
-from scancraft.automata.words.mixtures import live_word_of, mixture_of
-for make in (random.Random, np.random.default_rng):
-    rng = make(11)
-    for suite in LANGUAGES:
-        print(mixture_of(suite.language, 8, 10, 30, rng), live_word_of(suite.language, 30, rng))
-"""
-
-
-def test_words_do_not_depend_on_the_hash_seed() -> None:
-    outputs = set()
-    for seed in ("0", "4242"):
-        command, env = [sys.executable, "-c", SCRIPT], {**os.environ, "PYTHONHASHSEED": seed}
-        outputs.add(subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout)
-    assert len(outputs) == 1
-    assert len(outputs.pop()) > 1000

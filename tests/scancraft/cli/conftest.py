@@ -10,13 +10,6 @@ from command_line import answer, invoke, written
 from kinds import GIANT, KINDS, Built
 
 
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Continuous integration may ask for colours, which would stand between the words looked for."""
-    for name in ("FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The checkpoint of a kind, and what ``compile --json`` said; do not change it."""

@@ -26,24 +26,6 @@ def python(*args: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, *args], cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True)
 
 
-def test_help_and_decide_do_not_import_torch(tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "from scancraft.cli.app import app\n"
-        "for args in (['--help'], ['--version'], ['decide', '--regex', 'a*'], ['run', '--help']):\n"
-        "    try:\n"
-        "        app(args, prog_name='scancraft')\n"
-        "    except SystemExit as leave:\n"
-        "        assert not leave.code, args\n"
-        "assert not {'torch', 'transformers', 'numba', 'matplotlib'} & set(sys.modules)\n"
-    )
-    process = python("-c", code, cwd=tmp_path)
-    shown, errors = process.communicate()
-    assert (process.returncode, errors) == (0, "")
-    assert f"scancraft {scancraft.__version__}" in shown
-    assert all(command in shown for command in COMMANDS)
-
-
 def test_outside_of_the_tests_standard_output_is_pure_json_and_standard_error_silent(d2: Path, tmp_path: Path) -> None:
     shown, errors = python(
         "-m", "scancraft.cli.app", "check", str(d2), "--words", "9", "--json", cwd=tmp_path
