@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,25 @@ def test_bounded_dyck_on_all_words_is_undecided(built: Built, tmp_path: Path) ->
     assert (result.exit_code, result.stdout.startswith("undecided: ")) == (3, True)
     assert not (place / "certificate.json").exists()
     assert invoke("certify", "--check", place).exit_code == 1
+
+
+def test_what_is_printed_and_what_is_written(d2: Path, tmp_path: Path) -> None:
+    """A certificate is written as it is printed; of a counterexample, and of no verdict, nothing is written."""
+    place = copied(d2, tmp_path)
+    for options, code, told, facts in (
+        (("--regex", "(ab)*"), 1, "a shortest counterexample is 'a':", ("counterexample", None, None, ["a"])),
+        (("--budget", 3), 3, "undecided: ", ("undecided", None, None, None)),
+        ((), 0, "certified, scope every-implementation:", ("certified", "every-implementation", 16.0, None)),
+    ):
+        found = answer(invoke("certify", place, *options, "--json"), code)
+        assert tuple(found[key] for key in ("verdict", "scope", "margin", "word")) == facts
+        if code == 1:
+            assert (found["model"], found["right"], found["shortest"]) == (["a", "b"], ["b"], True)
+        result = invoke("certify", place, *options)
+        assert (result.exit_code, result.stdout.startswith(told)) == (code, True)
+        assert (place / "certificate.json").exists() == (place / "certificate.safetensors").exists() == (code == 0)
+    saved = json.loads((place / "certificate.json").read_text())
+    assert saved == {k: v for k, v in found.items() if k != "seconds"}
 
 
 def test_certify_in_bfloat16(built: Built, tmp_path: Path) -> None:
