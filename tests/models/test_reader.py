@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_mambas import quick_mamba, random_mamba
+from random_mambas import CONFIGS, quick_mamba, random_mamba
 
 import scancraft
 from scancraft.models.errors import ReadoutError
@@ -18,21 +18,6 @@ from scancraft.models.run.reader import Reader, StepError
 from scancraft.models.run.stepper import Stepper, aligned
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
-
-configs = st.fixed_dictionaries(
-    {
-        "num_hidden_layers": st.integers(1, 3),
-        "hidden_size": st.integers(8, 40),
-        "state_size": st.integers(1, 16),
-        "conv_kernel": st.integers(2, 4),
-        "expand": st.integers(1, 3),
-        "use_bias": st.booleans(),
-        "use_conv_bias": st.booleans(),
-        "residual_in_fp32": st.booleans(),
-        "tie_word_embeddings": st.booleans(),
-        "hidden_act": st.sampled_from(["silu", "silu", "gelu"]),
-    }
-)
 
 
 def single_steps(stepper: Stepper, tokens: list[int]) -> Any:
@@ -46,7 +31,7 @@ def single_steps(stepper: Stepper, tokens: list[int]) -> Any:
     return torch.cat(states)
 
 
-@given(config=configs, dtype=st.sampled_from(DTYPES), seed=st.integers(0, 1000), data=st.data())
+@given(config=CONFIGS, dtype=st.sampled_from(DTYPES), seed=st.integers(0, 1000), data=st.data())
 @settings(max_examples=15, deadline=None)
 def test_every_bit_is_that_of_single_steps(config: dict[str, Any], dtype: str, seed: int, data: st.DataObject) -> None:
     model = random_mamba(seed, getattr(torch, dtype), **config)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from copy import deepcopy
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_mambas import CONFIGS
 from random_mambas import small_mamba as mamba
 
 import scancraft
@@ -27,24 +30,9 @@ from scancraft.refute.checker.refutation import Replays, check_refutation
 from scancraft.refute.checker.replay import Replay
 from scancraft.refute.refute import Refutation, refute
 
-BOUND = Readout({"0": 3, "1": 4}, bos=1, accept=2)
 
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    return mamba(0)
-
-
-@pytest.fixture(scope="module")
-def content(model: Any) -> dict[str, Any]:
-    """The JSON of a refutation that holds: of PARITY, by a model that accepts after long words of 1s or does not."""
-    found = refute(model, families.parity(), BOUND)
-    assert isinstance(found, Refutation)
-    return found.content
-
-
-def test_what_holds_is_accepted(model: Any, content: dict[str, Any], tmp_path: Path) -> None:
-    checked = check_refutation(content, model, families.parity(), BOUND)
+def test_what_holds_is_accepted(model: Any, content: dict[str, Any], tmp_path: Path, bound: Readout) -> None:
+    checked = check_refutation(content, model, families.parity(), bound)
     assert (checked.accepted, checked.reason) == (True, "")
     assert checked.tokens >= content["N"]
     assert checked.as_json()["verdict"] == "refuted"
@@ -119,8 +107,6 @@ CHANGES: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("key", "value", "reason"), CHANGES, ids=[f"{key}-{n}" for n, (key, *_) in enumerate(CHANGES)])
 def test_every_change_is_rejected(model: Any, content: dict[str, Any], key: str, value: Any, reason: str) -> None:
-    import re
-
     tampered = changed(content, key, value)
     if key == "dtype":
         tampered["readout"] = content["readout"]
@@ -163,7 +149,7 @@ def test_other_models_are_rejected(content: dict[str, Any], tmp_path: Path) -> N
     assert "training mode" in check_refutation(content, training).reason
 
 
-def test_other_languages_and_readouts_are_rejected(model: Any, content: dict[str, Any]) -> None:
+def test_other_languages_and_readouts_are_rejected(model: Any, content: dict[str, Any], bound: Readout) -> None:
     assert "another language" in check_refutation(content, model, families.tomita(5)).reason
     assert "another language" in check_refutation(content, model, families.mod_length(2)).reason
     other = Readout({"0": 3, "1": 4}, bos=1, accept=2, contract="live-prefixes")
@@ -197,19 +183,7 @@ def test_replays_are_shared(model: Any, content: dict[str, Any]) -> None:
 
 
 @given(
-    config=st.fixed_dictionaries(
-        {
-            "num_hidden_layers": st.integers(1, 3),
-            "hidden_size": st.integers(8, 40),
-            "state_size": st.integers(1, 16),
-            "conv_kernel": st.integers(2, 4),
-            "expand": st.integers(1, 3),
-            "use_bias": st.booleans(),
-            "use_conv_bias": st.booleans(),
-            "residual_in_fp32": st.booleans(),
-            "hidden_act": st.sampled_from(["silu", "silu", "gelu"]),
-        }
-    ),
+    config=CONFIGS,
     dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16, torch.float64]),
     seed=st.integers(0, 1000),
 )
@@ -258,10 +232,9 @@ def test_a_wrong_guess_is_noticed(model: Any, content: dict[str, Any], monkeypat
 
 
 @pytest.fixture(scope="module")
-def dyck() -> tuple[Any, list[int], list[Any], dict[str, Any]]:
-    """A compiled counter, the word "(", its states after 0, 1, ... of them, and a refutation that leaps."""
-    compiled = scancraft.compile(scancraft.suite_language("Dyck-1").language)
-    model, bound = compiled.model(), compiled.readout
+def dyck(counter: Any) -> tuple[Any, list[int], list[Any], dict[str, Any]]:
+    """The model, the word "(", its states after 0, 1, ... of them, and a refutation that leaps."""
+    model, bound = counter.model(), counter.readout
     replay = Replay(model)
     states = []
     with torch.no_grad():
@@ -269,9 +242,9 @@ def dyck() -> tuple[Any, list[int], list[Any], dict[str, Any]]:
         for _ in range(120):
             states.append(replay.state())
             replay.read([bound.tokens["("]])
-    found = refute(compiled, scancraft.parse_regex("('(' '(')*", alphabet="()"))
-    assert isinstance(found, Refutation)
-    return model, [bound.tokens["("]], states, found.content
+    verdict = refute(counter, scancraft.parse_regex("('(' '(')*", alphabet="()"))
+    assert isinstance(verdict, Refutation)
+    return model, [bound.tokens["("]], states, verdict.content
 
 
 def test_a_line_is_what_single_turns_do(dyck: Any) -> None:
@@ -313,8 +286,6 @@ def test_leaps_are_checked(dyck: Any) -> None:
 
 
 def test_lines_are_false_only_at_zero() -> None:
-    from fractions import Fraction
-
     assert not Line(Fraction(0))
     assert Line(Fraction(0), Fraction(1))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from oracle import positive, right
 from random_mambas import small_mamba as mamba
 
 import scancraft
@@ -85,24 +86,7 @@ class Reader:
         return state_digest(state[0]), scores
 
     def allowed(self, word: Sequence[str]) -> set[str]:
-        _, scores = self.states_and_scores(word)
-        found = {s for s, column in self.bound.next_index.items() if scores[column] > self.bound.threshold}
-        ends = self.bound.accept is not None and bool(scores[self.bound.accept] > self.bound.threshold)
-        return found | ({"<eos>"} if ends else set())
-
-
-def right(dfa: Dfa, bound: Readout, word: Sequence[str]) -> set[str]:
-    """The tokens that the language allows, by trying all completions."""
-    longest = dfa.n_states
-    found = set()
-    for symbol in bound.next_index:
-        state = dfa.run((*word, symbol))
-        reached = {state}
-        for _ in range(longest):
-            reached |= {dfa.semiautomaton.run(q, (s,)) for q in reached for s in dfa.alphabet}
-        if reached & dfa.accepting:
-            found.add(symbol)
-    return found | ({"<eos>"} if bound.accept is not None and dfa.accepts(word) else set())
+        return positive(self.states_and_scores(word)[1], self.bound)
 
 
 def judge(found: Refutation, model: Any, dfa: Dfa, bound: Readout) -> None:
@@ -140,27 +124,23 @@ def test_random_models_are_refuted(name: str, contract: str) -> None:
     assert found.content["dtype"] == "float32"
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_number_formats(dtype: torch.dtype) -> None:
-    model, dfa = mamba(1, dtype), families.parity()
-    found = refuted(refute(model, dfa, readout("01")))
-    judge(found, model, dfa, readout("01"))
-    assert found.content["dtype"] == str(dtype).removeprefix("torch.")
-
-
 @pytest.mark.parametrize(
-    "changes",
+    ("dtype", "changes"),
     [
-        {"tie_word_embeddings": True, "residual_in_fp32": False},
-        {"use_bias": True, "use_conv_bias": False, "expand": 1, "conv_kernel": 2},
-        {"expand": 3, "hidden_size": 20, "state_size": 1, "hidden_act": "gelu"},
+        ("bfloat16", {}),
+        ("float16", {}),
+        ("float64", {}),
+        ("float32", {"tie_word_embeddings": True, "residual_in_fp32": False}),
+        ("float32", {"use_bias": True, "use_conv_bias": False, "expand": 1, "conv_kernel": 2}),
+        ("float32", {"expand": 3, "hidden_size": 20, "state_size": 1, "hidden_act": "gelu"}),
     ],
 )
-def test_odd_configurations(changes: dict[str, Any]) -> None:
-    model, dfa = mamba(2, **changes), families.tomita(6)
+def test_number_formats_and_odd_configurations(dtype: str, changes: dict[str, Any]) -> None:
+    model, dfa = mamba(2, getattr(torch, dtype), **changes).train(), families.tomita(6)
     found = refuted(refute(model, dfa, readout("01")))
-    judge(found, model, dfa, readout("01"))
-    assert found.period == 3
+    assert model.training  # as it was
+    judge(found, model.eval(), dfa, readout("01"))
+    assert (found.period, found.content["dtype"]) == (3, dtype)
 
 
 @st.composite
@@ -255,20 +235,10 @@ def check_question(dfa: Dfa, question: Question, contract: str) -> None:
 
 
 def test_without_accept_the_next_symbols_are_looked_at() -> None:
-    dfa = families.tomita(3)
-    bound = readout("01", accept=None)
-    model = mamba(4)
+    model, dfa, bound = mamba(4), families.tomita(3), readout("01", accept=None)
     found = refuted(refute(model, dfa, bound))
-    assert found.content["observed"] == "allowed"
-    assert found.content["readout"]["accept"] is None
+    assert (found.content["observed"], found.content["readout"]["accept"]) == ("allowed", None)
     judge(found, model, dfa, bound)
-
-
-def test_a_readout_that_sees_nothing() -> None:
-    with pytest.raises(ReadoutError, match="tells apart"):
-        refute(mamba(0), families.parity(), readout("01", accept=None))  # both symbols may always come
-    with pytest.raises(ReadoutError, match="names no score"):
-        refute(mamba(0), families.parity(), readout("01", accept=None, next_symbol={}))
 
 
 # -- targets ---------------------------------------------------------------------------------------------------------
@@ -277,49 +247,47 @@ def test_a_readout_that_sees_nothing() -> None:
 def test_a_model_compiled_for_another_language(tmp_path: Path) -> None:
     compiled = scancraft.compile("(a|b)*")
     found = refuted(refute(compiled, "(aa|b)*"))
-    dfa = scancraft.as_dfa("(aa|b)*")
-    judge(found, compiled.model(), dfa, compiled.readout)
+    judge(found, compiled.model(), scancraft.as_dfa("(aa|b)*"), compiled.readout)
     compiled.save(tmp_path / "all")
     again = refuted(refute(tmp_path / "all", "(aa|b)*"))
     assert {**again.content, "seconds": 0} == {**found.content, "seconds": 0}
     half = refuted(refute(tmp_path / "all", "(aa|b)*", dtype=torch.bfloat16))
     assert half.content["dtype"] == "bfloat16"
+    other = refuted(refute(compiled, families.parity(), readout("01")))
+    judge(other, compiled.model(), families.parity(), readout("01"))
 
 
-def test_alphabets_must_agree() -> None:
-    compiled = scancraft.compile("(a|b)*")
-    with pytest.raises(ReadoutError, match=r"\['a', 'b'\], the language has \['0', '1'\]; give a readout"):
-        refute(compiled, families.parity())
-    bound = readout("01")
-    found = refuted(refute(compiled, families.parity(), bound))
-    judge(found, compiled.model(), families.parity(), bound)
-
-
-def test_what_is_missing_is_said() -> None:
+def broken() -> Any:
     model = mamba(0)
-    with pytest.raises(ReadoutError, match="give the language and a Readout"):
-        refute(model, "(aa)*")
-    with pytest.raises(ReadoutError, match="token 9"):
-        refute(model, "(aa)*", readout("a", tokens={"a": 9}))
-    with pytest.raises(ReadoutError, match="score 8"):
-        refute(model, "(aa)*", readout("a", accept=8))
-    with pytest.raises(ReadoutError, match="head of its own"):
-        refute(model, "(aa)*", readout("a", head=lambda out: out.logits))
-    with pytest.raises(ReadoutError, match="MambaForCausalLM, not Linear"):
-        refute(torch.nn.Linear(2, 2), "(aa)*", readout("a"))
-    with pytest.raises(ScancraftError, match="another model"):
-        refute(model, "(aa)*", readout("a"), trajectories=Trajectories(mamba(1)))
     with torch.no_grad():
         model.lm_head.weight[0, 0] = torch.nan
-    with pytest.raises(WeightsError, match=r"embeddings.weight|lm_head.weight"):
-        refute(model, "(aa)*", readout("a"))
+    return model
 
 
-def test_a_training_mode_is_put_back() -> None:
-    model = mamba(0)
-    model.train()
-    refuted(refute(model, "(aa)*", readout("a")))
-    assert model.training
+A, AA = readout("a"), "(aa)*"
+REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: refute(mamba(0), AA), ReadoutError, "give the language and a Readout"),
+    (lambda: refute(mamba(0), AA, readout("a", tokens={"a": 9})), ReadoutError, "token 9"),
+    (lambda: refute(mamba(0), AA, readout("a", accept=8)), ReadoutError, "score 8"),
+    (lambda: refute(mamba(0), AA, readout("a", head=lambda out: out.logits)), ReadoutError, "head of its own"),
+    (lambda: refute(torch.nn.Linear(2, 2), AA, A), ReadoutError, "MambaForCausalLM, not Linear"),
+    (lambda: refute(mamba(0), AA, A, trajectories=Trajectories(mamba(1))), ScancraftError, "another model"),
+    (lambda: refute(broken(), AA, A), WeightsError, r"embeddings.weight|lm_head.weight"),
+    # Both symbols may always come.
+    (lambda: refute(mamba(0), families.parity(), readout("01", accept=None)), ReadoutError, "tells apart"),
+    (lambda: refute(mamba(0), AA, readout("a", accept=None, next_symbol={})), ReadoutError, "names no score"),
+    (
+        lambda: refute(scancraft.compile("(a|b)*"), families.parity()),
+        ReadoutError,
+        r"\['a', 'b'\], the language has \['0', '1'\]; give a readout",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), REFUSED)
+def test_what_is_missing_is_said(call: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
 
 
 def test_directories_of_transformers(tmp_path: Path) -> None:
@@ -339,29 +307,11 @@ def test_directories_of_transformers(tmp_path: Path) -> None:
 
 
 def test_directories_that_hold_no_mamba(tmp_path: Path) -> None:
+    """What else may be wrong with them: ``tests/models/checkpoints/test_closed.py``."""
     with pytest.raises(CheckpointError, match=r"config\.json is missing"):
-        load_any(tmp_path, None)
-    (tmp_path / "config.json").write_text("[", encoding="utf-8")
-    with pytest.raises(CheckpointError, match="not readable JSON"):
         load_any(tmp_path, None)
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}', encoding="utf-8")
     with pytest.raises(CheckpointError, match="gpt2"):
-        load_any(tmp_path, None)
-    mamba(0).save_pretrained(tmp_path)
-    (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError, match=r"model\.safetensors is missing"):
-        load_any(tmp_path, None)
-
-
-def test_missing_weights_are_not_made_up(tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    mamba(0).save_pretrained(tmp_path)
-    path = tmp_path / "model.safetensors"
-    tensors = load_file(path)
-    del tensors["backbone.layers.0.mixer.A_log"]
-    save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match="A_log"):
         load_any(tmp_path, None)
 
 
@@ -412,31 +362,22 @@ def test_star_free_languages_get_a_certificate(tmp_path: Path) -> None:
     assert wrong.certified.verdict == "counterexample"
 
 
-def test_other_classes_of_languages() -> None:
-    machine = scancraft.suite_language("Dyck-1").language
-    compiled = scancraft.compile(machine)
-    verdict = refute(compiled)
-    assert isinstance(verdict, NotApplicable)
-    assert "not given as a regular language" in verdict.reason
-    assert verdict.certified.verdict == "certified"
-    verdict = refute(scancraft.compile(BoundedDyck(1, 2)))
-    assert isinstance(verdict, NotApplicable)
-    assert "star-free" in verdict.reason
-
-
-def test_signed_models() -> None:
+def signed() -> Any:
     from scancraft.models.signed_mamba import SignedMambaConfig, SignedMambaForCausalLM
 
-    model = SignedMambaForCausalLM(SignedMambaConfig(vocab_size=8, hidden_size=16, num_hidden_layers=1)).eval()
-    verdict = refute(model, families.parity(), readout("01"))
-    assert isinstance(verdict, NotApplicable)
-    assert "may be negative" in verdict.reason
+    return SignedMambaForCausalLM(SignedMambaConfig(vocab_size=8, hidden_size=16, num_hidden_layers=1)).eval()
 
 
-def test_what_certify_cannot_look_at_is_open() -> None:
-    verdict = refute(mamba(0, torch.float64), "a*", readout("a"))
-    assert isinstance(verdict, NotApplicable)
-    assert verdict.certified.verdict == "undecided"
+def test_other_classes_of_languages_and_models(counter: Any) -> None:
+    for verdict, reason, certified in (
+        (refute(counter), "not given as a regular language", "certified"),
+        (refute(scancraft.compile(BoundedDyck(1, 2))), "star-free", "certified"),
+        (refute(signed(), families.parity(), readout("01")), "may be negative", None),
+        (refute(mamba(0, torch.float64), "a*", readout("a")), "star-free", "undecided"),
+    ):
+        assert isinstance(verdict, NotApplicable)
+        assert reason in verdict.reason
+        assert certified in (None, verdict.certified.verdict)
     assert "float64" in str(verdict.certified.as_json()["reason"])
 
 
@@ -461,12 +402,9 @@ def test_a_spent_budget_says_what_still_moves() -> None:
     none = refute(model, families.mod_length(2), readout("a"), budget=Budget(items=10, seconds=60.0))
     assert isinstance(none, Unsettled)
     assert none.tokens_read <= 10
-
-
-def test_no_time_at_all() -> None:
-    verdict = refute(mamba(0), families.parity(), readout("01"), budget=Budget(items=10**6, seconds=0.0))
-    assert isinstance(verdict, Unsettled)
-    assert "seconds" in verdict.reason
+    timeless = refute(model, families.parity(), readout("01"), budget=Budget(items=10**6, seconds=0.0))
+    assert isinstance(timeless, Unsettled)
+    assert "seconds" in timeless.reason
 
 
 def test_an_undecided_language(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -551,18 +489,13 @@ def test_notes_are_given() -> None:
 # -- counters --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def dyck() -> Any:
-    return scancraft.compile(scancraft.suite_language("Dyck-1").language)
-
-
-def test_a_counter_is_avoided_where_a_word_can(dyck: Any) -> None:
+def test_a_counter_is_avoided_where_a_word_can(counter: Any) -> None:
     """Words with an even number of opening brackets: "()" leaves the counter as it was."""
     dfa = scancraft.parse_regex("')'* ('(' ')'* '(' ')'*)*", alphabet="()")
-    found = refuted(refute(dyck, dfa))
+    found = refuted(refute(counter, dfa))
     assert found.w == ("(", ")")
     assert found.content["leaps"] == []
-    judge(found, dyck.model(), dfa, dyck.readout)
+    judge(found, counter.model(), dfa, counter.readout)
 
 
 @pytest.mark.parametrize("name", ["Dyck-1", "a^n b^n c^n", "Shuffle-2", "Boolean-3"])
@@ -586,9 +519,9 @@ def counted(compiled: Any, turns: int) -> tuple[Rows, list[np.ndarray[Any, Any]]
     return reader, list(states.double().numpy())
 
 
-def test_a_leap_lands_where_single_turns_do(dyck: Any) -> None:
-    model, word = dyck.model(), [dyck.readout.tokens["("]]
-    _, states = counted(dyck, 200)
+def test_a_leap_lands_where_single_turns_do(counter: Any) -> None:
+    model, word = counter.model(), [counter.readout.tokens["("]]
+    _, states = counted(counter, 200)
     turns = leaps.longest_leap(model, word, states[10], states[11])
     assert turns > 2**23
     for n in (1, 2, 100, 180):
@@ -600,10 +533,10 @@ def test_a_leap_lands_where_single_turns_do(dyck: Any) -> None:
     assert leaps.longest_leap(model, word, states[10], states[10]) == 0
 
 
-def test_a_leap_stops_where_addition_rounds(dyck: Any) -> None:
+def test_a_leap_stops_where_addition_rounds(counter: Any) -> None:
     """From 2^24 - 1000 on there are a thousand turns left, less what the test for zero needs."""
-    model, word = dyck.model(), [dyck.readout.tokens["("]]
-    reader, states = counted(dyck, 12)
+    model, word = counter.model(), [counter.readout.tokens["("]]
+    reader, states = counted(counter, 12)
     change = states[-1] - states[-2]
     near = states[-2] + (2.0**24 - 1000) * change
     turns = leaps.longest_leap(model, word, near, near + change)
@@ -623,23 +556,21 @@ def test_no_leap_through_a_model_that_rounds() -> None:
 # -- on disk ---------------------------------------------------------------------------------------------------------
 
 
-def test_refutations_are_saved_and_loaded(tmp_path: Path) -> None:
-    found = refuted(refute(mamba(0), families.parity(), readout("01")))
+def test_refutations_are_saved_and_loaded(found: Refutation, tmp_path: Path) -> None:
     found.save(tmp_path / "found.json")
     assert Refutation.load(tmp_path / "found.json") == found
     with pytest.raises(CheckpointError, match="cannot write"):
         found.save(tmp_path / "nowhere" / "found.json")
     with pytest.raises(CheckpointError, match="does not exist"):
         Refutation.load(tmp_path / "none.json")
-    (tmp_path / "other.json").write_text('{"verdict": "undecided"}', encoding="utf-8")
-    with pytest.raises(CheckpointError, match="is no refutation"):
-        Refutation.load(tmp_path / "other.json")
-    (tmp_path / "other.json").write_text('{"verdict": "refuted"}', encoding="utf-8")
-    with pytest.raises(CheckpointError, match="schema_version None, this version of scancraft reads 2; refute"):
-        Refutation.load(tmp_path / "other.json")
-    (tmp_path / "other.json").write_text('{"verdict": "refuted", "schema_version": 2}', encoding="utf-8")
-    with pytest.raises(CheckpointError, match="misses the keys"):
-        Refutation.load(tmp_path / "other.json")
+    for text, message in (
+        ('{"verdict": "undecided"}', "is no refutation"),
+        ('{"verdict": "refuted"}', "schema_version None, this version of scancraft reads 2; refute"),
+        ('{"verdict": "refuted", "schema_version": 2}', "misses the keys"),
+    ):
+        (tmp_path / "other.json").write_text(text, encoding="utf-8")
+        with pytest.raises(CheckpointError, match=message):
+            Refutation.load(tmp_path / "other.json")
 
 
 def test_short_words_first() -> None:

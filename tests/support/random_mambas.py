@@ -1,12 +1,28 @@
-"""Random Mambas for the tests of refutations."""
+"""Random Mambas, for the tests of steps and of refutations."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 
 VOCABULARY = 8
+CONFIGS = st.fixed_dictionaries(
+    {
+        "num_hidden_layers": st.integers(1, 3),
+        "hidden_size": st.integers(8, 40),
+        "state_size": st.integers(1, 16),
+        "conv_kernel": st.integers(2, 4),
+        "expand": st.integers(1, 3),
+        "use_bias": st.booleans(),
+        "use_conv_bias": st.booleans(),
+        "residual_in_fp32": st.booleans(),
+        "tie_word_embeddings": st.booleans(),
+        "hidden_act": st.sampled_from(["silu", "silu", "gelu"]),
+    }
+)
+"""Settings of a small model of an odd shape."""
 
 
 def random_mamba(seed: int, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
