@@ -15,10 +15,10 @@ Class d of a longer prefix is a function of class d and the letters that were ad
 d blocks only if the state of its minimal DFA is a function of class d, and two words of one class that lead to
 different states refute it: a witness that is checked by reading both.
 
-For one block the condition is decided without listing orders. Fix a *context*, the last ``window`` - 1 tokens, and call
-loop a word that leads from it to itself. The state is a function of the order iff loops x, y satisfy x x = x and
-x y x = y x on the states that can stand there: right regular bands are the semigroups that know no more than the order
-of last occurrences.
+For one block no orders need be listed. Fix a *context*, the last ``window`` - 1 tokens, and call loop a word that leads
+from it to itself. If the state is a function of the order, then loops x, y satisfy x x = x and x y x = y x on the states
+that can stand there: right regular bands know no more than the order of last occurrences. The converse is proved for
+windows of one letter, and was checked by enumeration for more (docs/walkthroughs/how_many_blocks.md).
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _witness(dfa: Dfa, depth: int, window: int, first: Sequence[int], second: Se
 
 
 def one_block(dfa: Dfa, window: int, budget: Budget = DEFAULT_BUDGET) -> DepthWitness | None:
-    """Whether the state is a function of the order of last occurrences of windows: None, or two words that refute it.
+    """Two words that show that the state is no function of the order of last occurrences of windows; else None.
 
     Per context c, the loops at c are enumerated as maps of the states that can stand at c, each with a shortest word;
     the identities x x = x and x y x = y x are compared on all of them. O(k^window * maps^2 * n), with at most n^n maps.
@@ -267,7 +267,7 @@ SEARCHED = 20_000
 def lower_bound(dfa: Dfa, window: int, budget: Budget = DEFAULT_BUDGET) -> DepthWitness | None:
     """The witness for the greatest number of blocks that was found not to suffice; None if one block might.
 
-    One block is decided (:func:`one_block`, as far as the budget goes), more are searched: a bound, not the truth.
+    One block is tested (:func:`one_block`, as far as the budget goes), more are searched: a bound, not the truth.
     """
     clock = budget.meter("maps of contexts")
     few = replace(budget, items=min(budget.items, SEARCHED))
