@@ -23,6 +23,7 @@ from .check import certify, check
 from .compile import compile, targets
 from .conformance import conformance
 from .decide import decide
+from .depth import depth
 from .explain import explain
 from .io import FileAccessError, ResourceError, fail, note
 from .options import JSON
@@ -39,6 +40,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     generate: "generate out/d2 -n 20 --max-length 30",
     explain: "explain out/d2 --html d2.html; scancraft explain out/d2 --picture w.png --of weights",
     decide: "decide --regex '(aa)*'",
+    depth: "depth --regex '(a(ab)*b)*'; scancraft depth --named D-12",
     conformance: (
         "conformance transformers --mode full --mode step; scancraft conformance my_kernel:load --quick; "
         "scancraft conformance --list"

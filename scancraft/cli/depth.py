@@ -1,0 +1,36 @@
+"""``scancraft depth``: how many blocks a language needs, from above and from below."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .io import show, status
+from .languages import budget_of, choose_language
+from .options import Alphabet, Items, Json, LanguageFile, Regex, Seconds
+
+
+def depth(
+    file: LanguageFile = None,
+    regex: Regex = None,
+    named: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A language of the suite: D-12, Tomita-7, ...")
+    ] = None,
+    alphabet: Alphabet = None,
+    window: Annotated[int, typer.Option(metavar="N", min=2, max=4, help="Letters that a block sees at a time.")] = 2,
+    budget: Items = None,
+    seconds: Seconds = None,
+    json: Json = False,
+) -> None:
+    """How many blocks a star-free language needs: a model from above, two words that fewer blocks confuse from below.
+
+    The lower bound is about gates 0 and 1 that write nothing where they hold (docs/walkthroughs/how_many_blocks.md).
+    """
+    from ..blocks_needed import depth as depth_of  # imports torch
+
+    limits = budget_of(budget, seconds)
+    language = choose_language(file, regex, named, None, alphabet, limits)
+    with status("compiling, and looking for words that fewer blocks confuse"):
+        found = depth_of(language, window=window, budget=limits)
+    show(found, as_json=json)
