@@ -16,9 +16,9 @@ d blocks only if the state of its minimal DFA is a function of class d, and two 
 different states refute it: a witness that is checked by reading both.
 
 For one block no orders need be listed. Fix a *context*, the last ``window`` - 1 tokens, and call loop a word that leads
-from it to itself. If the state is a function of the order, then loops x, y satisfy x x = x and x y x = y x on the states
-that can stand there: right regular bands know no more than the order of last occurrences. The converse is proved for
-windows of one letter, and was checked by enumeration for more (docs/walkthroughs/how_many_blocks.md).
+from it to itself. If the state is a function of the order, then loops x, y satisfy x x = x and x y x = y x on the
+states that can stand there: right regular bands know no more than the order of last occurrences. The converse is proved
+for windows of one letter, and was checked by enumeration for more (docs/walkthroughs/how_many_blocks.md).
 """
 
 from __future__ import annotations

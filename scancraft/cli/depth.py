@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..blocks_needed import depth as depth_of
 from .io import show, status
 from .languages import budget_of, choose_language
 from .options import Alphabet, Items, Json, LanguageFile, Regex, Seconds
@@ -27,8 +28,6 @@ def depth(
 
     The lower bound is about gates 0 and 1 that write nothing where they hold (docs/walkthroughs/how_many_blocks.md).
     """
-    from ..blocks_needed import depth as depth_of  # imports torch
-
     limits = budget_of(budget, seconds)
     language = choose_language(file, regex, named, None, alphabet, limits)
     with status("compiling, and looking for words that fewer blocks confuse"):
