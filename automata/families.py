@@ -1,15 +1,14 @@
 """Named regular languages: the regular part of the suite of Bhattamishra, Ahuja and Goyal (2020), the flip-flop
 language of Liu et al. (2023), bounded Dyck languages of Hewitt et al. (2020), and the semiautomata O_n.
 
-Each is written from its definition, as a machine whose states say what has to be remembered.
+Each is written as its definition is: as a regular expression, or as a machine whose states say what is remembered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from .bounded_dyck import bracket_pairs
 from .budget import DEFAULT_BUDGET, Budget
@@ -17,50 +16,30 @@ from .dfa import Dfa
 from .search import numbered
 from .semiautomaton import Semiautomaton
 
-State = TypeVar("State", bound=Hashable)
 
+def _read(expression: str, alphabet: Sequence[str]) -> Dfa:
+    from .regex.regex import parse_regex  # which needs lark
 
-def explore(
-    alphabet: Sequence[str],
-    start: State,
-    step: Callable[[State, str], State | None],
-    accepts: Callable[[State], bool],
-    name: Callable[[State], str] = str,
-    budget: Budget = DEFAULT_BUDGET,
-) -> Dfa:
-    """The DFA of a machine given by its step function; ``None`` is the dead state. O(states * letters) steps.
-
-    Args:
-        alphabet: the symbols in order.
-        start: the initial state.
-        step: the state after a state and a symbol.
-        accepts: whether a state is accepting.
-        name: what a state is called.
-        budget: limit on the number of states.
-
-    Raises:
-        BudgetExceededError: more reachable states than the budget allows.
-
-    >>> explore("ab", 0, lambda n, s: n + 1 if s == "a" and n < 2 else None, lambda n: n == 2).shortest_word()
-    ('a', 'a')
-    """
-
-    def successors(state: State | None) -> list[State | None]:
-        return [None if state is None else step(state, symbol) for symbol in alphabet]
-
-    first: State | None = start
-    states, table = numbered(first, successors, budget.meter("states"))
-    goals = [i for i, state in enumerate(states) if state is not None and accepts(state)]
-    names = ["dead" if state is None else name(state) for state in states]
-    return Dfa.from_table(tuple(alphabet), table, 0, goals, names)
+    return parse_regex(expression, alphabet)
 
 
 # -- the languages ---------------------------------------------------------------------------------------------------
 
+PARITY = "0*(10*10*)*"
+TOMITA = {
+    1: "1*",
+    2: "(10)*",
+    3: "~((.*0)?1(11)*0(00)*(1.*)?)",
+    4: "~(.*000.*)",
+    5: f"{PARITY} & 1*(01*01*)*",
+    6: "(10|(0|11)(01)*(1|00))*",
+    7: "0*1*0*1*",
+}
+
 
 def parity() -> Dfa:
     """Words over 0, 1 with an even number of 1s."""
-    return explore("01", 0, lambda ones, s: (ones + (s == "1")) % 2, lambda ones: ones == 0)
+    return _read(PARITY, "01")
 
 
 def tomita(number: int) -> Dfa:
@@ -72,70 +51,16 @@ def tomita(number: int) -> Dfa:
     Raises:
         ValueError: ``number`` is not one of 1..7.
     """
-    languages: dict[int, Callable[[], Dfa]] = {
-        1: lambda: repetition("1", "01"),
-        2: lambda: repetition("10", "01"),
-        3: _tomita_3,
-        4: lambda: explore("01", 0, lambda zeros, s: 0 if s == "1" else (zeros + 1 if zeros < 2 else None), _always),
-        5: lambda: explore("01", (0, 0), _count_parities, lambda q: q == (0, 0)),
-        6: lambda: explore("01", 0, lambda d, s: (d + (1 if s == "0" else -1)) % 3, lambda d: d == 0),
-        7: lambda: explore("01", 0, _next_block, _always),
-    }
-    if number not in languages:
+    if number not in TOMITA:
         raise ValueError(f"there is no Tomita language number {number}; choose one of 1..7")
-    return languages[number]()
+    return _read(TOMITA[number], "01")
 
 
-def _joined(parts: tuple[str, ...]) -> str:
-    return "".join(parts) or "-"
-
-
-def _always(state: object) -> bool:
-    return True
-
-
-def _count_parities(state: tuple[int, int], symbol: str) -> tuple[int, int]:
-    zeros, ones = state
-    return (1 - zeros, ones) if symbol == "0" else (zeros, 1 - ones)
-
-
-def _next_block(block: int, symbol: str) -> int | None:
-    """0*1*0*1*: block number i consists of the symbol i mod 2; the word moves on when the symbol changes."""
-    moved = block + (int(symbol) != block % 2)
-    return moved if moved < 4 else None
-
-
-def _tomita_3() -> Dfa:
-    """State: the present run, "1" or "0", its parity, and whether a run of 0s follows an odd run of 1s.
-
-    A run of 0s that follows no odd run of 1s needs no watching: it is like an even run of 1s.
-    """
-
-    def step(state: tuple[str, int], symbol: str) -> tuple[str, int] | None:
-        run, odd = state
-        if symbol == run:
-            return run, 1 - odd
-        if symbol == "1":
-            return None if odd else ("1", 1)
-        return ("0", 1) if odd else ("1", 0)
-
-    return explore("01", ("1", 0), step, lambda state: state != ("0", 1), lambda state: f"{state[0]}{state[1]}")
-
-
-def repetition(word: str, alphabet: Sequence[str] = ()) -> Dfa:
-    """The powers of one non-empty word: (word)*.
-
-    Args:
-        word: of single-character symbols.
-        alphabet: by default the symbols of the word, sorted.
-    """
+def repetition(word: str) -> Dfa:
+    """The powers of one non-empty word of single-character symbols, over these symbols, sorted: (word)*."""
     if not word:
         raise ValueError("the word to repeat is empty; give one with symbols")
-
-    def step(position: int, symbol: str) -> int | None:
-        return (position + 1) % len(word) if symbol == word[position] else None
-
-    return explore(alphabet or sorted(set(word)), 0, step, lambda position: position == 0)
+    return _read(f"({word})*", sorted(set(word)))
 
 
 def mod_length(modulus: int) -> Dfa:
@@ -145,58 +70,31 @@ def mod_length(modulus: int) -> Dfa:
 
 def d_n(depth: int) -> Dfa:
     """D_0 = {empty word}, D_n = (a D_{n-1} b)*: a opens, b closes, balanced, depth at most n. n + 2 states."""
-    return explore("ab", 0, partial(_nest, depth), lambda d: d == 0)
-
-
-def _nest(most: int, depth: int, symbol: str) -> int | None:
-    after = depth + (1 if symbol == "a" else -1)
-    return after if 0 <= after <= most else None
+    return _read("(a" * depth + "()" + "b)*" * depth, "ab")
 
 
 def ascending_runs(alphabet: str = "abcde") -> Dfa:
     """Each symbol at least once, in order: aa*bb*cc*dd*ee*."""
-
-    def step(seen: int, symbol: str) -> int | None:
-        place = alphabet.index(symbol)
-        return place + 1 if place in (seen - 1, seen) else None
-
-    return explore(alphabet, 0, step, lambda seen: seen == len(alphabet))
+    return _read("".join(f"{symbol}+" for symbol in alphabet), alphabet)
 
 
 def one_divider() -> Dfa:
-    """{a,b}*d{b,c}* over a, b, c, d. State: whether the d has come."""
-
-    def step(divided: bool, symbol: str) -> bool | None:
-        if symbol == "d":
-            return None if divided else True
-        return divided if symbol in ("bc" if divided else "ab") else None
-
-    return explore("abcd", False, step, bool)
+    """{a,b}*d{b,c}* over a, b, c, d."""
+    return _read("[ab]*d[bc]*", "abcd")
 
 
 def zero_then_twos() -> Dfa:
-    """{0,1,2}*02* over 0, 1, 2. State: whether the word so far ends in a 0 and then only 2s."""
-    return explore("012", False, lambda good, s: s == "0" or (good and s == "2"), bool)
+    """{0,1,2}*02* over 0, 1, 2."""
+    return _read(".*02*", "012")
 
 
 def flip_flop() -> Dfa:
     """(instruction bit)* over w, r, i, 0, 1 (Liu et al. 2023).
 
     The first instruction is w (write); the bit after r (read) is the bit after the last w; the bit after i (ignore)
-    is free. State: the instruction whose bit is due, or "-", and the bit written last, or "-".
+    is free.
     """
-
-    def step(state: tuple[str, str], symbol: str) -> tuple[str, str] | None:
-        due, bit = state
-        if due == "-":
-            if symbol not in "wri" or (bit == "-" and symbol != "w"):
-                return None
-            return symbol, "-" if symbol == "w" else bit
-        if symbol not in "01" or (due == "r" and symbol != bit):
-            return None
-        return "-", symbol if due == "w" else bit
-
-    return explore("wri01", ("-", "-"), step, lambda state: state[0] == "-", _joined)
+    return _read("(w0(r0|i[01])* | w1(r1|i[01])*)*", "wri01")
 
 
 def dyck(kinds: int, depth: int, budget: Budget = DEFAULT_BUDGET) -> Dfa:
@@ -213,15 +111,19 @@ def dyck(kinds: int, depth: int, budget: Budget = DEFAULT_BUDGET) -> Dfa:
         raise ValueError(f"Dyck_{{{kinds},{depth}}} does not exist; give at least one kind and a depth of 0 or more")
     pairs = bracket_pairs(kinds)
     closer = dict(pairs)
-    empty: tuple[str, ...] = ()
+    symbols = [symbol for pair in pairs for symbol in pair]
 
-    def step(stack: tuple[str, ...], symbol: str) -> tuple[str, ...] | None:
+    def step(stack: tuple[str, ...] | None, symbol: str) -> tuple[str, ...] | None:
+        if stack is None:
+            return None
         if symbol in closer:
             return (*stack, symbol) if len(stack) < depth else None
         return stack[:-1] if stack and closer[stack[-1]] == symbol else None
 
-    symbols = [symbol for pair in pairs for symbol in pair]
-    return explore(symbols, empty, step, lambda stack: not stack, _joined, budget)
+    empty: tuple[str, ...] | None = ()
+    stacks, table = numbered(empty, lambda stack: [step(stack, s) for s in symbols], budget.meter("states"))
+    names = ["dead" if stack is None else "".join(stack) or "-" for stack in stacks]
+    return Dfa.from_table(symbols, table, 0, [0], names)
 
 
 def order_preserving(points: int) -> Semiautomaton:
@@ -245,44 +147,27 @@ def order_preserving(points: int) -> Semiautomaton:
 
 @dataclass(frozen=True)
 class NamedLanguage:
-    """A language of the suite with what is published about it.
+    """A language of the suite.
 
     Args:
         name: as in the literature.
         build: makes the DFA.
         star_free: whether it is star-free.
-        states: states of the minimal complete DFA, the dead one included.
-        monoid: size of the transition monoid.
-        empty_word: whether the empty word is in it.
     """
 
     name: str
     build: Callable[[], Dfa]
-    star_free: bool
-    states: int
-    monoid: int
-    empty_word: bool
+    star_free: bool = True
 
 
 SUITE: tuple[NamedLanguage, ...] = (
-    NamedLanguage("Parity", parity, False, 2, 2, True),
-    NamedLanguage("Tomita-1", partial(tomita, 1), True, 2, 2, True),
-    NamedLanguage("Tomita-2", partial(tomita, 2), True, 3, 6, True),
-    NamedLanguage("Tomita-3", partial(tomita, 3), False, 5, 26, True),
-    NamedLanguage("Tomita-4", partial(tomita, 4), True, 4, 12, True),
-    NamedLanguage("Tomita-5", partial(tomita, 5), False, 4, 4, True),
-    NamedLanguage("Tomita-6", partial(tomita, 6), False, 3, 3, True),
-    NamedLanguage("Tomita-7", partial(tomita, 7), True, 5, 9, True),
-    NamedLanguage("(aa)*", partial(mod_length, 2), False, 2, 2, True),
-    NamedLanguage("(aaaa)*", partial(mod_length, 4), False, 4, 4, True),
-    NamedLanguage("(abab)*", partial(repetition, "abab"), False, 5, 10, True),
-    NamedLanguage("D-2", partial(d_n, 2), True, 4, 15, True),
-    NamedLanguage("D-3", partial(d_n, 3), True, 5, 31, True),
-    NamedLanguage("D-4", partial(d_n, 4), True, 6, 56, True),
-    NamedLanguage("D-12", partial(d_n, 12), True, 14, 820, True),
-    NamedLanguage("aa*bb*cc*dd*ee*", ascending_runs, True, 7, 17, False),
-    NamedLanguage("{a,b}*d{b,c}*", one_divider, True, 3, 5, False),
-    NamedLanguage("{0,1,2}*02*", zero_then_twos, True, 2, 3, False),
-    NamedLanguage("Flip-flop", flip_flop, True, 9, 81, True),
+    NamedLanguage("Parity", parity, False),
+    *(NamedLanguage(f"Tomita-{n}", partial(tomita, n), n not in (3, 5, 6)) for n in TOMITA),
+    *(NamedLanguage(f"({word})*", partial(repetition, word), False) for word in ("aa", "aaaa", "abab")),
+    *(NamedLanguage(f"D-{n}", partial(d_n, n)) for n in (2, 3, 4, 12)),
+    NamedLanguage("aa*bb*cc*dd*ee*", ascending_runs),
+    NamedLanguage("{a,b}*d{b,c}*", one_divider),
+    NamedLanguage("{0,1,2}*02*", zero_then_twos),
+    NamedLanguage("Flip-flop", flip_flop),
 )
 """The regular languages of the suite."""

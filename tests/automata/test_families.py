@@ -100,6 +100,9 @@ COUNTING: dict[str, Member] = {
     "Boolean-5": partial(expression, arities=ARITIES),
     **{name: partial(blocks, alphabet=name[::4]) for name in ("a^n b^n", "a^n b^n c^n", "a^n b^n c^n d^n")},
 }
+SIZES = "2 2, 2 2, 3 6, 5 26, 4 12, 4 4, 3 3, 5 9, 2 2, 4 4, 5 10, 4 15, 5 31, 6 56, 14 820, 7 17, 3 5, 2 3, 9 81"
+PUBLISHED = {name: tuple(map(int, two.split())) for name, two in zip(REGULAR, SIZES.split(","), strict=True)}
+"""States of the minimal complete DFA, and elements of its transition monoid."""
 
 
 def test_the_suite_is_the_regular_part_of_the_table() -> None:
@@ -110,9 +113,7 @@ def test_the_suite_is_the_regular_part_of_the_table() -> None:
 @pytest.mark.parametrize("language", SUITE, ids=lambda language: language.name)
 def test_published_numbers(language: NamedLanguage) -> None:
     dfa = language.build()
-    assert dfa.n_states == language.states
-    assert dfa.accepts("") == language.empty_word
-    assert len(transition_monoid(dfa.semiautomaton)) == language.monoid
+    assert (dfa.n_states, len(transition_monoid(dfa.semiautomaton))) == PUBLISHED[language.name]
     assert is_aperiodic_by_monoid(dfa.semiautomaton) == language.star_free
 
 
