@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .checker.lines import BITS, why_not_a_line
+from ..certify.checker.arithmetic import FORMATS
+from .checker.lines import why_not_a_line
 
 SHORTEST = 64
 """Turns that are worth a proof."""
@@ -47,9 +48,9 @@ def longest_leap(model: Any, word: Sequence[int], state: NDArray[np.floating], f
     before, so that a few proofs down from there are enough: O(log M), each O(word * weights that are not zero).
     """
     before, after = state.astype(np.float64), following.astype(np.float64)
-    bits = BITS.get(str(model.lm_head.weight.dtype).removeprefix("torch."))
+    bits, *_ = FORMATS.get(str(model.lm_head.weight.dtype).removeprefix("torch."), (0,))
     moving = before != after
-    if bits is None or not moving.any():
+    if not bits or not moving.any():
         return 0
 
     def holds(turns: int) -> bool:

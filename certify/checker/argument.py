@@ -77,12 +77,10 @@ class Normed(NamedTuple):
 
 def normed(o: Obligations, norm: Any, base: Floats, unknowns: Unknowns, where: str) -> Normed:
     """RMSNorm: the same power of two for all vectors, whatever the unknowns are."""
-    shares = unknowns.shares()
-    more = np.maximum(np.abs(shares.lo), np.abs(shares.hi)).sum(axis=0)
-    exponents = o.scale(epsilon_of(norm), exactly(base), f"{where} norm", more)
+    stream = unknowns.around(base)
+    exponents = o.scale(epsilon_of(norm), stream, f"{where} norm")
     need((exponents == exponents[0]).all(), f"{where}: the norm scales some vectors differently")
     factor, weight = float(np.ldexp(1.0, -int(exponents[0]))), array(norm.weight)
-    stream = unknowns.around(base)
     scaled = times(stream, exactly(np.array([factor])))
     result = times(scaled, exactly(weight))
     for part in (stream, scaled, result):

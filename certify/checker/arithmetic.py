@@ -197,35 +197,35 @@ class Obligations:
     # -- functions -------------------------------------------------------------------------------------------------
 
     def silu(self, x: Range, where: str) -> Range:
-        """silu, where it is exact: the identity from 64 on, 0 at 0 and up to -1024."""
-        vanishes = (x.lo <= VANISHES) | (x.lo == 0)
+        """silu, where it is exact: the identity from 64 on, 0 at 0 and up to -1024; a range keeps to one of these."""
+        vanishes = (x.hi <= VANISHES) | ((x.lo == 0) & (x.hi == 0))
         self.need("functions", vanishes | (x.lo >= IDENTITY), f"{where}: silu")
         return choose(x.lo >= IDENTITY, x)
 
     def softplus(self, x: Range, where: str) -> Range:
         """softplus, likewise (at 0 it is ln 2)."""
-        self.need("functions", (x.lo <= VANISHES) | (x.lo >= IDENTITY), f"{where}: softplus")
+        self.need("functions", (x.hi <= VANISHES) | (x.lo >= IDENTITY), f"{where}: softplus")
         return choose(x.lo >= IDENTITY, x)
 
     # -- norms -----------------------------------------------------------------------------------------------------
 
-    def scale(self, epsilon: float, stream: Range, where: str, more: Any = 0.0) -> Ints:
-        """The exponent of the power of two that RMSNorm divides by, per row of known numbers.
+    def scale(self, epsilon: float, stream: Range, where: str) -> Ints:
+        """The exponent of the power of two that RMSNorm divides by, per row.
 
-        2^k equal squares carry the mean, and the rest is below half a unit in the last place of one. ``more`` bounds
-        what is still to be added to each entry. Epsilon is positive: a negative one could make up for squares that one
-        order of summation absorbs and another does not.
+        2^k equal squares, of numbers that are known, carry the mean, and the rest is below half a unit in the last
+        place of one. Epsilon is positive: a negative one could make up for squares that one order of summation absorbs
+        and another does not.
         """
         self.need("rmsnorm", 2.0**-126 <= epsilon <= LARGEST, f"{where}: epsilon {epsilon!r}")
-        sizes, width = np.abs(stream.lo), stream.lo.shape[1]
+        sizes, width = _most(stream), stream.lo.shape[1]
         top = sizes.max(axis=1, keepdims=True)
         big = sizes == top
         count = big.sum(axis=1)
         # One square is 4^exp if it is a power of two at all.
         exp = np.where(big & (stream.unit != NOTHING), stream.unit, -NOTHING).max(axis=1)
         twos = np.frexp(count)[1] - np.frexp(width)[1]
-        rest = np.where(big, 0.0, (sizes + more) ** 2).sum(axis=1) + epsilon * width
-        good = ~(big & (more != 0)).any(axis=1) & (top[:, 0] == _power(exp)) & (count & (count - 1) == 0)
+        rest = np.where(big, 0.0, sizes**2).sum(axis=1) + epsilon * width
+        good = ~(big & (stream.lo != stream.hi)).any(axis=1) & (top[:, 0] == _power(exp)) & (count & (count - 1) == 0)
         good &= (width & (width - 1) == 0) & (twos % 2 == 0) & (rest <= _power(2 * exp - 25))
         good &= (2 * exp + np.frexp(count)[1] <= 127) & (2 * exp + twos >= -126)
         self.need("rmsnorm", good, where)

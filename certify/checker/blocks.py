@@ -72,15 +72,16 @@ def select(o: Obligations, block: Any, window: Range, where: str) -> Selected:
     delta = o.softplus(_affine(o, mixer.dt_proj, dt, f"{where} dt_proj"), f"{where} dt_proj")
     turned = np.zeros((len(x.lo), x.lo.shape[1], 1), dtype=bool)
     if "sign_proj" in children:
-        signs = _affine(o, mixer.sign_proj, dt, f"{where} sign_proj").lo
-        o.need("functions", np.abs(signs) >= 64, f"{where} sign_proj: tanh")  # 1 - tanh(64) < 2^-183
-        turned = signs[:, :, None] < 0
+        signs = _affine(o, mixer.sign_proj, dt, f"{where} sign_proj")
+        good = (signs.lo >= 64) | (signs.hi <= -64)  # 1 - tanh(64) < 2^-183
+        o.need("functions", good, f"{where} sign_proj: tanh")
+        turned = signs.lo[:, :, None] < 0
     with np.errstate(over="ignore"):
         rate = np.exp(array(mixer.A_log))
-    decay = delta.lo[:, :, None] * np.minimum(rate, LARGEST)[None]
-    held = decay <= ROUNDS_TO_ONE
+    least, most = (bound[:, :, None] * np.minimum(rate, LARGEST)[None] for bound in (delta.lo, delta.hi))
+    held = most <= ROUNDS_TO_ONE
     o.need("functions", rate <= 2.0**100, f"{where} A_log: exp")
-    o.need("functions", held | ((decay >= 1024) & (decay <= LARGEST)), f"{where} gate: exp")
+    o.need("functions", held | ((least >= 1024) & (most <= LARGEST)), f"{where} gate: exp")
     return Selected(x, delta, held, turned, b, c, written(o, delta, b, x, where))
 
 

@@ -1,48 +1,23 @@
-"""Many turns of a counting model at once, in rational arithmetic, for the checker of refutations.
+"""Many turns of a counting model at once, for the checker of refutations.
 
-A number that depends on the turn t = 0, 1, ..., M as a + b t is a :class:`Line`. ``why_not_a_line`` runs one turn on a
-state of lines and demands, for every t at once, that no operation rounds and that each function is evaluated where it
-is the identity or a constant; then it compares the lines of the state afterwards with those of the next t.
+The states are S + t D for t = 0, 1, ..., M. Every entry of them is a range, and one turn is taken with these ranges, in
+the arithmetic of certificates (``certify.checker.arithmetic``): at every value of the ranges, hence at every t, no
+operation may round, and each function must be evaluated where it is the identity or a constant. If, besides, no product
+has two factors that change, then what the turn makes of the state is affine in t. An affine function is known by two of
+its values: so a second run, with the numbers at t = 0 and at t = 1, shows that it is S + (t + 1) D.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...automata.errors import ScancraftError
-
-BITS = {"float32": 24, "bfloat16": 8, "float16": 11}
-LARGEST = {"float32": 2**128 - 2**104, "bfloat16": 2**128 - 2**120, "float16": 65504}
-SMALLEST = {"float32": Fraction(1, 2**126), "bfloat16": Fraction(1, 2**126), "float16": Fraction(1, 2**14)}
-IDENTITY, VANISHES = 64, -1024
-"""From 64 on silu and softplus are the identity; from -1024 down they and exp are 0; in every format."""
-ONE = Fraction(1, 2**30)
-"""exp is 1 between minus this and 0."""
-
-
-class NotALineError(ScancraftError):
-    """Something rounds, or bends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """a + b t."""
-
-    a: Fraction
-    b: Fraction = Fraction(0)
-
-    def __bool__(self) -> bool:
-        return bool(self.a or self.b)
-
-
-ZERO = Line(Fraction(0))
+from ...certify.checker.arithmetic import ACCUMULATOR, FORMATS, Obligations, Range, beside, choose, exactly, times
+from ...certify.checker.blocks import project, read, select, settle
+from ...certify.checker.parts import Bools, RejectedError, array, need
 
 
 def why_not_a_line(
@@ -53,218 +28,72 @@ def why_not_a_line(
     Args:
         model: a ``transformers`` ``MambaForCausalLM``.
         word: the tokens of a turn.
-        before: the complete state.
+        before: the complete state, shape (numbers,).
         after: that one turn later.
         turns: M, at least 1.
 
-    O(word * weights that are not zero) rational operations.
+    O(word * weights that are not zero).
     """
-    state = [Line(Fraction(a), Fraction(b) - Fraction(a)) for a, b in zip(before.tolist(), after.tolist(), strict=True)]
+    change = after - before
+    ends = np.sort([before, before + turns * change], axis=0)
+    unit = np.minimum(exactly(before).unit, exactly(change).unit)
     try:
-        return _Turn(model, turns).run(word, state)
-    except NotALineError as error:
+        _turn(model, word, Range(ends[:1], ends[1:], unit[None]))
+        found = _turn(model, word, exactly([before, after])).lo
+    except RejectedError as error:
         return str(error)
+    wrong = np.flatnonzero((found != [after, after + change]).any(axis=0))
+    return f"entry {wrong[0]} of the state does not go on as it began" if len(wrong) else ""
 
 
-class _Turn:
-    def __init__(self, model: Any, turns: int) -> None:
-        self.model, self.last = model, Fraction(turns)
-        dtype = str(model.lm_head.weight.dtype).removeprefix("torch.")
-        if dtype not in BITS:
-            raise NotALineError(f"turns in {dtype} are not looked at")
-        self.dtype, self.where = dtype, ""
-        self.weights = {name: tensor.detach().double().tolist() for name, tensor in model.state_dict().items()}
-
-    def run(self, word: Sequence[int], state: list[Line]) -> str:
-        blocks = list(self.model.backbone.layers)
-        parts, at = [], 0
-        for block in blocks:
-            channels = block.mixer.intermediate_size
-            for width in (block.mixer.conv_kernel_size, block.mixer.ssm_state_size):
-                parts.append([state[at + c * width : at + (c + 1) * width] for c in range(channels)])
-                at += channels * width
-        for token in word:
-            stream = [Line(Fraction(v)) for v in self.weights["backbone.embeddings.weight"][token]]
-            for i, block in enumerate(blocks):
-                stream, parts[2 * i], parts[2 * i + 1] = self.block(i, block, stream, parts[2 * i], parts[2 * i + 1])
-        found = [line for part in parts for row in part for line in row]
-        wrong = [k for k, (new, old) in enumerate(zip(found, state, strict=True)) if new != Line(old.a + old.b, old.b)]
-        return f"entry {wrong[0]} of the state does not go on as it began" if wrong else ""
-
-    def block(
-        self, i: int, block: Any, stream: list[Line], past: list[list[Line]], states: list[list[Line]]
-    ) -> tuple[list[Line], list[list[Line]], list[list[Line]]]:
-        """One step of one block: the stream, the inputs of the convolution, and the SSM state, afterwards.
-
-        Inputs of the convolution that only taps of weight 0 will meet again are 0.
-        """
-        self.where = f"block {i}"
-        w = {n.removeprefix(f"backbone.layers.{i}."): v for n, v in self.weights.items() if f"layers.{i}." in n}
-        m = block.mixer
-        if m.activation not in ("silu", "swish"):
-            self.fail(f"the activation is {m.activation}")
-        channels, n, rank = m.intermediate_size, m.ssm_state_size, m.time_step_rank
-        normed = self.norm(block.norm.variance_epsilon, w["norm.weight"], stream)
-        projected = self.linear(w["mixer.in_proj.weight"], normed, w.get("mixer.in_proj.bias"))
-        window = [[*row[1:], u] for row, u in zip(past, projected, strict=False)]
-        bias = w.get("mixer.conv1d.bias") or [0.0] * channels
-        x = []
-        for row, (taps,), extra in zip(window, w["mixer.conv1d.weight"], bias, strict=True):
-            terms = [self.times(Fraction(t), line) for t, line in zip(taps, row, strict=True)]
-            x.append(self.silu_of_sum([*terms, Line(Fraction(extra))]))
-        selected = self.linear(w["mixer.x_proj.weight"], x, None)
-        b, c = selected[rank : rank + n], selected[rank + n :]
-        steered = self.linear(w["mixer.dt_proj.weight"], selected[:rank], None)
-        new, out = [], []
-        for k in range(channels):
-            delta = self.softplus(self.sum([steered[k], Line(Fraction(w["mixer.dt_proj.bias"][k]))]))
-            row = []
-            for j in range(n):
-                gate = self.gate(delta, w["mixer.A_log"][k][j])
-                write = self.write(delta, b[j], x[k])
-                row.append(self.fits(self.sum([states[k][j], write]) if gate else write))
-            new.append(row)
-            read = self.sum([self.product(h, s) for h, s in zip(row, c, strict=True)])
-            shown = self.sum([read, self.fits(self.times(Fraction(w["mixer.D"][k]), x[k]))])
-            for line in row:
-                self.fits(line, self.dtype)  # the state is rounded to the dtype where it is read
-            out.append(self.fits(self.product(shown, self.silu(projected[channels + k])), self.dtype))
-        mixed = self.linear(w["mixer.out_proj.weight"], out, w.get("mixer.out_proj.bias"))
-        kept = "float32" if block.residual_in_fp32 else self.dtype
-        met = [[any(taps[:k]) for k in range(len(taps))] for (taps,) in w["mixer.conv1d.weight"]]
-        window = [[u if m else ZERO for u, m in zip(*rows, strict=True)] for rows in zip(window, met, strict=True)]
-        return [self.sum([r, o], kept) for r, o in zip(stream, mixed, strict=True)], window, new
-
-    # -- what must hold ------------------------------------------------------------------------------------------
-
-    def fail(self, why: str) -> NoReturn:
-        raise NotALineError(f"{self.where}: {why}")
-
-    def ends(self, line: Line) -> tuple[Fraction, Fraction]:
-        """The least and the greatest value."""
-        values = (line.a, line.a + line.b * self.last)
-        return min(values), max(values)
-
-    def fits(self, line: Line, dtype: str = "float32") -> Line:
-        """The same line, which a format holds exactly at every t."""
-        if line:
-            low, high = self.ends(line)
-            size, unit = max(-low, high), _unit((line,))
-            if size > min(unit * 2 ** BITS[dtype], LARGEST[dtype]) or unit < SMALLEST[dtype]:
-                self.fail(f"up to {float(size):g} in steps of {float(unit):g} does not fit {dtype}")
-        return line
-
-    def sum(self, terms: Iterable[Line], dtype: str | None = None) -> Line:
-        """A sum that no order of summation rounds."""
-        some = [term for term in terms if term]
-        if some:
-            unit = _unit(some)
-            for t in (Fraction(0), self.last):  # the positive and the negative part are convex in t
-                values = [term.a + term.b * t for term in some]
-                positive = sum((v for v in values if v > 0), Fraction(0))
-                negative = -sum((v for v in values if v < 0), Fraction(0))
-                if max(positive, negative) > unit * 2**24:
-                    self.fail(f"a sum of up to {float(max(positive, negative)):g} in steps of {float(unit):g} rounds")
-            if unit < SMALLEST["float32"]:
-                self.fail("a sum underflows")
-        total = Line(sum((t.a for t in some), Fraction(0)), sum((t.b for t in some), Fraction(0)))
-        return self.fits(total, dtype or self.dtype)
-
-    def times(self, factor: Fraction, line: Line) -> Line:
-        return Line(factor * line.a, factor * line.b) if factor else ZERO
-
-    def product(self, p: Line, q: Line) -> Line:
-        """A product of which at most one factor changes."""
-        if p.b and q.b:
-            self.fail("a product has two factors that change")
-        return self.times(q.a, p) if not q.b else self.times(p.a, q)
-
-    def linear(self, weight: list[list[float]], x: list[Line], bias: list[float] | None) -> list[Line]:
-        found = []
-        for k, row in enumerate(weight):
-            terms = [self.times(Fraction(v), line) for v, line in zip(row, x, strict=True) if v and line]
-            found.append(self.sum([*terms, *([Line(Fraction(bias[k]))] if bias else [])]))
-        return found
-
-    def norm(self, epsilon: float, weight: list[float], stream: list[Line]) -> list[Line]:
-        """RMSNorm, where a few equal squares that stay the same make up the mean, which is a power of four."""
-        sizes = [max(-low, high) for low, high in map(self.ends, stream)]
-        top = max(sizes)
-        big = [k for k, size in enumerate(sizes) if size == top]
-        if any(stream[k].b for k in big):
-            self.fail("the largest entries of the stream change")
-        if stream != [self.fits(line, self.dtype) for line in stream]:
-            raise AssertionError
-        rest = sum((size**2 for k, size in enumerate(sizes) if k not in big), Fraction(0))
-        width = len(stream)
-        mean = top**2 * len(big) / width
-        root = Fraction(2) ** (math.frexp(float(top))[1] - 1)
-        while root**2 < mean:
-            root *= 2
-        while root**2 > mean:
-            root /= 2
-        counts = (len(big) & (len(big) - 1), width & (width - 1))
-        if not top or root**2 != mean or any(counts) or (rest + Fraction(epsilon) * width) * 2**25 > top**2:
-            self.fail("RMSNorm is no power of two")
-        if not Fraction(1, 2**126) <= mean <= top**2 * len(big) <= 2**127:
-            self.fail("RMSNorm leaves the range of float32")
-        scaled = [self.fits(self.times(1 / root, line), self.dtype) for line in stream]
-        return [self.fits(self.times(Fraction(v), s), self.dtype) for v, s in zip(weight, scaled, strict=True)]
-
-    def silu_of_sum(self, terms: list[Line]) -> Line:
-        """silu of a sum, which may round if it vanishes in any case."""
-        ends = [self.ends(term) for term in terms]
-        if all(high <= 0 for _, high in ends) and any(high <= VANISHES for _, high in ends):
-            return ZERO
-        return self.silu(self.sum(terms))
-
-    def silu(self, x: Line) -> Line:
-        low, high = self.ends(x)
-        if low >= IDENTITY:
-            return x
-        if high > VANISHES and x:
-            self.fail(f"silu between {float(low):g} and {float(high):g}")
-        return ZERO
-
-    def softplus(self, x: Line) -> Line | None:
-        """softplus; None where it is some number that is not known exactly."""
-        low, high = self.ends(x)
-        if low >= IDENTITY:
-            return x
-        return ZERO if high <= VANISHES else None
-
-    def gate(self, delta: Line | None, log_rate: float) -> bool:
-        """Whether exp(-Delta exp(log_rate)) is 1; else it is 0."""
-        if log_rate <= VANISHES or delta == ZERO:
-            if log_rate > 64:
-                self.fail("A_log is too large")
-            return True
-        if delta is None or not -64 <= log_rate <= 64:
-            self.fail("a gate is neither 0 nor 1")
-        low, high = self.ends(delta)
-        rate = Fraction(math.exp(log_rate))  # good to many digits; the margins below are wider
-        if high * rate * 2 <= ONE:
-            return True
-        if low * rate < -VANISHES + 1:
-            self.fail("a gate is neither 0 nor 1")
-        return False
-
-    def write(self, delta: Line | None, b: Line, x: Line) -> Line:
-        """Delta B x, multiplied in any order."""
-        if not b or not x or delta == ZERO:
-            return ZERO
-        if delta is None:
-            self.fail("Delta is not known exactly")
-        for pair in ((delta, b), (delta, x), (b, x)):
-            self.fits(self.product(*pair))
-        return self.fits(self.product(self.product(delta, b), x))
+def _turn(model: Any, word: Sequence[int], states: Range) -> Range:
+    """The states after a word; shape (rows, numbers)."""
+    dtype = str(model.lm_head.weight.dtype).removeprefix("torch.")
+    need(dtype in FORMATS, f"turns in {dtype} are not looked at")
+    blocks, rows = list(model.backbone.layers), len(states.lo)
+    at = np.cumsum([n for b in blocks for n in _sizes(b.mixer)])[:-1]
+    parts = [states.map(lambda a, i=i: a[:, i]) for i in np.split(np.arange(states.lo.shape[1]), at)]
+    embedding, o = model.get_input_embeddings().weight, Obligations(dtype)
+    for token in word:
+        stream = exactly(embedding[token]).map(lambda a: np.tile(a, (rows, 1)))
+        for i, block in enumerate(blocks):
+            stream, *parts[2 * i : 2 * i + 2] = _step(o, block, stream, *parts[2 * i : 2 * i + 2], f"block {i}")
+    return beside(parts, 1)
 
 
-def _unit(lines: Iterable[Line]) -> Fraction:
-    """The largest power of two that divides the lines at all t; they are not all zero, and dyadic."""
-    numbers = [v for line in lines for v in (line.a, line.b) if v]
-    common = max(v.denominator for v in numbers)
-    if common & (common - 1):
-        raise NotALineError("a number is not a float")
-    lowest = math.gcd(*(int(v * common) for v in numbers))
-    return Fraction(lowest & -lowest, common)
+def _sizes(mixer: Any) -> tuple[int, int]:
+    """Numbers in a block's window of the convolution, and in its SSM state."""
+    return mixer.intermediate_size * mixer.conv_kernel_size, mixer.intermediate_size * mixer.ssm_state_size
+
+
+def _step(o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, where: str) -> tuple[Range, Range, Range]:
+    """One step of one block whose entries may count: the stream, the window and the states afterwards.
+
+    Inputs of the convolution that only taps of weight 0 will meet again are 0.
+    """
+    mixer, rows = block.mixer, len(stream.lo)
+    need(mixer.activation in ("silu", "swish"), f"{where}: the activation is {mixer.activation}")
+    u, z = project(o, block, stream, where)
+    taps = array(mixer.conv1d.weight)[:, 0, :] != 0
+    past, ssm = (part.map(lambda a: a.reshape(rows, len(taps), -1)) for part in (past, ssm))
+    window = beside([past.map(lambda a: a[:, :, 1:]), u.map(lambda a: a[:, :, None])], 2)
+    s, gate = select(o, block, window, where), o.silu(z, f"{where} gate branch")
+    pair = beside([part.map(lambda a: a[..., None]) for part in (choose(s.held, ssm), s.write)], 3)
+    sums = o.add(pair.map(lambda a: a.reshape(rows, -1)), np.arange(ssm.lo[0].size) * 2, f"{where} state")
+    new = sums.map(lambda a: a.reshape(ssm.lo.shape))
+    o.fits(new, f"{where} state", ACCUMULATOR)
+    o.fits(new, f"{where} state")
+    delta, x, shut = (_moves(part) for part in (s.delta, s.x, gate))
+    b, c = (_moves(part).any(axis=1, keepdims=True) for part in (s.b, s.c))
+    held = _moves(new).any(axis=2)
+    two = (delta & x) | (delta & b) | (b & x) | (held & c) | ((held | c | x) & shut)
+    need(not two.any(), f"{where}: a product has two factors that change")
+    out = read(o, mixer, new, s.c, times(s.x, exactly(mixer.D)), gate, where)
+    met = np.pad(np.cumsum(taps, axis=1)[:, :-1] > 0, ((0, 0), (1, 0)))
+    flat = (part.map(lambda a: a.reshape(rows, -1)) for part in (choose(met[None], window), new))
+    return settle(o, block, out, stream, where), *flat
+
+
+def _moves(numbers: Range) -> Bools:
+    """Where a range holds more than one number."""
+    return np.asarray(numbers.lo != numbers.hi)

@@ -3,11 +3,11 @@
 A refutation (docs/refutation.md) claims that the recurrent state after x w^(N - 1) comes back after x w^N, and that the
 answer after x w^n y, which is the same from there on, is wrong at certain n. Checking is simpler than finding: read
 x w^N with the model's own step (``replay``), compare the states of the last two turns, ask for the answer, and walk
-through the DFA. Where the search leapt over turns that count, they are computed for all n at once, in rational
-arithmetic (``lines``).
+through the DFA. Where the search leapt over turns that count, they are computed for all n at once, in the arithmetic of
+certificates (``lines``).
 
-Trusted: this file and those two, ``transformers``' Mamba with its cache, torch, numpy and json. Nothing that is read
-is.
+Trusted: this folder, what it uses of ``certify.checker``, ``transformers``' Mamba with its cache, torch, numpy and json.
+Nothing that is read is.
 """
 
 from __future__ import annotations
