@@ -6,7 +6,7 @@ x w^N with the model's own step (``replay``), compare the states of the last two
 through the DFA. Where the search leapt over turns that count, they are computed for all n at once, in the arithmetic of
 certificates (``lines``).
 
-Trusted: this folder, what it uses of ``certify.checker``, ``transformers``' Mamba with its cache, torch, numpy and json.
+Trusted: this folder, what it uses of ``certify.checker``, ``transformers``' Mamba with its cache, torch, numpy, json.
 Nothing that is read is.
 """
 
