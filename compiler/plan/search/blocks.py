@@ -1,0 +1,144 @@
+"""Blocks, one after the other: each remembers what tells as many pairs of states apart as it can.
+
+A block is *finishing* if after it every context tells what may come next. Blocks are made greedily: as long as no
+finishing one is found, the next block tells apart every pair of states that one memory can, pairs that go together in
+one memory where that stays small. The memories of a block do not see each other, but what they know together counts:
+after each the contexts are refined, and a later memory of the block has less to tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ....automata.budget import Meter
+from ....automata.dfa import Dfa
+from .knowledge import Draft, Drafts, Knowledge, explore
+from .predicates import Arena, Design, Pair, arena_of, closed, design, draft
+
+CAPS = (2, 3, 8)
+"""How many labels a memory may have when pairs are put together."""
+
+FIRST_LETTERS = 2
+"""How many letters a rule of the first block may look at."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a block is made.
+
+    Attributes:
+        dfa: the language.
+        blocks: those before.
+        window: how many letters a context holds.
+        meter: counts what is searched.
+    """
+
+    dfa: Dfa
+    blocks: Drafts
+    window: int
+    meter: Meter
+
+    @property
+    def letters(self) -> int:
+        """How many letters a rule may look at."""
+        return self.window if self.blocks else min(self.window, FIRST_LETTERS)
+
+    def knowledge(self, block: Sequence[Draft] = ()) -> Knowledge:
+        """What is known with this block."""
+        return explore(self.dfa, (*self.blocks, tuple(block)), self.window, self.meter, hidden=len(block))
+
+    def arena(self, block: Sequence[Draft] = ()) -> Arena:
+        """What a further memory of the block can see, and what the others of the block know."""
+        return arena_of(self.knowledge(block), self.letters, first=not self.blocks)
+
+
+def at_once(site: Site) -> tuple[Draft, ...] | None:
+    """A finishing block of one memory, or None."""
+    arena = site.arena()
+    separation = closed(arena, arena.pairs(verdicts=True), site.meter)
+    assert separation is not None
+    found = design(arena, separation)
+    return None if found is None else (draft(arena, found, site.meter),)
+
+
+def finishing(site: Site) -> Iterator[tuple[Draft, ...]]:
+    """Finishing blocks, few memories first."""
+    whole = at_once(site)
+    if whole is not None:
+        yield whole
+    for cap in CAPS:
+        block = telling(site, cap, verdicts=True)
+        if block and site.knowledge(block).settled:
+            yield block
+        elif not block or cap == CAPS[0]:
+            return
+
+
+def telling(site: Site, cap: int, *, verdicts: bool) -> tuple[Draft, ...]:
+    """A block that tells apart every pair that some memory can.
+
+    Args:
+        site: where.
+        cap: how many labels a memory may have when pairs are put together.
+        verdicts: only pairs that differ in what may come next.
+    """
+    block: tuple[Draft, ...] = ()
+    while True:
+        arena = site.arena(block)
+        designs = families(arena, arena.pairs(verdicts=verdicts), cap, site.meter)
+        if not designs:
+            return block
+        block += tuple(draft(arena, found, site.meter) for found in designs)
+
+
+def families(arena: Arena, pairs: Sequence[Pair], cap: int, meter: Meter) -> list[Design]:
+    """Memories that tell apart all of the pairs that one memory can, pairs put together greedily."""
+    hopeless: set[Pair] = set()
+    done: set[Pair] = set()
+    families: list[tuple[list[Pair], Design]] = []
+    for pair in pairs:
+        if pair in done:
+            continue
+        alone = _design(arena, [pair], meter, hopeless)
+        if alone is None:
+            hopeless.add(pair)
+            continue
+        done.update(alone.separation.pairs)
+        for n, (members, _) in enumerate(families):
+            joint = _design(arena, [*members, pair], meter, hopeless)
+            if joint is not None and len(joint.groups) <= cap:
+                families[n] = ([*members, pair], joint)
+                break
+        else:
+            families.append(([pair], alone))
+    return [found for _, found in families]
+
+
+def _design(arena: Arena, pairs: Sequence[Pair], meter: Meter, hopeless: set[Pair]) -> Design | None:
+    separation = closed(arena, pairs, meter, hopeless)
+    return None if separation is None else design(arena, separation)
+
+
+def stacks(dfa: Dfa, window: int, most: int, meter: Meter) -> Iterator[Drafts]:
+    """Blocks of which the last is finishing.
+
+    Args:
+        dfa: the language.
+        window: how many letters are looked at.
+        most: how many blocks there may be.
+        meter: counts what is searched.
+    """
+    blocks: Drafts = ()
+    while len(blocks) < most:
+        site = Site(dfa, blocks, window, meter)
+        found = False
+        for block in finishing(site):
+            found = True
+            yield (*blocks, block)
+        if found:
+            return
+        block = telling(site, CAPS[-1], verdicts=False)
+        if not block and (blocks or site.letters == window):
+            return  # the next block would see nothing new
+        blocks = (*blocks, block)

@@ -1,0 +1,233 @@
+"""What the memories chosen so far know: the product of their machine and the DFA, explored.
+
+While a plan is being searched for it is a tuple of blocks of :class:`Draft` memories: rules over numbers. What such
+blocks know after a prefix is a *context*, the last letters and the labels held. The contexts are a deterministic machine
+of their own; a *node* is a context with a state of the DFA that some prefix leads to in that context. The plan is done
+when all nodes of a context agree on what may come next. Nodes after death are explored like all others: the
+memories then hold whatever they hold.
+
+Numbers: letter ``k`` is ``<bos>``, for an alphabet of ``k`` symbols, and -1 is nothing (no letter, no label).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ....automata.alphabet import EOS
+from ....automata.budget import Meter
+from ....automata.dfa import Dfa
+
+NOTHING = -1
+
+Vector = tuple[int, ...]
+"""What a block sees at a step: the last letters, this one first; the labels now of the memories of earlier blocks;
+and those before the step."""
+
+Sides = tuple[frozenset[int] | None, ...]
+"""A conjunction over a vector: for each entry the values that it may have, or None for any."""
+
+
+def fits(sides: Sides, vector: Vector) -> bool:
+    """Whether the conjunction holds."""
+    return all(side is None or value in side for side, value in zip(sides, vector, strict=True))
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A memory: the label of the first conjunction that holds is written, else the old label is kept.
+
+    Attributes:
+        rules: conjunctions with labels; those of different labels never hold together.
+        labels: how many labels there are.
+    """
+
+    rules: tuple[tuple[Sides, int], ...]
+    labels: int
+
+    def written(self, vector: Vector) -> int:
+        """The label that is written, or NOTHING."""
+        return next((label for sides, label in self.rules if fits(sides, vector)), NOTHING)
+
+
+Drafts = tuple[tuple[Draft, ...], ...]
+"""Blocks of memories, in order."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The last letters, this one first, and the labels of all memories, in order of blocks."""
+
+    letters: tuple[int, ...]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the context machine: from a context (NOTHING before ``<bos>``) with a letter to a context."""
+
+    source: int
+    letter: int
+    target: int
+    seen: Vector
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """The explored product.
+
+    Attributes:
+        dfa: the language.
+        blocks: the memories.
+        window: how many letters a context holds.
+        contexts: what can be known, the context after ``<bos>`` first.
+        steps: ``steps[c][a]``: the step from context c with letter a.
+        begin: the step of ``<bos>``.
+        nodes: (context, state), the one after ``<bos>`` first.
+        table: ``table[node][a]``.
+    """
+
+    dfa: Dfa
+    blocks: Drafts
+    window: int
+    contexts: tuple[Context, ...]
+    steps: tuple[tuple[Step, ...], ...]
+    begin: Step
+    nodes: tuple[tuple[int, int], ...]
+    table: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def fibres(self) -> tuple[tuple[int, ...], ...]:
+        """The nodes of each context."""
+        found: list[list[int]] = [[] for _ in self.contexts]
+        for node, (context, _) in enumerate(self.nodes):
+            found[context].append(node)
+        return tuple(map(tuple, found))
+
+    @cached_property
+    def allowed(self) -> tuple[frozenset[str], ...]:
+        """For each state of the DFA the tokens that may come next."""
+        dfa = self.dfa
+        return tuple(
+            dfa.next_symbols(q) | (frozenset({EOS}) if q in dfa.accepting else frozenset())
+            for q in range(dfa.n_states)
+        )
+
+    @cached_property
+    def unsettled(self) -> tuple[int, ...]:
+        """The contexts whose nodes do not agree on what may come next."""
+        return tuple(
+            c for c, fibre in enumerate(self.fibres) if len({self.allowed[self.nodes[x][1]] for x in fibre}) > 1
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Whether every context tells what may come next."""
+        return not self.unsettled
+
+    @cached_property
+    def confusion(self) -> int:
+        """How many pairs of nodes of one context differ in what may come next."""
+        total = 0
+        for c in self.unsettled:
+            counts: dict[frozenset[str], int] = {}
+            for x in self.fibres[c]:
+                tokens = self.allowed[self.nodes[x][1]]
+                counts[tokens] = counts.get(tokens, 0) + 1
+            n = sum(counts.values())
+            total += (n * n - sum(m * m for m in counts.values())) // 2
+        return total
+
+    @cached_property
+    def doubt(self) -> int:
+        """How many pairs of nodes of one context there are."""
+        return sum(len(fibre) * (len(fibre) - 1) // 2 for fibre in self.fibres)
+
+    def all_steps(self) -> Iterator[Step]:
+        """Every step, ``<bos>`` first."""
+        yield self.begin
+        for steps in self.steps:
+            yield from steps
+
+
+@dataclass
+class _Machine:
+    """The machine of some blocks, with what it has written so far, vector by vector."""
+
+    blocks: Drafts
+    window: int
+    cache: list[dict[Vector, tuple[int, ...]]] = field(default_factory=list)
+
+    def step(self, before: Context | None, letter: int) -> Context:
+        """The context after one more letter."""
+        old = before.letters if before is not None else ()
+        letters = (letter, *old)[: self.window]
+        padded = letters + (NOTHING,) * (self.window - len(letters))
+        labels: tuple[int, ...] = ()
+        held = before.labels if before is not None else (NOTHING,) * sum(map(len, self.blocks))
+        for number, block in enumerate(self.blocks):
+            vector = padded + labels + held[: len(labels)]
+            if len(self.cache) <= number:
+                self.cache.append({})
+            known = self.cache[number]
+            if vector not in known:
+                known[vector] = tuple(draft.written(vector) for draft in block)
+            offset = len(labels)
+            labels += tuple(
+                new if new != NOTHING else held[offset + i] for i, new in enumerate(known[vector])
+            )
+        return Context(letters, labels)
+
+
+def explore(dfa: Dfa, blocks: Drafts, window: int, meter: Meter, *, hidden: int = 0) -> Knowledge:
+    """Explore the product of the DFA and the blocks. O(nodes * letters) steps.
+
+    Args:
+        dfa: the language.
+        blocks: the memories.
+        window: how many letters a context holds.
+        meter: counts nodes.
+        hidden: how many of the last memories are those of the block that is being made: their labels are known in the
+            end, but not seen by its own memories.
+
+    Raises:
+        BudgetExceededError: more nodes than the meter allows.
+    """
+    machine = _Machine(blocks, window)
+    n_seen = sum(map(len, blocks)) - hidden
+    none = (NOTHING,) * n_seen
+    start = machine.step(None, len(dfa.alphabet))
+    numbers = {start: 0}
+    contexts = [start]
+    rows: list[tuple[Step, ...]] = []
+
+    def vector(context: Context, before: Sequence[int]) -> Vector:
+        padded = context.letters + (NOTHING,) * (window - len(context.letters))
+        return padded + context.labels[:n_seen] + tuple(before[:n_seen])
+
+    for c, context in enumerate(contexts):
+        row = []
+        for a in range(len(dfa.alphabet)):
+            target = machine.step(context, a)
+            if target not in numbers:
+                meter.tick()
+                numbers[target] = len(contexts)
+                contexts.append(target)
+            row.append(Step(c, a, numbers[target], vector(target, context.labels)))
+        rows.append(tuple(row))
+    nodes, known, table = [(0, 0)], {(0, 0): 0}, []
+    for c, q in nodes:
+        moves = []
+        for step, state in zip(rows[c], dfa.table[q], strict=True):
+            node = (step.target, state)
+            if node not in known:
+                meter.tick()
+                known[node] = len(nodes)
+                nodes.append(node)
+            moves.append(known[node])
+        table.append(tuple(moves))
+    begin = Step(NOTHING, len(dfa.alphabet), 0, vector(start, none))
+    return Knowledge(
+        dfa, blocks, window, tuple(contexts), tuple(rows), begin, tuple(nodes), tuple(table)
+    )

@@ -1,0 +1,179 @@
+"""Few rules for a memory: merging the steps at which it is overwritten into conjunctions, using the don't-cares.
+
+A memory under design says for each *event*, a vector that its block can see, which labels may be written there and
+whether the old label may be kept. Events at which it may not be kept have to be covered by conjunctions, disjoint, of
+one admissible label each. It is two-level logic minimisation with several values per literal, done greedily.
+
+In the first block a channel recognises a conjunction over two letters by a threshold of one form at two taps
+(``compiler.cascade.thresholds``), which it can where the two sets of letters are disjoint or the present one lies inside
+the other, and not across ``<bos>``; from the second block on every conjunction is one channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ....automata.budget import Meter
+from .knowledge import NOTHING, Sides, Vector
+
+SEEDS = 6
+"""Uncovered events that conjunctions are grown from before the best is taken."""
+
+OLDER, BEFORE = 0.15, 0.4
+"""What a literal about an older letter, or about a memory before this letter, adds to the price of a conjunction."""
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What a memory asks of its rules.
+
+    Attributes:
+        vectors: the events.
+        window: how many entries of a vector are letters.
+        bos: the number of ``<bos>``.
+        first: whether this is the first block.
+        needed: the events at which a label has to be written, as a mask.
+        admissible: for each label the events at which it may be written, as a mask.
+    """
+
+    vectors: tuple[Vector, ...]
+    window: int
+    bos: int
+    first: bool
+    needed: int
+    admissible: tuple[int, ...]
+
+
+class _Table:
+    """The events as positions of masks."""
+
+    def __init__(self, demands: Demands) -> None:
+        self.demands = demands
+        self.full = (1 << len(demands.vectors)) - 1
+        self.width = len(demands.vectors[0])
+        columns: list[dict[int, int]] = [{} for _ in range(self.width)]
+        for number, vector in enumerate(demands.vectors):
+            for column, value in zip(columns, vector, strict=True):
+                column[value] = column.get(value, 0) | 1 << number
+        self.columns = [dict(sorted(column.items())) for column in columns]
+        self.orders = _orders(self.width, demands.window)
+
+    def price(self, sides: Sides) -> float:
+        """What a conjunction costs, in channels."""
+        demands = self.demands
+        memories = (self.width - demands.window) // 2
+        total = 1.0
+        for place, side in enumerate(sides):
+            if side is None or place == 0:
+                continue
+            if place < demands.window:
+                total += OLDER
+            elif place >= demands.window + memories:
+                total += BEFORE
+        if demands.first and demands.window > 1 and sides[1] is not None and sides[0] is not None:
+            nested = sides[0] < sides[1]
+            total += 1.0 if nested else 0.0
+        return total
+
+
+def _orders(width: int, window: int) -> tuple[tuple[int, ...], ...]:
+    """Orders in which literals are weakened."""
+    memories = (width - window) // 2
+    old = tuple(reversed(range(1, window)))
+    now = tuple(range(window, window + memories))
+    before = tuple(range(window + memories, width))
+    found = (
+        (*before, *old, *now, 0),
+        (*old, *before, *now, 0),
+        (*now, *old, *before, 0),
+        (*now, *before[::-1], 0, *old),
+        (0, *before, *now[::-1], *old[::-1]),
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def cover(demands: Demands, meter: Meter) -> tuple[tuple[Sides, int], ...]:
+    """Disjoint conjunctions, each with a label, that cover what is needed; greedy.
+
+    O(conjunctions * seeds * orders * values of all entries) operations on masks.
+    """
+    table = _Table(demands)
+    covered, chosen = 0, []
+    while remaining := demands.needed & ~covered:
+        best: tuple[float, Sides, int, int] | None = None
+        for seed in _spread(remaining):
+            meter.tick()
+            for sides, mask, label in _grown(table, seed, covered):
+                gain = (mask & remaining).bit_count() / table.price(sides)
+                if best is None or gain > best[0]:
+                    best = (gain, sides, mask, label)
+        if best is None:
+            raise AssertionError("a single event is always a conjunction")
+        _, sides, mask, label = best
+        chosen.append((sides, label))
+        covered |= mask
+    return tuple(chosen)
+
+
+def _spread(mask: int) -> list[int]:
+    """A few positions of ones, spread evenly."""
+    positions = [i for i in range(mask.bit_length()) if mask >> i & 1]
+    stride = max(1, len(positions) // SEEDS)
+    return positions[::stride][:SEEDS]
+
+
+def _grown(table: _Table, seed: int, covered: int) -> Iterator[tuple[Sides, int, int]]:
+    """Maximal conjunctions around an event, with what they hold on and their label."""
+    demands = table.demands
+    for label, allowed in enumerate(demands.admissible):
+        if not allowed >> seed & 1:
+            continue
+        forbidden = (table.full & ~allowed) | covered
+        for order in table.orders:
+            found = _grow(table, demands.vectors[seed], forbidden, order)
+            if found is not None:
+                yield *found, label
+
+
+def _grow(table: _Table, seed: Vector, forbidden: int, order: Sequence[int]) -> tuple[Sides, int] | None:
+    """Weaken the literals one by one, as long as nothing forbidden is covered."""
+    sides: list[frozenset[int] | None] = []
+    masks: list[int] = []
+    for column, value in zip(table.columns, seed, strict=True):
+        # A literal about what is not there cannot be said: it is left out.
+        sides.append(None if value == NOTHING else frozenset({value}))
+        masks.append(table.full if value == NOTHING else column[value])
+    if _product(masks, table.full) & forbidden:
+        return None
+    for place in order:
+        if sides[place] is None:
+            continue
+        others = _product(masks[:place] + masks[place + 1 :], table.full)
+        if not others & forbidden and _shaped(table.demands, sides, place, None):
+            sides[place], masks[place] = None, table.full
+            continue
+        for value, mask in table.columns[place].items():
+            grown = (sides[place] or frozenset()) | {value}
+            if value == NOTHING or others & mask & forbidden or not _shaped(table.demands, sides, place, grown):
+                continue
+            sides[place] = grown
+            masks[place] |= mask
+    return tuple(sides), _product(masks, table.full)
+
+
+def _product(masks: Sequence[int], full: int) -> int:
+    for mask in masks:
+        full &= mask
+    return full
+
+
+def _shaped(demands: Demands, sides: Sequence[frozenset[int] | None], place: int, side: frozenset[int] | None) -> bool:
+    """Whether the first block can recognise the conjunction with this side at this place."""
+    if not demands.first or demands.window == 1 or place > 1:
+        return True
+    now = side if place == 0 else sides[0]
+    before = side if place == 1 else sides[1]
+    if before is None:
+        return True
+    return now is not None and demands.bos not in now and (now <= before or not now & before)
