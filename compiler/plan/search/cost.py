@@ -38,9 +38,7 @@ def cost(plan: Plan) -> Cost:
     blocks = max(1, len(plan.blocks))
     late = [event for block in plan.blocks[1:] for memory in block.memories for event in _events(memory)]
     verdicts = [event for form in plan.verdicts.values() for event in form]
-    twice = {
-        literal.memory for event in late for literal in event if isinstance(literal, Holds) and literal.back
-    }
+    twice = {literal.memory for event in late for literal in event if isinstance(literal, Holds) and literal.back}
     older = {
         literal for event in (*late, *verdicts) for literal in event if isinstance(literal, Letter) and literal.back
     }

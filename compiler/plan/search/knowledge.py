@@ -1,8 +1,8 @@
 """What the memories chosen so far know: the product of their machine and the DFA, explored.
 
 While a plan is being searched for it is a tuple of blocks of :class:`Draft` memories: rules over numbers. What such
-blocks know after a prefix is a *context*, the last letters and the labels held. The contexts are a deterministic machine
-of their own; a *node* is a context with a state of the DFA that some prefix leads to in that context. The plan is done
+blocks know after a prefix is a *context*, the last letters and the labels held. The contexts are a deterministic
+machine of their own; a *node* is a context with a state of the DFA that some prefix leads to in that context. The plan is done
 when all nodes of a context agree on what may come next. Nodes after death are explored like all others: the
 memories then hold whatever they hold.
 
@@ -110,8 +110,7 @@ class Knowledge:
         """For each state of the DFA the tokens that may come next."""
         dfa = self.dfa
         return tuple(
-            dfa.next_symbols(q) | (frozenset({EOS}) if q in dfa.accepting else frozenset())
-            for q in range(dfa.n_states)
+            dfa.next_symbols(q) | (frozenset({EOS}) if q in dfa.accepting else frozenset()) for q in range(dfa.n_states)
         )
 
     @cached_property
@@ -174,9 +173,7 @@ class _Machine:
             if vector not in known:
                 known[vector] = tuple(draft.written(vector) for draft in block)
             offset = len(labels)
-            labels += tuple(
-                new if new != NOTHING else held[offset + i] for i, new in enumerate(known[vector])
-            )
+            labels += tuple(new if new != NOTHING else held[offset + i] for i, new in enumerate(known[vector]))
         return Context(letters, labels)
 
 
@@ -228,6 +225,4 @@ def explore(dfa: Dfa, blocks: Drafts, window: int, meter: Meter, *, hidden: int 
             moves.append(known[node])
         table.append(tuple(moves))
     begin = Step(NOTHING, len(dfa.alphabet), 0, vector(start, none))
-    return Knowledge(
-        dfa, blocks, window, tuple(contexts), tuple(rows), begin, tuple(nodes), tuple(table)
-    )
+    return Knowledge(dfa, blocks, window, tuple(contexts), tuple(rows), begin, tuple(nodes), tuple(table))

@@ -1,7 +1,7 @@
 """Memories that tell pairs of nodes apart, found by closing the pairs under what has to be kept.
 
-Let R be a set of pairs of nodes (``knowledge``) that one memory has to tell apart. An event, what the block can see of a
-step, either *writes* a label or *keeps* the old one. If two steps of one event lead to the two nodes of a pair of R,
+Let R be a set of pairs of nodes (``knowledge``) that one memory has to tell apart. An event, what the block can see of
+a step, either *writes* a label or *keeps* the old one. If two steps of one event lead to the two nodes of a pair of R,
 the event cannot write (its label would be held at both), so it keeps, and then the nodes that the steps come from
 have to be told apart, too: R is closed under that. All other events may write, each a label of its own, and the more is
 written the more is known. A label then stands for the set S of nodes at which it can be held: those its event
@@ -134,7 +134,7 @@ def bits(mask: int) -> list[int]:
 def closed(
     arena: Arena, pairs: Iterable[Pair], meter: Meter, hopeless: frozenset[Pair] | set[Pair] = frozenset()
 ) -> Separation | None:
-    """Close pairs under what has to be kept; None as soon as one of the ``hopeless`` pairs is met. O(pairs * events)."""
+    """Close pairs under what has to be kept; None once one of the ``hopeless`` pairs is met. O(pairs * events)."""
     against: dict[int, int] = {}
     kept: set[int] = set()
     work = [(min(pair), max(pair)) for pair in pairs]

@@ -5,8 +5,8 @@ whether the old label may be kept. Events at which it may not be kept have to be
 one admissible label each. It is two-level logic minimisation with several values per literal, done greedily.
 
 In the first block a channel recognises a conjunction over two letters by a threshold of one form at two taps
-(``compiler.cascade.thresholds``), which it can where the two sets of letters are disjoint or the present one lies inside
-the other, and not across ``<bos>``; from the second block on every conjunction is one channel.
+(``compiler.cascade.thresholds``), which it can where the two sets of letters are disjoint or the present one lies
+inside the other, and not across ``<bos>``; from the second block on every conjunction is one channel.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ def memory_name(number: int) -> str:
 def event_of(sides: Sides, symbols: Sequence[str], window: int) -> Event:
     """A conjunction over a vector as one of literals.
 
-    One that looks back gets a literal for each letter since, none of which is ``<bos>``: that is implied anyway, and says
-    that nothing from before the word is seen.
+    One that looks back gets a literal for each letter since, none of which is ``<bos>``: that is implied anyway, and
+    says that nothing from before the word is seen.
 
     Args:
         sides: the conjunction.
