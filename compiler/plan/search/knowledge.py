@@ -2,8 +2,8 @@
 
 While a plan is being searched for it is a tuple of blocks of :class:`Draft` memories: rules over numbers. What such
 blocks know after a prefix is a *context*, the last letters and the labels held. The contexts are a deterministic
-machine of their own; a *node* is a context with a state of the DFA that some prefix leads to in that context. The plan is done
-when all nodes of a context agree on what may come next. Nodes after death are explored like all others: the
+machine of their own; a *node* is a context with a state of the DFA that some prefix leads to in that context. The plan
+is done when all nodes of a context agree on what may come next. Nodes after death are explored like all others: the
 memories then hold whatever they hold.
 
 Numbers: letter ``k`` is ``<bos>``, for an alphabet of ``k`` symbols, and -1 is nothing (no letter, no label).
