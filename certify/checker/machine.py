@@ -82,6 +82,7 @@ class Machine:
 
     def __init__(self, model: Any, batch: int) -> None:
         self.model, self.batch, self.blocks = model, batch, list(model.backbone.layers)
+        self.cache: Any = None
         self.kind, self.steps = KINDS[model.config.model_type], 0
         mixer = self.blocks[0].mixer
         # Mamba-2's convolution has B and C beside x, and its states are those of heads.
@@ -156,11 +157,9 @@ class Machine:
         need(all(np.array_equal(a, b) for a, b in pairs), f"scope step: in block {first} the chunk size changes bits")
 
     def _step(self, first: int, last: int, vectors: Any, states: Any) -> tuple[Any, Any]:
-        from transformers import DynamicCache
-
         streams, owns = [], []
         for size, (chunk, *before) in self._batches(*([vectors] if states is None else [vectors, states])):
-            cache = DynamicCache(config=self.model.config)
+            cache = self._empty_cache(first, last)
             hidden = chunk[:, None, :].to(self.stream)
             after = []
             for number in range(first, last):
@@ -183,6 +182,16 @@ class Machine:
             owns.append(torch.cat(after, dim=1)[:size].numpy() + 0.0)
         where = f"blocks {first} to {last}: "
         return _finite(np.concatenate(streams), where + "a vector"), _finite(np.concatenate(owns), where + "a state")
+
+    def _empty_cache(self, first: int, last: int) -> Any:
+        """A cache in which blocks ``first`` to ``last`` have no state; a new one takes as long as a block."""
+        from transformers import DynamicCache
+
+        if self.cache is None:
+            self.cache = DynamicCache(config=self.model.config)
+        layers = self.cache.layers
+        layers[first:last] = [type(layer)(layer.number_of_states) for layer in layers[first:last]]
+        return self.cache
 
 
 def _finite(numbers: Any, what: str) -> Any:

@@ -28,6 +28,11 @@ START = -1
 class Machine(Protocol):
     """What a stage runs: see ``models.run.stepper.Stepper``."""
 
+    @property
+    def batch(self) -> int:
+        """Rows per evaluation; others cost as much as these."""
+        ...
+
     def start(
         self, first: int, last: int, stream: Float[Tensor, "n d_model"]
     ) -> tuple[Float[Tensor, "n d_model"], Float[Tensor, "n states"]]:
@@ -147,6 +152,56 @@ class _Rows:
         return found
 
 
+Pair = tuple[int, int]
+
+
+class _Steps:
+    """What a stage does, by (input vector, own state): each step is evaluated once.
+
+    Batches have one size, so rows that are not asked for cost nothing. They are filled with steps that may be asked for
+    later: of each state seen, in this order, on each input vector. A stage with few of both is then done in a few
+    batches, however long the words are that reach its last state.
+
+    Attributes:
+        known: by the numbers of the input vector and of the own state, those of the next own state and of the output.
+    """
+
+    def __init__(self, machine: Machine, first: int, last: int, vectors: Tensor) -> None:
+        self.machine, self.first, self.last = machine, first, last
+        self.inputs, self.states, self.outputs = _Rows(), _Rows(), _Rows()
+        self.input_of = self.inputs.number(vectors)
+        self.known: dict[Pair, Pair] = {}
+        self._guessed = 0
+
+    def start(self, vector: Tensor) -> Pair:
+        """The own state and the output of the first token."""
+        stream, state = self.machine.start(self.first, self.last, vector[None])
+        return self.states.number(state)[0], self.outputs.number(stream)[0]
+
+    def evaluate(self, asked: set[Pair], meter: Meter) -> None:
+        """Make these steps known."""
+        pairs = sorted(asked - self.known.keys())
+        pairs += self._guesses(-len(pairs) % self.machine.batch, set(pairs))
+        for at in range(0, len(pairs), EVALUATIONS):
+            meter.check_time()
+            some = pairs[at : at + EVALUATIONS]
+            vectors = torch.stack([self.inputs.rows[v] for v, _ in some])
+            states = torch.stack([self.states.rows[s] for _, s in some])
+            stream, after = self.machine.step(self.first, self.last, vectors, states)
+            made = zip(self.states.number(after), self.outputs.number(stream), strict=True)
+            self.known.update(zip(some, made, strict=True))
+
+    def _guesses(self, room: int, asked: set[Pair]) -> list[Pair]:
+        """Up to so many steps that are neither known nor asked for. Each is looked at once in all."""
+        guesses: list[Pair] = []
+        while len(guesses) < room and self._guessed < len(self.states.rows) * len(self.inputs.rows):
+            state, vector = divmod(self._guessed, len(self.inputs.rows))
+            self._guessed += 1
+            if (vector, state) not in self.known and (vector, state) not in asked:
+                guesses.append((vector, state))
+        return guesses
+
+
 def explore(
     machine: Machine,
     first: int,
@@ -171,13 +226,12 @@ def explore(
     Raises:
         BudgetExceededError: more events than the budget allows, or too much time.
     """
-    states, outputs, inputs = _Rows(), _Rows(), _Rows()
-    input_of = inputs.number(graph.vectors)
+    steps = _Steps(machine, first, last, graph.vectors)
+    input_of, known = steps.input_of, steps.known
     events: dict[tuple[int, int, int], int] = {}
     parents: list[int] = []
     nodes: dict[tuple[int, int, int], int] = {}
     transitions: list[tuple[int, int]] = []
-    known: dict[tuple[int, int], tuple[int, int]] = {}
     stopped = False
 
     def add(node: int, state: int, vector: int, parent: int) -> int:
@@ -191,23 +245,15 @@ def explore(
             if output not in nodes:
                 nodes[output] = len(nodes)
                 if stop is not None and not stopped:
-                    stopped = stop(output[0], output[1], outputs.rows[vector])
+                    stopped = stop(output[0], output[1], steps.outputs.rows[vector])
         return events[event]
 
-    stream, state = machine.start(first, last, graph.vectors[:1])
-    add(0, states.number(state)[0], outputs.number(stream)[0], START)
+    add(0, *steps.start(graph.vectors[0]), START)
     frontier = [0]
     listed = list(events)
     while frontier and not stopped:
         wanted = [(e, node) for e in frontier for node in graph.successors[listed[e][0]]]
-        fresh = sorted({(input_of[n], listed[e][1]) for e, n in wanted} - known.keys())
-        for batch in range(0, len(fresh), EVALUATIONS):
-            meter.check_time()
-            keys = fresh[batch : batch + EVALUATIONS]
-            vectors = torch.stack([inputs.rows[v] for v, _ in keys])
-            own = torch.stack([states.rows[s] for _, s in keys])
-            stream, state = machine.step(first, last, vectors, own)
-            known.update(zip(keys, zip(states.number(state), outputs.number(stream), strict=True), strict=True))
+        steps.evaluate({(input_of[n], listed[e][1]) for e, n in wanted}, meter)
         before = len(listed)
         for e, node in wanted:
             target = add(node, *known[input_of[node], listed[e][1]], e)
@@ -218,7 +264,7 @@ def explore(
                 break
         frontier = list(range(before, len(listed)))
 
-    vectors = torch.stack(outputs.rows)
+    states, vectors = ({number: n for n, number in enumerate(sorted({e[i] for e in listed}))} for i in (1, 2))
     out = [nodes[graph.letters[n], graph.truth[n], v] for n, _, v in listed]
     successors: list[set[int]] = [set() for _ in nodes]
     for source, target in transitions:
@@ -226,11 +272,18 @@ def explore(
     result = WordGraph(
         tuple(letter for letter, _, _ in nodes),
         tuple(truth for _, truth, _ in nodes),
-        vectors[[v for _, _, v in nodes]],
+        torch.stack([steps.outputs.rows[v] for _, _, v in nodes]),
         tuple(tuple(sorted(row)) for row in successors),
     )
     stage = Stage(
-        first, last, torch.stack(states.rows), vectors, tuple(listed), tuple(out), tuple(transitions), tuple(parents)
+        first,
+        last,
+        torch.stack([steps.states.rows[s] for s in states]),
+        torch.stack([steps.outputs.rows[v] for v in vectors]),
+        tuple((node, states[s], vectors[v]) for node, s, v in listed),
+        tuple(out),
+        tuple(transitions),
+        tuple(parents),
     )
     return stage, result
 

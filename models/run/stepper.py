@@ -90,6 +90,7 @@ class Stepper:
         self.conv_size = self.channels * self.taps
         self.block_size = self.conv_size + math.prod(self.state_shape)
         self.masks = [self._conv_mask(block) for block in self.blocks]
+        self._cache: Any = None
 
     def _conv_mask(self, block: Any) -> Tensor:
         """Which past inputs of each channel's convolution can still matter, shape (channels, taps).
@@ -154,13 +155,11 @@ class Stepper:
         return chunks
 
     def _run(self, first: int, last: int, stream: Tensor, states: Tensor | None) -> tuple[Tensor, Tensor]:
-        from transformers import DynamicCache
-
         streams, finals = [], []
         state_chunks = None if states is None else self.chunks(states)
         for number, (rows, size) in enumerate(self.chunks(stream)):
             hidden = self._kept(rows[:, None, :])
-            cache = DynamicCache(config=self.model.config)
+            cache = self._empty_cache(first, last)
             parts = []
             for i in range(first, last):
                 if state_chunks is not None:
@@ -170,6 +169,16 @@ class Stepper:
             streams.append(canonical(hidden[:size, 0, :].to(self.wide)))
             finals.append(torch.cat(parts, dim=1)[:size])
         return torch.cat(streams), torch.cat(finals)
+
+    def _empty_cache(self, first: int, last: int) -> Any:
+        """A cache in which these blocks have no state. To make one from a configuration takes as long as a block."""
+        from transformers import DynamicCache
+
+        if self._cache is None:
+            self._cache = DynamicCache(config=self.model.config)
+        layers = self._cache.layers
+        layers[first:last] = [type(layer)(layer.number_of_states) for layer in layers[first:last]]
+        return self._cache
 
     def _put(self, layer: Any, states: Tensor, place: int) -> None:
         """Write a block's state into its layer of a cache."""
