@@ -243,7 +243,7 @@ class Manifest:
     """
 
     schema_version: Literal[2]
-    kind: Literal["cascade", "flip-flop", "bounded Dyck", "counters"]
+    kind: Literal["cascade", "plan", "flip-flop", "bounded Dyck", "counters"]
     target: str
     contract: Literal["all-words", "live-prefixes"]
     construction: str

@@ -1,11 +1,11 @@
 """Circuits: a language as blocks of named channels over named integer features, before any tensor exists.
 
-This is the compiler's one intermediate form: a cascade (``compiler.circuits.levels``) and each of the paper's own
-constructions is a circuit, and each target writes circuits as weights. The residual stream is a set of named integer
-*features*. A block is a list of *channels*; a channel sees one linear form of the features, at this step and at the
-step before, and computes
+This is the compiler's one intermediate form: a cascade (``compiler.circuits.levels``), a plan (``compiler.plan``) and
+each of the paper's own constructions is a circuit, and each target writes circuits as weights. The residual stream is a
+set of named integer *features*. A block is a list of *channels*; a channel sees one linear form of the features, now
+and at the few steps before, and computes
 
-    x = max(0, taps . (form before, form now) + bias)
+    x = max(0, taps . (..., form before, form now) + bias)
     y = what it remembers + skip * x
     features[f] += writes[f] * y * max(0, gate)
 
@@ -31,6 +31,9 @@ Channels = Mapping[int, int]
 
 ONE = "1"
 ALWAYS: Form = {ONE: 1}
+Taps = tuple[int, ...]
+"""Weights of a form at the last few steps, this one last."""
+
 PAST, NOW = (1, 0), (0, 1)
 
 Role = Literal["condition", "feature", "memory", "latch", "counter"]
@@ -56,10 +59,10 @@ class Latch:
 
 @dataclass(frozen=True)
 class Register:
-    """The memory of a level of a cascade: it holds one of a few labels.
+    """The memory of a level of a cascade, or of a plan: it holds one of a few labels.
 
     Attributes:
-        name: what is remembered.
+        name: what is remembered; no two of a circuit share one.
         writes: for each label that can be written a form that is 1 when it is, else 0; never are two 1 at once.
         swaps: a form that is 1 when 0 and 1 change places, unless a label is written; else 0. Empty if they never do.
     """
@@ -112,7 +115,7 @@ class CircuitChannel:
     Attributes:
         meaning: for people.
         reads: the linear form.
-        taps: weights of the form at the step before and now.
+        taps: weights of the form at the last steps, this one last; before the first step it was 0.
         bias: added to it.
         memory: what the channel remembers.
         skip: how much of x goes straight into y.
@@ -122,7 +125,7 @@ class CircuitChannel:
 
     meaning: str
     reads: Form = field(default_factory=dict)
-    taps: tuple[int, int] = NOW
+    taps: Taps = NOW
     bias: int = 0
     memory: Latch | Shown | Counter | None = None
     skip: int = 0
@@ -196,9 +199,9 @@ class CircuitBlock:
         return tuple((n, c.memory) for n, c in enumerate(self.channels) if isinstance(c.memory, Shown))
 
     @cached_property
-    def register(self) -> Register | None:
-        """The block's register; there is one at most."""
-        return next((shown.register for _, shown in self.shown), None)
+    def registers(self) -> tuple[Register, ...]:
+        """The different registers, in the order of the channels that show them."""
+        return tuple({shown.register.name: shown.register for _, shown in self.shown}.values())
 
     @cached_property
     def one(self) -> int:
@@ -225,7 +228,7 @@ class Circuit:
     """A language as a circuit.
 
     Attributes:
-        kind: which construction: "cascade", "flip-flop", "bounded Dyck" or "counters".
+        kind: which construction: "cascade", "plan", "flip-flop", "bounded Dyck" or "counters".
         construction: what it is, with its source.
         alphabet: the symbols.
         features: the residual stream's features, constants left out.
@@ -240,7 +243,7 @@ class Circuit:
         states: of a cascade: from the number of each slot that is left at the end to a state of the DFA.
     """
 
-    kind: Literal["cascade", "flip-flop", "bounded Dyck", "counters"]
+    kind: Literal["cascade", "plan", "flip-flop", "bounded Dyck", "counters"]
     construction: str
     alphabet: tuple[str, ...]
     features: tuple[str, ...]
@@ -263,6 +266,11 @@ class Circuit:
         return max(1, len(self.blocks))
 
     @property
+    def window(self) -> int:
+        """How many steps the widest channel sees."""
+        return max((len(channel.taps) for block in self.blocks for channel in block.channels), default=1)
+
+    @property
     def memories(self) -> int:
         """Different memories: copies that only differ in their gates or labels counted once."""
         return sum(len(block.memories) for block in self.blocks)
@@ -270,7 +278,7 @@ class Circuit:
     @property
     def swaps(self) -> bool:
         """Whether some memory can be turned over, which takes gates of -1."""
-        return any(shown.register.swaps for block in self.blocks for _, shown in block.shown)
+        return any(register.swaps for block in self.blocks for register in block.registers)
 
     @property
     def counts(self) -> bool:
@@ -313,22 +321,23 @@ class _BlockRun:
 
     def __init__(self, block: CircuitBlock) -> None:
         self.block = block
-        self.past = [0] * len(block.channels)
+        window = max((len(channel.taps) for channel in block.channels), default=1)
+        self.past = [[0] * len(block.channels)] * (window - 1)
         self.held = [0] * len(block.channels)
-        self.label: int | None = None
-        """What the register holds."""
+        self.labels: dict[str, int] = {}
+        """What the registers hold."""
 
     def step(self, features: dict[str, int], *, begins: bool) -> dict[str, int]:
         """The features after the block."""
         channels = self.block.channels
-        seen = [value_of(c.reads, features) for c in channels]
+        lines = [*self.past, [value_of(c.reads, features) for c in channels]]
         x = [
-            max(0, c.taps[0] * before + c.taps[1] * now + c.bias)
-            for c, before, now in zip(channels, self.past, seen, strict=True)
+            max(0, sum(tap * line[n] for tap, line in zip(reversed(c.taps), reversed(lines), strict=False)) + c.bias)
+            for n, c in enumerate(channels)
         ]
-        self.past = seen
-        if self.block.register is not None:
-            self._write(self.block.register, x)
+        self.past = lines[1:]
+        for register in self.block.registers:
+            self._write(register, x)
         after = dict(features)
         for n, channel in enumerate(channels):
             y = self._remembered(n, x, begins=begins) + channel.skip * x[n]
@@ -343,9 +352,9 @@ class _BlockRun:
         assert [times for _, times in written] in ([], [1]), "two labels are written, or one twice"
         assert swapped in (0, 1), "an exact condition overshoots"
         if written:
-            self.label = written[0][0]
-        elif swapped and self.label is not None:
-            self.label = 1 - self.label
+            self.labels[register.name] = written[0][0]
+        elif swapped and register.name in self.labels:
+            self.labels[register.name] = 1 - self.labels[register.name]
 
     def _remembered(self, n: int, x: Sequence[int], *, begins: bool) -> int:
         """What channel n remembers, as it reads it."""
@@ -357,8 +366,8 @@ class _BlockRun:
                 if d > 0:
                     self.held[n] = x[n]
                 return self.held[n]
-            case Shown(_, label):
-                return int(self.label == label)
+            case Shown(register, label):
+                return int(self.labels.get(register.name) == label)
             case Counter(add=add, initial=initial, others=others):
                 self.held[n] = (initial if begins else self.held[n]) + _sum(add, x)
                 return self.held[n] + _sum(others, x)
@@ -402,9 +411,7 @@ def times(factor: int, form: Form) -> dict[str, int]:
     return {name: factor * weight for name, weight in form.items()}
 
 
-def indicator(
-    name: str, form: Form, least: int, *, gate: Form, writes: str, taps: tuple[int, int] = NOW
-) -> list[CircuitChannel]:
+def indicator(name: str, form: Form, least: int, *, gate: Form, writes: str, taps: Taps = NOW) -> list[CircuitChannel]:
     """Two channels that write [taps . form >= least], times the gate: max(0, s - least + 1) - max(0, s - least)."""
     return [
         CircuitChannel(

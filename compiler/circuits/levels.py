@@ -96,7 +96,7 @@ def cascade_circuit(table: RuleTable, dfa: Dfa) -> Circuit:
 
 
 def _construction(levels: Levels) -> str:
-    if any(shown.register.swaps for block in levels.blocks for _, shown in block.shown):
+    if any(register.swaps for block in levels.blocks for register in block.registers):
         return "holonomy cascade with swaps, one block per level, gates in {-1, 0, 1} (docs/signed.md)"
     return "holonomy cascade (Sarrof, Veitsman, Hahn 2024, theorem 4)"
 

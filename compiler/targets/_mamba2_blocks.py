@@ -2,8 +2,8 @@
 
 Delta is a linear form of the present, so what a memory depends on must stand in the residual stream before its block.
 
-*Registers.* Block A finds out which labels are written; with D = 1 and the gate branch constant the output 1 goes to
-an *indicator*, a feature per label: "the memory becomes v". Block B has the register, in one head. Delta =
+*Registers.* Block A finds out which labels are written; with D = 1 and the gate branch constant the output 1 goes to an
+*indicator*, a feature per label: "the memory becomes v". Block B has the registers, each in heads of its own. Delta =
 softplus(-t + 2t * sum of indicators) is 0 or t; A = -1, so the gate is exp(0) = 1 or exp(-t) = 0. The x of a channel
 that shows a label is silu(v [the label's indicator]): v or 0. So after an overwriting the state is t v v (B = C = v are
 constants), or 0; channels with D = 1 take the indicators away again. A condition that is itself a linear form (one
@@ -33,7 +33,7 @@ float64, and the constant 2^63. Others take t = T = 2^10, v = 2^6, and 2^60.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..circuits.circuit import (
@@ -46,6 +46,7 @@ from ..circuits.circuit import (
     Counter,
     Form,
     Latch,
+    Register,
     plus,
     show,
     times,
@@ -115,7 +116,7 @@ class Frame:
             role="feature",
             meaning=channel.meaning,
             x=self.stream.form(channel.reads),
-            taps=(x * channel.taps[0], x * channel.taps[1]),
+            taps=tuple(x * tap for tap in channel.taps),
             bias=x * channel.bias,
             gate=self.stream.form(gate, z),
             gain=stored * x * z,
@@ -159,20 +160,22 @@ class Total:
 
 @dataclass(frozen=True)
 class Indicator:
-    """A feature in which the first layer of a level tells the second that a label is written.
+    """A feature in which the first layer of a block of the circuit tells the second that a label is written.
 
     Attributes:
         name: of the feature.
         number: its number.
+        memory: the name of the register.
         label: the label.
-        height: of the level.
+        height: of a level of a cascade.
         said: for people.
     """
 
     name: str
     number: int
+    memory: str
     label: int
-    height: int
+    height: int | None
     said: str
 
 
@@ -245,34 +248,64 @@ def _indicator(number: int) -> str:
 
 
 def _is_linear(circuit: Circuit, channel: CircuitChannel) -> bool:
-    """Whether x is a linear form of the present: [one letter out of some], or [one slot out of some]."""
+    """Whether x is a linear form of the present: [one letter out of some], [one slot out of some], or a plan's bit."""
     plain = channel.taps == NOW and channel.bias == 0 and set(channel.reads.values()) == {1}
-    return plain and (set(channel.reads) <= set(circuit.letters) or set(channel.reads) <= set(circuit.slots))
+    single = circuit.kind == "plan" and len(channel.reads) == 1
+    return plain and (single or any(set(channel.reads) <= set(names) for names in (circuit.letters, circuit.slots)))
 
 
-def _by_convolution(circuit: Circuit, block: CircuitBlock) -> tuple[int, ...]:
+def _by_convolution(circuit: Circuit, block: CircuitBlock) -> list[tuple[Register, int]]:
     """The labels that need an indicator: some condition on them is no linear form."""
-    writes = {} if block.register is None else block.register.writes
-    return tuple(v for v, form in writes.items() if not all(_is_linear(circuit, block.channels[c]) for c in form))
+    return [
+        (register, label)
+        for register in block.registers
+        for label, form in register.writes.items()
+        if not all(_is_linear(circuit, block.channels[c]) for c in form)
+    ]
 
 
 def _level(block: CircuitBlock, frame: Frame) -> Part:
-    """A block with a register, or with nothing that remembers."""
-    circuit, register, scale = frame.circuit, block.register, frame.scale
-    if register is None:
-        return Part((frame.layer([], frame.features(block), block.title),))
-    indicators = {v: _indicator(i) for i, v in enumerate(_by_convolution(circuit, block))}
+    """A block with registers, or with nothing that remembers."""
+    found = _by_convolution(frame.circuit, block)
+    indicators = {(register.name, label): _indicator(i) for i, (register, label) in enumerate(found)}
+    told: dict[int, dict[str, int]] = {}  # of a channel: the indicators that it is a part of
+    heads = [_head(block, register, indicators, told, frame) for register in block.registers]
+    erased = [
+        CircuitChannel(f"take the indicator of {v} away", bias=1, skip=1, gate={name: 1}, writes={name: -1})
+        for (_, v), name in indicators.items()
+    ]
+    features = frame.features(replace(block, channels=(*block.channels, *erased)))
+    main = frame.layer(heads, features, block.title)
+    if not told:
+        return Part((main,))
+    finders = [frame.finder(block.channels[c], names) for c, names in told.items()]
+    said = (_indicator_label(block, frame, register, v, i) for i, (register, v) in enumerate(found))
+    first = frame.layer([], finders, f"conditions of {block.title}", finds_only=True)
+    return Part((first, main), indicators=tuple(said))
+
+
+def _head(
+    block: CircuitBlock,
+    register: Register,
+    indicators: Mapping[tuple[str, int], str],
+    told: dict[int, dict[str, int]],
+    frame: Frame,
+) -> Heads:
+    """A register's channels, which share Delta; adds to ``told`` what the layer before must find out."""
+    circuit, scale = frame.circuit, frame.scale
     forms: dict[int, dict[str, int]] = {}  # for each label the form of features that is 1 where it is written
-    finders: list[Channel] = []
     for label, form in register.writes.items():
         linear = [c for c in form if _is_linear(circuit, block.channels[c])]
         forms[label] = {name: 1 for c in linear for name in block.channels[c].reads}
-        if label in indicators:
-            forms[label][indicators[label]] = 1
-            others = (c for c in form if c not in linear)
-            finders += [frame.finder(block.channels[c], {indicators[label]: form[c]}) for c in others]
+        if indicator := indicators.get((register.name, label)):
+            forms[label][indicator] = 1
+            for c in form:
+                if c not in linear:
+                    told.setdefault(c, {})[indicator] = form[c]
     held = []
     for c, shown in block.shown:
+        if shown.register.name != register.name:
+            continue
         channel = block.channels[c]
         seen = CircuitChannel(channel.meaning, forms.get(shown.label, {}))
         # x is never negative, hence v and not t. B, Delta and C are what y has beside it.
@@ -281,29 +314,17 @@ def _level(block: CircuitBlock, frame: Frame) -> Part:
         taps = (0.0, scale.v)
         held.append(replace(made, role="memory", taps=taps, gain=gain, holds=remembered(shown), label=shown.label))
     written = {name: 1 for form in forms.values() for name in form}
-    head = Heads(tuple(held), frame.stream.form(written, 2 * scale.t), -scale.t)
-    erased = [
-        CircuitChannel(f"take the indicator of {v} away", bias=1, skip=1, gate={name: 1}, writes={name: -1})
-        for v, name in indicators.items()
-    ]
-    features = frame.features(replace(block, channels=(*block.channels, *erased)))
-    main = frame.layer([head], features, block.title)
-    if not finders:
-        return Part((main,))
-    said = (_indicator_label(block, frame, v, i) for i, v in enumerate(indicators))
-    first = frame.layer([], finders, f"conditions of {block.title}", finds_only=True)
-    return Part((first, main), indicators=tuple(said))
+    return Heads(tuple(held), frame.stream.form(written, 2 * scale.t), -scale.t)
 
 
-def _indicator_label(block: CircuitBlock, frame: Frame, label: int, number: int) -> Indicator:
+def _indicator_label(block: CircuitBlock, frame: Frame, register: Register, label: int, number: int) -> Indicator:
     """What an indicator says. Delta's row has the conditions that are linear forms; no indicator is set by these."""
-    assert block.register is not None
-    assert block.level is not None
-    height, writes = block.level.height, block.register.writes[label]
-    also = any(_is_linear(frame.circuit, block.channels[c]) for c in writes)
+    height = None if block.level is None else block.level.height
+    also = any(_is_linear(frame.circuit, block.channels[c]) for c in register.writes[label])
     where = ", where no letter or set alone makes it" if also else ""
-    said = f"the memory of level {height} becomes {label}{where}"
-    return Indicator(_indicator(number), number, label, height, said)
+    memory = register.name if height is None else f"the memory of level {height}"
+    said = f"{memory} becomes {label}{where}"
+    return Indicator(_indicator(number), number, register.name, label, height, said)
 
 
 # -- latches -----------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class Channel:
         role: as in a circuit; None for the constants, which out_proj does not see.
         meaning: for people.
         x: the form that the convolution reads.
-        taps: its last two taps.
+        taps: its last taps.
         bias: its bias.
         gate: the gate branch.
         gain: y * silu(z) is this where the channel says 1.
@@ -47,7 +47,7 @@ class Channel:
     role: Role | None
     meaning: str
     x: Form
-    taps: tuple[float, float]
+    taps: tuple[float, ...]
     bias: float
     gate: Form
     gain: float
@@ -154,7 +154,7 @@ def layer_block(layer: Layer, shape: Mamba2Shape) -> BlockTensors:
             in_proj[c, dimension] = weight
         for dimension, weight in channel.x.items():
             in_proj[d_inner + c, dimension] = weight
-        conv[c, 0, -2:] = channel.taps
+        conv[c, 0, -len(channel.taps) :] = channel.taps
         bias[c] = channel.bias
         if channel.gain:
             w["mixer.norm.weight"][c] = 2.0 ** (layer.exponent - exponent) / channel.gain

@@ -27,7 +27,7 @@ class Options:
 
     Attributes:
         d_state: states per channel, where nothing counts (counters decide themselves).
-        d_conv: taps of the convolution, of which the last two are used.
+        d_conv: taps of the convolution at least; cascades use the last two, plans may need more, and then get them.
     """
 
     d_state: int = 1
@@ -68,7 +68,7 @@ class Target:
         dtypes: the dtypes in which its models are exact.
         lower: a circuit as weights.
         classes: the configuration and the model class, imported when called.
-        circuits: whether it has the paper's own constructions, or cascades only.
+        circuits: whether it has the paper's own constructions, or cascades and plans only.
         blocks_per_level: how many blocks a level of the cascade takes at most.
         d_conv: which widths of the convolution there are.
         constants: the numbers that it lowers with, for the manifest.
@@ -117,7 +117,7 @@ class Target:
                 f"the circuit swaps a memory's values, which takes gates of -1, and the target {self.name} has "
                 "nonnegative ones; use the target signed_mamba"
             )
-        if circuit.kind != "cascade" and not self.circuits:
+        if circuit.kind not in ("cascade", "plan") and not self.circuits:
             raise TargetError(
                 f"the target {self.name} has no lowering of {circuit.construction}; use the target mamba, or compile "
                 "the language as a DFA, if it is one (`scancraft compile --general`)"

@@ -69,7 +69,7 @@ def mamba_shape(circuit: Circuit, stream: Stream, options: Options) -> MambaShap
         vocab_size=vocabulary_size(circuit.alphabet),
         expand=max(1, -(-widest // stream.d_model)),
         d_state=counters or options.d_state,
-        d_conv=options.d_conv,
+        d_conv=max(options.d_conv, circuit.window),
         dt_rank=max([1, *(len(dt_rows(block)) for block in circuit.blocks)]),
     )
 
@@ -83,8 +83,9 @@ def empty_block(shape: MambaShape) -> BlockTensors:
 
 def latches_of(block: CircuitBlock) -> list[tuple[int, Latch]]:
     """The channels that latch, and those that show a label of a register as the latches that do it."""
-    as_latches = {shown.label: _as_latch(shown) for _, shown in block.shown}
-    return sorted([*block.latches, *((c, as_latches[shown.label]) for c, shown in block.shown)], key=itemgetter(0))
+    as_latches = {(s.register.name, s.label): _as_latch(s) for _, s in block.shown}
+    shown = ((c, as_latches[s.register.name, s.label]) for c, s in block.shown)
+    return sorted([*block.latches, *shown], key=itemgetter(0))
 
 
 def _as_latch(shown: Shown) -> Latch:
@@ -142,7 +143,8 @@ def set_channels(w: BlockTensors, block: CircuitBlock, stream: Stream, shape: Ma
     add_forms(w["mixer.in_proj.weight"], stream, [c.reads for c in channels])
     add_forms(w["mixer.in_proj.weight"][shape.d_inner :], stream, [c.gate for c in channels], T)
     add_forms(w["mixer.out_proj.weight"].T, stream, [c.writes for c in channels], 1 / T)
-    w["mixer.conv1d.weight"][:n, 0, -2:] = T * np.array([c.taps for c in channels]).reshape(n, 2)
+    for number, channel in enumerate(channels):
+        w["mixer.conv1d.weight"][number, 0, -len(channel.taps) :] = [T * tap for tap in channel.taps]
     w["mixer.conv1d.bias"][:n] = [T * c.bias for c in channels]
     w["mixer.D"][:n] = [(c.skip - isinstance(c.memory, Shown)) / T for c in channels]
 

@@ -47,7 +47,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
     """
     frame = frame_of(circuit)
     parts = parts_of(frame)
-    limit = longest(frame) if circuit.kind != "cascade" else 1
+    limit = longest(frame) if circuit.kind not in ("cascade", "plan") else 1
     if not limit:
         raise TargetError(
             f"{circuit.construction}: the amounts are too large to be counted exactly in the target mamba2; give "
@@ -62,7 +62,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
         expand=d_inner // frame.stream.d_model,
         n_heads=n_heads,
         d_state=-(-options.d_state // D_STATE_MULTIPLE) * D_STATE_MULTIPLE,
-        d_conv=options.d_conv,
+        d_conv=max(options.d_conv, circuit.window),
     )
     tensors = assembled(circuit, frame.stream, [layer_block(layer, shape) for layer in layers])
     return Lowered(
@@ -74,11 +74,15 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
 
 
 def _uses(parts: Sequence[Part]) -> Indicators:
-    """What each indicator says at the levels that use it."""
+    """What each indicator says at the levels, or for the memories of a plan, that use it."""
     uses: dict[tuple[int, str], dict[int, list[int]]] = {}  # of an indicator: the levels that use it for a label
+    found: dict[str, tuple[int, str]] = {}
     for said in (said for part in parts for said in part.indicators):
-        uses.setdefault((said.number, said.name), {}).setdefault(said.label, []).append(said.height)
-    found = {}
+        if said.height is not None:
+            uses.setdefault((said.number, said.name), {}).setdefault(said.label, []).append(said.height)
+            continue
+        before = f"{found[said.name][1]}, or " if said.name in found else ""
+        found[said.name] = (said.number, f"{before}{said.memory} becomes {said.label}")
     for (number, name), labels in uses.items():
         levels = [f"{v} (level{'s'[: len(at) - 1]} {', '.join(map(str, at))})" for v, at in labels.items()]
         found[name] = (number, f"the memory becomes {' or '.join(levels)}")

@@ -27,7 +27,7 @@ OVERWRITE, SWAP = 0, 1
 
 
 def lower(circuit: Circuit, options: Options) -> Lowered:
-    """Write the circuit, a cascade, as weights. O(number of weights)."""
+    """Write the circuit, a cascade or a plan, as weights. O(number of weights)."""
     stream = narrowest_stream(circuit.features)
     plain = mamba_shape(circuit, stream, options)
     shape = replace(plain, dt_rank=max(plain.dt_rank, 2 if circuit.swaps else 1), signed=True)
@@ -37,13 +37,13 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
 
 def _block(block: CircuitBlock, stream: Stream, shape: MambaShape) -> BlockTensors:
     """The parameters of one block, with or without swaps."""
-    register = block.register
-    if register is None or not register.swaps:
-        w = mamba_block(block, stream, shape)
-    else:
+    if any(register.swaps for register in block.registers):
+        (register,) = block.registers  # B belongs to the block
         w = empty_block(shape)
         set_channels(w, block, stream, shape)
         _set_register(w, block, register, shape)
+    else:
+        w = mamba_block(block, stream, shape)
     w["mixer.sign_proj.bias"][:] = T  # the sign is +1 unless a swap says otherwise
     return w
 
