@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from .search import numbered
+
+LARGE = 1_000
+"""States from which on rounds for all of them at once are tried first."""
+
+ROUNDS = 64
+"""So many rounds settle most automata. Long chains take a round per state."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +28,16 @@ class Canonical:
 def minimise(table: Sequence[Sequence[int]], initial: int, accepting: Collection[int]) -> Canonical:
     """The coarsest partition of the reachable part that acceptance and the letters respect, numbered breadth first.
 
-    O(k n log n) for n states and k letters.
+    A few rounds of Moore's refinement, vectorised, settle most large automata; what they leave, and small ones, are
+    for Hopcroft's algorithm. O(k n log n) for n states and k letters.
     """
     reachable, delta = numbered(initial, table.__getitem__)
-    block = _hopcroft(delta, [q in accepting for q in reachable])
+    number = {kind: b for b, kind in enumerate(dict.fromkeys(q in accepting for q in reachable))}
+    block, settled = [number[q in accepting] for q in reachable], False
+    if len(delta) >= LARGE:
+        block, settled = _moore(delta, block)
+    if not settled:
+        block = _hopcroft(delta, block)
     first: dict[int, int] = {}
     least: dict[int, int] = {}  # the name of a merged state is that of its smallest original number
     for i, (b, q) in enumerate(zip(block, reachable, strict=True)):
@@ -34,18 +48,31 @@ def minimise(table: Sequence[Sequence[int]], initial: int, accepting: Collection
     return Canonical(tuple(map(tuple, quotient)), goals, tuple(least[b] for b in order))
 
 
-def _hopcroft(delta: Sequence[Sequence[int]], accepts: Sequence[bool]) -> list[int]:
-    """The block of each state, by Hopcroft's refinement (1971): "process the smaller half"."""
+def _moore(delta: Sequence[Sequence[int]], block: Sequence[int]) -> tuple[list[int], bool]:
+    """Up to ``ROUNDS`` rounds of refinement, blocks numbered without gaps; whether nothing changed in the last."""
+    table, now, count = np.array(delta, dtype=np.intp), np.array(block, dtype=np.intp), max(block) + 1
+    for _ in range(ROUNDS):
+        # States stay together if their blocks and those of their successors are the same, told letter by letter.
+        refined = now
+        for column in table.T:
+            _, refined = np.unique(refined * len(now) + now[column], return_inverse=True)
+        before, now, count = count, refined, int(refined.max()) + 1
+        if count == before:
+            return now.tolist(), True
+    return now.tolist(), False
+
+
+def _hopcroft(delta: Sequence[Sequence[int]], block: Sequence[int]) -> list[int]:
+    """Hopcroft's refinement (1971), "process the smaller half", of blocks that are numbered without gaps."""
     n, k = len(delta), len(delta[0])
     before: list[list[list[int]]] = [[[] for _ in range(n)] for _ in range(k)]
     for q, row in enumerate(delta):
         for a, target in enumerate(row):
             before[a][target].append(q)
-    members = [{q for q in range(n) if accepts[q] is kind} for kind in set(accepts)]
-    block_of = [0] * n
-    for b, states in enumerate(members):
-        for q in states:
-            block_of[q] = b
+    block_of = list(block)
+    members: list[set[int]] = [set() for _ in range(max(block_of) + 1)]
+    for q, b in enumerate(block_of):
+        members[b].add(q)
     work = {(b, a) for b in range(len(members)) for a in range(k)}
     while work:
         splitter, a = work.pop()
