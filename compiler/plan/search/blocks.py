@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from ....automata.budget import Meter
 from ....automata.dfa import Dfa
 from .knowledge import Draft, Drafts, Knowledge, explore
+from .latches import narrowing
 from .predicates import Arena, Design, Pair, arena_of, closed, design, draft
 
 CAPS = (2, 3, 8)
 """How many labels a memory may have when pairs are put together."""
+
+ENOUGH = 0.95
+"""A memory that narrows down the states has to leave this share of the doubt at most."""
 
 FIRST_LETTERS = 2
 """How many letters a rule of the first block may look at."""
@@ -120,7 +124,22 @@ def _design(arena: Arena, pairs: Sequence[Pair], meter: Meter, hopeless: set[Pai
     return None if separation is None else design(arena, separation)
 
 
-def stacks(dfa: Dfa, window: int, most: int, meter: Meter) -> Iterator[Drafts]:
+def narrowed(site: Site, block: tuple[Draft, ...]) -> tuple[Draft, ...]:
+    """The block with one memory more that narrows down the states, the one that leaves least doubt; as it is if none
+    helps."""
+    arena = site.arena(block)
+    best, least = block, arena.knowledge.doubt * ENOUGH
+    for size in range(max(map(len, arena.knowledge.fibres)), 1, -1):
+        memory = narrowing(arena, size, site.meter)
+        if memory is None:
+            continue
+        doubt = site.knowledge((*block, memory)).doubt
+        if doubt < least:
+            best, least = (*block, memory), doubt
+    return best
+
+
+def stacks(dfa: Dfa, window: int, most: int, meter: Meter, *, eager: bool) -> Iterator[Drafts]:
     """Blocks of which the last is finishing.
 
     Args:
@@ -128,6 +147,7 @@ def stacks(dfa: Dfa, window: int, most: int, meter: Meter) -> Iterator[Drafts]:
         window: how many letters are looked at.
         most: how many blocks there may be.
         meter: counts what is searched.
+        eager: narrow down the states in every block, and not only where no pair of states can be told apart.
     """
     blocks: Drafts = ()
     while len(blocks) < most:
@@ -136,9 +156,11 @@ def stacks(dfa: Dfa, window: int, most: int, meter: Meter) -> Iterator[Drafts]:
         for block in finishing(site):
             found = True
             yield (*blocks, block)
-        if found:
+        if found or len(blocks) + 1 == most:
             return
         block = telling(site, CAPS[-1], verdicts=False)
+        if eager or not block:
+            block = narrowed(site, block)
         if not block and (blocks or site.letters == window):
             return  # the next block would see nothing new
         blocks = (*blocks, block)

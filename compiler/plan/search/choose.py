@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from ....automata.budget import DEFAULT_BUDGET, Budget
 from ....automata.dfa import Dfa
@@ -33,10 +34,10 @@ def plans(dfa: Dfa, budget: Budget = DEFAULT_BUDGET, *, most: int = MOST_BLOCKS)
         most: how many blocks a plan may have.
     """
     fewest = most
-    for window in WINDOWS:
+    for eager, window in product((False, True), WINDOWS):
         meter = budget.meter("nodes of plans")
         try:
-            for blocks in stacks(dfa, window, fewest, meter):
+            for blocks in stacks(dfa, window, fewest, meter, eager=eager):
                 plan = written(dfa, blocks, window, budget)
                 fewest = min(fewest, len(plan.blocks))
                 yield plan

@@ -125,23 +125,10 @@ class Knowledge:
         """Whether every context tells what may come next."""
         return not self.unsettled
 
-    @cached_property
-    def confusion(self) -> int:
-        """How many pairs of nodes of one context differ in what may come next."""
-        total = 0
-        for c in self.unsettled:
-            counts: dict[frozenset[str], int] = {}
-            for x in self.fibres[c]:
-                tokens = self.allowed[self.nodes[x][1]]
-                counts[tokens] = counts.get(tokens, 0) + 1
-            n = sum(counts.values())
-            total += (n * n - sum(m * m for m in counts.values())) // 2
-        return total
-
-    @cached_property
-    def doubt(self) -> int:
-        """How many pairs of nodes of one context there are."""
-        return sum(len(fibre) * (len(fibre) - 1) // 2 for fibre in self.fibres)
+    @property
+    def doubt(self) -> float:
+        """How many pairs of states are possible, in the mean over contexts."""
+        return sum(len(fibre) * (len(fibre) - 1) / 2 for fibre in self.fibres) / len(self.fibres)
 
     def all_steps(self) -> Iterator[Step]:
         """Every step, ``<bos>`` first."""

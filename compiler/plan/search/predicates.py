@@ -60,7 +60,7 @@ class Arena:
     @cached_property
     def images(self) -> tuple[int, ...]:
         """For each event the nodes it leads to, as a mask."""
-        return tuple(_mask(target for _, target in moves) for moves in self.moves)
+        return tuple(mask_of(target for _, target in moves) for moves in self.moves)
 
     def pairs(self, *, verdicts: bool) -> list[Pair]:
         """The pairs of nodes of one context whose states differ, or (``verdicts``) in what may come next."""
@@ -75,7 +75,8 @@ class Arena:
         return found
 
 
-def _mask(places: Iterable[int]) -> int:
+def mask_of(places: Iterable[int]) -> int:
+    """Ones at these places."""
     mask = 0
     for place in places:
         mask |= 1 << place
@@ -160,7 +161,7 @@ def closed(
 
 
 @dataclass(frozen=True)
-class _Label:
+class Label:
     """A label, or several merged: where it can be held, and what must not be held there."""
 
     held: int
@@ -171,16 +172,16 @@ class _Label:
         """Whether it does not tell some pair apart."""
         return bool(self.held & self.against)
 
-    def clashes(self, other: _Label) -> bool:
+    def clashes(self, other: Label) -> bool:
         """Whether the two may not be one label."""
         return bool(self.held & other.against)
 
-    def joined(self, other: _Label) -> _Label:
+    def joined(self, other: Label) -> Label:
         """The two as one label."""
-        return _Label(self.held | other.held, self.against | other.against)
+        return Label(self.held | other.held, self.against | other.against)
 
 
-_EMPTY = _Label(0, 0)
+_EMPTY = Label(0, 0)
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,8 @@ class Design:
     """
 
     separation: Separation
-    written: dict[int, _Label]
-    groups: tuple[_Label, ...]
+    written: dict[int, Label]
+    groups: tuple[Label, ...]
     tracked: int
     failed: bool
 
@@ -210,25 +211,27 @@ def design(arena: Arena, separation: Separation, *, partial: bool = False) -> De
         separation: the closed pairs.
         partial: take it even so; labels that tell nothing apart are then one label.
     """
-    reach, tracked = _reach(arena, separation)
-    against = {x: _union(separation.against.get(y, 0) for y in bits(mask)) for x, mask in reach.items()}
-    written: dict[int, _Label] = {}
-    failed = False
-    for event, image in enumerate(arena.images):
-        if event in separation.kept:
-            continue
-        places = bits(image & tracked)
-        label = _Label(_union(reach[x] for x in places), _union(against[x] for x in places))
-        if label.fails:
-            if not partial:
-                return None
-            failed = True
-        written[event] = label
+    written, tracked = labels_of(arena, separation)
+    failed = any(label.fails for label in written.values())
+    if failed and not partial:
+        return None
     good = dict.fromkeys(label for label in written.values() if label != _EMPTY and not label.fails)
     groups = _coloured(arena, list(good))
     if failed:
-        groups += (_Label(*map(_union, zip(*((b.held, b.against) for b in written.values() if b.fails), strict=True))),)
+        groups += (Label(*map(_union, zip(*((b.held, b.against) for b in written.values() if b.fails), strict=True))),)
     return Design(separation, written, groups or (_EMPTY,), tracked, failed)
+
+
+def labels_of(arena: Arena, separation: Separation) -> tuple[dict[int, Label], int]:
+    """For each event that does not keep a label of its own, and the nodes at which it matters what is held."""
+    reach, tracked = _reach(arena, separation)
+    against = {x: _union(separation.against.get(y, 0) for y in bits(mask)) for x, mask in reach.items()}
+    written = {}
+    for event, image in enumerate(arena.images):
+        if event not in separation.kept:
+            places = bits(image & tracked)
+            written[event] = Label(_union(reach[x] for x in places), _union(against[x] for x in places))
+    return written, tracked
 
 
 def _union(masks: Iterable[int]) -> int:
@@ -266,14 +269,14 @@ def _reach(arena: Arena, separation: Separation) -> tuple[dict[int, int], int]:
                 if source not in waiting:
                     waiting.add(source)
                     work.append(source)
-    return reach, _mask(tracked)
+    return reach, mask_of(tracked)
 
 
-def _coloured(arena: Arena, labels: list[_Label]) -> tuple[_Label, ...]:
+def _coloured(arena: Arena, labels: list[Label]) -> tuple[Label, ...]:
     """Merge labels that do not clash, into few (DSATUR); of several choices the one with most states in common."""
-    states = [_mask(arena.knowledge.nodes[x][1] for x in bits(label.held)) for label in labels]
-    clashes = [_mask(j for j, other in enumerate(labels) if label.clashes(other)) for label in labels]
-    groups: list[tuple[_Label, int, int]] = []  # (label, members, states)
+    states = [mask_of(arena.knowledge.nodes[x][1] for x in bits(label.held)) for label in labels]
+    clashes = [mask_of(j for j, other in enumerate(labels) if label.clashes(other)) for label in labels]
+    groups: list[tuple[Label, int, int]] = []  # (label, members, states)
     left = set(range(len(labels)))
     while left:
         i = max(
@@ -294,7 +297,7 @@ def _coloured(arena: Arena, labels: list[_Label]) -> tuple[_Label, ...]:
 def draft(arena: Arena, found: Design, meter: Meter) -> Draft:
     """The memory, with few rules: events that may keep or write do what is cheaper."""
     groups = found.groups
-    holders = {x: _mask(g for g, group in enumerate(groups) if group.held >> x & 1) for x in bits(found.tracked)}
+    holders = {x: mask_of(g for g, group in enumerate(groups) if group.held >> x & 1) for x in bits(found.tracked)}
     needed = 1  # at <bos> a label has to be written
     admissible = [0] * len(groups)
     for event, moves in enumerate(arena.moves):
