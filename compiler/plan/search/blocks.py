@@ -17,7 +17,7 @@ from .knowledge import Draft, Drafts, Knowledge, explore
 from .latches import narrowing
 from .predicates import Arena, Design, Pair, arena_of, closed, design, draft
 
-CAPS = (2, 3, 8)
+MOST_LABELS = 8
 """How many labels a memory may have when pairs are put together."""
 
 ENOUGH = 0.95
@@ -67,16 +67,15 @@ def at_once(site: Site) -> tuple[Draft, ...] | None:
 
 
 def finishing(site: Site) -> Iterator[tuple[Draft, ...]]:
-    """Finishing blocks, few memories first."""
+    """Finishing blocks: one memory for all pairs, and several ones of few labels."""
     whole = at_once(site)
     if whole is not None:
         yield whole
-    for cap in CAPS:
-        block = telling(site, cap, verdicts=True)
-        if block and site.knowledge(block).settled:
-            yield block
-        elif not block or cap == CAPS[0]:
+        if whole[0].labels == 2:
             return
+    block = telling(site, 2, verdicts=True)
+    if block and site.knowledge(block).settled:
+        yield block
 
 
 def telling(site: Site, cap: int, *, verdicts: bool) -> tuple[Draft, ...]:
@@ -158,7 +157,7 @@ def stacks(dfa: Dfa, window: int, most: int, meter: Meter, *, eager: bool) -> It
             yield (*blocks, block)
         if found or len(blocks) + 1 == most:
             return
-        block = telling(site, CAPS[-1], verdicts=False)
+        block = telling(site, MOST_LABELS, verdicts=False)
         if eager or not block:
             block = narrowed(site, block)
         if not block and (blocks or site.letters == window):

@@ -9,7 +9,7 @@ from ....automata.budget import DEFAULT_BUDGET, Budget
 from ....automata.dfa import Dfa
 from ....automata.errors import BudgetExceededError
 from ..plan import Plan
-from .blocks import stacks
+from .blocks import FIRST_LETTERS, stacks
 from .cost import cost
 from .knowledge import Drafts, explore
 from .readout import conjunctive, linear
@@ -33,11 +33,15 @@ def plans(dfa: Dfa, budget: Budget = DEFAULT_BUDGET, *, most: int = MOST_BLOCKS)
         budget: limits each effort; one that goes past it is given up.
         most: how many blocks a plan may have.
     """
-    fewest = most
+    fewest = most + 1
     for eager, window in product((False, True), WINDOWS):
+        # More is looked at for fewer blocks only; with two letters in place of one a plan may also be smaller.
+        allowed = min(most, fewest if window == 2 and not eager else fewest - 1)
+        if allowed < (1 if window <= FIRST_LETTERS else 2):
+            continue
         meter = budget.meter("nodes of plans")
         try:
-            for blocks in stacks(dfa, window, fewest, meter, eager=eager):
+            for blocks in stacks(dfa, window, allowed, meter, eager=eager):
                 plan = written(dfa, blocks, window, budget)
                 fewest = min(fewest, len(plan.blocks))
                 yield plan
@@ -56,6 +60,11 @@ def written(dfa: Dfa, blocks: Drafts, window: int, budget: Budget) -> Plan:
 
 
 def smallest(dfa: Dfa, budget: Budget = DEFAULT_BUDGET, *, most: int = MOST_BLOCKS) -> Plan | None:
-    """Of the plans that are found the one with fewest parameters, then fewest blocks."""
-    found = plans(dfa, budget, most=most)
-    return min(found, key=lambda plan: (cost(plan).parameters, len(plan.blocks)), default=None)
+    """Of the plans that are found and can be circuits the one with fewest parameters, then fewest blocks."""
+    best: tuple[int, int] | None = None
+    chosen = None
+    for plan in plans(dfa, budget, most=most):
+        size = cost(plan, budget)
+        if size is not None and (best is None or (size.parameters, size.blocks) < best):
+            best, chosen = (size.parameters, size.blocks), plan
+    return chosen

@@ -1,15 +1,19 @@
 """How large the model of a plan will be, before it is lowered: features, channels, parameters of the target mamba.
 
-An estimate, to choose among plans and to leave those that would be larger than the cascade; ``compiler.plan.circuits``
-says how a plan becomes channels.
+The plan's circuit is made, since what shares a feature is decided there; the formula for the parameters is that of a
+Mamba with one state per channel, and off by the rank of Delta at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..plan import Event, Holds, Letter, Memory, Plan
+from ....automata.budget import DEFAULT_BUDGET, Budget
+from ...circuits.circuit import Circuit
+from ..circuits import plan_circuit
+from ..plan import Plan
+from ..separate import separated
+from ..wellformed import PlanError
 
 NARROWEST = 16
 
@@ -22,67 +26,35 @@ class Cost:
         blocks: of the model.
         features: in the residual stream, the constants left out.
         channels: of the widest block.
-        rank: different writing forms of the block with most.
         parameters: of the target mamba.
     """
 
     blocks: int
     features: int
     channels: int
-    rank: int
     parameters: int
 
 
-def cost(plan: Plan) -> Cost:
-    """The estimate. O(size of the plan)."""
-    blocks = max(1, len(plan.blocks))
-    late = [event for block in plan.blocks[1:] for memory in block.memories for event in _events(memory)]
-    verdicts = [event for form in plan.verdicts.values() for event in form]
-    twice = {literal.memory for event in late for literal in event if isinstance(literal, Holds) and literal.back}
-    older = {
-        literal for event in (*late, *verdicts) for literal in event if isinstance(literal, Letter) and literal.back
-    }
-    products = {event for event in verdicts if len(event) > 1}
-    features = len(plan.alphabet) + 1 + len(older) + len(products)
-    widest = rank = 0
-    for number, block in enumerate(plan.blocks):
-        channels, forms = 1, 0
-        for memory in block.memories:
-            copies = 2 if memory.name in twice else 1
-            shown = _shown(memory)
-            features += copies * shown
-            forms += copies * shown
-            channels += copies * (shown + sum(_channels(event, first=number == 0) for event in _events(memory)))
-        channels += len(older) if number == 0 else 0
-        channels += len(products) if number == blocks - 1 else 0
-        widest, rank = max(widest, channels), max(rank, forms)
-    return Cost(blocks, features, widest, rank, _parameters(plan, blocks, features, widest, rank))
+def cost(plan: Plan, budget: Budget = DEFAULT_BUDGET) -> Cost | None:
+    """The estimate, or None if the plan cannot be written as a circuit. O(size of the circuit and nodes of the plan).
+
+    Raises:
+        BudgetExceededError: the plan has more nodes than the budget allows.
+    """
+    try:
+        circuit = plan_circuit(separated(plan, budget))
+    except PlanError:
+        return None
+    channels = max((len(block.channels) for block in circuit.blocks), default=0)
+    return Cost(circuit.n_blocks, len(circuit.features), channels, _parameters(circuit, channels, max(2, plan.window)))
 
 
-def _events(memory: Memory) -> Iterable[Event]:
-    for events in memory.writes.values():
-        yield from events
-
-
-def _shown(memory: Memory) -> int:
-    """How many labels are shown."""
-    return 1 if len(memory.writes) == 2 else len(memory.writes)
-
-
-def _channels(event: Event, *, first: bool) -> int:
-    """How many channels recognise an event."""
-    letters = {literal.back: literal.symbols for literal in event if isinstance(literal, Letter)}
-    return 2 if first and 1 in letters and letters.get(0, frozenset()) < letters[1] else 1
-
-
-def _parameters(plan: Plan, blocks: int, features: int, channels: int, rank: int) -> int:
-    """Of a Mamba with one state per channel and one constant feature at least."""
+def _parameters(circuit: Circuit, channels: int, conv: int) -> int:
     width = NARROWEST
-    while features + (1 if width.bit_length() % 2 else 2) > width:
+    while len(circuit.features) + (1 if width.bit_length() % 2 else 2) > width:
         width *= 2
     inner = max(1, -(-channels // width)) * width
-    rank = max(1, rank)
-    conv = max(2, plan.window)
-    block = 3 * width * inner + inner * (conv + 1) + inner * (rank + 2) + inner * (rank + 1) + 2 * inner + width
-    vocabulary = len(plan.alphabet) + 3
-    return blocks * block + width * (2 * vocabulary + 1)
+    rank = max([1, *(len({(s.register.name, s.label) for _, s in block.shown}) for block in circuit.blocks)])
+    block = inner * (3 * width + conv + 2 * rank + 7) + width
+    vocabulary = len(circuit.alphabet) + 3
+    return circuit.n_blocks * block + width * (2 * vocabulary + 1)

@@ -1,12 +1,12 @@
 """Last events: memories that hold no class of states but which event came last.
 
 Where no memory tells two states apart (``predicates``), one can still narrow down which states are possible. Take the
-contexts with the most states. An event after which all states of such a context are possible keeps: it has carried
-the states of one such context onto those of another, one to one. All others write: after each of them fewer states
-are possible, and as long as only events that keep follow, that stays so if nothing turns in a circle, which in
-star-free languages nothing does. So after the block every context has fewer states than before, at most: with n states n - 1
-such blocks tell the state. This is a level of the holonomy decomposition, of what is left to be known, with what is
-known already as letters. Labels may be merged as long as they do not make all states of such a context possible again.
+contexts with the most states. An event after which all states of such a context are possible keeps: it has carried the
+states of one such context onto those of another, one to one. All others write: after each of them fewer states are
+possible, and as long as only events that keep follow, that stays so if nothing turns in a circle, which in star-free
+languages nothing does. So after the block every context has fewer states than before, at most: with n states n - 1 such
+blocks tell the state. This is a level of the holonomy decomposition, of what is left to be known, with what is known
+already as letters. Labels may be merged as long as they do not make all states of such a context possible again.
 """
 
 from __future__ import annotations

@@ -9,8 +9,12 @@ from scancraft.automata.alphabet import EOS
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import ascending_runs, d_n, flip_flop, one_divider, tomita, zero_then_twos
+from scancraft.compiler.plan.circuits import fits, plan_circuit
 from scancraft.compiler.plan.plan import Plan
+from scancraft.compiler.plan.prove import prove
 from scancraft.compiler.plan.search.choose import plans, smallest
+from scancraft.compiler.plan.search.cost import cost
+from scancraft.compiler.plan.separate import separated
 
 BUDGET = Budget(items=30_000, seconds=None)
 
@@ -25,6 +29,12 @@ def said(dfa: Dfa, word):
 def agree(plan: Plan, dfa: Dfa, words):
     for word in words:
         assert list(plan.run(word)) == list(said(dfa, word)), word
+
+
+def proved(plan: Plan, dfa: Dfa):
+    """The proof shares nothing with the search."""
+    assert prove(plan, dfa) > 0
+    assert fits(separated(plan)) is None
 
 
 def words_up_to(dfa: Dfa, length: int):
@@ -50,6 +60,7 @@ def test_as_few_blocks_as_known_and_right_on_all_short_words(name):
     assert min(len(plan.blocks) for plan in found) <= blocks
     for plan in found:
         agree(plan, dfa, words_up_to(dfa, length))
+        proved(plan, dfa)
 
 
 @pytest.mark.parametrize("name", sorted(dfas(star_free=False)))
@@ -68,8 +79,23 @@ def test_no_plan_of_a_language_with_groups(name):
 def test_whatever_is_found_is_right(table, accepting, word):
     dfa = Dfa.from_table("ab", table, 0, {q for q in accepting if q < len(table)})
     for plan in plans(dfa, Budget(items=5_000, seconds=None), most=3):
-        agree(plan, dfa, [word, *words_up_to(dfa, 5)])
+        agree(plan, dfa, [word, *words_up_to(dfa, 4)])
+        proved(plan, dfa)
 
 
 def test_the_same_plans_each_time():
     assert [str(plan) for plan in plans(flip_flop(), BUDGET)] == [str(plan) for plan in plans(flip_flop(), BUDGET)]
+
+
+def test_the_estimate_is_the_size_of_the_circuit():
+    plan = smallest(one_divider(), BUDGET)
+    circuit = plan_circuit(separated(plan))
+    size = cost(plan)
+    assert (size.blocks, size.features) == (circuit.n_blocks, len(circuit.features))
+    assert size.channels == max(len(block.channels) for block in circuit.blocks)
+
+
+def test_a_letter_that_moves_everything_takes_fewer_blocks_than_there_are_states():
+    """No memory tells two states apart at first: what came last narrows them down."""
+    dfa = Dfa.from_table("abc", [[0, 1, 0], [0, 2, 0], [1, 3, 1], [2, 3, 3]], 0, [3])
+    assert min(len(plan.blocks) for plan in plans(dfa, BUDGET)) < dfa.n_states
