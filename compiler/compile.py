@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +11,31 @@ from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.decide.aperiodic import NotStarFreeError, star_free_witness
 from ..automata.decide.classification import Classification, GateClass, classify_by_groups
 from ..automata.dfa import Dfa
+from ..automata.errors import BudgetExceededError
 from ..automata.languages import as_language, language_to_json
-from .cascade.cascade import decompose
-from .cascade.rules import tabulate
-from .circuits.levels import cascade_circuit
+from .alternatives import (
+    Alternative,
+    Construction,
+    NoPlanError,
+    Optimise,
+    by_cascade,
+    by_plans,
+    check_choice,
+    sizes,
+    smallest,
+)
+from .circuits.circuit import Circuit
 from .compiled import Compiled, CompiledModel, allowed_target, lowered, manifest_of
 from .constructions import bounded_dyck, check_contract, counters
-from .targets import Options
+from .targets import Lowered, Options, Target
 from .targets import target as target_named
 from .targets.gates import GateClassError, Gates, check_gates
 
 if TYPE_CHECKING:
     from ..models.readout import Contract
+
+FEWEST_TAPS = 2
+"""What cascades and constructions need, and models have unless more is asked for or needed."""
 
 
 def compile(
@@ -30,11 +44,13 @@ def compile(
     *,
     budget: Budget = DEFAULT_BUDGET,
     d_state: int = 1,
-    d_conv: int = 2,
+    d_conv: int | None = None,
     contract: Contract | None = None,
     gates: Gates = "signed",
     target: str | None = None,
     dtype: str = "float32",
+    optimise: Optimise | None = None,
+    construction: Construction | None = None,
 ) -> CompiledModel:
     """Compile a language to the weights of a Mamba language model: language -> decide -> cascade -> circuit -> weights.
 
@@ -53,7 +69,8 @@ def compile(
         out: a directory to write the checkpoint to; None to keep it in memory.
         budget: how far the searches may go.
         d_state: states per channel of the Mamba layers (one is enough; counters take one each, whatever is asked).
-        d_conv: taps of their convolution, 2 to 4 (two are enough).
+        d_conv: taps of their convolution, 2 to 4; by default as few as the model uses, which are 2 for a cascade. Plans
+            that need more taps are left out.
         contract: "all-words" or "live-prefixes"; by default "all-words", but "live-prefixes" for bounded Dyck
             languages. A DFA is always compiled for all words, which includes the live prefixes.
         gates: the strongest gates allowed: "nonnegative" insists on a real Mamba, "signed" allows the signed block.
@@ -61,6 +78,9 @@ def compile(
             signed_mamba where the language needs signs.
         dtype: a format in which the model must be exact besides float32, bfloat16 and float64; only "float16" changes
             the weights (a smaller constant in the norms), and only some models fit it (docs/precision.md).
+        optimise: of a regular language: "depth" takes the fewest blocks, and of these the fewest parameters; "size",
+            or nothing, the fewest parameters, and of these the fewest blocks.
+        construction: of a regular language: "cascade" or "plan" insists on one of both.
 
     Returns:
         :class:`Compiled` for a DFA, else :class:`~scancraft.compiler.compiled.Constructed`.
@@ -71,6 +91,8 @@ def compile(
         GateClassError: it needs gates that are not compiled yet (a kind of NotStarFreeError).
         UnknownGatesError: ``gates`` is neither.
         UnknownTargetError: there is no such target.
+        UnknownChoiceError: ``optimise`` or ``construction`` is neither.
+        NoPlanError: a plan was asked for, and none was found.
         TargetError: the target has no such sizes or no such construction, or its gates are stronger than ``gates``.
         PrecisionError: the model is not exact in ``dtype``.
         BudgetExceededError: undecided within the budget.
@@ -82,40 +104,98 @@ def compile(
     4-state DFA -> cascade of height 3 -> Mamba: 3 blocks, d_model 16, d_inner 16, d_state 1, d_conv 2, \
 dt_rank 2, 3,200 parameters, 218 not zero
     """
-    wanted, options = as_language(language), Options(d_state=d_state, d_conv=d_conv)
+    wanted = as_language(language)
     check_gates(gates)
+    check_choice(optimise, construction)
+    if optimise is None and construction is None:
+        construction = "cascade"
     if contract is not None:
         check_contract(contract)
     if target is not None:
         allowed_target(target, gates)
     compiled: CompiledModel
     if isinstance(wanted, Dfa):
-        compiled = _regular(wanted, budget, options, gates, target, dtype)
+        choice = Choice(budget, d_state, d_conv, gates, target, dtype, optimise, construction)
+        compiled = _regular(wanted, choice)
     elif isinstance(wanted, BoundedDyck):
-        compiled = bounded_dyck(wanted, contract=contract or "live-prefixes", d_conv=d_conv, target=target, dtype=dtype)
+        compiled = bounded_dyck(
+            wanted, contract=contract or "live-prefixes", d_conv=d_conv or FEWEST_TAPS, target=target, dtype=dtype
+        )
     else:
         compiled = counters(
-            wanted, contract=contract or "all-words", budget=budget, d_conv=d_conv, target=target, dtype=dtype
+            wanted,
+            contract=contract or "all-words",
+            budget=budget,
+            d_conv=d_conv or FEWEST_TAPS,
+            target=target,
+            dtype=dtype,
         )
     if out is not None:
         compiled.save(out)
     return compiled
 
 
-def _regular(dfa: Dfa, budget: Budget, options: Options, gates: Gates, target: str | None, dtype: str) -> Compiled:
-    """Theorem 4, and its counterpart for gates of -1."""
-    needed = _decided(dfa, budget, gates if target is None else target_named(target).gates)
-    cascade = decompose(dfa, budget, swaps=True)  # none where all gates are nonnegative
-    rules = tabulate(cascade, budget)
-    rules.verify()
-    circuit = cascade_circuit(rules, dfa)
+@dataclass(frozen=True)
+class Choice:
+    """What a person may choose for a regular language; see :func:`compile`."""
+
+    budget: Budget
+    d_state: int
+    d_conv: int | None
+    gates: Gates
+    target: str | None
+    dtype: str
+    optimise: Optimise | None
+    construction: Construction | None
+
+
+def _regular(dfa: Dfa, choice: Choice) -> Compiled:
+    """Theorem 4, and its counterpart for gates of -1; or a plan, where that is smaller."""
+    budget, target = choice.budget, choice.target
+    needed = _decided(dfa, budget, choice.gates if target is None else target_named(target).gates)
     star_free = needed.gates is GateClass.NONNEGATIVE
     chosen = target_named(target or ("mamba" if star_free else "signed_mamba"))
-    found = lowered(circuit, chosen, options, dtype)
+    found = _ways(dfa, choice, chosen, star_free=star_free)
+    best = smallest(found, choice.optimise)
     kind = "star-free" if star_free else "not star-free, only 2-groups"
-    about = language_to_json(dfa) | {"states": dfa.n_states, "class": kind}
-    manifest = manifest_of(circuit, found, chosen, about, cascade=cascade, reason=needed.reason)
-    return Compiled(found.weights, manifest, dfa, circuit, cascade, rules, needed)
+    manifest = manifest_of(
+        best.circuit,
+        best.found,
+        chosen,
+        language_to_json(dfa) | {"states": dfa.n_states, "class": kind},
+        cascade=best.decomposed.cascade if best.decomposed else None,
+        reason=needed.reason,
+        optimise=choice.optimise,
+        alternatives=sizes(found),
+    )
+    stages = next((way.decomposed for way in found if way.decomposed), None)
+    return Compiled(best.found.weights, manifest, dfa, best.circuit, needed, best.plan, stages, budget)
+
+
+def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> list[Alternative]:
+    """The cascade, unless it is not wanted, and plans, unless they are not; at least one of them.
+
+    Where both may be, a cascade past the budget is left out if there is a plan.
+    """
+    options = Options(d_state=choice.d_state, d_conv=choice.d_conv or FEWEST_TAPS)
+    widest = choice.d_conv or max(target.d_conv)
+
+    def lower(circuit: Circuit) -> Lowered:
+        return lowered(circuit, target, options, choice.dtype)
+
+    plans: list[Alternative] = []
+    if star_free and choice.construction != "cascade":
+        plans = list(by_plans(dfa, choice.budget, lower, widest))
+    if choice.construction == "plan":
+        if not plans:
+            raise NoPlanError("no plan was found within the budget; leave the construction open, or ask for a cascade")
+        return plans
+    try:
+        return [by_cascade(dfa, choice.budget, lower), *plans]
+    except BudgetExceededError:
+        if not plans:
+            raise
+        return plans
 
 
 def _decided(dfa: Dfa, budget: Budget, gates: Gates) -> Classification:

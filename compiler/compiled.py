@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..automata.alphabet import BOS, EOS, PAD, is_spaced
+from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.decide.classification import Classification
 from ..automata.dfa import Dfa
 from ..automata.languages import Language
 from ..models.mamba import MambaWeights
 from ..models.weights import ModelWeights
+from .alternatives import Decomposed, decomposed
 from .cascade.cascade import Cascade
 from .cascade.rules import RuleTable
 from .circuits.circuit import Circuit
@@ -22,11 +25,13 @@ from .manifest import (
     LevelSets,
     Manifest,
     NeededGates,
+    SizeOf,
     Sizes,
     SpecialTokens,
     StateEntries,
     TiledSet,
 )
+from .plan.plan import Plan
 from .targets import Lowered, Options, Target, TargetError
 from .targets import target as target_named
 from .targets.float16 import check_dtype
@@ -103,23 +108,43 @@ class CompiledModel:
 
 @dataclass(frozen=True)
 class Compiled(CompiledModel):
-    """A regular language compiled by a cascade (theorem 4, or with swaps), with every stage; print any of them.
+    """A regular language compiled by a cascade (theorem 4, or with swaps) or by a plan; print any of the stages.
 
     Attributes:
-        cascade: its cascade.
-        rules: the cascade's rules, merged.
         classification: which gates the language needs, and why.
+        plan: the plan, if it was compiled by one.
+        decomposed: the cascade and its rules, if they were worked out.
+        budget: how far to go to work them out.
     """
 
     language: Dfa
-    cascade: Cascade
-    rules: RuleTable
     classification: Classification
+    plan: Plan | None = None
+    decomposed: Decomposed | None = None
+    budget: Budget = DEFAULT_BUDGET
 
     @property
     def dfa(self) -> Dfa:
         """The language."""
         return self.language
+
+    @cached_property
+    def _stages(self) -> Decomposed:
+        return self.decomposed or decomposed(self.language, self.budget)
+
+    @property
+    def cascade(self) -> Cascade:
+        """The language's cascade, whatever it was compiled by.
+
+        Raises:
+            BudgetExceededError: it is too large for the budget.
+        """
+        return self._stages.cascade
+
+    @property
+    def rules(self) -> RuleTable:
+        """The cascade's rules, merged."""
+        return self._stages.rules
 
     @property
     def program(self) -> Circuit:
@@ -127,7 +152,8 @@ class Compiled(CompiledModel):
         return self.circuit
 
     def __str__(self) -> str:
-        return f"{self.dfa.n_states}-state DFA -> cascade of height {self.cascade.height} -> {self.weights}"
+        way = self.circuit.construction if self.plan else f"cascade of height {self.cascade.height}"
+        return f"{self.dfa.n_states}-state DFA -> {way} -> {self.weights}"
 
 
 @dataclass(frozen=True)
@@ -186,7 +212,9 @@ def manifest_of(
     language: Mapping[str, Any],
     *,
     cascade: Cascade | None = None,
-    reason: str = "",
+    reason: str | None = None,
+    optimise: Literal["depth", "size"] | None = None,
+    alternatives: tuple[SizeOf, ...] = (),
 ) -> Manifest:
     """Everything but the weights. Deterministic: equal input gives an equal manifest.
 
@@ -196,7 +224,9 @@ def manifest_of(
         target: what it was lowered to.
         language: what stands under ``language``.
         cascade: the language's cascade, if it was compiled by one.
-        reason: why the language needs the target's gates (``automata.decide.classification``).
+        reason: of a regular language: why it needs the target's gates (``automata.decide.classification``).
+        optimise: what mattered first in the choice of the circuit.
+        alternatives: what there was to choose from.
     """
     weights, shape = found.weights, found.weights.shape
     memories = [memory for block in found.blocks for memory in block.memories]
@@ -221,7 +251,9 @@ def manifest_of(
             allocated=shape.n_layers * shape.d_inner * shape.d_state,
         ),
         constants={**target.constants, "logit": LOGIT, "constant": constant},
-        gates=None if cascade is None else NeededGates(target.gates, reason),
+        gates=None if reason is None else NeededGates(target.gates, reason),
+        optimise=optimise,
+        alternatives=alternatives,
         levels=() if cascade is None else _levels(cascade),
         states=None if cascade is None else {s: names[q] for s, q in circuit.states.items()},
         counters=found.counters,

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from ..models.errors import CheckpointError
 from .typed_json import JsonError, Natural, Positive, decode, encode, schema
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 class ManifestError(CheckpointError):
@@ -109,19 +109,22 @@ class MemoryLabel:
 
     Attributes:
         name: for people.
-        kind: "level" (of a cascade: it holds one of ``values``), "latch" or "counter" (it holds a number).
+        kind: "level" (of a cascade: it holds one of ``values``), "register" (of a plan: so does it), "latch" or
+            "counter" (it holds a number).
         channels: those that hold it: one per label that is read, or copies that differ in their gates.
-        values: the labels that a level's memory can hold.
+        values: the labels that a level's memory, or a plan's, can hold.
+        meanings: of a plan: what each label says, for people.
         swaps: whether a letter can turn the label over.
         entry: where in the channels' states it lies.
     """
 
     name: str
-    kind: Literal["level", "latch", "counter"]
+    kind: Literal["level", "register", "latch", "counter"]
     channels: tuple[Holder, ...]
     values: tuple[Natural, ...] = ()
     swaps: bool = False
     entry: Natural = 0
+    meanings: Mapping[int, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,15 @@ class StateEntries:
 
 
 @dataclass(frozen=True)
+class SizeOf:
+    """One way to compile the language, and how large the model then is."""
+
+    construction: Literal["cascade", "plan"]
+    blocks: Positive
+    parameters: Positive
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a checkpoint means. Equal input gives an equal manifest.
 
@@ -238,11 +250,13 @@ class Manifest:
         constants: the dyadic numbers that the weights are made of.
         counters: the entries of the state that count.
         gates: which gates the language needs, and why; None for the paper's own constructions.
+        optimise: what mattered first in the choice between cascade and plans, if somebody said so.
+        alternatives: the sizes of all that was there to choose from, the least first.
         levels: the image sets of a cascade, top first.
         states: of a cascade: the state of the language's automaton that each slot stands for at the end.
     """
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     kind: Literal["cascade", "plan", "flip-flop", "bounded Dyck", "counters"]
     target: str
     contract: Literal["all-words", "live-prefixes"]
@@ -259,6 +273,8 @@ class Manifest:
     constants: Mapping[str, float]
     counters: tuple[CounterLabel, ...]
     gates: NeededGates | None = None
+    optimise: Literal["depth", "size"] | None = None
+    alternatives: tuple[SizeOf, ...] = ()
     levels: tuple[LevelSets, ...] = ()
     states: Mapping[int, str] | None = None
 

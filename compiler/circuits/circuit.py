@@ -65,11 +65,13 @@ class Register:
         name: what is remembered; no two of a circuit share one.
         writes: for each label that can be written a form that is 1 when it is, else 0; never are two 1 at once.
         swaps: a form that is 1 when 0 and 1 change places, unless a label is written; else 0. Empty if they never do.
+        meanings: of a plan's memory: what each label says, for people.
     """
 
     name: str
     writes: Mapping[int, Channels]
     swaps: Channels = field(default_factory=dict)
+    meanings: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[int, ...]:

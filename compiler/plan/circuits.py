@@ -129,7 +129,8 @@ class _Builder:
             writes[label] = {}
             for event in events:
                 writes[label] |= self._condition(event, back, f"{memory.name} := {label}")
-        return Register(f"{memory.name} before" if back else memory.name, writes)
+        name = f"{memory.name} before" if back else memory.name
+        return Register(name, writes, meanings={label: memory.meaning[label] for label in sorted(writes)})
 
     def _condition(self, event: Event, late: int, effect: str) -> dict[int, int]:
         """The form over channels that is 1 where the event holds, or held one letter ago, else 0."""

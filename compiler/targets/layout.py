@@ -89,6 +89,8 @@ def remembered(memory: Latch | Shown | Counter, holders: tuple[Holder, ...] = ()
         case Latch(name):
             return MemoryLabel(name, "latch", holders)
         case Shown(register):
+            if register.meanings:
+                return MemoryLabel(register.name, "register", holders, register.labels, meanings=register.meanings)
             return MemoryLabel(register.name, "level", holders, register.labels, bool(register.swaps))
         case Counter(name, index):
             return MemoryLabel(name, "counter", holders, entry=index)

@@ -111,11 +111,11 @@ def _labels(circuit: Circuit, parts: Sequence[Part], shape: Mamba2Shape) -> tupl
 
 def _memories(channels: Mapping[int, Channel]) -> tuple[MemoryLabel, ...]:
     """The memories that channels hold, by their numbers."""
-    found: dict[MemoryLabel, list[Holder]] = {}
+    found: dict[str, tuple[MemoryLabel, list[Holder]]] = {}
     for c, channel in channels.items():
-        if channel.holds is not None:
-            found.setdefault(channel.holds, []).append(Holder(c, channel.label))
-    return tuple(replace(about, channels=tuple(holders)) for about, holders in found.items())
+        if (about := channel.holds) is not None:
+            found.setdefault(about.name, (about, []))[1].append(Holder(c, channel.label))
+    return tuple(replace(about, channels=tuple(holders)) for about, holders in found.values())
 
 
 def _counters(parts: Sequence[Part], limit: int) -> tuple[CounterLabel, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +33,20 @@ class GatesName(StrEnum):
     signed = "signed"
 
 
+class OptimiseName(StrEnum):
+    """What matters first in the choice between the cascade and plans."""
+
+    depth = "depth"
+    size = "size"
+
+
+class ConstructionName(StrEnum):
+    """How a regular language is compiled."""
+
+    cascade = "cascade"
+    plan = "plan"
+
+
 def compile(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write the checkpoint.")],
     file: LanguageFile = None,
@@ -52,7 +67,16 @@ def compile(
     budget: Items = None,
     seconds: Seconds = None,
     d_state: Annotated[int, typer.Option(metavar="N", min=1, max=4096, help="States per channel; one is enough.")] = 1,
-    d_conv: Annotated[int, typer.Option(metavar="N", min=2, max=4, help="Convolution taps; two are enough.")] = 2,
+    d_conv: Annotated[
+        int | None, typer.Option(metavar="N", min=2, max=4, help="Convolution taps; by default as few as it takes.")
+    ] = None,
+    optimise: Annotated[
+        OptimiseName | None,
+        typer.Option("--optimise", help="Fewest blocks, or fewest parameters (default) and then fewest blocks."),
+    ] = None,
+    construction: Annotated[
+        ConstructionName | None, typer.Option("--construction", help="Insist on the cascade, or on a plan.")
+    ] = None,
     gates: Annotated[
         GatesName, typer.Option("--gates", help="The strongest gates allowed; nonnegative: a real Mamba or none.")
     ] = GatesName.signed,
@@ -79,7 +103,7 @@ def compile(
         started = time.perf_counter()
         compiled: CompiledModel
         if own_flip_flop:
-            compiled = flip_flop(contract=promised or "all-words", d_conv=d_conv, target=target, dtype=dtype)
+            compiled = flip_flop(contract=promised or "all-words", d_conv=d_conv or 2, target=target, dtype=dtype)
         else:
             compiled = compile_language(
                 language,
@@ -90,6 +114,8 @@ def compile(
                 gates=gates.value,
                 target=target,
                 dtype=dtype,
+                optimise=None if optimise is None else optimise.value,
+                construction=None if construction is None else construction.value,
             )
         elapsed = time.perf_counter() - started  # without writing, which imports torch
         compiled.save(out)
@@ -105,6 +131,11 @@ def compile(
         from ..explain.text import facts_table
 
         reason = facts.pop("reason", None)
+        if isinstance(alternatives := facts.pop("alternatives", None), list) and len(alternatives) > 1:
+            facts["alternatives"] = "; ".join(
+                f"{size['construction']} of {size['blocks']} with {size['parameters']:,} parameters"
+                for size in alternatives
+            )
         if isinstance(exact := facts.get("exact_to"), dict):
             facts["exact_to"] = ", ".join(f"{name} {limit:,}" for name, limit in exact.items())
         console().print(facts_table(facts))
@@ -147,9 +178,12 @@ def _facts(compiled: CompiledModel) -> dict[str, object]:
             "gates": compiled.classification.gates.value,
             "reason": compiled.classification.reason,
             "states": compiled.dfa.n_states,
-            "image_sets": len(compiled.cascade.parts.sets),
-            "height": compiled.cascade.height,
         }
+        if compiled.decomposed is not None:
+            cascade = compiled.decomposed.cascade
+            facts |= {"image_sets": len(cascade.parts.sets), "height": cascade.height}
+        facts["construction"] = compiled.circuit.construction
+        facts["alternatives"] = [asdict(size) for size in compiled.manifest.alternatives]
     elif isinstance(compiled, Constructed):
         facts |= {
             "construction": compiled.circuit.construction,

@@ -86,6 +86,7 @@
 
   function meaningOf(memory, index, record, cut) {
     const value = record.held[index];
+    if (memory.meanings) return `${memory.name}: ${value}, ${memory.meanings[value] || "?"}`;
     if (memory.kind !== "level") return `${memory.name}: ${value}`;
     const [before, after] = [false, true].map((end) => cut(activeSet(record, memory.block, end)));
     const holds = `block ${memory.block}, ${memory.name}: the memory is ${value}`;
@@ -180,12 +181,12 @@
         const line = row(body, [heading, element("td", null, "", { colspan: times.length })]);
         line.className = "group";
       }
-      const kind = memory.kind === "level" ? `${memory.name} (${memory.values.join(" ")})` : memory.name;
+      const kind = memory.values.length ? `${memory.name} (${memory.values.join(" ")})` : memory.name;
       const name = alone ? `block ${memory.block}: ${kind}` : kind;
       const cells = times.map((t) => {
         const value = session.records[t].held[m];
         const number = Number(value);
-        const text = memory.kind === "level" ? value : shown(number);
+        const text = memory.values.length ? value : shown(number);
         const coloured = number === 0 ? "v0" : `v${1 + ((Math.abs(number) - 1) % 7)}`;
         const cell = element("td", Number.isNaN(number) ? value : text, `${Number.isInteger(number) ? coloured : ""}${t === here ? " here" : ""}`);
         cell.dataset.t = t;
@@ -209,7 +210,7 @@
     $("meaning").replaceChildren(
       ...page.memories
         .map((memory, m) => [memory, m])
-        .filter(([memory, m]) => memory.kind === "level" || Number(record.held[m]) !== 0)
+        .filter(([memory, m]) => memory.values.length || Number(record.held[m]) !== 0)
         .slice(0, 40)
         .flatMap(([memory, m]) => {
           const whole = meaningOf(memory, m, record, (set) => set);

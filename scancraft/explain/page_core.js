@@ -214,7 +214,7 @@ const Scancraft = (() => {
   // cannot be told apart, by the model neither.
   function heldBy(memory, record) {
     const part = record.parts[memory.block];
-    if (memory.kind === "level") {
+    if (memory.values.length) {
       const read = memory.channels.filter((c) => part.y[c.index] !== 0).map((c) => c.label);
       if (read.length) return [...new Set(read)].join(" or ");
       const others = memory.values.filter((v) => !memory.channels.some((c) => c.label === v));

@@ -288,7 +288,7 @@ class _Reader:
 
     def __init__(self, memory: Memory, tensors: Mapping[str, Numbers], config: Any) -> None:
         self.label = memory.label
-        if self.label.kind != "level":
+        if not self.label.values:
             return
         prefix = f"backbone.layers.{memory.block}.mixer."
         w = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
@@ -306,7 +306,7 @@ class _Reader:
     def value(self, state: Numbers) -> str:
         """What is held, given the block's SSM state of shape (channels, states)."""
         channels = self.label.channels
-        if self.label.kind != "level":
+        if not self.label.values:
             held = state[[holder.index for holder in channels], self.label.entry]
             return " or ".join(dict.fromkeys(number_text(v) for v in held.tolist()))
         y = state @ self.c + self.skipped

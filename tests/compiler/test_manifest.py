@@ -57,7 +57,7 @@ def test_a_memory_says_which_channel_shows_which_label() -> None:
 
 
 CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
-    "another version": (lambda m: m.update(schema_version=1), "has schema_version 1, this scancraft reads 2"),
+    "another version": (lambda m: m.update(schema_version=1), "has schema_version 1, this scancraft reads 3"),
     "no version": (lambda m: m.pop("schema_version"), "has schema_version None"),
     "a version that is true": (lambda m: m.update(schema_version=True), "has schema_version True"),
     "an unknown key": (lambda m: m.update(more=1), "more is unknown"),

@@ -1,0 +1,146 @@
+"""The ways to compile a regular language, a cascade and plans, and the choice between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..automata.budget import Budget
+from ..automata.dfa import Dfa
+from ..automata.errors import BudgetExceededError, ScancraftError
+from .cascade.cascade import Cascade, decompose
+from .cascade.rules import RuleTable, tabulate
+from .circuits.circuit import Circuit
+from .circuits.levels import cascade_circuit
+from .manifest import SizeOf
+from .plan.circuits import fits, plan_circuit
+from .plan.plan import Plan
+from .plan.prove import prove
+from .plan.search.choose import plans
+from .plan.separate import separated
+from .targets import Lowered
+from .targets.layout import MIN_WIDTH
+
+Optimise = Literal["depth", "size"]
+Construction = Literal["cascade", "plan"]
+
+PLAN_ITEMS = 20_000
+"""How many things each effort of the search for plans may look at, if the budget allows more."""
+
+
+class UnknownChoiceError(ScancraftError):
+    """Something to optimise, or a construction, that there is not."""
+
+
+class NoPlanError(ScancraftError):
+    """A plan was asked for, and none was found."""
+
+
+@dataclass(frozen=True)
+class Decomposed:
+    """A language's cascade, and its rules."""
+
+    cascade: Cascade
+    rules: RuleTable
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One way to compile a language, carried out.
+
+    Attributes:
+        circuit: the circuit.
+        found: its weights.
+        plan: of a plan: the plan.
+        decomposed: of a cascade: its stages.
+    """
+
+    circuit: Circuit
+    found: Lowered
+    plan: Plan | None = None
+    decomposed: Decomposed | None = None
+
+    @property
+    def size(self) -> SizeOf:
+        """For the manifest."""
+        construction: Construction = "cascade" if self.plan is None else "plan"
+        shape = self.found.weights.shape
+        return SizeOf(construction, shape.n_layers, self.found.weights.n_parameters)
+
+
+Lower = Callable[[Circuit], Lowered]
+"""Writes a circuit as weights."""
+
+
+def check_choice(optimise: str | None, construction: str | None) -> None:
+    """Raise :class:`UnknownChoiceError` unless there are such."""
+    if optimise not in (None, "depth", "size"):
+        raise UnknownChoiceError(f"the compiler optimises depth or size, not {optimise!r}")
+    if construction not in (None, "cascade", "plan"):
+        raise UnknownChoiceError(f"the construction of a regular language is a cascade or a plan, not {construction!r}")
+
+
+def decomposed(dfa: Dfa, budget: Budget) -> Decomposed:
+    """The cascade of a language, and its rules, proved.
+
+    Raises:
+        BudgetExceededError: it is too large for the budget.
+    """
+    cascade = decompose(dfa, budget, swaps=True)  # none where all gates are nonnegative
+    rules = tabulate(cascade, budget)
+    rules.verify()
+    return Decomposed(cascade, rules)
+
+
+def by_cascade(dfa: Dfa, budget: Budget, lower: Lower) -> Alternative:
+    """A language compiled by its cascade."""
+    stages = decomposed(dfa, budget)
+    circuit = cascade_circuit(stages.rules, dfa)
+    return Alternative(circuit, lower(circuit), decomposed=stages)
+
+
+def by_plans(dfa: Dfa, budget: Budget, lower: Lower, widest: int) -> Iterator[Alternative]:
+    """A language compiled by each plan that is found; each is proved first.
+
+    Args:
+        dfa: a star-free language.
+        budget: how far the search and the proofs may go.
+        lower: writes a circuit as weights.
+        widest: how many letters a plan may look at.
+    """
+    limited = Budget(min(budget.items, PLAN_ITEMS), budget.seconds)
+    for plan in plans(dfa, limited):
+        if plan.window > widest:
+            continue
+        try:
+            prove(plan, dfa, budget)
+            apart = separated(plan, budget)
+        except BudgetExceededError:
+            continue
+        if fits(apart) is None and (circuit := plan_circuit(apart)).window <= widest:
+            yield (found := Alternative(circuit, lower(circuit), plan=plan))
+            if circuit.n_blocks == 1 and found.found.weights.shape.d_inner == MIN_WIDTH:
+                return  # nothing is shallower, or smaller
+
+
+def smallest(alternatives: Iterable[Alternative], optimise: Optimise | None) -> Alternative:
+    """The one with fewest parameters, then fewest blocks; for "depth" the other way round; a cascade before a plan.
+
+    Args:
+        alternatives: at least one.
+        optimise: what matters first.
+    """
+
+    def cost(alternative: Alternative) -> tuple[int, int, bool]:
+        size = alternative.size
+        numbers = (size.parameters, size.blocks)
+        return (*(numbers[::-1] if optimise == "depth" else numbers), alternative.plan is not None)
+
+    return min(alternatives, key=cost)
+
+
+def sizes(alternatives: Sequence[Alternative]) -> tuple[SizeOf, ...]:
+    """The different sizes, the least first."""
+    found = {alternative.size for alternative in alternatives}
+    return tuple(sorted(found, key=lambda size: (size.parameters, size.blocks, size.construction)))
