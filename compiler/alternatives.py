@@ -119,7 +119,11 @@ def by_plans(dfa: Dfa, budget: Budget, lower: Lower, widest: int) -> Iterator[Al
         except BudgetExceededError:
             continue
         if fits(apart) is None and (circuit := plan_circuit(apart)).window <= widest:
-            yield (found := Alternative(circuit, lower(circuit), plan=plan))
+            try:
+                found = Alternative(circuit, lower(circuit), plan=plan)
+            except ScancraftError:
+                continue  # the target, or the dtype, cannot hold it
+            yield found
             if circuit.n_blocks == 1 and found.found.weights.shape.d_inner == MIN_WIDTH:
                 return  # nothing is shallower, or smaller
 

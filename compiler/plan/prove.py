@@ -40,6 +40,11 @@ def prove(plan: Plan, dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> int:
         PlanError: the plan is not well-formed, or wrong after some word, which the message names.
         BudgetExceededError: there are more nodes.
     """
+    return len(joint(plan, dfa, budget))
+
+
+def joint(plan: Plan, dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> list[Node]:
+    """The nodes of a proof, that of ``<bos>`` first; the same errors as :func:`prove`."""
     check_plan(plan)
     need(plan.alphabet == dfa.alphabet, "the plan has another alphabet than the language")
     walk = Walk(plan)
@@ -77,7 +82,7 @@ def prove(plan: Plan, dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> int:
         for letter, target in zip(dfa.alphabet, dfa.table[state], strict=True):
             if target in promised:
                 arrive(target, number, letter, before)
-    return len(nodes)
+    return nodes
 
 
 def _listed(tokens: Iterable[str]) -> str:

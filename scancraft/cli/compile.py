@@ -182,7 +182,8 @@ def _facts(compiled: CompiledModel) -> dict[str, object]:
         if compiled.decomposed is not None:
             cascade = compiled.decomposed.cascade
             facts |= {"image_sets": len(cascade.parts.sets), "height": cascade.height}
-        facts["construction"] = compiled.circuit.construction
+        if compiled.plan is not None:
+            facts["plan"] = f"{len(compiled.plan.memories)} memories in {len(compiled.plan.blocks)} blocks"
         facts["alternatives"] = [asdict(size) for size in compiled.manifest.alternatives]
     elif isinstance(compiled, Constructed):
         facts |= {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +13,11 @@ import typer
 
 from ..automata.alphabet import parse_word
 from ..compiler.compile import compile
-from ..compiler.compiled import CompiledModel
+from ..compiler.compiled import Compiled, CompiledModel
 from ..compiler.constructions import flip_flop
+from ..compiler.plan.plan import Plan
 from ..explain.cascade_picture import draw_cascade
+from ..explain.plan_text import argument
 from ..models.checkpoints.quiet import quiet_transformers
 from ..models.errors import CheckpointError
 from .io import ArgumentError, console, note, say, show_json, status
@@ -31,6 +34,7 @@ class Stage(StrEnum):
     dfa = "dfa"
     cascade = "cascade"
     rules = "rules"
+    plan = "plan"
     program = "program"
     circuit = "circuit"
     weights = "weights"
@@ -81,7 +85,8 @@ def explain(
     shown: dict[str, object] = {}
     if stage is not None:
         with status("compiling again"):
-            text = str(_stage(checkpoint, stage.value))
+            found = _stage(checkpoint, stage.value)
+            text = argument(found, checkpoint.dfa) if isinstance(found, Plan) else str(found)
         shown |= {"stage": stage.value, "text": text}
     if picture is not None:
         from ..explain.pictures import draw_memories, draw_weights
@@ -132,6 +137,8 @@ def _stage(checkpoint: Checkpoint, name: str) -> Any:
         ArgumentError: this way of compiling has no such stage.
     """
     compiled = _recompiled(checkpoint)
+    if name == "plan" and isinstance(compiled, Compiled) and compiled.plan is None:
+        raise ArgumentError("this checkpoint was compiled by its cascade, not by a plan; compile --construction plan")
     if not hasattr(compiled, name):
         raise ArgumentError(
             f"this construction has no stage {name}; it has {', '.join(s for s in Stage if hasattr(compiled, s))}"
@@ -150,19 +157,28 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
     """
     path = checkpoint.directory / "config.json"
     language, contract = checkpoint.language, checkpoint.readout.contract
-    target = checkpoint.manifest.target
+    manifest = checkpoint.manifest
     compiled: CompiledModel
     try:
         config = json_module.loads(path.read_text(encoding="utf-8"))
         d_state, d_conv = int(config["state_size"]), int(config["conv_kernel"])
-        if checkpoint.manifest.kind == "flip-flop":
-            compiled = flip_flop(contract=contract, d_conv=d_conv, target=target)
+        if manifest.kind == "flip-flop":
+            compiled = flip_flop(contract=contract, d_conv=d_conv, target=manifest.target)
             if compiled.language != language:
                 raise CheckpointError(f"{checkpoint.directory} is of no language that has a construction of its own")
         else:
-            compiled = compile(language, d_state=d_state, d_conv=d_conv, contract=contract, target=target)
+            kind = manifest.kind
+            compiled = compile(
+                language,
+                d_state=d_state,
+                d_conv=d_conv,
+                contract=contract,
+                target=manifest.target,
+                optimise=manifest.optimise,
+                construction=kind if kind == "cascade" or kind == "plan" else None,
+            )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not the configuration that scancraft writes ({error})") from None
-    if compiled.manifest != checkpoint.manifest:
+    if replace(compiled.manifest, alternatives=()) != replace(manifest, alternatives=()):
         note("scancraft: this version compiles the language otherwise than the checkpoint was; its own stages follow")
     return compiled

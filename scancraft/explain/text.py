@@ -46,11 +46,18 @@ def explanation(checkpoint: Checkpoint) -> dict[str, Any]:
         "state_entries": manifest.state_entries.used,
         "state_entries_allocated": manifest.state_entries.allocated,
     }
+    if manifest.kind == "plan":
+        facts["states"] = checkpoint.dfa.n_states
     return facts | {
         "language": _kind(language),
         "counters": [{"name": counter.name, "limits": dict(counter.limits)} for counter in manifest.counters],
         "blocks": [
-            {"index": block.index, "title": block.title, "channels": [asdict(channel) for channel in block.channels]}
+            {
+                "index": block.index,
+                "title": block.title,
+                **({"memories": _meanings(block)} if manifest.kind == "plan" else {}),
+                "channels": [asdict(channel) for channel in block.channels],
+            }
             for block in manifest.blocks
         ],
         "verdicts": {token: show(form) for token, form in manifest.verdicts.items()},
@@ -63,6 +70,14 @@ def _kind(language: Language) -> str:
     if isinstance(language, BoundedDyck):
         return language.name
     return f"{len(language.counters)} counters" if len(language.counters) > 1 else "1 counter"
+
+
+def _meanings(block: BlockLabel) -> list[dict[str, Any]]:
+    """The memories of a block of a plan, with what each label says."""
+    return [
+        {"name": memory.name, "values": list(memory.values), "meanings": _by_number(memory.meanings)}
+        for memory in block.memories
+    ]
 
 
 def _block(block: BlockLabel, levels: Mapping[int, Sequence[TiledSet]]) -> dict[str, Any]:
@@ -170,7 +185,14 @@ def _stream_table(facts: Mapping[str, Any]) -> Table:
 
 
 def _circuit_block(block: Mapping[str, Any]) -> Group:
-    return _titled(f"block {block['index']}: {block['title']}", _channel_table(block))
+    parts: list[RenderableType] = [Text(f"\nblock {block['index']}: {block['title']}", style="bold")]
+    if block.get("memories"):
+        memories = _table("memory", "label", "meaning")
+        for memory in block["memories"]:
+            for value in memory["values"]:
+                memories.add_row(Text(memory["name"]), str(value), Text(memory["meanings"].get(str(value), "")))
+        parts.append(memories)
+    return Group(*parts, _channel_table(block))
 
 
 def _channel_table(block: Mapping[str, Any]) -> Table:
