@@ -85,6 +85,11 @@ def judge(
     """
     need(content["method"] in METHODS, f"method {content['method']!r} is unknown")
     machine = Machine(model, content["batch"])
+    for number, block in enumerate(machine.blocks):
+        need(
+            block.mixer.activation == "silu",
+            f"block {number}: its activation is {block.mixer.activation!r}, not 'silu'",
+        )
     construction = CONSTRUCTIONS.get(content["method"])
     stages = sum(name.endswith(".blocks") for name in tensors)
     readout, about = content["readout"], content["language"]

@@ -73,7 +73,8 @@ def load_model(directory: Path, dtype: torch.dtype) -> Any:
 class Machine:
     """Steps a model, in batches of one size; a number that is not finite is a rejection.
 
-    A state of a block is one row: the last inputs of its convolution, then its SSM state, flattened, float32.
+    A state of a block is one row: the last inputs of its convolution, then its SSM state, flattened. Its numbers are
+    float32, which holds bfloat16 and float16 exactly; of a float64 model they are float64.
 
     Args:
         model: one of the classes in ``KINDS``.
@@ -93,13 +94,12 @@ class Machine:
         self.conv = int(np.prod(self.shape))
         self.size = self.conv + int(np.prod(self.states))
         self.dtype = mixer.in_proj.weight.dtype
-        self.stream = torch.float32 if model.config.residual_in_fp32 else self.dtype
+        self.wide = torch.promote_types(self.dtype, torch.float32)
+        self.stream = self.wide if model.config.residual_in_fp32 else self.dtype
         """The dtype of the residual stream, which the next block and the last norm get as it is."""
         # An input that only taps with weight 0 will meet again is forgotten: it cannot change any later number.
         self.kept = []
-        for number, block in enumerate(self.blocks):
-            activation = block.mixer.activation
-            need(activation == "silu", f"block {number}: its activation is {activation!r}, not 'silu'")
+        for block in self.blocks:
             taps = block.mixer.conv1d.weight.detach().float().numpy()[:, 0, :] != 0
             kept = np.zeros_like(taps)
             kept[:, 1:] = np.cumsum(taps, axis=1)[:, :-1] > 0
@@ -107,8 +107,8 @@ class Machine:
 
     @torch.no_grad()
     def embed(self, tokens: list[int]) -> Any:
-        """The residual stream before the first block, shape (tokens, d_model), float32."""
-        return np.asarray(self.model.backbone.embeddings(torch.tensor(tokens)).float().numpy() + 0.0)
+        """The residual stream before the first block, shape (tokens, d_model)."""
+        return np.asarray(self.model.backbone.embeddings(torch.tensor(tokens)).to(self.wide).numpy() + 0.0)
 
     def _batches(self, *arrays: Any) -> Iterator[tuple[int, list[Tensor]]]:
         for at in range(0, len(arrays[0]), self.batch):
@@ -157,6 +157,13 @@ class Machine:
         need(all(np.array_equal(a, b) for a, b in pairs), f"scope step: in block {first} the chunk size changes bits")
 
     def _step(self, first: int, last: int, vectors: Any, states: Any) -> tuple[Any, Any]:
+        streams, owns = self.run(first, last, vectors, states)
+        where = f"blocks {first} to {last}: "
+        return _finite(streams, where + "a vector"), _finite(owns, where + "a state")
+
+    @torch.no_grad()
+    def run(self, first: int, last: int, vectors: Any, states: Any) -> tuple[Any, Any]:
+        """The same, whether numbers are finite or not; an infinity that is forgotten makes NaN, as a tap of 0 does."""
         streams, owns = [], []
         for size, (chunk, *before) in self._batches(*([vectors] if states is None else [vectors, states])):
             cache = self._empty_cache(first, last)
@@ -173,15 +180,13 @@ class Machine:
                     layer.recurrent_states[0].copy_(ssm)
                     layer.has_previous_state[0] = True
                 hidden = self.blocks[number](hidden, cache_params=cache)
-                window = layer.conv_states[0].float().flatten(1)
-                # Even what is forgotten: a tap of weight 0 makes NaN of an infinity.
-                _finite(window[:size].numpy(), f"block {number}: an input of the convolution")
+                window = layer.conv_states[0].to(self.wide).flatten(1)
                 after.append(window * torch.from_numpy(self.kept[number]))
-                after.append(layer.recurrent_states[0].float().flatten(1))
-            streams.append(hidden[:size, 0].float().numpy() + 0.0)
+                # As float32 it is read again, in float64 models, too.
+                after.append(layer.recurrent_states[0].float().to(self.wide).flatten(1))
+            streams.append(hidden[:size, 0].to(self.wide).numpy() + 0.0)
             owns.append(torch.cat(after, dim=1)[:size].numpy() + 0.0)
-        where = f"blocks {first} to {last}: "
-        return _finite(np.concatenate(streams), where + "a vector"), _finite(np.concatenate(owns), where + "a state")
+        return np.concatenate(streams), np.concatenate(owns)
 
     def _empty_cache(self, first: int, last: int) -> Any:
         """A cache in which blocks ``first`` to ``last`` have no state; a new one takes as long as a block."""

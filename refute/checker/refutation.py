@@ -21,23 +21,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from ...automata.errors import ScancraftError
 from ...certify.checker.files import check_files
-from ...certify.checker.parts import read_json
+from ...certify.checker.parts import Floats, RejectedError, need, read_json
 from .automaton import Automaton
 from .lines import why_not_a_line
 from .replay import ROWS, Replay
 
-State = NDArray[np.float64]
 Note = Callable[[str], None]
-Replays = dict[tuple[object, ...], tuple[State, State]]
+Replays = dict[tuple[object, ...], tuple[Floats, Floats]]
 """What was read: from (x, w, N, leaps) as tokens to the states after x w^(N - 1) and x w^N."""
 
 MODELS = {"mamba": "transformers.MambaForCausalLM"}
@@ -63,10 +59,6 @@ OF_OLD = {
 
 BUDGET = 100_000_000
 """Tokens that a check reads at most, unless it is told otherwise: a refutation says itself how long it is."""
-
-
-class RejectedError(ScancraftError):
-    """A refutation does not show what it claims."""
 
 
 class UndecidedError(ScancraftError):
@@ -159,15 +151,6 @@ def check_refutation(
     return CheckedRefutation(not reason, reason, check.tokens, time.perf_counter() - started, undecided, *told)
 
 
-def _reject(reason: str) -> NoReturn:
-    raise RejectedError(reason)
-
-
-def _need(condition: object, reason: str) -> None:
-    if not condition:
-        _reject(reason)
-
-
 def _content(refutation: Any) -> dict[str, Any]:
     """The JSON of a refutation."""
     if isinstance(refutation, (str, PathLike)):
@@ -181,7 +164,7 @@ def _digest(value: Any) -> str:
 
 def _whole(value: Any, least: int, name: str) -> int:
     """A whole number that is large enough."""
-    _need(type(value) is int and value >= least, f"{name} is {value!r}, not a whole number of at least {least}")
+    need(type(value) is int and value >= least, f"{name} is {value!r}, not a whole number of at least {least}")
     return int(value)
 
 
@@ -194,9 +177,9 @@ class _Check:
 
     def run(self, content: dict[str, Any], model: Any, language: Any, readout: Any) -> tuple[str, str, str]:
         """The claim, the language and the readout; raises :class:`RejectedError` unless everything holds."""
-        _need(content["verdict"] == "refuted", f"the verdict is {content['verdict']!r}, so there is nothing to check")
+        need(content["verdict"] == "refuted", f"the verdict is {content['verdict']!r}, so there is nothing to check")
         version = content["schema_version"]
-        _need(version == VERSION, f"schema_version is {version!r}, not {VERSION}; refute the model again")
+        need(version == VERSION, f"schema_version is {version!r}, not {VERSION}; refute the model again")
         self.content = content
         self._open_model(model)
         self._read_language(language, readout)
@@ -221,33 +204,30 @@ class _Check:
     def _open_model(self, model: Any) -> None:
         """The model; a directory may hold known files only, and a configuration what its class knows."""
         content = self.content
-        _need(content["dtype"] in DTYPES, f"dtype {content['dtype']!r} is unknown")
+        need(content["dtype"] in DTYPES, f"dtype {content['dtype']!r} is unknown")
         if isinstance(model, (str, PathLike)):
             from transformers import MambaConfig, MambaForCausalLM
 
             place = Path(model)
-            try:
-                check_files(place)
-                config = read_json(place / "config.json")
-            except ScancraftError as error:
-                raise RejectedError(f"{place}: {error}") from error
+            check_files(place)
+            config = read_json(place / "config.json")
             kind = config.get("model_type")
-            _need(kind in MODELS, f"{place} holds a {kind!r}, not a Mamba")
+            need(kind in MODELS, f"{place} holds a {kind!r}, not a Mamba")
             stray = sorted(set(config) - set(MambaConfig().to_dict()) - OF_OLD)
-            _need(not stray, f"config.json: unknown key {stray[:1]}, which could change what transformers loads")
+            need(not stray, f"config.json: unknown key {stray[:1]}, which could change what transformers loads")
             loaded: Any = MambaForCausalLM.from_pretrained(str(place), dtype=getattr(torch, content["dtype"]))
             model = loaded.eval()
         kind = model.config.model_type
-        _need(MODELS.get(kind) == content["implementation"]["model"], f"this model is a {kind!r}, that one another")
+        need(MODELS.get(kind) == content["implementation"]["model"], f"this model is a {kind!r}, that one another")
         digest = hashlib.sha256()
         for name, tensor in sorted(model.state_dict().items()):
             kind = str(tensor.dtype).removeprefix("torch.")
             digest.update(f"{name} {kind} {list(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().double().contiguous().numpy().astype("<f8").tobytes())
-        _need(digest.hexdigest() == content["weights"], "the refutation is of other weights, or of another dtype")
+        need(digest.hexdigest() == content["weights"], "the refutation is of other weights, or of another dtype")
         for key, value in (("batch", ROWS), ("threads", 1), ("alignment", 64)):
-            _need(content[key] == value, f"{key} is {content[key]!r}, not {value}")
-        _need(not model.training, "the model is in training mode; call model.eval()")
+            need(content[key] == value, f"{key} is {content[key]!r}, not {value}")
+        need(not model.training, "the model is in training mode; call model.eval()")
         if any(p.data_ptr() % 64 for p in model.parameters()):
             model = copy.deepcopy(model)
             for parameter in model.parameters():  # torch aligns what it allocates; files that are mapped often are not
@@ -257,7 +237,7 @@ class _Check:
     def _read_language(self, language: Any, readout: Any) -> None:
         machine = Automaton.of_json(self.content["language"]["dfa"])
         if language is not None:
-            _need(machine.same_language(Automaton.of_dfa(language)), "the refutation is about another language")
+            need(machine.same_language(Automaton.of_dfa(language)), "the refutation is about another language")
         given = self.content["readout"]
         if readout is not None:
             own = {
@@ -268,21 +248,21 @@ class _Check:
                 "threshold": readout.threshold,
                 "contract": readout.contract,
             }
-            _need(own == given, "the refutation is about another readout")
+            need(own == given, "the refutation is about another readout")
         else:
             threshold = given["threshold"]
-            _need(type(threshold) in (int, float) and threshold == 0, f"the threshold is {threshold!r}, not 0")
-        _need(set(given) == READOUT, f"the readout lacks or has unknown keys {sorted(set(given) ^ READOUT)}")
+            need(type(threshold) in (int, float) and threshold == 0, f"the threshold is {threshold!r}, not 0")
+        need(set(given) == READOUT, f"the readout lacks or has unknown keys {sorted(set(given) ^ READOUT)}")
         self.machine, self.live = machine, machine.live()
-        _need(set(given["tokens"]) == set(machine.alphabet), "the readout names other symbols than the language")
-        _need(set(given["next_symbol"]) in (set(), set(machine.alphabet)), "next_symbol names some symbols only")
+        need(set(given["tokens"]) == set(machine.alphabet), "the readout names other symbols than the language")
+        need(set(given["next_symbol"]) in (set(), set(machine.alphabet)), "next_symbol names some symbols only")
         self.columns = [(s, given["next_symbol"][s]) for s in machine.alphabet if given["next_symbol"]]
         self.columns += [(END, given["accept"])] if given["accept"] is not None else []
         vocabulary, scores = self.model.get_input_embeddings().num_embeddings, self.model.lm_head.out_features
         ids = [*given["tokens"].values(), *([] if given["bos"] is None else [given["bos"]])]
-        _need(all(type(i) is int and 0 <= i < vocabulary for i in ids), "the readout names a token that there is not")
-        _need(all(type(i) is int and 0 <= i < scores for _, i in self.columns), "the readout names no such score")
-        _need(given["contract"] in ("all-words", "live-prefixes"), f"unknown contract {given['contract']!r}")
+        need(all(type(i) is int and 0 <= i < vocabulary for i in ids), "the readout names a token that there is not")
+        need(all(type(i) is int and 0 <= i < scores for _, i in self.columns), "the readout names no such score")
+        need(given["contract"] in ("all-words", "live-prefixes"), f"unknown contract {given['contract']!r}")
         self.given = given
 
     # -- the language --------------------------------------------------------------------------------------------
@@ -292,23 +272,23 @@ class _Check:
         content, machine = self.content, self.machine
         self.x, self.w, self.y = (list(content[key]) for key in "xwy")
         for word in (self.x, self.w, self.y, content["word"]):
-            _need(set(word) <= set(machine.alphabet), "a word has symbols outside the alphabet")
-        _need(self.w, "w is empty")
-        _need(self.x or self.given["bos"] is not None, "the model reads nothing before w")
+            need(set(word) <= set(machine.alphabet), "a word has symbols outside the alphabet")
+        need(self.w, "w is empty")
+        need(self.x or self.given["bos"] is not None, "the model reads nothing before w")
         period = self.period = _whole(content["period"], 2, "period")
         kinds, state = machine.classes(), machine.run(machine.initial, self.x)
-        _need(period <= len(kinds), f"w cannot have period {period}: there are {len(kinds)} states")
+        need(period <= len(kinds), f"w cannot have period {period}: there are {len(kinds)} states")
         cycle = []
         for _ in range(period):
             cycle.append(state)
             state = machine.run(state, self.w)
-        _need(kinds[state] == kinds[cycle[0]], f"w does not bring the state after x back in {period} turns")
-        _need(len({kinds[q] for q in cycle}) == period, "w brings the state after x back in fewer turns")
-        _need(content["observed"] in ("accepts", "allowed"), f"unknown observation {content['observed']!r}")
+        need(kinds[state] == kinds[cycle[0]], f"w does not bring the state after x back in {period} turns")
+        need(len({kinds[q] for q in cycle}) == period, "w brings the state after x back in fewer turns")
+        need(content["observed"] in ("accepts", "allowed"), f"unknown observation {content['observed']!r}")
         self.right = [self._visible(self._allowed(machine.run(q, self.y))) for q in cycle]
         self.covered = [self._is_covered(machine.run(q, self.y)) for q in cycle]
         answers = {answer for answer, covered in zip(self.right, self.covered, strict=True) if covered}
-        _need(len(answers) > 1, "after x w^n y the right answer is the same for all n")
+        need(len(answers) > 1, "after x w^n y the right answer is the same for all n")
 
     def _allowed(self, state: int) -> frozenset[str]:
         """The tokens that the language allows, of those that the readout names."""
@@ -360,19 +340,19 @@ class _Check:
 
     def _said(self, replay: Replay) -> frozenset[str]:
         """The tokens that the model allows."""
-        scores: Tensor = replay.logits()
+        scores = replay.logits()
         chosen = [(name, float(scores[column])) for name, column in self.columns]
-        _need(all(math.isfinite(score) for _, score in chosen), "a score is infinite or NaN")
+        need(all(math.isfinite(score) for _, score in chosen), "a score is infinite or NaN")
         return frozenset(name for name, score in chosen if score > self.given["threshold"])
 
-    def _settled(self) -> tuple[Replay, State]:
+    def _settled(self) -> tuple[Replay, Floats]:
         """A replay, and the state after x w^N, once it is clear that it is that after x w^(N - 1), too."""
         content, x, w = self.content, self._encode(self.x), self._encode(self.w)
         start = _whole(content["N"], 1, "N")
-        _need(content["state_period"] == 1, f"state_period is {content['state_period']!r}, not 1")
+        need(content["state_period"] == 1, f"state_period is {content['state_period']!r}, not 1")
         leaps = [(_whole(a, 0, "leap"), _whole(b, a + 2, "leap")) for a, b in content["leaps"]]
         ends = [0, *(n for leap in leaps for n in leap), start - 1]
-        _need(ends == sorted(ends), "the leaps are not in order, before N")
+        need(ends == sorted(ends), "the leaps are not in order, before N")
         key = (tuple(x), tuple(w), self.given["bos"], start, tuple(leaps))
         replay = self._start(self.x if key not in self.replays else self.x[:1])
         if key not in self.replays:
@@ -382,52 +362,52 @@ class _Check:
                 self._leap(replay, w, last - first)
                 turns = last
             self._read(replay, w, start - 1 - turns)
-            before = replay.state()
+            before = replay.state
             self._read(replay, w)
-            self.replays[key] = before, replay.state()
+            self.replays[key] = before, replay.state
         before, state = self.replays[key]
-        _need((before == state).all(), f"the state after x w^{start} is not that after x w^{start - 1}")
+        need((before == state).all(), f"the state after x w^{start} is not that after x w^{start - 1}")
         found = hashlib.sha256((state + 0.0).astype("<f8").tobytes()).hexdigest()
-        _need(found == content["state"], "the state after x w^N has another sha256")
+        need(found == content["state"], "the state after x w^N has another sha256")
         return replay, state
 
     def _leap(self, replay: Replay, w: list[int], turns: int) -> None:
         """Take many turns at once, if each of them adds what the next one adds."""
-        before = replay.state()
+        before = replay.state
         self._read(replay, w)
-        after = replay.state()
+        after = replay.state
         why = why_not_a_line(self.model, w, before, after, turns)
-        _need(not why, f"a leap is not proved: {why}")
-        replay.put(before + turns * (after - before))
+        need(not why, f"a leap is not proved: {why}")
+        replay.state = before + turns * (after - before)
 
-    def _answers(self, replay: Replay, state: State) -> None:
+    def _answers(self, replay: Replay, state: Floats) -> None:
         """The model's answer from N on, and where it is wrong."""
         content = self.content
-        replay.put(state)
+        replay.state = state
         # The scores belong to the last token: without y, to that of w, which is read from the state before it again.
         self._read(replay, self._encode(self.y or self.w))
         answer = self._said(replay)
-        _need([sorted(answer)] == content["answers"], "the model's answers are others")
+        need([sorted(answer)] == content["answers"], "the model's answers are others")
         start, period = content["N"], self.period
-        _need(content["joint_period"] == period, f"joint_period is {content['joint_period']!r}, not {period}")
+        need(content["joint_period"] == period, f"joint_period is {content['joint_period']!r}, not {period}")
         wrong = [n for n in range(period) if self.covered[n] and self._visible(answer) != self.right[n]]
-        _need(wrong, "the model is right from N on")
-        _need(wrong == content["offsets"], f"the model is wrong at the offsets {wrong}")
+        need(wrong, "the model is right from N on")
+        need(wrong == content["offsets"], f"the model is wrong at the offsets {wrong}")
         what = "whether the word may end" if content["observed"] == "accepts" else "which tokens may come next"
         claim = (
             f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {period} is one of: "
             f"{', '.join(map(str, wrong))}"
         )
-        _need(content["claim"] == claim, "the claim is worded otherwise than what was verified")
+        need(content["claim"] == claim, "the claim is worded otherwise than what was verified")
 
     def _word(self) -> None:
         """The model is wrong on one word that is given."""
         content = self.content
         word = list(content["word"])
         state = self.machine.run(self.machine.initial, word)
-        _need(word or self.given["bos"] is not None, "the model says nothing of the empty word")
+        need(word or self.given["bos"] is not None, "the model says nothing of the empty word")
         said, right = self._said(self._start(word)), self._allowed(state)
-        _need(sorted(said) == content["model"], f"after the word the model allows {sorted(said)}")
-        _need(sorted(right) == content["right"], f"after the word the language allows {sorted(right)}")
+        need(sorted(said) == content["model"], f"after the word the model allows {sorted(said)}")
+        need(sorted(right) == content["right"], f"after the word the language allows {sorted(right)}")
         wrong = self._is_covered(state) and self._visible(said) != self._visible(right)
-        _need(wrong, "the model is right on the word")
+        need(wrong, "the model is right on the word")

@@ -21,6 +21,7 @@ from random_mambas import small_mamba as mamba
 import scancraft
 from scancraft.automata import families
 from scancraft.automata.dfa import Dfa
+from scancraft.certify.checker.machine import Machine
 from scancraft.models.readout import Readout
 from scancraft.refute.checker import replay as replay_module
 from scancraft.refute.checker.automaton import Automaton
@@ -199,29 +200,29 @@ def test_many_tokens_at_once_are_single_steps(config: dict[str, Any], dtype: tor
         for token in tokens:
             out = model(torch.full((256, 1), token), cache_params=cache, use_cache=True)
             cache = out.cache_params
-        assert torch.equal(replay.logits(), out.logits[0, 0].float())
+        assert np.array_equal(replay.logits(), out.logits[0, 0].float().numpy())
         parts = [part[0] for layer in cache.layers for part in (layer.conv_states[0], layer.recurrent_states[0])]
         whole = torch.cat([part.double().flatten() for part in parts]).numpy()
-        assert replay.state().shape == whole.shape
-        assert ((replay.state() == whole) | (replay.state() == 0)).all()
-        state = replay.state()
+        assert replay.state.shape == whole.shape
+        assert ((replay.state == whole) | (replay.state == 0)).all()
+        state = replay.state
         replay.read([3, 4])
-        after = replay.state()
-        replay.put(state)
+        after = replay.state
+        replay.state = state
         replay.read([3])
         replay.read([4])
-        assert np.array_equal(replay.state(), after)
+        assert np.array_equal(replay.state, after)
 
 
 def test_a_wrong_guess_is_noticed(model: Any, content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Replay.step
+    run = Machine.run
 
-    def noisy(self: Replay, i: int, stream: Any, states: Any) -> tuple[Any, Any]:
+    def noisy(self: Machine, first: int, last: int, vectors: Any, states: Any) -> tuple[Any, Any]:
         """A step whose state does not depend on h as it should."""
-        out, after = step(self, i, stream, states)
-        return out, after + 2.0**-20 * (after > 1e20)
+        out, after = run(self, first, last, vectors, states)
+        return out, after + np.float32(2.0**-20) * (after > 1e20)
 
-    monkeypatch.setattr(Replay, "step", noisy)
+    monkeypatch.setattr(Machine, "run", noisy)
     assert check_refutation(content, model).accepted  # 2^-20 is lost beside 2^67
     monkeypatch.setattr(replay_module, "LARGE", 3.0)
     assert "the states that were guessed" in check_refutation(content, model).reason
@@ -239,7 +240,7 @@ def dyck(counter: Any) -> tuple[Any, list[int], list[Any], dict[str, Any]]:
     with torch.no_grad():
         replay.start(bound.bos or 0)
         for _ in range(120):
-            states.append(replay.state())
+            states.append(replay.state)
             replay.read([bound.tokens["("]])
     verdict = refute(counter, scancraft.parse_regex("('(' '(')*", alphabet="()"))
     assert isinstance(verdict, Refutation)
