@@ -8,7 +8,6 @@ That they are is proved by the checker's own argument (``refute.checker.lines``)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,18 +20,6 @@ SHORTEST = 64
 """Turns that are worth a proof."""
 
 LONGEST = 1 << 32
-
-
-@dataclass(frozen=True)
-class Leap:
-    """The states after x w^start, ..., x w^end are S, S + D, S + 2 D, ...; there are at least ``SHORTEST`` turns."""
-
-    start: int
-    end: int
-
-    def as_json(self) -> list[int]:
-        """For machines."""
-        return [self.start, self.end]
 
 
 def longest_leap(model: Any, word: Sequence[int], state: NDArray[np.floating], following: NDArray[np.floating]) -> int:

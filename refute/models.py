@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..automata.alphabet import BOS, EOS, PAD
 from ..automata.errors import ScancraftError
@@ -128,19 +126,3 @@ def _check(model: Any, language: Language, readout: Readout) -> None:
     if not readout.columns(language.alphabet):
         raise ReadoutError("the readout names no score to look at; give it accept, or next_symbol")
     check_ids(model, language, readout)
-
-
-def state_digest(state: Tensor) -> str:
-    """The sha256 of a state: its numbers as little-endian float64, -0.0 as +0.0."""
-    return hashlib.sha256((state.double().numpy() + 0.0).astype("<f8").tobytes()).hexdigest()
-
-
-def weights_digest(model: Any) -> str:
-    """sha256 of the parameters: for each, by name, its name, dtype, shape, and numbers as little-endian float64."""
-    total = hashlib.sha256()
-    state = model.state_dict()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu()
-        total.update(f"{name} {str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}".encode())
-        total.update(tensor.double().contiguous().numpy().astype("<f8").tobytes())
-    return total.hexdigest()

@@ -21,17 +21,19 @@ from ..automata.errors import BudgetExceededError, ScancraftError
 from ..automata.languages import Language, language_to_json
 from ..certify.binding import dtype_name, implementation_of, readout_json
 from ..certify.certify import Certificate, Open, Refuted, certify
+from ..certify.search.prove import Judge
 from ..compiler.compiled import CompiledModel
 from ..models.errors import ReadoutError
 from ..models.mamba import SIGNED_MAMBA, model_type_of
 from ..models.readout import Readout
 from ..models.run.stepper import ALIGNMENT
 from ..models.run.threads import one_thread
-from .models import resolve, state_digest, weights_digest
-from .results import SCHEMA_VERSION, NotApplicable, Refutation, Unsettled
+from .checker.refutation import VERSION, claim, state_digest, weights_digest
+from .models import resolve
+from .results import NotApplicable, Refutation, Unsettled
 from .search import Note, Search, Verdict
 from .trajectories import Trajectories
-from .words import Judge, questions
+from .words import questions
 
 __all__ = ["REFUTE_BUDGET", "NotApplicable", "Refutation", "Trajectories", "Unsettled", "refute"]
 
@@ -101,9 +103,10 @@ def refute(
             known = Trajectories(model) if trajectories is None else trajectories
             if known.model is not model:
                 raise ScancraftError("the trajectories are of another model; leave them out, or give that model")
-            search = Search(known, bound, wanted.alphabet, budget.meter("tokens"), note)
+            judge = Judge(wanted, bound)
+            search = Search(known, judge, budget.meter("tokens"), note)
             before = known.tokens_read
-            asked = questions(wanted, witness, bound)
+            asked = questions(judge, witness)
             first = next(asked, None)
             if first is None:
                 raise ReadoutError(
@@ -117,8 +120,8 @@ def refute(
                 verdict, limit = None, f"past {error.reached:,g} {error.what}, the budget being {error.limit:,g}"
             tokens_read = known.tokens_read - before
             if verdict is None:
-                return _unsettled(search, wanted, limit, tokens_read, time.perf_counter() - started)
-            content = _content(verdict, known, wanted, bound, tokens_read)
+                return _unsettled(search, limit, tokens_read, time.perf_counter() - started)
+            content = _content(verdict, known, judge, tokens_read)
             return Refutation({**content, "seconds": round(time.perf_counter() - started, 3)})
     finally:
         model.train(training)
@@ -150,25 +153,22 @@ def _certified(
         return Open(str(error), 0.0)
 
 
-def _unsettled(search: Search, dfa: Dfa, limit: str, tokens_read: int, seconds: float) -> Unsettled:
+def _unsettled(search: Search, limit: str, tokens_read: int, seconds: float) -> Unsettled:
     tried = [f"w = {w!r}: {reason}" for w, reason in search.reasons.items()]
     more = [f"and {len(tried) - 3} more"] if len(tried) > 3 else []
     reason = "; ".join([f"no state has repeated ({limit})", *tried[:3], *more])
     if search.wrong is None:
         return Unsettled(reason, None, frozenset(), frozenset(), tokens_read, seconds)
     word = search.wrong.word
-    right = Judge(dfa, search.readout).allowed(dfa.run(word))
+    right = search.judge.right[search.judge.dfa.run(word)]
     return Unsettled(reason, word, search.wrong.model, right, tokens_read, seconds)
 
 
-def _content(
-    verdict: Verdict, trajectories: Trajectories, dfa: Dfa, readout: Readout, tokens_read: int
-) -> dict[str, Any]:
+def _content(verdict: Verdict, trajectories: Trajectories, judge: Judge, tokens_read: int) -> dict[str, Any]:
     """The JSON of a refutation: docs/refutation.md says what the keys mean."""
-    question, model = verdict.question, trajectories.model
+    question, model, readout = verdict.question, trajectories.model, judge.readout
     start = verdict.trajectory.settled
-    what = "whether the word may end" if question.observed == "accepts" else "which tokens may come next"
-    offsets = ", ".join(map(str, verdict.offsets))
+    assert start is not None
     return {
         "verdict": Refutation.verdict,
         "x": list(question.x),
@@ -180,24 +180,21 @@ def _content(
         "state_period": 1,
         "joint_period": question.period,
         "offsets": list(verdict.offsets),
-        "claim": (
-            f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {question.period} is "
-            f"one of: {offsets}"
-        ),
+        "claim": claim(start, question.observed, question.period, verdict.offsets),
         "observed": question.observed,
         "answers": [sorted(verdict.answer)],
         "model": sorted(verdict.wrong.model),
-        "right": sorted(Judge(dfa, readout).allowed(dfa.run(verdict.wrong.word))),
-        "state": state_digest(verdict.trajectory.state),
+        "right": sorted(judge.right[judge.dfa.run(verdict.wrong.word)]),
+        "state": state_digest(verdict.trajectory.state.double().numpy()),
         "dtype": dtype_name(model),
         "batch": trajectories.stepper.batch,
         "threads": 1,
         "alignment": ALIGNMENT,
         "implementation": implementation_of(model),
         "readout": {**readout_json(readout), "contract": readout.contract},
-        "language": language_to_json(dfa),
+        "language": language_to_json(judge.dfa),
         "weights": weights_digest(model),
-        "leaps": [leap.as_json() for leap in verdict.trajectory.leaps],
+        "leaps": [list(leap) for leap in verdict.trajectory.leaps],
         "tokens_read": tokens_read,
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": VERSION,
     }

@@ -12,9 +12,7 @@ from ..automata.alphabet import format_word
 from ..certify.certify import Certificate, Open, Refuted
 from ..models.checkpoints.files import read_json, replace_file, write_json
 from ..models.errors import CheckpointError
-
-SCHEMA_VERSION = 2
-"""Of the file. Version 1 was about batches of one row."""
+from .checker.refutation import VERSION
 
 KEYS = (
     *("verdict", "x", "w", "y", "period", "N", "word", "state_period", "joint_period", "offsets", "observed"),
@@ -144,10 +142,10 @@ class Refutation:
         content = read_json(Path(path))
         if not isinstance(content, dict) or content.get("verdict") != cls.verdict:
             raise CheckpointError(f"{path} is no refutation; give what `scancraft refute --out` wrote")
-        if content.get("schema_version") != SCHEMA_VERSION:
+        if content.get("schema_version") != VERSION:
             raise CheckpointError(
                 f"{path} has schema_version {content.get('schema_version')!r}, this version of scancraft reads "
-                f"{SCHEMA_VERSION}; refute the model again"
+                f"{VERSION}; refute the model again"
             )
         missing = [key for key in KEYS if key not in content]
         if missing:

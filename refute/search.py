@@ -11,10 +11,10 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from ..automata.alphabet import EOS, format_word
+from ..automata.alphabet import format_word
 from ..automata.budget import Meter
 from ..automata.errors import BudgetExceededError
-from ..models.readout import Readout
+from ..certify.search.prove import Judge
 from .trajectories import Trajectories, Trajectory
 from .words import Question, visible
 
@@ -62,8 +62,7 @@ class Search:
 
     Args:
         trajectories: of the model.
-        readout: how it is bound to the language.
-        alphabet: of the language.
+        judge: of the language, and how the model is bound to it.
         meter: counts tokens.
         note: told what is going on.
 
@@ -73,8 +72,7 @@ class Search:
     """
 
     trajectories: Trajectories
-    readout: Readout
-    alphabet: tuple[str, ...]
+    judge: Judge
     meter: Meter
     note: Note
     reasons: dict[str, str] = field(default_factory=dict)
@@ -113,8 +111,8 @@ class Search:
         return None
 
     def _trajectory(self, question: Question) -> Trajectory:
-        x = self.readout.encode(question.x)
-        return self.trajectories.of(x, [self.readout.tokens[s] for s in question.w])
+        readout = self.judge.readout
+        return self.trajectories.of(readout.encode(question.x), [readout.tokens[s] for s in question.w])
 
     def _advance(self, question: Question, trajectory: Trajectory) -> None:
         """Leap, or read one batch, or as many as bring it half way to where it is expected to settle."""
@@ -134,21 +132,16 @@ class Search:
                 return
 
     def _name(self, question: Question) -> str:
-        return format_word(question.w, self.alphabet)
+        return format_word(question.w, self.judge.dfa.alphabet)
 
     def _said(self, logits: Tensor) -> frozenset[str]:
         """The tokens that the model allows."""
-        readout = self.readout
-        columns = readout.columns(self.alphabet)
-        names = [*(self.alphabet if readout.next_index else ()), *([] if readout.accept is None else [EOS])]
-        return frozenset(
-            name for name, yes in zip(names, (logits[columns] > readout.threshold).tolist(), strict=True) if yes
-        )
+        return self.judge.said(logits[self.judge.columns])
 
     def _logits(self, trajectory: Trajectory, turns: Sequence[int], question: Question) -> Tensor | None:
         """After x w^n y for some n; None, with the reason, if a score is infinite or NaN."""
-        logits = trajectory.logits(turns, [self.readout.tokens[s] for s in question.y])
-        if torch.isfinite(logits[:, self.readout.columns(self.alphabet)]).all():
+        logits = trajectory.logits(turns, [self.judge.readout.tokens[s] for s in question.y])
+        if torch.isfinite(logits[:, self.judge.columns]).all():
             return logits
         self.reasons[self._name(question)] = "numbers overflow to infinity or NaN"
         return None

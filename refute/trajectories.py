@@ -13,12 +13,11 @@ from torch import Tensor
 
 from ..models.run.reader import Reader, StepError
 from ..models.run.stepper import Stepper, aligned
-from .leaps import Leap, longest_leap
+from .checker.refutation import DTYPES
+from .leaps import longest_leap
 
 MARKED = 32
 """States are kept for all n below this, and for four n from each power of two on."""
-
-DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Trajectory:
         marked: for some n on the way, the states before the last token of x w^n and after it; no state before x if x
             is a single token.
         outlook: how far it is to go.
-        leaps: turns that were not taken one by one.
+        leaps: (a, b) where the turns from a to b were not taken one by one.
         settled: the first n > 0 at which the states after x w^(n - 1) and x w^n are the same, so that the state, and
             what the model says, are the same from n on; None as long as there is none. The period is never longer:
             docs/refutation.md says why.
@@ -58,7 +57,7 @@ class Trajectory:
         self.x, self.w, self._owner = x, w, owner
         self.turns = 0
         self.outlook = Outlook()
-        self.leaps: list[Leap] = []
+        self.leaps: list[tuple[int, int]] = []
         self.settled: int | None = None
         self.failed = ""
         self._reader = Reader(owner.stepper, x[0])
@@ -121,7 +120,7 @@ class Trajectory:
         if not turns:
             return False
         start = self.turns - 1
-        self.leaps.append(Leap(start, start + turns))
+        self.leaps.append((start, start + turns))
         self._reader.state = (state + turns * (following - state)).to(self._owner.stepper.wide)
         self._ends = [self._reader.state]
         self.turns, self.outlook = start + turns, Outlook()

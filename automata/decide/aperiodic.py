@@ -132,7 +132,7 @@ def _replayed(semiautomaton: Semiautomaton, loop: Loop) -> Permutation:
 
     A word v^j that moves a state round a cycle may be cut to v, which then moves it round a cycle as well.
     """
-    word = tuple(semiautomaton.alphabet[a] for a in _primitive_root(loop.letters))
+    word = tuple(semiautomaton.alphabet[a] for a in primitive_root(loop.letters))
     states = [loop.state]
     while (q := semiautomaton.run(states[-1], word)) not in states:
         states.append(q)
@@ -142,7 +142,7 @@ def _replayed(semiautomaton: Semiautomaton, loop: Loop) -> Permutation:
     return permutation
 
 
-def _primitive_root(letters: Letters) -> Letters:
+def primitive_root(letters: Letters) -> Letters:
     """The shortest v with letters = v^j."""
     n = len(letters)
     return next(letters[:d] for d in range(1, n + 1) if n % d == 0 and letters[:d] * (n // d) == letters)

@@ -77,7 +77,7 @@ def search(
             return _control(model, language, readout, budget, note)
         except BudgetExceededError as error:
             return Open(f"the control: {error.reached:,g} {error.what}, past {error.limit:,g}", 0.0)
-    judge, stepper = Judge(model, language, readout), Stepper(model, BATCH)
+    judge, stepper = Judge(language, readout), Stepper(model, BATCH)
     reasons = []
     attempts: list[tuple[str, Callable[[], Found]]] = [
         ("block by block", lambda: by_blocks(stepper, judge, budget, note)),
@@ -99,10 +99,16 @@ def search(
 
 
 class Judge:
-    """Compares scores with a regular language."""
+    """Compares scores with a regular language.
 
-    def __init__(self, model: Any, dfa: Dfa, readout: Readout) -> None:
-        self.model, self.dfa, self.readout = model, dfa, readout
+    Attributes:
+        columns: the scores that a readout looks at.
+        names: the token of each.
+        right: per state, those of them that may come next, ``<eos>`` included.
+    """
+
+    def __init__(self, dfa: Dfa, readout: Readout) -> None:
+        self.dfa, self.readout = dfa, readout
         self.columns = readout.columns(dfa.alphabet)
         names = [*dfa.alphabet] if readout.next_index else []
         self.names = [*names, *([] if readout.accept is None else [EOS])]

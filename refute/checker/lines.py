@@ -57,7 +57,8 @@ def _turn(model: Any, word: Sequence[int], states: Range) -> Range:
     for token in word:
         stream = exactly(embedding[token]).map(lambda a: np.tile(a, (rows, 1)))
         for i, block in enumerate(blocks):
-            stream, *parts[2 * i : 2 * i + 2] = _step(o, block, stream, *parts[2 * i : 2 * i + 2], f"block {i}")
+            past, ssm = parts[2 * i : 2 * i + 2]
+            stream, parts[2 * i], parts[2 * i + 1] = _step(o, block, stream, past, ssm, f"block {i}")
     return beside(parts, 1)
 
 
@@ -90,8 +91,8 @@ def _step(o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, wh
     need(not two.any(), f"{where}: a product has two factors that change")
     out = read(o, mixer, new, s.c, times(s.x, exactly(mixer.D)), gate, where)
     met = np.pad(np.cumsum(taps, axis=1)[:, :-1] > 0, ((0, 0), (1, 0)))
-    flat = (part.map(lambda a: a.reshape(rows, -1)) for part in (choose(met[None], window), new))
-    return settle(o, block, out, stream, where), *flat
+    kept, new = (part.map(lambda a: a.reshape(rows, -1)) for part in (choose(met[None], window), new))
+    return settle(o, block, out, stream, where), kept, new
 
 
 def _moves(numbers: Range) -> Bools:

@@ -41,6 +41,7 @@ DTYPES = ("float32", "bfloat16", "float16", "float64")
 END = "<eos>"
 READOUT = {"tokens", "bos", "accept", "next_symbol", "threshold", "contract"}
 VERSION = 2
+"""Of the file. Version 1 was about batches of one row."""
 PART = 4096
 """Tokens between notes."""
 
@@ -158,6 +159,30 @@ def _content(refutation: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dict(refutation if isinstance(refutation, Mapping) else refutation.as_json())))  # type: ignore[no-any-return]
 
 
+def claim(start: int, observed: str, period: int, offsets: Sequence[int]) -> str:
+    """The sentence that a refutation can support."""
+    what = "whether the word may end" if observed == "accepts" else "which tokens may come next"
+    return (
+        f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {period} is one of: "
+        f"{', '.join(map(str, offsets))}"
+    )
+
+
+def state_digest(state: Floats) -> str:
+    """The sha256 of a state: its numbers as little-endian float64, -0.0 as +0.0."""
+    return hashlib.sha256((state + 0.0).astype("<f8").tobytes()).hexdigest()
+
+
+def weights_digest(model: Any) -> str:
+    """sha256 of the parameters: for each, by name, its name, dtype, shape, and numbers as little-endian float64."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        kind = str(tensor.dtype).removeprefix("torch.")
+        digest.update(f"{name} {kind} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().double().contiguous().numpy().astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -219,12 +244,7 @@ class _Check:
             model = loaded.eval()
         kind = model.config.model_type
         need(MODELS.get(kind) == content["implementation"]["model"], f"this model is a {kind!r}, that one another")
-        digest = hashlib.sha256()
-        for name, tensor in sorted(model.state_dict().items()):
-            kind = str(tensor.dtype).removeprefix("torch.")
-            digest.update(f"{name} {kind} {list(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().double().contiguous().numpy().astype("<f8").tobytes())
-        need(digest.hexdigest() == content["weights"], "the refutation is of other weights, or of another dtype")
+        need(weights_digest(model) == content["weights"], "the refutation is of other weights, or of another dtype")
         for key, value in (("batch", ROWS), ("threads", 1), ("alignment", 64)):
             need(content[key] == value, f"{key} is {content[key]!r}, not {value}")
         need(not model.training, "the model is in training mode; call model.eval()")
@@ -367,8 +387,7 @@ class _Check:
             self.replays[key] = before, replay.state
         before, state = self.replays[key]
         need((before == state).all(), f"the state after x w^{start} is not that after x w^{start - 1}")
-        found = hashlib.sha256((state + 0.0).astype("<f8").tobytes()).hexdigest()
-        need(found == content["state"], "the state after x w^N has another sha256")
+        need(state_digest(state) == content["state"], "the state after x w^N has another sha256")
         return replay, state
 
     def _leap(self, replay: Replay, w: list[int], turns: int) -> None:
@@ -393,12 +412,8 @@ class _Check:
         wrong = [n for n in range(period) if self.covered[n] and self._visible(answer) != self.right[n]]
         need(wrong, "the model is right from N on")
         need(wrong == content["offsets"], f"the model is wrong at the offsets {wrong}")
-        what = "whether the word may end" if content["observed"] == "accepts" else "which tokens may come next"
-        claim = (
-            f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {period} is one of: "
-            f"{', '.join(map(str, wrong))}"
-        )
-        need(content["claim"] == claim, "the claim is worded otherwise than what was verified")
+        what = claim(start, content["observed"], period, wrong)
+        need(content["claim"] == what, "the claim is worded otherwise than what was verified")
 
     def _word(self) -> None:
         """The model is wrong on one word that is given."""

@@ -408,7 +408,7 @@ def test_rejects_the_closed_evidence_of_a_wrong_model(forge: Forge) -> None:
             continue
         seen += 1
         stepper = Stepper(model, BATCH)
-        graph = inputs = Judge(model, dfa, readout).inputs(stepper)
+        graph = inputs = Judge(dfa, readout).inputs(stepper)
         stages = []
         for block in range(3):
             stage, graph = explore(stepper, block, block + 1, graph, Budget(20_000, 30.0).meter("events"))

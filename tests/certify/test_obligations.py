@@ -99,7 +99,7 @@ def failure(forger: Forger, which: str, edit: Edit) -> str:
         if content.content["method"] == "counters":
             return judge(content.content, model, content.evidence).failure
         stepper, readout = Stepper(model, BATCH), checkpoint.readout
-        graph = inputs = Judge(model, checkpoint.dfa, readout).inputs(stepper)
+        graph = inputs = Judge(checkpoint.dfa, readout).inputs(stepper)
         stages = []
         for block in range(len(stepper.blocks)):
             stage, graph = explore(stepper, block, block + 1, graph, Budget(300, 20.0).meter("events"))

@@ -22,6 +22,7 @@ from scancraft.automata.budget import Budget
 from scancraft.automata.decide.aperiodic import star_free_witness
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import BudgetExceededError, ScancraftError
+from scancraft.certify.search.prove import Judge
 from scancraft.models.errors import CheckpointError, ReadoutError, WeightsError
 from scancraft.models.readout import Readout
 from scancraft.models.run.reader import Reader as Rows
@@ -30,8 +31,8 @@ from scancraft.refute import leaps as leaps
 from scancraft.refute import refute as refuting
 from scancraft.refute import search as _refuting_search
 from scancraft.refute import trajectories as refuting_trajectories
-from scancraft.refute.checker.refutation import check_refutation
-from scancraft.refute.models import load_any, resolve, state_digest
+from scancraft.refute.checker.refutation import check_refutation, state_digest
+from scancraft.refute.models import load_any, resolve
 from scancraft.refute.refute import NotApplicable, Refutation, Trajectories, Unsettled, refute
 from scancraft.refute.search import Search
 from scancraft.refute.words import CANDIDATES, Question, questions
@@ -83,7 +84,7 @@ class Reader:
             state, scores = self._read(tokens[len(known) :], state, scores)
         else:
             state, scores = self._read(tokens, None, None)
-        return state_digest(state[0]), scores
+        return state_digest(state[0].double().numpy()), scores
 
     def allowed(self, word: Sequence[str]) -> set[str]:
         return positive(self.states_and_scores(word)[1], self.bound)
@@ -183,7 +184,7 @@ def test_any_language_that_is_not_star_free(
     bound = readout(dfa.alphabet, **changes)
     witness = star_free_witness(dfa)
     assert witness is not None
-    if next(questions(dfa, witness, bound), None) is None:
+    if next(questions(Judge(dfa, bound), witness), None) is None:
         assert contract == "live-prefixes" or not has_accept
         with pytest.raises(ReadoutError, match="tells apart"):
             refute(model, dfa, bound)
@@ -208,7 +209,7 @@ def test_questions_are_what_they_say(table: list[list[int]], goals: set[int], co
     witness = star_free_witness(dfa)
     assume(witness is not None)
     assert witness is not None
-    asked = list(questions(dfa, witness, readout("ab", contract=contract)))
+    asked = list(questions(Judge(dfa, readout("ab", contract=contract)), witness))
     assert 0 < len(asked) <= CANDIDATES
     assert asked[0].w == witness.word
     assert len({question.w for question in asked}) == len(asked)
@@ -584,6 +585,8 @@ def test_short_words_first() -> None:
 
 def test_a_search_without_questions_ends() -> None:
     model = mamba(0)
-    search = Search(Trajectories(model), readout("a"), ("a",), Budget().meter("tokens"), lambda _: None)
+    search = Search(
+        Trajectories(model), Judge(families.mod_length(2), readout("a")), Budget().meter("tokens"), lambda _: None
+    )
     assert search.run(iter(())) is None
     assert search.wrong is None
