@@ -1,16 +1,16 @@
-"""Compiled languages as cases: every target has them. Logits are owed to the language, from its acceptor."""
+"""Compiled languages as cases: every target has them. What is owed is the circuit's, judged by the acceptor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..automata.errors import ScancraftError
+from ..automata.languages import truth_of
 from ..automata.words.draw import arbitrary
 from ..automata.words.mixtures import live_word_of
 from ..compiler.circuits.circuit import value_of
@@ -31,16 +31,12 @@ def language_cases(kind: str, quick: bool) -> tuple[Case, ...]:
     """The compiled languages of a kind; none if this scancraft has no such target."""
     if kind not in TARGETS:
         return ()
-    found = []
     regular = SIGNED | REGULAR if TARGETS[kind].gates == "signed" else REGULAR
-    for name, regex in list(regular.items())[: 2 if quick else None]:
-        found.append(_regular(f"language {name}", compile_language(regex, target=kind)))
-    with_circuits: list[tuple[str, Any]] = [] if quick else [("Dyck-2,3", lambda: dyck(2, 3, target=kind))]
-    for name, build in with_circuits:
-        try:
-            found.append(_circuit(f"language {name}", build()))
-        except ScancraftError:
-            continue  # the target has no such construction
+    chosen = list(regular.items())[: 2 if quick else None]
+    found = [_case(f"language {name}", compile_language(regex, target=kind)) for name, regex in chosen]
+    if not quick:
+        with suppress(ScancraftError):  # of a target that has no such construction
+            found.append(_case("language Dyck-2,3", dyck(2, 3, target=kind)))
     return tuple(found)
 
 
@@ -56,88 +52,56 @@ def _words_over(compiled: Any, rows: int, length: int) -> Ints:
     return np.array(found, dtype=np.int64)
 
 
-def _regular(name: str, compiled: Any) -> Case:
-    """Logits are the acceptor's (+16 what may come next, else -16); streams those of the truncated circuits."""
-    circuit, dfa, tokens = compiled.circuit, compiled.dfa, compiled.manifest.tokens
+def _case(name: str, compiled: Any) -> Case:
+    """Logits are 16 - 32 times the circuit's verdicts, from its run in integers; their signs are the acceptor's.
+
+    The streams are those of the truncated circuits (under "live-prefixes" these end too early to tell).
+    """
+    circuit, manifest, shape = compiled.circuit, compiled.manifest, compiled.weights.shape
+    tokens, truth = manifest.tokens, truth_of(compiled.language)
     symbols = {i: t for t, i in tokens.items()}
-    place: dict[str, int] = {}
-    residual = compiled.manifest.residual
-    for number, dimension in enumerate(residual):
-        place.setdefault(dimension.name, number)
-    vocabulary = compiled.weights.shape.tensors()["lm_head.weight"][0]
+    place = {dimension.name: number for number, dimension in reversed(list(enumerate(manifest.residual)))}
+    constants = [number for number, dimension in enumerate(manifest.residual) if dimension.kind == "constant"]
+    vocabulary = shape.tensors()["lm_head.weight"][0]
+    stages = range(len(circuit.blocks) + 1)
+    parts = [replace(circuit, blocks=circuit.blocks[:i]) for i in stages] if circuit.contract == "all-words" else []
 
     @cache
     def one(word: tuple[int, ...]) -> tuple[Floats, Floats]:
-        if symbols.get(word[0]) != BOS:
-            raise ValueError("a word of a language begins with <bos>")
-        # Everything after the last <bos> is one word: <bos> overwrites every memory.
-        starts = [i for i, token in enumerate(word) if symbols[token] == BOS] + [len(word)]
-        logits, streams = (
-            np.full((len(word), vocabulary), -16.0),
-            np.zeros((len(circuit.blocks) + 1, len(word), len(residual))),
-        )
-        streams[:, :, [i for i, dimension in enumerate(residual) if dimension.kind == "constant"]] = CONSTANT
-        for first, last in pairwise(starts):
-            letters = [symbols[token] for token in word[first + 1 : last]]
-            state = dfa.initial
-            for t in range(first, last):
-                if t > first:
-                    state = dfa.semiautomaton.run(state, (symbols[word[t]],))
-                for symbol in dfa.next_symbols(state):
-                    logits[t, tokens[symbol]] = 16.0
-                if state in dfa.accepting:
-                    logits[t, tokens[EOS]] = 16.0
-            for i in range(len(circuit.blocks) + 1):
-                truncated = replace(circuit, blocks=circuit.blocks[:i])
-                for t, (features, _) in enumerate(truncated.run(tuple(letters)), first):
-                    streams[i, t, [place[feature] for feature in features]] = list(features.values())
+        if symbols.get(word[0]) != BOS or BOS in (symbols.get(token) for token in word[1:]):
+            raise ValueError("a word of a language begins with <bos>, and has no other")
+        letters = tuple(symbols[token] for token in word[1:])
+        logits = np.full((len(word), vocabulary), -16.0)
+        streams = np.zeros((len(parts), len(word), len(manifest.residual)))
+        streams[:, :, constants] = CONSTANT
+        for stream, part in zip(streams, parts, strict=True):
+            for row, (features, _) in zip(stream, part.run(letters), strict=True):
+                row[[place[feature] for feature in features]] = list(features.values())
+        for row, (features, _) in zip(logits, circuit.run(letters), strict=True):
+            for token, form in circuit.verdicts.items():
+                row[tokens[token]] = 16.0 - 32.0 * value_of(form, features)
+        owed = truth.next_masks(*truth.encode([letters]))[0]
+        said = logits[:, [tokens[token] for token in (*truth.alphabet, EOS)]] > 0
+        assert np.array_equal(said, owed), "the circuit is not right about the language"
         return logits, streams
 
     def expect(ids: Ints) -> Expected:
-        rows = [one(tuple(int(t) for t in row)) for row in ids]
-        streams = np.stack([row[1] for row in rows], axis=1)
-        return Expected(np.stack([row[0] for row in rows]), tuple(streams))
+        logits, streams = zip(*(one(tuple(map(int, row))) for row in ids), strict=True)
+        return Expected(np.stack(logits), tuple(np.stack(streams, axis=1)) if parts else None)
 
-    return _language(name, compiled, _words_over(compiled, 4, 30), expect)
-
-
-def _circuit(name: str, compiled: Any) -> Case:
-    """Logits are 16 - 32 times the circuit's verdicts, from its run in integers."""
-    circuit, tokens = compiled.circuit, compiled.manifest.tokens
-    symbols = {i: t for t, i in tokens.items()}
-    vocabulary = compiled.weights.shape.tensors()["lm_head.weight"][0]
-
-    def expect(ids: Ints) -> Expected:
-        logits = np.full((*ids.shape, vocabulary), -16.0)
-        for row, word in enumerate(ids):
-            if symbols.get(int(word[0])) != BOS or BOS in (symbols.get(int(t)) for t in word[1:]):
-                raise ValueError("a word of a language begins with <bos>, and has no other")
-            letters = tuple(symbols[int(t)] for t in word[1:])
-            for t, (features, _) in enumerate(circuit.run(letters)):
-                for token, form in circuit.verdicts.items():
-                    logits[row, t, tokens[token]] = 16.0 - 32.0 * value_of(form, features)
-        return Expected(logits)
-
-    return _language(name, compiled, _words_over(compiled, 4, 30), expect)
-
-
-def _language(name: str, compiled: Any, words: Ints, expect: Callable[[Ints], Expected]) -> Case:
-    tokens = compiled.manifest.tokens
-    symbols = {i: t for t, i in tokens.items()}
-    shape = compiled.weights.shape
     columns = {
         i: (Source(shape.n_layers, None, f"whether {token} may come next", "the compiled language"),)
         for token, i in tokens.items()
     }
     return Case(
         name,
-        f"{compiled.manifest.construction}",
-        words,
+        manifest.construction,
+        _words_over(compiled, 4, 30),
         compiled.save,
         expect,
         columns,
         _dimensions(compiled),
-        tuple(symbols.get(i, f"unused {i}") for i in range(shape.tensors()["lm_head.weight"][0])),
+        tuple(symbols.get(i, f"unused {i}") for i in range(vocabulary)),
         modes=("full", "step", "cached", "continued", "padded", "interleaved"),
         d_conv=shape.d_conv,
         n_blocks=shape.n_layers,
