@@ -206,13 +206,6 @@ class Acceptor:
         steps, state = self._steps_list, self.initial * (len(self.alphabet) + 1)
         return [state, *(state := steps[state + letter] for letter in letters)]
 
-    def accept_prefixes(self, words: ArrayLike | Sequence[Word], lengths: ArrayLike | None = None) -> Bools:
-        """Whether each prefix is in the language; shape (words, max_length + 1).
-
-        Behind the end of a word its last answer is repeated, as in :meth:`states`.
-        """
-        return self.accepting[self.states(words, lengths)]
-
     def next_symbol_mask(self, states: ArrayLike) -> Bools:
         """For each state, which symbols may come next for the word to remain completable; shape (..., k + 1).
 

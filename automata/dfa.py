@@ -163,10 +163,6 @@ class Dfa:
         """Whether the language has no word."""
         return not self.accepting
 
-    def is_universal(self) -> bool:
-        """Whether every word is in the language."""
-        return len(self.accepting) == self.n_states
-
     def is_finite(self) -> bool:
         """Whether the language has finitely many words: no live state lies on a cycle. O(states * letters)."""
         targets = [[t for t in row if q in self.live and t in self.live] for q, row in enumerate(self.table)]

@@ -109,8 +109,10 @@ class CountingAutomaton:
         if len(set(names)) != len(names):
             raise CounterLanguageError(f"two counters share a name in {names}; give each its own")
         for c in self.counters:
-            if not isinstance(c.name, str) or type(c.initial) is not int:
-                raise CounterLanguageError(f"counter {c.name!r} has no name or no whole number to begin with")
+            if not isinstance(c.name, str) or type(c.initial) is not int or type(c.signed) is not bool:
+                raise CounterLanguageError(
+                    f"counter {c.name!r}: give a name, a whole number to begin with, and true or false for signed"
+                )
             if c.initial < 0 and not c.signed:
                 raise CounterLanguageError(f"counter {c.name!r} begins at {c.initial}; declare it signed")
 

@@ -91,59 +91,28 @@ def counter_machine_from_json(data: Mapping[str, Any], budget: Budget = DEFAULT_
     Raises:
         CounterLanguageError: a missing or unknown key or a value of another kind; or see :class:`CounterMachine`.
     """
-    _need(isinstance(data, Mapping), "the description of a counter language is no object")
-    missing, unknown = [k for k in KEYS if k not in data], [k for k in data if k not in KEYS]
-    _need(not missing and not unknown, f"missing keys {missing}, unknown keys {unknown}; they are exactly {list(KEYS)}")
-    symbols, given, rows = data["alphabet"], data["counters"], data["transitions"]
-    _need(_is_list(symbols), '"alphabet" is no list of strings')
-    _need(isinstance(data["initial"], str), '"initial" is no string')
-    if isinstance(given, Mapping):
-        counters = tuple(_read_counter(name, about) for name, about in given.items())
-    else:
-        _need(_is_list(given), '"counters" is neither a list of names nor an object')
-        counters = tuple(map(Counter, given))
-    _need(isinstance(rows, Mapping), '"transitions" is no object')
-    transitions = {}
-    for state, row in rows.items():
-        _need(isinstance(row, Mapping), f"the transitions of state {state!r} are no object")
-        transitions[state] = {symbol: _read_step(f"state {state!r} on {symbol!r}", s) for symbol, s in row.items()}
-    accepting = data["accepting"]
-    _need(isinstance(accepting, Mapping), '"accepting" is no object from states to tests')
-    for state, tests in accepting.items():
-        _need(_is_map_to(tests, str), f"the tests of accepting state {state!r} are no object of strings")
-    return CounterMachine(tuple(symbols), counters, data["initial"], transitions, accepting, budget)
-
-
-def _need(condition: bool, problem: str) -> None:
-    if not condition:
-        raise CounterLanguageError(f"{problem}; see scancraft.automata.counters.machine for the format")
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, Collection) and not isinstance(value, str) and all(isinstance(v, str) for v in value)
-
-
-def _is_map_to(value: object, kind: type) -> bool:
-    return isinstance(value, Mapping) and all(type(v) is kind for v in value.values())
-
-
-def _read_counter(name: str, about: object) -> Counter:
-    good = isinstance(about, Mapping) and set(about) <= {"initial", "signed"}
-    _need(good, f'counter {name!r} is no object with the keys "initial" and "signed"')
-    assert isinstance(about, Mapping)
-    initial, signed = about.get("initial", 0), about.get("signed", False)
-    _need(type(initial) is int and type(signed) is bool, f"counter {name!r}: initial is a whole number, signed a truth")
-    return Counter(name, initial, signed)
-
-
-def _read_step(where: str, value: object) -> Step:
-    if isinstance(value, list):
-        _need(False, f"{where}: several transitions; tests cannot choose between them, since counters never steer")
-    good = isinstance(value, Mapping) and "to" in value and set(value) <= {"to", "add", "when"}
-    _need(good, f'{where}: no object with the keys "to", "add" and "when"')
-    assert isinstance(value, Mapping)
-    add, when = value.get("add", {}), value.get("when", {})
-    _need(isinstance(value["to"], str), f'{where}: "to" is no string')
-    _need(_is_map_to(add, int), f'{where}: "add" is no object from counters to whole numbers')
-    _need(_is_map_to(when, str), f'{where}: "when" is no object from counters to tests')
-    return Step(value["to"], add, when)
+    if not isinstance(data, Mapping) or set(data) != set(KEYS):
+        keys = list(data) if isinstance(data, Mapping) else type(data).__name__
+        raise CounterLanguageError(f"a counter language has exactly the keys {list(KEYS)}, not {keys}")
+    symbols, given = data["alphabet"], data["counters"]
+    for name, value in (("alphabet", symbols), ("counters", given)):
+        if isinstance(value, str) or not isinstance(value, Collection):
+            raise CounterLanguageError(f'"{name}" is {value!r}; give a list of strings')
+    where = "counters"
+    try:
+        counters = [Counter(c, **given[c]) if isinstance(given, Mapping) else Counter(c) for c in given]
+        transitions: dict[str, dict[str, Step]] = {}
+        for state, row in data["transitions"].items():
+            transitions[state] = {}
+            for symbol, step in row.items():
+                where = f"state {state!r} on {symbol!r}"
+                if isinstance(step, list):
+                    raise CounterLanguageError(
+                        f"{where}: several transitions; tests cannot choose between them, since counters never steer"
+                    )
+                transitions[state][symbol] = Step(**step)
+        where = "accepting"
+        return CounterMachine(tuple(symbols), tuple(counters), data["initial"], transitions, data["accepting"], budget)
+    except (TypeError, AttributeError, ValueError) as error:
+        problem = f"{where}: {error}; see scancraft.automata.counters.machine for the format"
+        raise CounterLanguageError(problem) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -118,25 +117,6 @@ def load_json(path: str | os.PathLike[str]) -> Dfa:
     data = read_json(path)
     with naming(path):
         return from_json(data)
-
-
-def save_json(dfa: Dfa, path: str | os.PathLike[str]) -> None:
-    """Write the JSON format: to a temporary name beside ``path``, then renamed, so that no half file is ever seen.
-
-    Raises:
-        OSError: the file cannot be written, or ``path`` is a device or a pipe, which are not replaced.
-    """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    text = json.dumps(to_json_dict(dfa), indent=2, ensure_ascii=False) + "\n"
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        # A lone surrogate has no UTF-8; written with a backslash it is a valid JSON escape.
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -35,7 +35,6 @@ def agrees(acceptor: Acceptor, words: list[list[int]], codes: np.ndarray, length
     width = codes.shape[1]
     held = [states + [states[-1]] * (width + 1 - len(states)) for states in traces]
     assert acceptor.states(codes, lengths).tolist() == held
-    assert acceptor.accept_prefixes(codes, lengths).tolist() == [[accepting[q] for q in states] for states in held]
 
 
 SHAPES = [(1, 1), (2, 1), (3, 2), (5, 3), (4, 4), (9, 5), (6, 16), (5, 17), (40, 31), (3, 255), (3, 256), (300, 3)]
