@@ -27,8 +27,8 @@ import torch
 
 from ...automata.errors import ScancraftError
 from ...certify.checker.files import check_files
+from ...certify.checker.languages import Language, read_dfa, same_language
 from ...certify.checker.parts import Floats, RejectedError, need, read_json
-from .automaton import Automaton
 from .lines import why_not_a_line
 from .replay import ROWS, Replay
 
@@ -183,6 +183,17 @@ def weights_digest(model: Any) -> str:
     return digest.hexdigest()
 
 
+def classes(language: Language) -> list[int]:
+    """Which states accept the same words: the number of each one's class (Moore's refinement)."""
+    kinds: list[int] = language.accepting.astype(int).tolist()
+    while True:
+        rows = [(kind, *(kinds[q] for q in row)) for kind, row in zip(kinds, language.table.tolist(), strict=True)]
+        names = {row: i for i, row in enumerate(dict.fromkeys(rows))}
+        if len(names) == len(set(kinds)):
+            return kinds
+        kinds = [names[row] for row in rows]
+
+
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -214,7 +225,7 @@ class _Check:
         return content["claim"], self._about_language(), self._about_readout()
 
     def _about_language(self) -> str:
-        symbols = " ".join(map(repr, self.machine.alphabet[:8])) + (" ..." if len(self.machine.alphabet) > 8 else "")
+        symbols = " ".join(map(repr, self.language.symbols[:8])) + (" ..." if len(self.language.symbols) > 8 else "")
         return f"a DFA over {symbols}, sha256 {_digest(self.content['language']['dfa'])}"
 
     def _about_readout(self) -> str:
@@ -255,9 +266,15 @@ class _Check:
         self.model = model
 
     def _read_language(self, language: Any, readout: Any) -> None:
-        machine = Automaton.of_json(self.content["language"]["dfa"])
+        about = self.content["language"]["dfa"]
+        self.language = own_language = read_dfa({**about, "states": list(about["transitions"])})
         if language is not None:
-            need(machine.same_language(Automaton.of_dfa(language)), "the refutation is about another language")
+            rows = [dict(zip(language.alphabet, row, strict=True)) for row in language.semiautomaton.table]
+            meant = {"alphabet": language.alphabet, "initial": language.initial, "accepting": language.accepting}
+            try:
+                same_language(own_language, {**meant, "transitions": dict(enumerate(rows))})
+            except RejectedError as error:
+                raise RejectedError("the refutation is about another language") from error
         given = self.content["readout"]
         if readout is not None:
             own = {
@@ -273,10 +290,11 @@ class _Check:
             threshold = given["threshold"]
             need(type(threshold) in (int, float) and threshold == 0, f"the threshold is {threshold!r}, not 0")
         need(set(given) == READOUT, f"the readout lacks or has unknown keys {sorted(set(given) ^ READOUT)}")
-        self.machine, self.live = machine, machine.live()
-        need(set(given["tokens"]) == set(machine.alphabet), "the readout names other symbols than the language")
-        need(set(given["next_symbol"]) in (set(), set(machine.alphabet)), "next_symbol names some symbols only")
-        self.columns = [(s, given["next_symbol"][s]) for s in machine.alphabet if given["next_symbol"]]
+        symbols = own_language.symbols
+        self.allowed = [dict(zip((*symbols, END), row, strict=True)) for row in own_language.allowed().tolist()]
+        need(set(given["tokens"]) == set(symbols), "the readout names other symbols than the language")
+        need(set(given["next_symbol"]) in (set(), set(symbols)), "next_symbol names some symbols only")
+        self.columns = [(s, given["next_symbol"][s]) for s in symbols if given["next_symbol"]]
         self.columns += [(END, given["accept"])] if given["accept"] is not None else []
         vocabulary, scores = self.model.get_input_embeddings().num_embeddings, self.model.lm_head.out_features
         ids = [*given["tokens"].values(), *([] if given["bos"] is None else [given["bos"]])]
@@ -289,37 +307,39 @@ class _Check:
 
     def _walk(self) -> None:
         """x leads to a state, w moves it round a cycle of p, and after y the right answers differ."""
-        content, machine = self.content, self.machine
+        content, symbols = self.content, self.language.symbols
         self.x, self.w, self.y = (list(content[key]) for key in "xwy")
         for word in (self.x, self.w, self.y, content["word"]):
-            need(set(word) <= set(machine.alphabet), "a word has symbols outside the alphabet")
+            need(set(word) <= set(symbols), "a word has symbols outside the alphabet")
         need(self.w, "w is empty")
         need(self.x or self.given["bos"] is not None, "the model reads nothing before w")
         period = self.period = _whole(content["period"], 2, "period")
-        kinds, state = machine.classes(), machine.run(machine.initial, self.x)
+        kinds, state = classes(self.language), self._after(0, self.x)
         need(period <= len(kinds), f"w cannot have period {period}: there are {len(kinds)} states")
         cycle = []
         for _ in range(period):
             cycle.append(state)
-            state = machine.run(state, self.w)
+            state = self._after(state, self.w)
         need(kinds[state] == kinds[cycle[0]], f"w does not bring the state after x back in {period} turns")
         need(len({kinds[q] for q in cycle}) == period, "w brings the state after x back in fewer turns")
         need(content["observed"] in ("accepts", "allowed"), f"unknown observation {content['observed']!r}")
-        self.right = [self._visible(self._allowed(machine.run(q, self.y))) for q in cycle]
-        self.covered = [self._is_covered(machine.run(q, self.y)) for q in cycle]
+        self.right = [self._visible(self._allowed(self._after(q, self.y))) for q in cycle]
+        self.covered = [self._is_covered(self._after(q, self.y)) for q in cycle]
         answers = {answer for answer, covered in zip(self.right, self.covered, strict=True) if covered}
         need(len(answers) > 1, "after x w^n y the right answer is the same for all n")
 
+    def _after(self, state: int, word: Sequence[str]) -> int:
+        """The state after a word."""
+        for symbol in word:
+            state = int(self.language.table[state, self.language.symbols.index(symbol)])
+        return state
+
     def _allowed(self, state: int) -> frozenset[str]:
         """The tokens that the language allows, of those that the readout names."""
-        names = [name for name, _ in self.columns]
-        row = self.machine.table[state]
-        return frozenset(
-            name for name in names if (state in self.machine.accepting if name == END else row[name] in self.live)
-        )
+        return frozenset(name for name, _ in self.columns if self.allowed[state][name])
 
     def _is_covered(self, state: int) -> bool:
-        return self.given["contract"] == "all-words" or state in self.live
+        return bool(self.given["contract"] == "all-words" or self.language.live[state])
 
     def _visible(self, allowed: frozenset[str]) -> frozenset[str]:
         return allowed & {END} if self.content["observed"] == "accepts" else allowed
@@ -419,7 +439,7 @@ class _Check:
         """The model is wrong on one word that is given."""
         content = self.content
         word = list(content["word"])
-        state = self.machine.run(self.machine.initial, word)
+        state = self._after(0, word)
         need(word or self.given["bos"] is not None, "the model says nothing of the empty word")
         said, right = self._said(self._start(word)), self._allowed(state)
         need(sorted(said) == content["model"], f"after the word the model allows {sorted(said)}")
