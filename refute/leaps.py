@@ -7,13 +7,15 @@ That they are is proved by the checker's own argument (``refute.checker.lines``)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..certify.checker.arithmetic import FORMATS
+from ..certify.checker.arithmetic import FORMATS, exactly
 from .checker.lines import why_not_a_line
 
 SHORTEST = 64
@@ -40,40 +42,19 @@ def longest_leap(model: Any, word: Sequence[int], state: NDArray[np.floating], f
     if not bits or not moving.any():
         return 0
 
-    def holds(turns: int) -> bool:
-        return not why_not_a_line(model, word, before, after, turns)
+    def fails(turns: int) -> bool:
+        return bool(why_not_a_line(model, word, before, after, turns))
 
-    top = _turns_until_full(before[moving], after[moving], bits)
-    if top < SHORTEST or not holds(SHORTEST):
+    top = _turns_until_full(before[moving], (after - before)[moving], bits)
+    if top < SHORTEST or fails(SHORTEST):
         return 0
-    good, bad, back = SHORTEST, top + 1, 0
-    while good < top - back:
-        if holds(top - back):
-            good = top - back
-            break
-        bad, back = top - back, 2 * back + 1
-    return _last(holds, good, bad)
+    back = next(b for b in (2**k - 1 for k in count()) if top - b <= SHORTEST or not fails(top - b))
+    good = max(top - back, SHORTEST)
+    return good - 1 + bisect_left(range(good, top - back // 2 + 1), True, key=fails)
 
 
-def _turns_until_full(values: NDArray[np.float64], after: NDArray[np.float64], bits: int) -> int:
+def _turns_until_full(values: NDArray[np.float64], change: NDArray[np.float64], bits: int) -> int:
     """After how many turns the first of some entries that count is 2^bits times its lowest bit."""
-    change = after - values
-    unit = np.minimum(_lowest_bit(values), _lowest_bit(change))
+    unit = np.ldexp(1.0, np.minimum(exactly(values).unit, exactly(change).unit))
     turns = (np.where(change > 0, 1, -1) * -values + 2.0**bits * unit) / np.abs(change)
     return int(min(turns.min(), LONGEST))
-
-
-def _lowest_bit(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The value of the lowest bit of each number; infinite for 0."""
-    mantissa, exponent = np.frexp(values)
-    whole = np.ldexp(mantissa, 53).astype(np.int64)
-    lowest = np.ldexp((whole & -whole).astype(np.float64), exponent - 53)
-    return np.where(values == 0, np.inf, lowest)
-
-
-def _last(holds: Callable[[int], bool], good: int, bad: int) -> int:
-    """The largest number below ``bad`` for which something holds that holds at ``good``, and below where it holds."""
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        good, bad = (middle, bad) if holds(middle) else (good, middle)
-    return good

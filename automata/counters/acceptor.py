@@ -16,7 +16,11 @@ from .machine import TESTS, CounterMachine
 
 
 class CounterAcceptor:
-    """Runs batches of words through a counter machine. O(symbols * (counters + letters)), no loop over time."""
+    """Runs batches of words through a counter machine. O(symbols * (counters + letters)), no loop over time.
+
+    Attributes:
+        control: its states are the machine's, in their order, and then the dead one, the only one that rejects.
+    """
 
     def __init__(self, machine: CounterMachine) -> None:
         self.machine, self.alphabet = machine, machine.alphabet
@@ -40,17 +44,17 @@ class CounterAcceptor:
             if q in machine.accepting:
                 for i, counter in enumerate(machine.counters):
                     self._holds[number[q], k, i] = _signs(machine.accepting[q].get(counter.name))
-        self._control = Acceptor(self.alphabet, table, 0, range(n))
+        self.control = Acceptor(self.alphabet, table, 0, range(n))
         self._initial = np.array([c.initial for c in machine.counters], dtype=np.int64)
 
     def encode(self, words: Sequence[Word]) -> tuple[Codes, Index]:
         """Letter numbers, padded with 0, and the lengths; :class:`UnknownSymbolError` for a foreign symbol."""
-        return self._control.encode(words)
+        return self.control.encode(words)
 
     def values(self, codes: ArrayLike, lengths: ArrayLike) -> NDArray[np.int64]:
         """What every counter holds after every prefix; shape (words, longest + 1, counters). Meaningless once dead."""
         letters = np.asarray(codes).astype(np.intp)
-        states = self._control.states(letters, lengths).astype(np.intp)
+        states = self.control.states(letters, lengths).astype(np.intp)
         moves = self._add[states[:, :-1], letters]
         start = np.broadcast_to(self._initial, (len(letters), 1, len(self._initial)))
         return np.concatenate([start, moves], axis=1).cumsum(axis=1)
@@ -61,7 +65,7 @@ class CounterAcceptor:
         All false after a dead prefix; what stands behind the end of a word is meaningless.
         """
         letters = np.asarray(codes).astype(np.intp)
-        states = self._control.states(letters, lengths).astype(np.intp)
+        states = self.control.states(letters, lengths).astype(np.intp)
         signs = np.sign(self.values(letters, lengths)) + 1
         mask = np.ones((*states.shape, len(self.alphabet) + 1), dtype=np.bool_)
         for i in range(signs.shape[-1]):

@@ -25,6 +25,11 @@ TESTS: Mapping[str, frozenset[int]] = MappingProxyType(
 """The tests, and the signs under which each holds."""
 
 
+def signs_of(values: Sequence[int]) -> tuple[int, ...]:
+    """-1, 0 or 1 for each number."""
+    return tuple([(v > 0) - (v < 0) for v in values])
+
+
 @dataclass(frozen=True)
 class Counter:
     """One counter.
@@ -193,7 +198,7 @@ class CountingAutomaton:
 
     def holds(self, tests: Mapping[str, str], values: Sequence[int]) -> bool:
         """Whether every test holds of these values."""
-        signs = {c.name: (v > 0) - (v < 0) for c, v in zip(self.counters, values, strict=True)}
+        signs = {c.name: sign for c, sign in zip(self.counters, signs_of(values), strict=True)}
         return all(signs[name] in TESTS[test] for name, test in tests.items())
 
     def step(self, configuration: Configuration | None, symbol: str) -> Configuration | None:

@@ -16,7 +16,7 @@ from itertools import product
 from ..budget import Budget, Meter
 from ..errors import CounterLanguageError
 from ..search import leading_to
-from .control import CountingAutomaton, Step
+from .control import CountingAutomaton, Step, signs_of
 
 Node = tuple[str, tuple[int, ...]]
 """A control state and the sign of each counter."""
@@ -66,9 +66,8 @@ def abstract_graph(machine: CountingAutomaton, budget: Budget) -> dict[Node, dic
     """
     meter = budget.meter("signs of counters")
     state, values = machine.start
-    start = (state, tuple((v > 0) - (v < 0) for v in values))
     graph: dict[Node, dict[str, list[Edge]]] = {}
-    queue = [start]
+    queue = [(state, signs_of(values))]
     while queue:
         node = queue.pop()
         if node in graph:

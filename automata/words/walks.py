@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..counters.control import signs_of
 from ..counters.machine import CounterMachine
 from ..counters.trim import Edge, Node
 from ..errors import EmptyLanguageError
@@ -80,7 +81,7 @@ class CompletedWalks:
             after = self.machine.step((state, cut), symbol)
             if after is None:
                 continue
-            node = after[0], _signs(after[1])
+            node = after[0], signs_of(after[1])
             adds = tuple((i, row[symbol].add[name]) for i, name in enumerate(names) if name in row[symbol].add)
             size = self._size(after[1]) - self._size(cut)
             room = NONE if node in self._trim.accepting else self._trim.ranks[node] + size
@@ -102,7 +103,7 @@ class CompletedWalks:
         """A member of at most the target length; None if the strategy may need more letters than that."""
         state, start = self.machine.start
         values, size = list(start), self._size(start)
-        node = state, _signs(start)
+        node = state, signs_of(start)
         if node not in self._trim.accepting and self._trim.ranks[node] + size > target:
             return None
         generator, word = generator_of(rng), list[str]()
@@ -161,10 +162,6 @@ class CompletedWalks:
             EmptyLanguageError: as for :meth:`words`.
         """
         return self.words(1, length, length + self.distance(length), rng)[0][:length]
-
-
-def _signs(values: Sequence[int]) -> tuple[int, ...]:
-    return tuple([(v > 0) - (v < 0) for v in values])
 
 
 def _endless(graph: Mapping[Node, Mapping[str, list[Edge]]]) -> set[Node]:

@@ -21,6 +21,7 @@ from torch import Tensor
 from ...automata.alphabet import EOS
 from ...automata.bounded_dyck import BoundedDyck
 from ...automata.budget import Budget
+from ...automata.counters.acceptor import CounterAcceptor
 from ...automata.counters.machine import CounterMachine
 from ...automata.dfa import Dfa
 from ...automata.errors import BudgetExceededError
@@ -203,12 +204,6 @@ def _control(
     blocks = len(stepper.blocks) - (2 if live_only else 3)
     if blocks < 0:
         return Open(f"{len(stepper.blocks)} blocks are too few for this contract", 0.0)
-    states = language.states
-    number, dead = {q: n for n, q in enumerate(states)}, len(states)
-    table = [
-        [number[row[s].to] if s in row else dead for s in language.alphabet]
-        for row in (language.transitions.get(q, {}) for q in states)
-    ]
-    table.append([dead] * len(language.alphabet))
+    table, dead = CounterAcceptor(language).control.table.tolist(), len(language.states)
     inputs = word_graph(table, frozenset({dead}) if live_only else frozenset(), vectors)
     return Candidate("counters", _stages(stepper, inputs, blocks, budget, note)[0], inputs)
