@@ -6,10 +6,9 @@ from functools import partial
 
 from ..budget import Meter
 from ..dfa import Dfa
-from ..groups.permutation_group import prime_factors
 from ..images import letter_columns
 from .aperiodic import SHORT_WORDS, SHORT_WORDS_ENTRIES, Permutation, Witness, witness_of
-from .permutations import SHORTENING, Columns, Letters, Loop, cycle_of, moved_state, shortest_of, try_short_words
+from .permutations import Columns, Letters, Loop, cycle_of, moved_state, shorter, try_short_words
 from .permutators import Permutator
 
 
@@ -57,7 +56,8 @@ def odd_loop(columns: Columns, permutator: Permutator, meter: Meter) -> Loop:
         return loop
     letters = _odd_product(permutator, meter)
     loops = (Loop(letters, q) for q in permutator.states)
-    return _shorter(columns, next(loop for loop in loops if has_odd_prime(len(cycle_of(columns, loop)))))
+    loop = next(loop for loop in loops if has_odd_prime(len(cycle_of(columns, loop))))
+    return shorter(columns, loop, state_of=_odd_state)
 
 
 def has_odd_prime(number: int) -> bool:
@@ -75,10 +75,3 @@ def _odd_product(permutator: Permutator, meter: Meter) -> Letters:
     if found is None:
         raise AssertionError("a group of words has no element of odd order; please report this")
     return tuple(letter for number in found.letters for letter in permutator.words[number])
-
-
-def _shorter(columns: Columns, loop: Loop) -> Loop:
-    """The shortest of ``loop`` and the loops found by permuting r states of its cycle, for odd primes r."""
-    cycle = cycle_of(columns, loop)
-    primes = sorted({p for p in prime_factors(len(cycle)) if p > 2})
-    return shortest_of(columns, loop, (tuple(cycle[:: len(cycle) // r]) for r in primes), SHORTENING, _odd_state)

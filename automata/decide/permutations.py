@@ -13,6 +13,7 @@ from operator import itemgetter
 
 from ..budget import Meter
 from ..errors import BudgetExceededError
+from ..groups.permutation_group import prime_factors
 from ..images import ImageGraph, explore, letter_columns, members, strong_components
 from ..search import shortest
 from ..semiautomaton import Semiautomaton
@@ -241,19 +242,30 @@ def _run(columns: Columns, state: int, letters: Iterable[int]) -> int:
     return state
 
 
-def shorter(columns: Columns, loop: Loop, masks: list[int]) -> Loop:
+def shorter(columns: Columns, loop: Loop, masks: Sequence[int] = (), state_of: StateOf = moved_state) -> Loop:
     """The shortest of ``loop`` and the loops that breadth-first search finds, visiting at most SHORTENING tuples.
 
     Searched are the loop's own cycle, cut to each prime factor of its period, and then, where ``masks`` (the class
     the loop was found in) are pairs, all of these.
+
+    Args:
+        columns: letters, possibly partial.
+        loop: what there is already.
+        masks: of the class.
+        state_of: finds a state that a permutation moves round as wanted, or None.
     """
-    cycle = cycle_of(columns, loop)
-    period = len(cycle)
-    factors = [r for r in (2, *_odd_primes(period)) if period % r == 0]
-    starts = [tuple(cycle[:: period // r]) for r in factors]
-    if masks[0].bit_count() == 2:
+    cycle, allowance = cycle_of(columns, loop), SHORTENING
+    primes = [r for r in sorted(set(prime_factors(len(cycle)))) if state_of([*range(1, r), 0]) is not None]
+    starts = [tuple(cycle[:: len(cycle) // r]) for r in primes]
+    if masks and masks[0].bit_count() == 2:
         starts += [members(mask) for mask in masks]
-    return shortest_of(columns, loop, starts, SHORTENING, moved_state)
+    for start in starts:
+        visited, found = _shortest_loop(columns, start, len(loop.letters) - 1, allowance, state_of)
+        loop = found or loop
+        allowance -= visited
+        if allowance <= 0:
+            break
+    return loop
 
 
 def cycle_of(columns: Columns, loop: Loop) -> list[int]:
@@ -262,27 +274,6 @@ def cycle_of(columns: Columns, loop: Loop) -> list[int]:
     while (q := _run(columns, cycle[-1], loop.letters)) != loop.state:
         cycle.append(q)
     return cycle
-
-
-def shortest_of(
-    columns: Columns, loop: Loop, starts: Iterable[tuple[int, ...]], allowance: int, state_of: StateOf
-) -> Loop:
-    """The shortest of ``loop`` and the loops that permute the states of one of ``starts`` as wanted.
-
-    Args:
-        columns: letters, possibly partial.
-        loop: what there is already.
-        starts: tuples of distinct states.
-        allowance: how many tuples may be visited in all.
-        state_of: finds a state that a permutation moves round as wanted, or None.
-    """
-    for start in starts:
-        visited, found = _shortest_loop(columns, start, len(loop.letters) - 1, allowance, state_of)
-        loop = found or loop
-        allowance -= visited
-        if allowance <= 0:
-            break
-    return loop
 
 
 def _shortest_loop(

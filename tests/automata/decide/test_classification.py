@@ -16,6 +16,7 @@ from maps import Map, closed, cyc, then
 
 from scancraft.automata.budget import Budget
 from scancraft.automata.decide import odd_periods as _odd_periods
+from scancraft.automata.decide import permutations as _permutations
 from scancraft.automata.decide.aperiodic import star_free_witness
 from scancraft.automata.decide.classification import Classification, GateClass, classify, classify_by_groups, gates_of
 from scancraft.automata.decide.permutations import components
@@ -372,7 +373,7 @@ def test_witnesses_without_short_words(dfa: Dfa) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_odd_periods, "SHORT_WORDS", 0)
         found = classify(dfa)
-        patch.setattr(_odd_periods, "SHORTENING", 0)
+        patch.setattr(_permutations, "SHORTENING", 0)
         unshortened = classify(dfa)
     short = classify(dfa)
     for one in (found, unshortened):
