@@ -8,23 +8,32 @@ dimension of the residual stream is, where a counter lies) is a field of its own
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
 
 from ..models.errors import CheckpointError
-from .typed_json import JsonError, Natural, Positive, decode, encode, schema
 
 SCHEMA_VERSION: Final = 3
+
+Natural = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 
 
 class ManifestError(CheckpointError):
     """A manifest that this version does not read; the message says where it is wrong and what to do."""
 
 
-@dataclass(frozen=True)
-class SpecialTokens:
+class Record(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A frozen value that is an object in JSON: no key more, and a field that has its default value is left out."""
+
+
+class SpecialTokens(Record, frozen=True):
     """The names of the tokens that are no symbols."""
 
     bos: str
@@ -32,8 +41,7 @@ class SpecialTokens:
     pad: str
 
 
-@dataclass(frozen=True)
-class Sizes:
+class Sizes(Record, frozen=True):
     """Sizes of the model."""
 
     d_model: Positive
@@ -43,8 +51,7 @@ class Sizes:
     nonzero: Natural
 
 
-@dataclass(frozen=True)
-class NeededGates:
+class NeededGates(Record, frozen=True):
     """The gates of the model's layers.
 
     Attributes:
@@ -56,8 +63,7 @@ class NeededGates:
     reason: str
 
 
-@dataclass(frozen=True)
-class Dimension:
+class Dimension(Record, frozen=True):
     """What a dimension of the residual stream means.
 
     Attributes:
@@ -74,8 +80,7 @@ class Dimension:
     number: Natural | None = None
 
 
-@dataclass(frozen=True)
-class ChannelLabel:
+class ChannelLabel(Record, frozen=True):
     """What a channel of a block is for.
 
     Attributes:
@@ -90,8 +95,7 @@ class ChannelLabel:
     meaning: str
 
 
-@dataclass(frozen=True)
-class Holder:
+class Holder(Record, frozen=True):
     """A channel whose state holds a memory.
 
     Attributes:
@@ -103,8 +107,7 @@ class Holder:
     label: Natural | None = None
 
 
-@dataclass(frozen=True)
-class MemoryLabel:
+class MemoryLabel(Record, frozen=True):
     """A memory.
 
     Attributes:
@@ -124,11 +127,10 @@ class MemoryLabel:
     values: tuple[Natural, ...] = ()
     swaps: bool = False
     entry: Natural = 0
-    meanings: Mapping[int, str] | None = None
+    meanings: Mapping[Natural, str] | None = None
 
 
-@dataclass(frozen=True)
-class WrittenWhen:
+class WrittenWhen(Record, frozen=True):
     """When a level's memory changes.
 
     Attributes:
@@ -140,8 +142,7 @@ class WrittenWhen:
     when: str
 
 
-@dataclass(frozen=True)
-class BlockLabel:
+class BlockLabel(Record, frozen=True):
     """What a block of the model computes.
 
     Attributes:
@@ -165,30 +166,27 @@ class BlockLabel:
     finds_only: bool = False
     conditions: tuple[WrittenWhen, ...] = ()
     memories: tuple[MemoryLabel, ...] = ()
-    slots_before: Mapping[int, str] | None = None
-    slots_after: Mapping[int, str] | None = None
-    indicators_before: Mapping[int, str] | None = None
-    indicators_after: Mapping[int, str] | None = None
+    slots_before: Mapping[Natural, str] | None = None
+    slots_after: Mapping[Natural, str] | None = None
+    indicators_before: Mapping[Natural, str] | None = None
+    indicators_after: Mapping[Natural, str] | None = None
 
 
-@dataclass(frozen=True)
-class TiledSet:
+class TiledSet(Record, frozen=True):
     """An image set of the language's automaton, and its tiles by label, all as names of states."""
 
     states: tuple[str, ...]
     tiles: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True)
-class LevelSets:
+class LevelSets(Record, frozen=True):
     """The image sets of one height."""
 
     height: Positive
     sets: tuple[TiledSet, ...]
 
 
-@dataclass(frozen=True)
-class CounterLabel:
+class CounterLabel(Record, frozen=True):
     """An entry of the state that counts.
 
     Attributes:
@@ -210,16 +208,14 @@ class CounterLabel:
     of: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class StateEntries:
+class StateEntries(Record, frozen=True):
     """Entries of the SSM state: those that hold a memory (copies for the gates counted), and all there are."""
 
     used: Natural
     allocated: Natural
 
 
-@dataclass(frozen=True)
-class SizeOf:
+class SizeOf(Record, frozen=True):
     """One way to compile the language, and how large the model then is."""
 
     construction: Literal["cascade", "plan"]
@@ -227,8 +223,7 @@ class SizeOf:
     parameters: Positive
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Record, frozen=True):
     """What a checkpoint means. Equal input gives an equal manifest.
 
     Attributes:
@@ -270,41 +265,41 @@ class Manifest:
     verdicts: Mapping[str, Mapping[str, int]]
     memories: Natural
     state_entries: StateEntries
-    constants: Mapping[str, float]
+    constants: Mapping[str, Finite]
     counters: tuple[CounterLabel, ...]
     gates: NeededGates | None = None
     optimise: Literal["depth", "size"] | None = None
     alternatives: tuple[SizeOf, ...] = ()
     levels: tuple[LevelSets, ...] = ()
-    states: Mapping[int, str] | None = None
+    states: Mapping[Natural, str] | None = None
 
     def __post_init__(self) -> None:
-        """Raise :class:`JsonError` if parts contradict each other."""
+        """Raise :class:`ValueError` if parts contradict each other."""
         sizes, special = self.shape, self.special_tokens
         if len(set(self.tokens.values())) < len(self.tokens):
-            raise JsonError("tokens", "gives two tokens one id")
+            raise ValueError("tokens gives two tokens one id")
         for name in (special.bos, special.eos, special.pad):
             if name not in self.tokens:
-                raise JsonError("tokens", f"has no {name!r}, which special_tokens names")
+                raise ValueError(f"tokens has no {name!r}, which special_tokens names")
         if len(self.residual) != sizes.d_model:
-            raise JsonError("residual", f"has {len(self.residual)} entries for {sizes.d_model} dimensions")
+            raise ValueError(f"residual has {len(self.residual)} entries for {sizes.d_model} dimensions")
         if len(self.blocks) > sizes.num_hidden_layers:
-            raise JsonError("blocks", f"has {len(self.blocks)} entries, the model {sizes.num_hidden_layers} blocks")
+            raise ValueError(f"blocks has {len(self.blocks)} entries, the model {sizes.num_hidden_layers} blocks")
         for number, block in enumerate(self.blocks):
             labelled = {channel.index for channel in block.channels}
             if block.index != number:
-                raise JsonError(f"blocks[{number}].index", f"is {block.index}, not {number}")
+                raise ValueError(f"blocks[{number}].index is {block.index}, not {number}")
             if any(index >= sizes.d_inner for index in labelled):
-                raise JsonError(f"blocks[{number}].channels", f"names a channel of {sizes.d_inner} that is not there")
+                raise ValueError(f"blocks[{number}].channels names a channel of {sizes.d_inner} that is not there")
             if any(holder.index not in labelled for memory in block.memories for holder in memory.channels):
-                raise JsonError(f"blocks[{number}].memories", "is held by a channel that is not listed")
+                raise ValueError(f"blocks[{number}].memories is held by a channel that is not listed")
         for number, counter in enumerate(self.counters):
             if counter.block >= sizes.num_hidden_layers or counter.channel >= sizes.d_inner:
-                raise JsonError(f"counters[{number}]", "is in a block or a channel that is not there")
+                raise ValueError(f"counters[{number}] is in a block or a channel that is not there")
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``scancraft.json``."""
-        content: dict[str, Any] = encode(self)
+        content: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
         return content
 
     @classmethod
@@ -326,12 +321,11 @@ class Manifest:
                 "compile the language again"
             )
         try:
-            manifest: Manifest = decode(cls, content)
-        except JsonError as error:
+            return msgspec.convert(content, cls, str_keys=True)
+        except msgspec.ValidationError as error:
             raise ManifestError(f"{where}: {error}; compile the language again") from None
-        return manifest
 
 
 def write_schema(path: Path) -> None:
     """Write the JSON schema of ``scancraft.json``, as it stands in ``docs/reference/manifest.schema.json``."""
-    path.write_text(json.dumps(schema(Manifest), indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(msgspec.json.schema(Manifest), indent=2) + "\n", encoding="utf-8")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec.structs import replace
 
 from ..circuits.circuit import ONE, Circuit, CircuitBlock, Counter, Form, Latch, Shown
 from ..manifest import BlockLabel, ChannelLabel, CounterLabel, Dimension, Holder, MemoryLabel, WrittenWhen

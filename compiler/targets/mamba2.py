@@ -18,9 +18,10 @@ of the chunked algorithm has at most one term that is not zero, the last overwri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import accumulate
+
+from msgspec.structs import replace
 
 from ...models.classes import model_classes
 from ...models.mamba2 import MAMBA2, Mamba2Shape, Mamba2Weights

@@ -1,8 +1,8 @@
 """A fast CPU runner for weights of ``transformers``' ``MambaForCausalLM``, or of signed ones: scans in chunks of time.
 
 ``transformers`` runs a Python loop over time on the CPU. Here a loop of sixteen steps serves all chunks of a long text
-at once (``models._chunked``), and what the weights make zero or equal is left out (``models._scan_parts``). Numbers are
-rounded to the dtype of the weights where the model rounds them. So a model whose sums are exact, as every
+at once (``models.run.chunked``), and what the weights make zero or equal is left out (``models.run.scan_parts``).
+Numbers are rounded to the dtype of the weights where the model rounds them. So a model whose sums are exact, as every
 compiled one, gives the same logits bit for bit at every symbol (the scan lemma of ``docs/construction.md``); others
 give the same up to the order of summation.
 

@@ -81,7 +81,7 @@ class NormedProduct:
 
 
 class Block:
-    """One block, without the parts of it that do nothing (``models._scan_parts``).
+    """One block, without the parts of it that do nothing (``models.run.scan_parts``).
 
     Args:
         weights: its parameters by their names inside the block, in the dtype of the model.
@@ -94,52 +94,42 @@ class Block:
         self, weights: Mapping[str, Tensor], live: Tensor, watched: Sequence[tuple[int, int]], numbers: Numbers
     ) -> None:
         w = {name.removeprefix("mixer."): tensor for name, tensor in weights.items()}
-        parts = find_parts(w, live, watched)
-        xs, cells, spots, constant = parts.xs, parts.cells, parts.spots, parts.constant
-        self.parts, self.numbers = parts, numbers
-        self.n_xs = len(xs)
-        self.idle = not len(parts.out) and not watched
+        parts = self.parts = find_parts(w, live, watched)
+        self.numbers, first, out, n = numbers, parts.first, parts.out, parts.cells
+        self.idle = not len(out) and not watched
         # A float64 scan does not round the counters, in whatever order chunks are put together.
         self.memory = torch.float64 if watched else numbers.sums
 
         channels, states = w["A_log"].shape
-        entering = torch.cat([xs, channels + parts.out])
+        entering = torch.cat([first, channels + out])
         enter = w["in_proj.weight"][:, live][entering]
         self.enter = NormedProduct(w["norm.weight"][live], enter, numbers, numbers.weights)
         self.enter_bias = w["in_proj.bias"][entering, None] if "in_proj.bias" in w else None
-        self.leave = w["out_proj.weight"][live][:, parts.out]
+        self.leave = w["out_proj.weight"][live][:, out]
         self.leave_bias = w["out_proj.bias"][live, None] if "out_proj.bias" in w else None
 
-        taps = w["conv1d.weight"][xs, 0].to(numbers.sums)
+        taps = w["conv1d.weight"][first, 0].to(numbers.sums)
         silent = (taps == 0).all(0).tolist()
         while len(silent) > 1 and silent[0]:  # leading taps that nothing uses
             silent, taps = silent[1:], taps[:, 1:]
         self.taps = taps[:, :, None, None].unbind(1)
-        conv_bias = w["conv1d.bias"][xs] if "conv1d.bias" in w else torch.zeros(self.n_xs)
+        conv_bias = w["conv1d.bias"][first] if "conv1d.bias" in w else torch.zeros(len(first))
         self.conv_bias = conv_bias.to(numbers.sums)[:, None, None]
 
-        project = w["x_proj.weight"]
-        rank = len(project) - 2 * states
-        b, c = rank + spots, rank + states + spots
-        rows = torch.cat([parts.dts, *([b] if parts.b_varies else []), *([c] if parts.c_varies else [])])
-        # What constant channels add to each row; where one of them is computed nevertheless, its column does that.
-        fixed = (project.double() * constant.double()).sum(1, keepdim=True)
-        elsewhere = (project[:, xs].double() * constant[xs].double()).sum(1, keepdim=True)
-        self.project, offset = project[rows][:, xs], (fixed - elsewhere)[rows].to(numbers.weights)
-        self.offset = offset if offset.any() else None
-        self.fixed_b, self.fixed_c = fixed[b].to(numbers.weights), fixed[c].to(numbers.weights)
-        self.fixed_x = constant[parts.first][:, None]
-        self.to_delta, self.delta_bias = w["dt_proj.weight"][cells][:, parts.dts], w["dt_proj.bias"][cells, None]
+        rank = len(w["x_proj.weight"]) - 2 * states
+        rows = torch.cat([torch.arange(rank), rank + parts.spots, rank + states + parts.spots])
+        self.sizes = [rank, len(parts.spots), len(parts.spots)]
+        self.project = torch.zeros(len(rows), len(first), dtype=numbers.weights)
+        self.project[:, parts.heard_kinds] = w["x_proj.weight"][rows][:, parts.heard]
+        cells = first[:n]
+        self.to_delta, self.delta_bias = w["dt_proj.weight"][cells], w["dt_proj.bias"][cells, None]
         self.sign: tuple[Tensor, Tensor] | None = None
         if "sign_proj.weight" in w:
-            self.sign = w["sign_proj.weight"][cells][:, parts.dts], w["sign_proj.bias"][cells, None]
+            self.sign = w["sign_proj.weight"][cells], w["sign_proj.bias"][cells, None]
         # transformers' Mamba takes these to float32, in a float64 model, too; the signed one does not narrow them.
         self.wide = torch.float32 if self.sign is None else numbers.sums
-        self.A = -torch.exp(w["A_log"][cells][:, spots].to(self.wide))[:, :, None]
-        self.D = w["D"][parts.first, None].to(self.wide)
-        remembering = sum(kind < len(cells) for kind in parts.kinds)
-        self.runs = _runs(parts.kinds[:remembering], 0)
-        self.plain_runs = _runs(parts.kinds[remembering:], remembering)
+        self.A = -torch.exp(w["A_log"][cells][:, parts.spots].to(self.wide))[:, :, None]
+        self.D = w["D"][first, None].to(self.wide)
 
     @property
     def past(self) -> int:
@@ -149,8 +139,8 @@ class Block:
     def start(self, batch: int) -> Carry:
         """What it remembers before the first token."""
         return Carry(
-            torch.zeros(self.n_xs, self.past, batch, dtype=self.numbers.sums),
-            torch.zeros(len(self.parts.cells) * len(self.parts.spots), batch, dtype=self.memory),
+            torch.zeros(len(self.parts.first), self.past, batch, dtype=self.numbers.sums),
+            torch.zeros(self.parts.cells * len(self.parts.spots), batch, dtype=self.memory),
         )
 
     def __call__(self, stream: Tensor, carry: Carry, layout: Layout) -> tuple[Tensor, Carry, Tensor]:
@@ -168,19 +158,13 @@ class Block:
         if self.idle:
             stream = stream if self.leave_bias is None else stream.add_(self.leave_bias)
             return stream, carry, torch.empty(0, layout.tokens)
-        normed = self.enter.norm(stream)
+        normed, n = self.enter.norm(stream), len(self.parts.first)
         x, inputs = self._inputs(normed, carry.inputs, layout)
-        kinds = self.fixed_x if self.parts.x_of is None else x[self.parts.x_of]
-        skip = kinds * self.D
-        y, states, values = self._memory(x, kinds, skip, carry.states, layout)
-        gate = self.enter.matrix[self.n_xs :] @ normed
+        y, states, values = self._memory(x, carry.states, layout)
+        gate = self.enter.matrix[n:] @ normed
         if self.enter_bias is not None:
-            gate += self.enter_bias[self.n_xs :]
-        gate = silu(gate, inplace=True)
-        for channels, those in self.runs:
-            gate[channels].mul_(y[those])
-        for channels, those in self.plain_runs:
-            gate[channels].mul_(skip[those])
+            gate += self.enter_bias[n:]
+        gate = silu(gate, inplace=True).mul_(y.index_select(0, self.parts.kinds))
         if self.leave_bias is None and stream.dtype == self.numbers.weights == self.numbers.sums:
             stream.addmm_(self.leave, gate)
         else:
@@ -189,10 +173,8 @@ class Block:
         return stream, Carry(inputs, states), values
 
     def _inputs(self, normed: Tensor, before: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
-        """x of the channels ``xs``, shape (channels, tokens), and the last inputs of the convolution."""
-        n, past, steps = self.n_xs, self.past, layout.steps
-        if n == 0:
-            return normed.new_empty(0, layout.tokens), before
+        """x of every kind, shape (kinds, tokens), and the last inputs of the convolution."""
+        n, past, steps = len(self.parts.first), self.past, layout.steps
         # Before the first step of each chunk: the last ones of the chunk before it.
         window = torch.empty(n, past + steps, layout.width, dtype=self.numbers.sums)
         new = window[:, past:].flatten(1)
@@ -213,33 +195,20 @@ class Block:
             total.addcmul_(window[:, tap : tap + steps], weight)
         return silu(total.to(self.numbers.weights), inplace=True).flatten(1), inputs
 
-    def _memory(
-        self, x: Tensor, kinds: Tensor, skip: Tensor, before: Tensor, layout: Layout
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """y of the cells, shape (cells, tokens); the last states; the values of the watched entries.
+    def _memory(self, x: Tensor, before: Tensor, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
+        """y of every kind, shape (kinds, tokens); the last states; the values of the watched entries.
 
         Args:
-            x: of the channels ``xs``, shape (channels, tokens).
-            kinds: x of every kind, shape (kinds, tokens or 1).
-            skip: D x of every kind.
+            x: of every kind, shape (kinds, tokens).
             before: the states before the piece.
             layout: the order of the tokens.
         """
-        parts, n, m, tokens = self.parts, len(self.parts.cells), len(self.parts.spots), layout.tokens
+        y, n, m, tokens = x * self.D, self.parts.cells, len(self.parts.spots), layout.tokens
         if n == 0:
-            return skip[:0], before, before.new_empty(0, tokens)
-        rows = self.project @ x
-        if self.offset is not None:
-            rows += self.offset
-        dt, rows = rows[: len(parts.dts)], rows[len(parts.dts) :]
-        B, rows = (rows[:m], rows[m:]) if parts.b_varies else (self.fixed_b, rows)
-        C = (rows if parts.c_varies else self.fixed_c).to(self.numbers.sums)
+            return y, before, before.new_empty(0, tokens)
+        dt, B, C = (self.project @ x).split(self.sizes)
         delta = softplus((self.to_delta @ dt).add_(self.delta_bias))[:, None]
-        written, B = kinds[:n, None].to(self.wide), B.to(self.wide)
-        if B.shape[1] == written.shape[2] == 1:
-            writes = delta * (B * written)
-        else:
-            writes = delta * B * written
+        writes = delta * B.to(self.wide) * x[:n, None].to(self.wide)
         gates = exp_(torch.mul(self.A, delta))
         if self.sign is not None:
             to_sign, bias = self.sign
@@ -248,12 +217,14 @@ class Block:
         h = scan(gates.to(self.memory).view(shape), writes.to(self.memory).view(shape), before, layout)
         step, chunk = layout.place(layout.time - 1)
         states = h.view(n * m, layout.steps, layout.chunks, layout.batch)[:, step, chunk].clone()
-        values = h[[cell * m + spot for cell, spot in parts.watched]] if parts.watched else before.new_empty(0, tokens)
-        seen = h.to(self.numbers.weights).to(self.numbers.sums).view(n, m, tokens)
-        y = seen[:, 0] * C[0]
+        watched = self.parts.watched
+        values = h[[cell * m + spot for cell, spot in watched]] if watched else before.new_empty(0, tokens)
+        seen, C = h.to(self.numbers.weights).to(self.numbers.sums).view(n, m, tokens), C.to(self.numbers.sums)
+        read = seen[:, 0] * C[0]
         for spot in range(1, m):
-            y.addcmul_(seen[:, spot], C[spot])
-        return y.to(self.numbers.weights) + skip[:n], states, values
+            read.addcmul_(seen[:, spot], C[spot])
+        y[:n] += read.to(self.numbers.weights)
+        return y, states, values
 
 
 def exp_(exponents: Tensor) -> Tensor:
@@ -264,19 +235,3 @@ def exp_(exponents: Tensor) -> Tensor:
     lowest = -104.0 if exponents.dtype == torch.float32 else -746.0  # exp of these is 0 already
     above = torch.gt(exponents, lowest, out=torch.empty_like(exponents))
     return torch.threshold_(exponents, lowest, 0.0).exp_().mul_(above)
-
-
-def _runs(kinds: Sequence[int], start: int) -> list[tuple[slice, slice]]:
-    """Channels, and the kinds to multiply them with: all one to one, or one kind for all of its channels.
-
-    Args:
-        kinds: the kind of each channel, sorted.
-        start: the number of the first channel.
-    """
-    if not kinds:
-        return []
-    low, high = kinds[0], kinds[-1] + 1
-    if list(kinds) == list(range(low, high)):
-        return [(slice(start, start + len(kinds)), slice(low, high))]
-    firsts = {kind: start + kinds.index(kind) for kind in sorted(set(kinds))}
-    return [(slice(at, at + kinds.count(kind)), slice(kind, kind + 1)) for kind, at in firsts.items()]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import asdict
 
 from ..compiler.checkpoints import Checkpoint
 from ..compiler.manifest import Manifest, MemoryLabel
@@ -28,7 +30,8 @@ class Memory:
 
     def as_json(self) -> dict[str, Any]:
         """The fields of the label, with the block and the name."""
-        return asdict(self.label) | {"block": self.block, "name": self.name}
+        holders = [asdict(holder) for holder in self.label.channels]
+        return asdict(self.label) | {"channels": holders, "block": self.block, "name": self.name}
 
 
 def memories_of(manifest: Manifest) -> list[Memory]:

@@ -236,6 +236,8 @@ def test_channels_that_differ_in_one_parameter_are_of_different_kinds(name: str)
     mixer = model.backbone.layers[0].mixer
     with torch.no_grad():
         mixer.in_proj.weight[: len(mixer.D)] = 0
+        mixer.conv1d.weight[:] = 1
+        mixer.x_proj.weight[:, 1:] = 0  # channel 0 alone tells the others what to do; it is of a kind of its own
         for parameter, tensor in mixer.named_parameters():
             if parameter in PER_CHANNEL:
                 varied = tensor[0] + 0.5 * torch.randn_like(tensor)
@@ -243,7 +245,7 @@ def test_channels_that_differ_in_one_parameter_are_of_different_kinds(name: str)
     runner = Runner(model)
     ids = torch.randint(11, (2, 40))
     assert torch.allclose(runner(ids), reference(model, ids), rtol=1e-4, atol=1e-4)
-    assert len(runner._blocks[0].parts.first) == (1 if name == "nothing" else len(mixer.D))
+    assert len(runner._blocks[0].parts.first) == (2 if name == "nothing" else len(mixer.D))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
