@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,11 +45,19 @@ class Floats:
 
     def dot(self, a: Tensor, b: Tensor) -> Tensor:
         """The sum of the products."""
-        return (a * b).sum(-1)
+        return torch.matmul(a, b.transpose(-1, -2))[..., 0]
 
     def join(self, *parts: Tensor) -> Tensor:
         """One after the other in time."""
         return torch.cat(parts)
+
+    def steps(self, v: Tensor) -> Sequence[Tensor]:
+        """What an array is at each time."""
+        return v.unbind(0)
+
+    def stack(self, steps: Sequence[Tensor]) -> Tensor:
+        """The array that is this at each time."""
+        return torch.stack(list(steps))
 
 
 @dataclass(frozen=True)
@@ -153,6 +161,14 @@ class Intervals:
     def join(self, *parts: Interval) -> Interval:
         """One after the other in time."""
         return Interval(np.concatenate([p.low for p in parts]), np.concatenate([p.high for p in parts]))
+
+    def steps(self, v: Interval) -> Sequence[Interval]:
+        """What an array is at each time."""
+        return [v[t] for t in range(v.shape[0])]
+
+    def stack(self, steps: Sequence[Interval]) -> Interval:
+        """The array that is this at each time."""
+        return Interval(np.stack([s.low for s in steps]), np.stack([s.high for s in steps]))
 
     def _increasing(self, v: Interval, function: Callable[[Numbers], Numbers]) -> Interval:
         with np.errstate(over="ignore", under="ignore"):

@@ -10,13 +10,14 @@ block reads a stretch of time after what it remembers of earlier ones, and retur
     h       SSM state: d_state numbers for each channel
 
 Sources: Gu and Dao 2023, arXiv 2312.00752 (Mamba); Zuo et al. 2024, arXiv 2410.05355 (Falcon-Mamba); Grazzi et al.
-2024, arXiv 2411.12537 (signs); Dao and Gu 2024, arXiv 2405.21060 (Mamba-2). These blocks say what the formulas are.
-Where the bits of one implementation are what is judged, its own module is run (``models.run.stepper``).
+2024, arXiv 2411.12537 (signs); Dao and Gu 2024, arXiv 2405.21060 (Mamba-2). These blocks say what the formulas are, and
+``scancraft train`` trains through them. Where the bits of one implementation are what is judged, its own module is run
+(``models.run.stepper``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -58,6 +59,14 @@ class Arithmetic(Protocol[T]):
         """Arrays one after the other in time."""
         ...
 
+    def steps(self, v: T) -> Sequence[T]:
+        """What an array is at each time."""
+        ...
+
+    def stack(self, steps: Sequence[T]) -> T:
+        """The array that is this at each time."""
+        ...
+
 
 @dataclass(frozen=True)
 class Memory(Generic[T]):
@@ -65,7 +74,7 @@ class Memory(Generic[T]):
 
     Attributes:
         inputs: the last inputs of the convolution, shape (taps - 1, ..., channels), oldest first.
-        state: h, shape (1, ..., channels, d_state); (1, ..., heads, head_dim, d_state) in Mamba-2.
+        state: h, shape (..., channels, d_state); (..., heads, head_dim, d_state) in Mamba-2.
     """
 
     inputs: T
@@ -101,7 +110,7 @@ def mamba(
         gate = a.tanh(a.linear(w["mixer.sign_proj.weight"], dt, w["mixer.sign_proj.bias"]))[..., None] * gate
     h = _recurrence(a, gate, delta[..., None] * b[..., None, :] * x[..., None], memory.state)
     y = a.dot(h, c[..., None, :]) + w["mixer.D"] * x
-    return r + a.linear(w["mixer.out_proj.weight"], y * a.silu(z)), Memory(inputs, h[-1:])
+    return r + a.linear(w["mixer.out_proj.weight"], y * a.silu(z)), Memory(inputs, h[-1])
 
 
 def mamba2(
@@ -122,7 +131,7 @@ def mamba2(
     y = a.dot(h, c[..., None, None, :]) + w["mixer.D"][..., None] * x
     gated = y.reshape(z.shape) * a.silu(z)
     out = a.linear(w["mixer.out_proj.weight"], a.rms(gated, epsilon) * w["mixer.norm.weight"])
-    return r + out, Memory(inputs, h[-1:])
+    return r + out, Memory(inputs, h[-1])
 
 
 def _convolved(a: Arithmetic[Any], w: Mapping[str, Any], u: Any, past: Any) -> tuple[Any, Any]:
@@ -138,7 +147,7 @@ def _convolved(a: Arithmetic[Any], w: Mapping[str, Any], u: Any, past: Any) -> t
 def _recurrence(a: Arithmetic[Any], gates: Any, writes: Any, state: Any) -> Any:
     """All h <- g h + w, shape (time, ...)."""
     states = []
-    for t in range(writes.shape[0]):
-        state = gates[t : t + 1] * state + writes[t : t + 1]
+    for gate, write in zip(a.steps(gates), a.steps(writes), strict=True):
+        state = gate * state + write
         states.append(state)
-    return a.join(*states)
+    return a.stack(states)

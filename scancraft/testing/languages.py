@@ -1,7 +1,8 @@
 """Hypothesis strategies for languages, star-free ones by construction; public through :mod:`scancraft.testing`.
 
 A language is star-free iff a cascade of identity-or-reset automata accepts it (Krohn and Rhodes 1965), and by
-definition iff a star-free expression denotes it. Both are drawn directly; nothing is drawn and thrown away.
+definition iff a star-free expression denotes it. Both are drawn directly, the one as DFAs and the other as text;
+nothing is drawn and thrown away.
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from ..automata.alphabet import check_alphabet
-from ..automata.budget import Budget
 from ..automata.dfa import Dfa
-from ..automata.errors import BudgetExceededError
 from ..automata.regex import tree
 
 T = TypeVar("T")
@@ -48,12 +47,11 @@ def over_alphabet(
 def star_free_dfas(
     max_states: int = 8, *, alphabet: Sequence[str] | None = None, max_letters: int = 3
 ) -> SearchStrategy[Dfa]:
-    """Star-free languages, as minimal DFAs.
+    """Star-free languages, as minimal DFAs: random accepting sets of random cascades of identity-or-reset automata.
 
-    Half are random cascades of identity-or-reset automata, half random star-free expressions. Every star-free language
-    can be drawn, once ``max_states`` has room for one of its cascades or expressions: the automata on the way to it may
-    have up to ``ROOM * max_states`` states before minimisation. Shrinks towards few letters, few states, and the empty
-    language.
+    Every star-free language can be drawn, once ``max_states`` has room for one of its cascades: the automata on the way
+    to it may have up to ``ROOM * max_states`` states before minimisation. Shrinks towards few letters, few states, and
+    the empty language.
 
     Args:
         max_states: of the minimal DFA, its dead state included.
@@ -61,7 +59,7 @@ def star_free_dfas(
         max_letters: how many, if ``alphabet`` is not given.
     """
     _check_states(max_states)
-    return over_alphabet(alphabet, max_letters, lambda letters: _star_free(letters, max_states))
+    return over_alphabet(alphabet, max_letters, lambda letters: cascade_dfas(letters, max_states))
 
 
 def dfas(max_states: int = 6, *, alphabet: Sequence[str] | None = None, max_letters: int = 3) -> SearchStrategy[Dfa]:
@@ -83,10 +81,6 @@ def star_free_expressions(alphabet: Sequence[str], *, max_leaves: int = 6) -> Se
 def _check_states(max_states: int) -> None:
     if max_states < 1:
         raise ValueError(f"max_states is {max_states}; give at least 1")
-
-
-def _star_free(letters: Symbols, max_states: int) -> SearchStrategy[Dfa]:
-    return st.one_of(expression_dfas(letters, max_states), cascade_dfas(letters, max_states))
 
 
 @st.composite
@@ -188,83 +182,6 @@ def _project(coordinates: Coordinates, seen: int) -> Coordinates:
 
 
 # -- expressions ---------------------------------------------------------------------------------------------------
-
-
-@st.composite
-def expression_dfas(draw: DrawFn, letters: Symbols, max_states: int) -> Dfa:
-    """Random star-free expressions, evaluated as they are drawn.
-
-    Atoms in a row, of which two neighbours at a time become one by an operator. Where the result is too big the
-    operator is left out, and its right operand with it; and where it is the empty set or all words, which are atoms.
-    """
-    parts = draw(st.lists(_atoms(letters), min_size=1, max_size=6))
-    parts = [part if part.n_states <= max_states else Dfa.empty(letters) for part in parts]
-    while True:
-        at = draw(st.integers(0, max(0, len(parts) - 2)))
-        operands = parts[at : at + 2]
-        result = _joined(draw(st.sampled_from(_OPERATORS)), operands, max_states) if len(operands) == 2 else operands[0]
-        parts[at : at + 2] = [~result if draw(st.booleans()) else result]
-        if len(parts) == 1:
-            return parts[0]
-
-
-Operator = Callable[[Dfa, Dfa, Budget], Dfa]
-_OPERATORS: tuple[Operator, ...] = (
-    Dfa.then,
-    lambda left, right, budget: left.product(right, lambda p, q: p or q, budget),
-    lambda left, right, budget: left.product(right, lambda p, q: p and q, budget),
-)
-
-
-def _joined(operator: Operator, operands: Sequence[Dfa], max_states: int) -> Dfa:
-    left, right = operands
-    try:
-        result = operator(left, right, Budget(ROOM * max_states, None))
-    except BudgetExceededError:
-        return left
-    return result if 2 <= result.n_states <= max_states else left
-
-
-@lru_cache(maxsize=256)
-def _atoms(letters: Symbols) -> SearchStrategy[Dfa]:
-    """The empty set and its complement S, the empty word, letters, and shorthands for frequent expressions: words,
-    wS, Sw and SwS, the words over some letters, and the local languages."""
-    simple = [Dfa.empty(letters), Dfa.universal(letters), Dfa.from_words(letters, [()])]
-    simple += [Dfa.from_words(letters, [(a,)]) for a in letters]
-    if not letters:
-        return st.sampled_from(simple)
-    short = st.lists(st.sampled_from(letters), min_size=1, max_size=3).map(tuple)
-    return st.one_of(
-        st.sampled_from(simple),
-        _bits(len(letters)).map(lambda chosen: _words_over(letters, tuple(chosen))),
-        st.builds(_around, st.just(letters), short, st.booleans(), st.booleans()),
-        _local(letters),
-    )
-
-
-@lru_cache(maxsize=1024)
-def _words_over(letters: Symbols, chosen: tuple[bool, ...]) -> Dfa:
-    """Words that use only the chosen letters: no factor is another letter."""
-    return Dfa.from_table(letters, [[0 if yes else 1 for yes in chosen], [1] * len(letters)], 0, [0])
-
-
-@lru_cache(maxsize=4096)
-def _around(letters: Symbols, word: Symbols, more_before: bool, more_after: bool) -> Dfa:
-    """w, wS, Sw or SwS."""
-    result, everything = Dfa.from_words(letters, [word]), Dfa.universal(letters)
-    result = everything + result if more_before else result
-    return result + everything if more_after else result
-
-
-@st.composite
-def _local(draw: DrawFn, letters: Symbols) -> Dfa:
-    """Words with given first letters, last letters and pairs of neighbours; the empty word or not."""
-    k = len(letters)
-    first, last, *pairs = (draw(_bits(k)) for _ in range(k + 2))
-    with_empty = draw(st.booleans())
-    # States: 0 at the start, a + 1 after letter number a, k + 1 dead.
-    table = [[b + 1 if ok else k + 1 for b, ok in enumerate(row)] for row in [first, *pairs]] + [[k + 1] * k]
-    return Dfa.from_table(letters, table, 0, [0] * with_empty + [a + 1 for a in range(k) if last[a]])
 
 
 def _expressions(letters: Symbols, max_leaves: int) -> SearchStrategy[tree.Regex]:

@@ -59,7 +59,7 @@ def logits(model: Any, tokens: list[int], arithmetic: Any, convert: Any) -> Any:
                 own["rms_epsilon"] = config.mixer_rms_eps
             channels = mixer.conv1d.weight.shape[0]
             state = (4, 8, 4) if config.model_type == "mamba2" else tuple(mixer.A_log.shape)
-            empty = torch.zeros(config.conv_kernel - 1, channels), torch.zeros(1, *state)
+            empty = torch.zeros(config.conv_kernel - 1, channels), torch.zeros(state)
             memory = memories.get(i, Memory(*map(convert, empty)))
             r, memories[i] = kind(a, own, r, memory, config.layer_norm_epsilon)
         normed = a.rms(r, config.layer_norm_epsilon) * w["backbone.norm_f.weight"]

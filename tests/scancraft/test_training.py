@@ -29,7 +29,7 @@ from scancraft.models.errors import CheckpointError, ReadoutError
 from scancraft.models.readout import Readout
 from scancraft.suite.languages import Bin
 from scancraft.training.data import Examples
-from scancraft.training.forward import fast_logits, selective_scan
+from scancraft.training.forward import fast_logits
 from scancraft.training.training import Settings, Trained, TrainingError, check_place, train
 
 EASY = zero_then_twos()
@@ -56,24 +56,6 @@ def tiny() -> Trained:
 
 
 # -- the forward pass ------------------------------------------------------------------------------------------------
-
-
-def naive_scan(x: Any, delta: Any, a: Any, b: Any, c: Any) -> Any:
-    h, found = torch.zeros((), dtype=x.dtype), []
-    for t in range(len(x)):
-        h = torch.exp(delta[t, ..., None] * a) * h + (delta[t] * x[t])[..., None] * b[t][:, None]
-        found.append((h * c[t][:, None]).sum(-1))
-    return torch.stack(found)
-
-
-@pytest.mark.parametrize("time", [1, 2, 6])
-def test_the_scan_and_its_gradient_are_right(time: int) -> None:
-    g = torch.Generator().manual_seed(time)
-    shapes = [(time, 2, 3), (time, 2, 3), (3, 4), (time, 2, 4), (time, 2, 4)]
-    x, delta, a, b, c = (torch.randn(s, generator=g, dtype=torch.float64) for s in shapes)
-    inputs = [t.requires_grad_() for t in (x, delta.abs(), -a.abs(), b, c)]
-    torch.testing.assert_close(selective_scan(*inputs), naive_scan(*inputs))
-    assert torch.autograd.gradcheck(selective_scan, inputs)
 
 
 @pytest.mark.parametrize(("layers", "d_model"), [(2, 32), (1, 8), (3, 20)])
