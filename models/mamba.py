@@ -1,20 +1,8 @@
-"""The shape of a Mamba language model and the names of its parameters.
+"""The shapes of Mamba language models, plain, signed and Falcon's, and the names of their parameters.
 
-Per block, with r the residual stream and x̂ = RMSNorm(r) * w:
-
-    u   = conv1d(W_x x̂) + b_conv;  x = silu(u)                            d_inner channels
-    dt, B, C = split(x_proj x);  Delta = softplus(dt_proj dt + b_dt)
-    h_{c,n} <- exp(-Delta_c exp(A_log_{c,n})) h_{c,n} + Delta_c B_n x_c
-    y_c = sum_n C_n h_{c,n} + D_c x_c;  r <- r + W_out (y * silu(W_z x̂))
-
-(Gu and Dao 2023, arXiv 2312.00752.) Parameters carry the names of ``transformers``' ``MambaForCausalLM``.
-
-A *signed* block multiplies the gate by a sign that depends on the input, so that a state can be turned over:
-
-    s = tanh(sign_proj dt + b_sign)
-    h_{c,n} <- s_c exp(-Delta_c exp(A_log_{c,n})) h_{c,n} + Delta_c B_n x_c
-
-All else is the same (``models.signed_mamba``; negative gates: Grazzi et al. 2024, arXiv 2411.12537).
+``models.block.mamba`` has the formulas. A *signed* block multiplies the gate by a sign that depends on the input, so
+that a state can be turned over (``models.signed_mamba``); Falcon-Mamba norms dt, B and C, without weights. Parameters
+carry the names of ``transformers``' ``MambaForCausalLM``, which are those of ``FalconMambaForCausalLM``.
 """
 
 from __future__ import annotations
@@ -27,9 +15,9 @@ from .classes import model_type_of as model_type_of
 from .weights import ModelShape, ModelWeights
 from .weights import Tensor as Tensor
 
-MAMBA, SIGNED_MAMBA = "mamba", "signed_mamba"
+MAMBA, SIGNED_MAMBA, FALCON_MAMBA = "mamba", "signed_mamba", "falcon_mamba"
 MODEL_TYPES = {kind: ARCHITECTURES[kind].implementation for kind in (MAMBA, SIGNED_MAMBA)}
-"""The classes that run such weights, by the ``model_type`` of ``config.json``."""
+"""The classes that run ``MambaWeights``, by the ``model_type`` of ``config.json``."""
 
 
 @dataclass(frozen=True)
@@ -82,3 +70,20 @@ class MambaWeights(ModelWeights):
     """Parameters of a Mamba language model, signed or not."""
 
     shape: MambaShape
+
+
+@dataclass(frozen=True)
+class FalconMambaShape(MambaShape):
+    """Sizes of a Falcon-Mamba language model: those of a Mamba without signs. Its weights are ``ModelWeights``."""
+
+    @property
+    def model_type(self) -> str:
+        """The ``model_type`` of ``config.json``."""
+        return FALCON_MAMBA
+
+    def own_config(self) -> dict[str, Any]:
+        """See the base class."""
+        return super().own_config() | {"mixer_rms_eps": 1e-06}
+
+    def mamba_ssm_layer(self) -> None:
+        """``mamba_ssm`` has no such blocks."""

@@ -1,16 +1,7 @@
 """The shape of a Mamba-2 language model and the names of its parameters.
 
-Per block, with r the residual stream and x̂ = RMSNorm(r) * w, heads k of ``head_dim`` channels p, and n over
-``d_state``:
-
-    z, xBC, dt = split(W_in x̂);  x, B, C = split(silu(conv1d(xBC) + b_conv))
-    Delta_k = softplus(dt_k + b_dt_k);  A_k = -exp(A_log_k)
-    h_{k,p,n} <- exp(Delta_k A_k) h_{k,p,n} + Delta_k B_n x_{k,p}
-    y_{k,p} = sum_n C_n h_{k,p,n} + D_k x_{k,p}
-    r <- r + W_out (RMSNorm(y * silu(z)) * w_gated)
-
-(Dao and Gu 2024, arXiv 2405.21060.) Two things differ from Mamba (``models.mamba``): Delta is a linear form of the
-present alone, since no convolution comes before it, and there is a norm after the scan. Parameters carry the names of
+``models.block.mamba2`` has the formulas. Two things differ from Mamba: Delta is a linear form of the present alone,
+since no convolution comes before it, and there is a norm after the scan. Parameters carry the names of
 ``transformers``' ``Mamba2ForCausalLM``; ``mamba_ssm.Mamba2`` has the same ones. All heads share one group of B and C,
 so that the norm is over all of d_inner, in which the implementations agree.
 """
@@ -20,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .weights import ModelShape, ModelWeights
+from .weights import ModelShape
 
 MAMBA2 = "mamba2"
 
@@ -88,10 +79,3 @@ class Mamba2Shape(ModelShape):
             "ngroups": 1,
             "chunk_size": self.chunk_size,
         }
-
-
-@dataclass(frozen=True, eq=False)
-class Mamba2Weights(ModelWeights):
-    """Parameters of a Mamba-2 language model."""
-
-    shape: Mamba2Shape

@@ -29,9 +29,8 @@ from functools import partial
 import numpy as np
 
 from ...models.classes import model_classes
-from ...models.falcon_mamba import FALCON_MAMBA, FalconMambaShape, FalconMambaWeights
-from ...models.mamba import MambaShape
-from ...models.weights import Tensor
+from ...models.mamba import FALCON_MAMBA, FalconMambaShape, MambaShape
+from ...models.weights import ModelWeights, Tensor
 from ..circuits.circuit import Circuit, CircuitBlock
 from .base import Lowered, Options, Target, TargetError
 from .layout import Stream, block_labels, counter_labels, dimensions, narrowest_stream
@@ -106,7 +105,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
     plain = mamba_shape(circuit, stream, options)
     shape = _shape(plain, narrowest(plain.dt_rank), counts=circuit.counts)
     blocks = [_block(block, stream, shape) for block in circuit.blocks or (CircuitBlock("nothing to do"),)]
-    weights = FalconMambaWeights(shape, assembled(circuit, stream, blocks))
+    weights = ModelWeights(shape, assembled(circuit, stream, blocks))
     return Lowered(weights, dimensions(circuit, stream), block_labels(circuit), counter_labels(circuit))
 
 

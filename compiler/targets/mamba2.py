@@ -24,7 +24,8 @@ from itertools import accumulate
 from msgspec.structs import replace
 
 from ...models.classes import model_classes
-from ...models.mamba2 import MAMBA2, Mamba2Shape, Mamba2Weights
+from ...models.mamba2 import MAMBA2, Mamba2Shape
+from ...models.weights import ModelWeights
 from ..circuits.circuit import Circuit
 from ..manifest import BlockLabel, ChannelLabel, CounterLabel, Holder, MemoryLabel
 from ._mamba2_blocks import WIDE, Part, frame_of, parts_of
@@ -67,7 +68,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
     )
     tensors = assembled(circuit, frame.stream, [layer_block(layer, shape) for layer in layers])
     return Lowered(
-        weights=Mamba2Weights(shape, tensors),
+        weights=ModelWeights(shape, tensors),
         residual=dimensions(circuit, frame.stream, _uses(parts)),
         blocks=_labels(circuit, parts, shape),
         counters=_counters(parts, limit),

@@ -23,7 +23,7 @@ from torch import Tensor
 from ...automata.errors import MissingExtraError
 from ..errors import CheckpointError, ReadoutError
 from ..mamba import MambaWeights
-from ..mamba2 import Mamba2Weights
+from ..weights import ModelWeights
 from .closed import ORIGINAL
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -77,7 +77,7 @@ def load_mamba_ssm(
 
 
 def build_mamba_ssm(
-    weights: MambaWeights | Mamba2Weights,
+    weights: ModelWeights,
     *,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
@@ -119,10 +119,12 @@ def build_block(
     return block.eval()
 
 
-def _check(weights: MambaWeights | Mamba2Weights, dtype: torch.dtype) -> None:
+def _check(weights: ModelWeights, dtype: torch.dtype) -> None:
     _check_dtype(dtype)
-    if isinstance(weights, MambaWeights) and weights.shape.signed:
-        raise CheckpointError("mamba_ssm has no blocks with signed gates; use scancraft's own class for such weights")
+    if weights.shape.mamba_ssm_layer() is None:
+        raise CheckpointError(
+            "mamba_ssm has no blocks with signed gates or Falcon's norms; use the weights' own class (build_model)"
+        )
 
 
 def _check_dtype(dtype: torch.dtype) -> None:

@@ -206,7 +206,7 @@ class Block:
         y, n, m, tokens = x * self.D, self.parts.cells, len(self.parts.spots), layout.tokens
         if n == 0:
             return y, before, before.new_empty(0, tokens)
-        dt, B, C = (self.project @ x).split(self.sizes)
+        dt, B, C = torch.split(self.project @ x, self.sizes)
         delta = softplus((self.to_delta @ dt).add_(self.delta_bias))[:, None]
         writes = delta * B.to(self.wide) * x[:n, None].to(self.wide)
         gates = exp_(torch.mul(self.A, delta))

@@ -18,7 +18,8 @@ import scancraft.testing
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE, d_n, dyck, parity
 from scancraft.compiler.targets import TARGETS, Options, TargetError
-from scancraft.models.mamba2 import Mamba2Shape, Mamba2Weights
+from scancraft.models.mamba2 import Mamba2Shape
+from scancraft.models.weights import ModelWeights
 
 STAR_FREE = {entry.name: entry.build() for entry in SUITE if entry.star_free}
 PAD, BOS, EOS, FIRST = 0, 1, 2, 3
@@ -112,7 +113,7 @@ def test_at_most_two_blocks_per_level(name: str) -> None:
 def test_letters_alone_take_one_block() -> None:
     assert compiled(STAR_FREE["Tomita-1"]).weights.shape.n_layers == 1
     last = scancraft.compile("[01]*1", target="mamba2")
-    assert isinstance(last.weights, Mamba2Weights)
+    assert isinstance(last.weights, ModelWeights)
     assert last.weights.shape.n_layers == 1
 
 
@@ -127,10 +128,10 @@ def test_parity_has_no_such_model() -> None:
 def test_shapes_are_checked() -> None:
     weights = compiled(STAR_FREE["D-2"]).weights
     with pytest.raises(ValueError, match="parameters differ"):
-        Mamba2Weights(weights.shape, {})
+        ModelWeights(weights.shape, {})
     shape = Mamba2Shape(d_model=32, n_layers=weights.shape.n_layers, vocab_size=8)
     with pytest.raises(ValueError, match="has shape"):
-        Mamba2Weights(shape, weights.tensors)
+        ModelWeights(shape, weights.tensors)
     with pytest.raises(ValueError, match="read-only"):
         weights.tensors["lm_head.weight"][0, 0] = 1.0
 

@@ -20,9 +20,8 @@ from dataclasses import fields
 
 import numpy as np
 
-from ....models.falcon_mamba import FalconMambaShape, FalconMambaWeights
-from ....models.mamba import MambaShape
-from ....models.weights import Tensor
+from ....models.mamba import FalconMambaShape, MambaShape
+from ....models.weights import ModelWeights, Tensor
 from ...case import Case
 from ..posed import Posed, random_words
 from ..probe import BOS, ONE, Block, Channel, Form, Line, Probe
@@ -61,7 +60,7 @@ def lower(probe: Probe) -> Lowered:
         own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
         normed = _normed(own, channels, rows, entries, shape)
         tensors |= {prefix + name: tensor for name, tensor in normed.items()}
-    return Lowered(FalconMambaWeights(shape, tensors), plain.channels)
+    return Lowered(ModelWeights(shape, tensors), plain.channels)
 
 
 def _normed(
@@ -118,7 +117,7 @@ def lower_dt_epsilon(probe: Probe) -> Lowered:
     x_proj[row, number["is tiny"]] = TINY / T
     for latch, threshold in (("cleared", 0.6), ("not cleared", 1.3)):
         dt_proj[number[latch], row] = T / threshold
-    return Lowered(FalconMambaWeights(shape, tensors), lowered.channels)
+    return Lowered(ModelWeights(shape, tensors), lowered.channels)
 
 
 def cases(quick: bool) -> tuple[Case, ...]:

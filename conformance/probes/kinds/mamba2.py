@@ -21,8 +21,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ....models.mamba2 import Mamba2Shape, Mamba2Weights
-from ....models.weights import Tensor
+from ....models.mamba2 import Mamba2Shape
+from ....models.weights import ModelWeights, Tensor
 from ...case import Case
 from ..posed import APART, Posed
 from ..probe import BOS, EVERY, NEVER, ONE, Block, Channel, Form, Line, Probe, unbiased
@@ -76,7 +76,7 @@ def lower(probe: Probe) -> Lowered:
         _block_tensors(block, layers[number], channels[number], shape, residual, number)
         for number, block in enumerate(probe.blocks)
     ]
-    return Lowered(Mamba2Weights(shape, around_blocks(probe) | in_blocks(blocks)), channels)
+    return Lowered(ModelWeights(shape, around_blocks(probe) | in_blocks(blocks)), channels)
 
 
 def _all_channels(heads: tuple[tuple[Channel, ...], ...], shape: Mamba2Shape) -> tuple[Channel, ...]:
@@ -203,7 +203,7 @@ def lower_decay(probe: Probe) -> Lowered:
             tensors["backbone.layers.1.mixer.dt_bias"][latch] = -T * (64 + 16 * threshold)
             for name, value in {f"level {k}": 16.0, "test": 64.0, "set": 49 + 16 * threshold}.items():
                 dt[1][latch, residual.place[name]] = T * value * residual.undo(1)[residual.place[name]]
-    return Lowered(Mamba2Weights(shape, tensors), lowered.channels)
+    return Lowered(ModelWeights(shape, tensors), lowered.channels)
 
 
 def cases(quick: bool) -> tuple[Case, ...]:
