@@ -113,9 +113,7 @@ def test_languages_shrink() -> None:
 @pytest.mark.parametrize(
     ("states", "target"),
     [
-        (4, families.tomita(1)),
-        (4, Dfa.from_words(AB, ["ab"])),
-        (4, families.d_n(1)),
+        (3, families.tomita(1)),
         (3, families.zero_then_twos()),
         (2, Dfa.from_table("wr", [[1, 0], [1, 0]], 0, [1])),
     ],
