@@ -278,5 +278,5 @@ def test_a_checkpoint_must_list_what_is_counted(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="does not list each counter"):
             scancraft.load(place)
     path.write_text(json.dumps(manifest | {"counters": [{**e, "unit": 0} for e in manifest["counters"]]}))
-    with pytest.raises(CheckpointError, match=r"counters\[0\].unit is 0, not an integer of at least 1"):
+    with pytest.raises(CheckpointError, match=r"Expected `int` >= 1 - at `\$.counters\[0\].unit`"):
         scancraft.load(place)
