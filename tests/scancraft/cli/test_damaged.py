@@ -182,4 +182,4 @@ def test_a_swapped_tokenizer_and_a_changed_configuration_are_noticed(d2: Path, t
 def test_explain_needs_the_labels(key: str, built: Built, tmp_path: Path) -> None:
     for name in ("D-2", "a^n b^n"):
         place = tampered(built(name)[0], tmp_path / name, lambda m: m.update({key: "many"}))
-        assert f"scancraft.json: {key}" in refused(invoke("explain", place))
+        assert f"at `$.{key}`" in refused(invoke("explain", place))
