@@ -123,19 +123,42 @@ def _design(arena: Arena, pairs: Sequence[Pair], meter: Meter, hopeless: set[Pai
     return None if separation is None else design(arena, separation)
 
 
-def narrowed(site: Site, block: tuple[Draft, ...]) -> tuple[Draft, ...]:
-    """The block with one memory more that narrows down the states, the one that leaves least doubt; as it is if none
-    helps."""
+def narrowed(site: Site, block: tuple[Draft, ...], *, again: bool) -> tuple[Draft, ...]:
+    """The block with one memory more that narrows down the states, or with several; as it is if none helps.
+
+    Args:
+        site: where.
+        block: the memories so far.
+        again: whether to add more than one.
+    """
     arena = site.arena(block)
-    best, least = block, arena.knowledge.doubt * ENOUGH
-    for size in range(max(map(len, arena.knowledge.fibres)), 1, -1):
+    least, worst = arena.knowledge.doubt, _worst(site, arena.knowledge)
+    for size in range(max(map(len, worst)), 1, -1):
         memory = narrowing(arena, size, site.meter)
         if memory is None:
             continue
-        doubt = site.knowledge((*block, memory)).doubt
-        if doubt < least:
-            best, least = (*block, memory), doubt
-    return best
+        knowledge = site.knowledge((*block, memory))
+        doubt, now = knowledge.doubt, _worst(site, knowledge)
+        if sum(map(len, now)) < sum(map(len, worst)) or doubt < ENOUGH * least:
+            block, least, worst = (*block, memory), doubt, now
+            if not again:
+                break
+            arena = site.arena(block)
+    return block
+
+
+def _worst(site: Site, knowledge: Knowledge) -> list[set[int]]:
+    """The most states possible in what the block's events can see of where they start, for each such context before."""
+    earlier = sum(map(len, site.blocks))
+    fibres: dict[tuple[tuple[int, ...], tuple[int, ...]], set[int]] = {}
+    for c, q in knowledge.nodes:
+        context = knowledge.contexts[c]
+        fibres.setdefault((context.letters[: site.letters - 1], context.labels), set()).add(q)
+    worst: dict[tuple[tuple[int, ...], tuple[int, ...]], set[int]] = {}
+    for (letters, labels), states in fibres.items():
+        key = (letters, labels[:earlier])
+        worst[key] = max(worst.get(key, set()), states, key=len)
+    return list(worst.values())
 
 
 def stacks(dfa: Dfa, window: int, most: int, meter: Meter, *, eager: bool) -> Iterator[Drafts]:
@@ -159,7 +182,7 @@ def stacks(dfa: Dfa, window: int, most: int, meter: Meter, *, eager: bool) -> It
             return
         block = telling(site, MOST_LABELS, verdicts=False)
         if eager or not block:
-            block = narrowed(site, block)
+            block = narrowed(site, block, again=eager)
         if not block and (blocks or site.letters == window):
             return  # the next block would see nothing new
         blocks = (*blocks, block)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 from ....automata.budget import DEFAULT_BUDGET, Budget
@@ -17,6 +18,9 @@ from .writing import plan_of
 
 WINDOWS = (1, 2, 3, 4)
 """How many letters are looked at, in the order of effort; a convolution has at most four taps."""
+
+EFFORT = 40_000
+"""Items of the budget that one effort may use."""
 
 MOST_BLOCKS = 12
 """Deeper plans are not looked for, unless more is asked."""
@@ -39,7 +43,7 @@ def plans(dfa: Dfa, budget: Budget = DEFAULT_BUDGET, *, most: int = MOST_BLOCKS)
         allowed = min(most, fewest if window == 2 and not eager else fewest - 1)
         if allowed < (1 if window <= FIRST_LETTERS else 2):
             continue
-        meter = budget.meter("nodes of plans")
+        meter = replace(budget, items=min(budget.items, EFFORT)).meter("nodes of plans")
         try:
             for blocks in stacks(dfa, window, allowed, meter, eager=eager):
                 plan = written(dfa, blocks, window, budget)

@@ -29,6 +29,9 @@ from .rules import Demands, cover
 
 Pair = tuple[int, int]
 
+PAIRS = 16
+"""So many pairs count as one item of a budget."""
+
 
 @dataclass(frozen=True)
 class Arena:
@@ -141,11 +144,11 @@ def closed(
     work = [(min(pair), max(pair)) for pair in pairs]
     seen = set(work)
     sources = arena.sources
+    meter.tick()
     while work:
         pair = work.pop()
         if pair in hopeless:
             return None
-        meter.tick()
         x, y = pair
         against[x] = against.get(x, 0) | 1 << y
         against[y] = against.get(y, 0) | 1 << x
@@ -157,6 +160,8 @@ def closed(
                     if before not in seen:
                         seen.add(before)
                         work.append(before)
+        if not len(seen) % PAIRS:
+            meter.tick()
     return Separation(against, frozenset(kept))
 
 
