@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.families import explore
+from scancraft.automata.search import numbered
 
 KINDS = ("strictly local", "strictly piecewise", "locally testable", "piecewise testable", "tier-based")
 MOST_STATES = 40
@@ -65,7 +65,11 @@ def _draw(kind: str, rng: np.random.Generator) -> Dfa:
         done = [s == len(p) if "piecewise" in kind else bool(s) for s, p in zip(state.seen, patterns, strict=True)]
         return bool(accepted[sum(1 << i for i, hit in enumerate(done) if hit)])
 
-    return explore(alphabet, State("", (0,) * n), _step(kind, patterns, tier), accepts)
+    step = _step(kind, patterns, tier)
+    start: State | None = State("", (0,) * n)
+    states, table = numbered(start, lambda state: [None if state is None else step(state, a) for a in alphabet])
+    goals = [i for i, state in enumerate(states) if state is not None and accepts(state)]
+    return Dfa.from_table(alphabet, table, 0, goals)
 
 
 def subregular(kind: str, seed: int) -> Dfa:
@@ -74,7 +78,7 @@ def subregular(kind: str, seed: int) -> Dfa:
     for _ in count():
         dfa = _draw(kind, rng)
         if 2 <= dfa.n_states <= MOST_STATES:
-            return Dfa.from_table(dfa.alphabet, dfa.table, dfa.initial, dfa.accepting)
+            return dfa
     raise AssertionError("unreachable")
 
 

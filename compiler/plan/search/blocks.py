@@ -23,6 +23,9 @@ MOST_LABELS = 8
 ENOUGH = 0.95
 """A memory that narrows down the states has to leave this share of the doubt at most."""
 
+EVENTS = 8
+"""So many events count as one item of a budget, for each memory that is tried."""
+
 FIRST_LETTERS = 2
 """How many letters a rule of the first block may look at."""
 
@@ -119,6 +122,7 @@ def families(arena: Arena, pairs: Sequence[Pair], cap: int, meter: Meter) -> lis
 
 
 def _design(arena: Arena, pairs: Sequence[Pair], meter: Meter, hopeless: set[Pair]) -> Design | None:
+    meter.tick(len(arena.vectors) // EVENTS)
     separation = closed(arena, pairs, meter, hopeless)
     return None if separation is None else design(arena, separation)
 

@@ -19,7 +19,7 @@ from .writing import plan_of
 WINDOWS = (1, 2, 3, 4)
 """How many letters are looked at, in the order of effort; a convolution has at most four taps."""
 
-EFFORT = 40_000
+EFFORT = 80_000
 """Items of the budget that one effort may use."""
 
 MOST_BLOCKS = 12

@@ -19,7 +19,7 @@ from ....automata.images import strong_components
 from .knowledge import NOTHING, Draft
 from .predicates import Arena, Design, Label, Separation, draft, labels_of, mask_of
 
-MOST_LABELS = 6
+MOST_LABELS = 2
 """Labels are merged down to so many where that is possible."""
 
 
