@@ -88,6 +88,24 @@ def normed(o: Obligations, norm: Any, base: Floats, unknowns: Unknowns, where: s
     return Normed(base * factor * weight, unknowns.slope * factor * weight, result)
 
 
+class Case(NamedTuple):
+    """Steps of a block, as they were derived.
+
+    Attributes:
+        vectors: that come in, shape (rows, d_model).
+        past: the convolution's last input before, shape (rows, channels).
+        before: the SSM states before, a row for each vector.
+        after: those afterwards.
+        out: the vectors that come out, shape (rows, d_model).
+    """
+
+    vectors: Floats
+    past: Floats
+    before: Floats
+    after: Floats
+    out: Floats
+
+
 class Layer:
     """One block. What is asked for is computed and its obligations are verified, or it is a rejection."""
 
@@ -151,18 +169,21 @@ class Layer:
             parts = [part.map(lambda a, at=at: a[at : at + ROWS]) for part in (out, stream)]
             settle(self.o, self.block, parts[0], parts[1], self.where)
 
-    def agree(self, vectors: Floats, past: Floats | None, before: Floats, after: Floats, out: Floats) -> None:
-        """Compare what was derived with some of the model's own steps, from states with the given SSM part."""
-        some = sample(len(vectors))
-        vectors, before, after, out = vectors[some], before[some], after[some], out[some]
+    def agree(self, *cases: Case) -> None:
+        """Compare what was derived with some of the model's own steps of each case."""
+        some = [Case(*(part[sample(len(case.vectors))] for part in case)) for case in cases]
+        vectors, past, before, after, out = (np.concatenate(parts) for parts in zip(*some, strict=True))
         rows = len(vectors)
         window = np.zeros((rows, self.channels, self.taps.shape[1]))
-        if past is not None:
-            window[:, :, -1] = past[some]
+        window[:, :, -1] = past
         states = np.concatenate([window.reshape(rows, -1), before.reshape(rows, -1)], axis=1).astype(np.float32)
         found, own = self.machine.step(self.number, self.number + 1, vectors.astype(np.float32), states)
         good = (found == out).all() and (own[:, window[0].size :] == after.reshape(rows, -1)).all()
         agree(good, f"{self.where}: exact arithmetic gives other numbers than the model's step")
+
+    def nothing_past(self, vectors: Floats) -> Floats:
+        """What the convolution has seen before, where it saw nothing."""
+        return np.zeros((len(vectors), self.channels))
 
 
 class Readouts:
@@ -258,7 +279,7 @@ def check_counting(layer: Layer, graph: Graph, vectors: Floats, bos: int, count:
     before = np.where(counting, 1.0, 0.0) + np.zeros_like(write)
     after = np.where(held, before, 0.0) + write
     values = np.array([after[:, e[0]] if e else np.zeros(rows) for e in owners])
-    layer.agree(vectors, None, before, after, base + values.T @ slope)
+    layer.agree(Case(vectors, layer.nothing_past(vectors), before, after, base + values.T @ slope))
     return Counted(base, counters, owners)
 
 

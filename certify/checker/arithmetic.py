@@ -43,6 +43,11 @@ LARGEST = 2.0**120
 ROWS = 2048
 """Rows that are computed together."""
 
+LEAST_EXPONENT = -1100
+with np.errstate(over="ignore"):
+    POWERS: Floats = np.ldexp(1.0, np.arange(LEAST_EXPONENT, -LEAST_EXPONENT))
+"""2^LEAST_EXPONENT, which is 0, and so on, to infinity."""
+
 
 class Range(NamedTuple):
     """Numbers between ``lo`` and ``hi``, all of them multiples of 2^unit (NOTHING: always 0)."""
@@ -71,6 +76,9 @@ def exactly(values: Any) -> Range:
     return Range(values, values, np.where(whole == 0, NOTHING, exponent.astype(np.int64) + place - 54))
 
 
+ZERO = exactly(np.zeros(()))
+
+
 def hull(values: Floats) -> Range:
     """One range for each column, which holds its numbers and 0."""
     return Range(
@@ -97,7 +105,7 @@ def beside(parts: list[Range], axis: int) -> Range:
 
 def choose(condition: Bools, chosen: Range, other: Range | None = None) -> Range:
     """``chosen`` where the condition holds, else ``other`` or 0."""
-    a, b = chosen, other or exactly(np.zeros(()))
+    a, b = chosen, other or ZERO
     lo = np.where(condition, a.lo, b.lo)
     hi = lo if a.known and b.known else np.where(condition, a.hi, b.hi)
     return Range(lo, hi, np.where(condition, a.unit, b.unit))
@@ -108,8 +116,8 @@ def _most(numbers: Range) -> Floats:
 
 
 def _power(exponents: Ints) -> Floats:
-    with np.errstate(over="ignore"):
-        return np.ldexp(1.0, exponents)
+    """Powers of two: 0 and infinity past the range of float64."""
+    return POWERS.take(exponents - LEAST_EXPONENT, mode="clip")
 
 
 class Obligations:
@@ -126,9 +134,10 @@ class Obligations:
 
     def need(self, name: str, good: Any, where: str) -> None:
         """One obligation, at every instance."""
-        self.checked[name] += np.size(good)
-        if not np.all(good):
-            raise ObligationError(name, f"{where}: {int((~np.asarray(good)).sum())} of {np.size(good)} instances fail")
+        instances = np.asarray(good)
+        self.checked[name] += instances.size
+        if not instances.all():
+            raise ObligationError(name, f"{where}: {int((~instances).sum())} of {instances.size} instances fail")
 
     def entries(self, failure: ObligationError | None = None) -> list[dict[str, object]]:
         """What a certificate says of them."""
@@ -148,7 +157,7 @@ class Obligations:
         bits, low, high = stored or self.stored
         most = _most(numbers)
         least = most if numbers.known else _power(numbers.unit)
-        few = most <= _power(np.minimum(numbers.unit, NOTHING) + bits)
+        few = most <= _power(numbers.unit + bits)
         self.need("sums", (most == 0) | (few & (least >= 2.0**low) & (most < 2.0 ** (high + 1))), where)
 
     def add(self, terms: Range, starts: Ints, where: str) -> Range:
@@ -176,16 +185,19 @@ class Obligations:
         o, i = np.nonzero(weight)
         used = np.unique(i)
         seen: dict[bytes, int] = {}  # rows that agree where the weights look are computed once
+        place, first = [], []
         parts = inputs[:1] if inputs.known else inputs
         looked = np.ascontiguousarray(np.concatenate([part[:, used].astype(np.float64) for part in parts], axis=1))
-        place = [seen.setdefault(row.tobytes(), len(seen)) for row in looked]
-        _, first = np.unique(place, return_index=True)
+        for number, row in enumerate(looked):
+            place.append(seen.setdefault(row.tobytes(), len(first)))
+            if place[-1] == len(first):
+                first.append(number)
         starts = np.flatnonzero(np.diff(o, prepend=-1))
         shape = (len(first), len(weight))
         lo, unit = np.zeros(shape), np.full(shape, NOTHING)
         hi = lo if inputs.known else np.zeros(shape)
         for at in range(0, len(first) if len(o) else 0, ROWS):
-            rows = first[at : at + ROWS]
+            rows = np.array(first[at : at + ROWS])
             terms = times(inputs.map(lambda a, r=rows: a[r[:, None], i]), exactly(weight[o, i][None]))
             part = self.add(terms, starts, where)
             lo[at : at + ROWS, o[starts]], unit[at : at + ROWS, o[starts]] = part.lo, part.unit

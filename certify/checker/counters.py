@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .argument import MOST_NUMBERS, Count, Counted, Layer, Readouts, Unknowns, check_counting, normed
+from .argument import MOST_NUMBERS, Case, Count, Counted, Layer, Readouts, Unknowns, check_counting, normed
 from .arithmetic import LARGEST, LARGEST_SUM, VANISHES, Range, choose, exactly, hull, times
 from .blocks import written
 from .closure import Graph
@@ -122,11 +122,13 @@ def _check_testing(layer: Layer, counted: Counted) -> tuple[Floats, list[Floats]
         unit = np.minimum(unit, exactly(effect).unit.min(axis=1))
         lo, hi = lo + effect.min(axis=1), hi + effect.max(axis=1)
     layer.settles(Range(lo, hi, unit), counters.around(base))
+    cases = []
     for sign in SIGNS:
         if (counters.lo <= sign).all():
             moved = sign * counters.slope.sum(axis=0)
             out = plain + sum((effect[:, sign + 1] for effect in effects), np.zeros_like(plain)) + moved
-            layer.agree(base + moved, None, nothing.lo, nothing.lo, out)
+            cases.append(Case(base + moved, layer.nothing_past(base), nothing.lo, nothing.lo, out))
+    layer.agree(*cases)
     return plain, effects
 
 
@@ -238,11 +240,13 @@ def _check_latch(
     layer.settles(errors.around(np.broadcast_to(bias, vectors.shape)), counters.around(vectors))
 
     full = np.where((write != 0).any(axis=0), write.max(axis=0), 0.0)
+    cases = []
     for start in (np.zeros_like(full), full):
         before_step = np.broadcast_to(start, write.shape)
         after = np.where(held, before_step, write)
         came = vectors[shown[present]] + bias + after[:, entries] @ slope
-        layer.agree(vectors[shown[present]], windows[:, :, -2], before_step, after, came)
+        cases.append(Case(vectors[shown[present]], windows[:, :, -2], before_step, after, came))
+    layer.agree(*cases)
     return errors, least
 
 

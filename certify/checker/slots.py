@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .argument import MOST_NUMBERS, Count, Layer, Readouts, check_counting
+from .argument import MOST_NUMBERS, Case, Count, Layer, Readouts, check_counting
 from .arithmetic import LARGEST_SUM, exactly, hull
 from .closure import Graph
 from .parts import Bools, Floats, Ints, first, need
@@ -86,7 +86,7 @@ def check_slots(layers: list[Layer], readouts: Readouts, graph: Graph, vectors: 
     before, after = np.zeros((rows, held.shape[1])), write.copy()
     before[:, used] = values[top]
     after[held] = before[held]
-    layer.agree(vectors, None, before, after, expected)
+    layer.agree(Case(vectors, layer.nothing_past(vectors), before, after, expected))
 
 
 def _cases(

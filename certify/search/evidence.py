@@ -56,6 +56,7 @@ def evidence(stages: Sequence[Stage], inputs: WordGraph) -> dict[str, Tensor]:
 def _output_nodes(stage: Stage, nodes: Tensor) -> Tensor:
     """The nodes of a stage's output graph: (letter, DFA state, vector)."""
     found: dict[int, list[int]] = {}
+    before = nodes.tolist()
     for (node, _, vector), output in zip(stage.events, stage.outputs, strict=True):
-        found[output] = [int(nodes[node, 0]), int(nodes[node, 1]), vector]
+        found[output] = [*before[node][:2], vector]
     return torch.tensor([found[n] for n in range(len(found))], dtype=torch.int64)
