@@ -185,7 +185,8 @@ class Obligations:
         o, i = np.nonzero(weight)
         used = np.unique(i)
         seen: dict[bytes, int] = {}  # rows that agree where the weights look are computed once
-        place, first = [], []
+        place: list[int] = []
+        first: list[int] = []
         parts = inputs[:1] if inputs.known else inputs
         looked = np.ascontiguousarray(np.concatenate([part[:, used].astype(np.float64) for part in parts], axis=1))
         for number, row in enumerate(looked):
