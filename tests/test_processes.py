@@ -55,7 +55,7 @@ for make in (random.Random, np.random.default_rng):
         print(mixture_of(suite.language, 8, 10, 30, rng), live_word_of(suite.language, 30, rng))
 table = {"alphabet": ["b", "a"], "initial": "p", "accepting": ["q", "p"],
          "transitions": {"q": {"a": "q"}, "p": {"a": "q", "b": "p"}}}
-texts = ["(a(ab)*b)*", "~(~∅ 'x1' y)", "[a-e]{2}|~∅", "~(~∅ab~∅)&~(~∅ca~∅)&~(b~∅)", "∅&a"]
+texts = ["(a(ab)*b)*", "~(~∅ 'x1' y)", "[a-e]{2}|~∅", "~(~∅ab~∅)&~(~∅ca~∅)&~(b~∅)", "∅&a", "(aa)*"]
 for number, language in enumerate([*texts, table]):
     scancraft.compile(language, Path(sys.argv[1]) / str(number))
 scancraft.compile("(ab)*", Path(sys.argv[1]) / "falcon", target="falcon_mamba")

@@ -25,6 +25,7 @@ from forgery import (
     edit_evidence,
     edit_json,
     edit_weights,
+    promote,
     rejected,
     right,
     set_at,
@@ -503,12 +504,6 @@ def test_names_what_is_wrong_with_the_weights(forge: Forge) -> None:
         place = forge("all")
         edit_weights(place, edit)
         rejected(place, reason)
-
-
-def promote(content: Content) -> None:
-    content["scope"] = "every-implementation"
-    for entry in content["obligations"]:
-        entry.update(holds=True, checked=1, detail="")
 
 
 def test_a_step_certificate_stays_one(forge: Forge) -> None:

@@ -1,10 +1,8 @@
-"""PARITY written by hand as one signed Mamba block: whatever way it is run, checkpoints, certificates."""
+"""PARITY written by hand as one signed Mamba block: whatever way it is run, and what certificates say of it."""
 
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,25 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from parity import TOKENS, T, V, manifest, parity_dfa, parity_weights, write_parity
-from safetensors.torch import load_file, save_file
+from forgery import accepted, certified, edit_json, promote, rejected, set_at
+from parity import TOKENS, T, V, parity_dfa, parity_weights, write_parity
+from safetensors.torch import load_file
 from stepwise import stepped
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import scancraft
 from scancraft.automata.families import d_n, flip_flop
-from scancraft.automata.formats.formats import to_json_dict
 from scancraft.certify.certify import Open, Refuted
-from scancraft.certify.checker.certificate import check_certificate
-from scancraft.certify.checker.parts import text_digest
+from scancraft.certify.checker.parts import tensors_digest
 from scancraft.models.build import build_model
 from scancraft.models.checkpoints.checkpoint import load_model, write_checkpoint
-from scancraft.models.errors import CheckpointError
 from scancraft.models.mamba import MambaWeights
 from scancraft.models.readout import Readout
-from scancraft.models.run.runner import Runner, Watch
-from scancraft.models.signed_mamba import SignedMambaForCausalLM
+from scancraft.models.run.runner import Runner
 
 DTYPES = (torch.float32, torch.bfloat16)
 READOUT = Readout(tokens={"0": 3, "1": 4}, bos=1, accept=2, pad=0)
@@ -72,32 +66,18 @@ def streamed(runner: Runner, ids: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("sizes", [(1, 2), (3, 4)])
-def test_parity_is_right_on_all_words_to_length_12_whatever_way_it_is_run(
+@pytest.mark.parametrize(("dtype", "sizes"), [(torch.float32, (1, 2)), (torch.bfloat16, (3, 4))], ids=str)
+def test_parity_is_right_on_all_words_to_length_10_whatever_way_it_is_run(
     dtype: torch.dtype, sizes: tuple[int, int]
 ) -> None:
     weights = parity_weights(d_state=sizes[0], d_conv=sizes[1])
     model, runner = model_of(weights, dtype), Runner(weights, dtype=dtype)
-    ids = all_words(12)  # their prefixes are the shorter ones
+    ids = all_words(10)  # their prefixes are the shorter ones
     right = right_logits(ids)
     assert torch.equal(model(ids, use_cache=False).logits, right)
     assert torch.equal(runner(ids), right)
     assert torch.equal(stepped(model, ids), right)
     assert torch.equal(streamed(runner, ids), right)
-
-
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_parity_at_length_100_000(dtype: torch.dtype) -> None:
-    rng = np.random.default_rng(1)
-    ids = torch.from_numpy(rng.choice([3, 4], size=(2, 100_001)))
-    ids[1] = 4  # a turn at every step
-    ids[:, 0] = 1
-    right = right_logits(ids)
-    for chunk in (1 << 14, 999):
-        assert torch.equal(Runner(parity_weights(), dtype=dtype, chunk=chunk)(ids), right)
-    watched = Runner(parity_weights(), watches=[Watch(0, 0, 0, 1, "parity")], dtype=dtype)
-    assert torch.equal(watched(ids), right)
 
 
 @pytest.mark.parametrize("language", [d_n(3), flip_flop(), "(ab)*"], ids=["D-3", "flip-flop", "(ab)*"])
@@ -114,73 +94,6 @@ def test_compiled_models_in_signed_blocks(language: Any) -> None:
     assert certificate.scope == "every-implementation"
 
 
-def test_sampling_and_checking_work_as_for_mamba(tmp_path: Path) -> None:
-    checkpoint = write_parity(tmp_path / "m")
-    model = checkpoint.model()
-    assert scancraft.check(tmp_path / "m").agrees
-    assert scancraft.check(model, parity_dfa(), readout=checkpoint.readout).agrees
-    assert not scancraft.check(model, ~parity_dfa(), readout=checkpoint.readout).agrees
-    processor = scancraft.LanguageLogitsProcessor.for_model(model)
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "m")
-    torch.manual_seed(0)
-    prompt = tokenizer(["", "1", "0110"] * 8, return_tensors="pt", padding=True)
-    out = model.generate(**prompt, do_sample=True, max_new_tokens=80, logits_processor=[processor])
-    words = [tokenizer.decode(row, skip_special_tokens=True) for row in out if TOKENS["<eos>"] in row.tolist()]
-    assert len(words) > 15
-    assert all(parity_dfa().accepts(word) for word in words)
-
-
-# -- checkpoints ---------------------------------------------------------------------------------------------------
-
-
-def test_a_checkpoint(tmp_path: Path) -> None:
-    write_parity(tmp_path / "a")
-    write_parity(tmp_path / "b")
-    files = sorted(p.name for p in (tmp_path / "a").iterdir())
-    assert files == [
-        "config.json",
-        "generation_config.json",
-        "model.safetensors",
-        "scancraft.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-    ]
-    assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
-    ids = all_words(6)
-    for model in (
-        load_model(tmp_path / "a"),
-        AutoModelForCausalLM.from_pretrained(tmp_path / "a"),
-        SignedMambaForCausalLM.from_pretrained(tmp_path / "a"),
-    ):
-        assert type(model) is SignedMambaForCausalLM
-        assert torch.equal(model(ids).logits, right_logits(ids))
-    scancraft.load(tmp_path / "a").check_tokenizer()
-
-
-def edit_json(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    content = json.loads(path.read_text())
-    edit(content)
-    path.write_text(json.dumps(content))
-
-
-@pytest.mark.parametrize(
-    ("edit", "message"),
-    [
-        (lambda c: c.update(model_type="none"), "model_type 'none'; known are"),
-        (lambda c: c.pop("model_type"), "model_type None"),
-        (lambda c: c.update(model_type=["mamba"]), "model_type"),
-        (lambda c: c.update(model_type="mamba"), "architectures"),
-        (lambda c: c.update(time_step_rank=5), "does not fit config.json"),
-        (lambda c: c.update(tie_word_embeddings=True), "tie_word_embeddings True"),
-    ],
-)
-def test_configurations_that_do_not_fit(edit: Any, message: str, tmp_path: Path) -> None:
-    write_parity(tmp_path / "m")
-    edit_json(tmp_path / "m" / "config.json", edit)
-    with pytest.raises(CheckpointError, match=message):
-        load_model(tmp_path / "m")
-
-
 # -- certificates --------------------------------------------------------------------------------------------------
 
 
@@ -194,33 +107,24 @@ def changed(changes: dict[str, Any], **sizes: int) -> MambaWeights:
     return MambaWeights(weights.shape, tensors)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("sizes", [(1, 2), (2, 4)])
+@pytest.mark.parametrize(("dtype", "sizes"), [(torch.float32, (1, 2)), (torch.bfloat16, (2, 4))], ids=str)
 def test_parity_is_certified(dtype: torch.dtype, sizes: tuple[int, int], tmp_path: Path) -> None:
     write_parity(tmp_path / "m", parity_weights(d_state=sizes[0], d_conv=sizes[1]))
-    certificate = scancraft.certify(tmp_path / "m", dtype=dtype)
-    assert isinstance(certificate, scancraft.Certificate)
+    certificate = certified(tmp_path / "m", dtype=dtype)
     assert (certificate.scope, certificate.margin) == ("every-implementation", 16.0)
     assert certificate.content["method"] == "block by block"
     assert certificate.content["implementation"]["model"] == "scancraft.SignedMambaForCausalLM"
-    certificate.save(tmp_path / "m")
-    checked = check_certificate(tmp_path / "m")
-    assert checked.accepted, checked.reason
-    assert checked.scope == "every-implementation"
+    accepted(tmp_path / "m")
     whole = scancraft.certify(load_model(tmp_path / "m", dtype), parity_dfa(), readout=READOUT)
     assert isinstance(whole, scancraft.Certificate)
-    assert (whole.scope, whole.content["method"]) == ("every-implementation", "whole model")
+    assert whole.content["method"] == "whole model"
     whole.save(tmp_path / "m")
-    assert check_certificate(tmp_path / "m").accepted
+    accepted(tmp_path / "m")
 
 
 def verdict_of(weights: MambaWeights) -> Any:
-    budget = scancraft.Budget(2_000, 5.0)
+    budget = scancraft.Budget(300, 5.0)
     return scancraft.certify(model_of(weights), parity_dfa(), readout=READOUT, budget=budget)
-
-
-def failing(certificate: Any) -> set[str]:
-    return {o["name"] for o in certificate.content["obligations"] if not o["holds"]}
 
 
 REFUTED: dict[str, dict[str, Any]] = {
@@ -269,27 +173,12 @@ STEP_ONLY: dict[str, tuple[dict[str, Any], str]] = {
 def test_right_signs_without_the_obligations_are_certified_for_the_step_only(name: str, tmp_path: Path) -> None:
     changes, obligation = STEP_ONLY[name]
     write_parity(tmp_path / "m", changed(changes))
-    dtype = torch.bfloat16 if "bfloat16" in name else torch.float32
-    certificate = scancraft.certify(tmp_path / "m", dtype=dtype)
-    assert isinstance(certificate, scancraft.Certificate), certificate
+    certificate = certified(tmp_path / "m", dtype=torch.bfloat16 if "bfloat16" in name else torch.float32)
     assert certificate.scope == "step"
-    assert failing(certificate) == {obligation}
-    certificate.save(tmp_path / "m")
-    checked = check_certificate(tmp_path / "m")
-    assert (checked.accepted, checked.scope) == (True, "step"), checked.reason
-
-    def promote(content: dict[str, Any]) -> None:
-        content["scope"] = "every-implementation"
-        for entry in content["obligations"]:
-            entry.update(holds=True, checked=1, detail="")
-
-    edit_certificate(tmp_path / "m", promote)
-    reason = check_certificate(tmp_path / "m").reason
-    assert reason.startswith(f"obligation {obligation}: block 0")
-    assert "instances fail" in reason
-    certificate.save(tmp_path / "m")
-    edit_certificate(tmp_path / "m", lambda c: c["implementation"].update(scancraft="0.0.1"))
-    assert "scope step: certified with" in check_certificate(tmp_path / "m").reason
+    assert {o["name"] for o in certificate.content["obligations"] if not o["holds"]} == {obligation}
+    accepted(tmp_path / "m", "step")
+    edit_json(tmp_path / "m" / "certificate.json", promote)
+    assert "instances fail" in rejected(tmp_path / "m", f"obligation {obligation}: block 0").reason
 
 
 def test_signs_that_do_not_saturate_are_not_certified() -> None:
@@ -298,32 +187,13 @@ def test_signs_that_do_not_saturate_are_not_certified() -> None:
     assert isinstance(verdict_of(weights), (Open, Refuted))
 
 
-def edit_certificate(place: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    """A forger recomputes the certificate's own digest."""
-    from scancraft.certify.checker.parts import content_digest
-
-    path = place / "certificate.json"
-    content = json.loads(path.read_text())
-    edit(content)
-    content["sha256"]["content"] = content_digest(content)
-    path.write_text(json.dumps(content))
-
-
-def forge_weights(place: Path) -> None:
-    """Make the certificate name the weights that lie beside it."""
-    from scancraft.certify.checker.parts import tensors_digest
-
-    digest = tensors_digest(load_file(place / "model.safetensors"))
-    edit_certificate(place, lambda c: c["sha256"].update(weights=digest))
-
-
 def test_random_mutants_get_what_they_deserve(tmp_path: Path) -> None:
     """A certificate only if all words to length 9 are right, whatever the change; and then the checker agrees."""
     rng = np.random.default_rng(0)
     original = parity_weights()
     ids = all_words(9)
     kinds = []
-    for i in range(90):
+    for i in range(45):
         tensors = {name: t.copy() for name, t in original.tensors.items()}
         name = str(rng.choice([n for n in sorted(tensors) if "mixer" in n and ("sign" in n or i % 2)]))
         places = np.argwhere(tensors[name]) if rng.random() < 0.7 else np.argwhere(tensors[name] == tensors[name])
@@ -343,81 +213,12 @@ def test_random_mutants_get_what_they_deserve(tmp_path: Path) -> None:
             assert right, (name, place, factor)
             write_parity(tmp_path / "m", weights)
             verdict.save(tmp_path / "m")
-            checked = check_certificate(tmp_path / "m")
-            assert (checked.accepted, checked.scope) == (True, verdict.scope), checked.reason
+            accepted(tmp_path / "m", verdict.scope)
         elif isinstance(verdict, Refuted):
             wrong = torch.tensor([[1, *(TOKENS[s] for s in verdict.word)]])
             last = model(wrong).logits[0, -1, 2:5] > 0
             assert last.tolist() != (right_logits(wrong)[0, -1, 2:5] > 0).tolist()
-    assert min(kinds.count(kind) for kind in ("Certificate", "Refuted")) >= 10, kinds
-
-
-def test_tampering_is_rejected(tmp_path: Path) -> None:
-    place = tmp_path / "m"
-    write_parity(place)
-    certificate = scancraft.certify(place)
-    assert isinstance(certificate, scancraft.Certificate)
-    certificate.save(place)
-    files = {p.name: p.read_bytes() for p in place.iterdir()}
-
-    def restored() -> None:
-        for name, content in files.items():
-            (place / name).write_bytes(content)
-        assert check_certificate(place).accepted
-
-    def rejected(reason: str) -> None:
-        checked = check_certificate(place)
-        assert not checked.accepted
-        assert reason in checked.reason, checked.reason
-        restored()
-
-    named = "transformers.MambaForCausalLM"
-    edit_certificate(place, lambda c: c["implementation"].update(model=named))
-    rejected("about transformers.MambaForCausalLM, config.json about scancraft.SignedMambaForCausalLM")
-    edit_json(place / "config.json", lambda c: c.update(model_type="mamba"))
-    rejected("config.json: architectures names another class")
-    edit_json(place / "config.json", lambda c: c.update(model_type="mamba", architectures=["MambaForCausalLM"]))
-    rejected("model.safetensors")
-    edit_json(place / "config.json", lambda c: c.update(model_type="mamba9"))
-    rejected("config.json: the model_type 'mamba9' is unknown")
-    edit_json(place / "config.json", lambda c: c.pop("model_type"))
-    rejected("config.json: the model_type None is unknown")
-
-    for name, index, value in (
-        ("sign_proj.weight", (0, 1), 2.0),
-        ("sign_proj.bias", (0,), -T),
-        ("sign_proj.bias", (5,), 1.0),
-        ("sign_proj.bias", (5,), float("nan")),
-    ):
-        weights = load_file(place / "model.safetensors")
-        weights[f"backbone.layers.0.mixer.{name}"][index] = value
-        save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
-        assert not check_certificate(place).accepted
-        forge_weights(place)
-        rejected("")
-
-
-def test_the_closed_evidence_of_a_wrong_model_is_rejected(tmp_path: Path) -> None:
-    """A forger who claims the complement everywhere: the listed steps are genuine, the read-out is wrong."""
-    dfa = ~parity_dfa()
-    weights = parity_weights()
-    write_checkpoint(tmp_path / "m", weights, manifest(dfa), bos="<bos>", eos="<eos>", pad="<pad>", spaced=False)
-    assert isinstance(scancraft.certify(tmp_path / "m"), Refuted)
-    write_parity(tmp_path / "right", weights)
-    genuine = scancraft.certify(tmp_path / "right")
-    assert isinstance(genuine, scancraft.Certificate)
-    genuine.save(tmp_path / "m")
-    other = {**to_json_dict(dfa), "states": list(to_json_dict(dfa)["transitions"])}
-    value = {
-        "alphabet": list(dfa.alphabet),
-        "table": [*map(list, dfa.semiautomaton.table)],
-        "accepting": [*dfa.accepting],
-    }
-    digest = text_digest(value, ordered=True)
-    edit_certificate(tmp_path / "m", lambda c: (c.update(language=other), c["sha256"].update(language=digest)))
-    checked = check_certificate(tmp_path / "m")
-    assert not checked.accepted
-    assert "read-out" in checked.reason
+    assert min(kinds.count(kind) for kind in ("Certificate", "Refuted")) >= 5, kinds
 
 
 def test_arguments_about_counters_admit_no_gate_of_minus_one(tmp_path: Path) -> None:
@@ -425,18 +226,18 @@ def test_arguments_about_counters_admit_no_gate_of_minus_one(tmp_path: Path) -> 
     weights = signed_copy(compiled.weights)
     tokens = compiled.manifest.tokens
 
-    def certified(weights: MambaWeights) -> Any:
+    def judged(weights: MambaWeights) -> Any:
         write_checkpoint(
             tmp_path / "m", weights, compiled.manifest.to_json(), bos="<bos>", eos="<eos>", pad="<pad>", spaced=False
         )
         return scancraft.certify(tmp_path / "m")
 
-    certificate = certified(weights)
+    certificate = judged(weights)
     assert isinstance(certificate, scancraft.Certificate), certificate
     assert certificate.content["method"] == "counters"
     assert certificate.content["implementation"]["model"] == "scancraft.SignedMambaForCausalLM"
     certificate.save(tmp_path / "m")
-    assert check_certificate(tmp_path / "m").accepted, check_certificate(tmp_path / "m").reason
+    accepted(tmp_path / "m")
     ids = torch.tensor([[tokens["<bos>"], tokens["a"], tokens["a"], tokens["b"], tokens["b"]]])
     assert torch.equal(Runner(weights)(ids), Runner(compiled.weights)(ids))
     right = scancraft.check(tmp_path / "m")
@@ -444,11 +245,12 @@ def test_arguments_about_counters_admit_no_gate_of_minus_one(tmp_path: Path) -> 
     for layer in range(weights.shape.n_layers):
         tensors = {n: t.copy() for n, t in weights.tensors.items()}
         tensors[f"backbone.layers.{layer}.mixer.sign_proj.bias"][:] = -T
-        verdict = certified(MambaWeights(weights.shape, tensors))
+        verdict = judged(MambaWeights(weights.shape, tensors))
         if layer < weights.shape.n_layers - 3:  # a control block is explored, signs and all: what is right stays right
             assert isinstance(verdict, scancraft.Certificate) == scancraft.check(tmp_path / "m").agrees
         else:
             assert isinstance(verdict, (Open, Refuted)), layer
             certificate.save(tmp_path / "m")  # a forger keeps the certificate of the right model
-            forge_weights(tmp_path / "m")
-            assert "a gate of -1" in check_certificate(tmp_path / "m").reason
+            digest = tensors_digest(load_file(tmp_path / "m" / "model.safetensors"))
+            edit_json(tmp_path / "m" / "certificate.json", set_at("sha256", "weights", value=digest))
+            rejected(tmp_path / "m", "a gate of -1")

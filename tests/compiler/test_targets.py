@@ -194,10 +194,6 @@ def test_ids_that_cannot_be(ids: torch.Tensor) -> None:
     runner = scancraft.compile("(ab)*", target=FALCON).runner()
     with pytest.raises(ReadoutError, match="token ids must"):
         runner(ids)
-
-
-def test_nothing_to_read() -> None:
-    runner = scancraft.compile("(ab)*", target=FALCON).runner()
     assert runner(torch.zeros(2, 0, dtype=torch.long)).shape == (2, 0, 8)
 
 
@@ -238,11 +234,9 @@ def test_targets_are_listed() -> None:
 @pytest.mark.parametrize(
     ("target_name", "args", "code"),
     [
-        (FALCON, ("--named", "D-2"), 0),
         (FALCON, ("--named", "a^n b^n"), 0),
         ("mamba2", ("--named", "Flip-flop"), 0),
         ("mamba2", ("--dyck", "2,3"), 3),
-        ("mamba2", ("--named", "a^n b^n"), 3),
     ],
     ids=str,
 )
@@ -251,7 +245,7 @@ def test_every_command(target_name: str, args: tuple[str, ...], code: int, tmp_p
     told = json.loads(invoke("compile", *args, "--target", target_name, "-o", place, "--json").stdout)
     assert told["target"] == target_name
     assert invoke("check", place, "--words", 10, "--short", 30, "--max-length", 12).exit_code == 0
-    assert invoke("certify", place).exit_code == code
+    assert invoke("certify", place, "--seconds", 120 if code == 0 else 1).exit_code == code
     if code == 0:
         assert invoke("certify", place, "--check").exit_code == 0
     for sample in json.loads(invoke("generate", place, "-n", 5, "--max-length", 20, "--json").stdout):
