@@ -143,6 +143,8 @@ def test_bad_codes_and_lengths() -> None:
             acceptor.accepts(codes, lengths)
     with pytest.raises(ValueError, match="list of words"):
         acceptor.accepts("ab")
+    with pytest.raises(AlphabetError, match="twice"):
+        Acceptor("aa", [[0, 0]], 0, [])
     with pytest.raises(ValueError, match="plain words"):
         acceptor.accepts(["ab"], [2])
 
@@ -163,11 +165,6 @@ def test_bad_codes_and_lengths() -> None:
 def test_bad_tables(table: list, initial: int, accepting: list) -> None:
     with pytest.raises(LanguageFormatError, match=r"table|state"):
         Acceptor("ab", table, initial, accepting)
-
-
-def test_bad_alphabet() -> None:
-    with pytest.raises(AlphabetError, match="twice"):
-        Acceptor("aa", [[0, 0]], 0, [])
 
 
 def test_the_empty_alphabet() -> None:

@@ -9,17 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scancraft import Budget, BudgetExceededError, Dfa, Semiautomaton
 from scancraft.automata.alphabet import check_alphabet, format_word, parse_word
-from scancraft.automata.budget import Budget
-from scancraft.automata.dfa import Dfa
-from scancraft.automata.errors import (
-    AlphabetError,
-    BudgetExceededError,
-    EmptyLanguageError,
-    LanguageFormatError,
-    UnknownSymbolError,
-)
-from scancraft.automata.semiautomaton import Semiautomaton
+from scancraft.automata.errors import AlphabetError, EmptyLanguageError, LanguageFormatError, UnknownSymbolError
 
 SHORT = [word for n in range(6) for word in itertools.product("ab", repeat=n)]
 

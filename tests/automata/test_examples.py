@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 from examples import EXAMPLES, Example, bounded_dycks, dfas, machines
 
-from scancraft.automata.counters.machine import CounterMachine
-from scancraft.automata.decide.classification import GateClass, classify
-from scancraft.automata.dfa import Dfa
-from scancraft.automata.semiautomaton import Semiautomaton
+from scancraft import CounterMachine, Dfa, GateClass, Semiautomaton, classify
 
 
 def control(machine: CounterMachine) -> Semiautomaton:

@@ -9,9 +9,7 @@ import pytest
 from examples import example
 from monoid import is_aperiodic_by_monoid, transition_monoid
 
-from scancraft.automata.budget import Budget
-from scancraft.automata.dfa import Dfa
-from scancraft.automata.errors import BudgetExceededError
+from scancraft import Budget, BudgetExceededError, Dfa
 from scancraft.automata.families import (
     SUITE,
     NamedLanguage,

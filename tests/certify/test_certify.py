@@ -15,16 +15,13 @@ from hypothesis import given, settings
 from oracle import all_words, last_scores, right, said
 
 import scancraft
+from scancraft import Budget, Certificate, Compiled, Dfa, Readout
 from scancraft.automata import families
-from scancraft.automata.budget import Budget
-from scancraft.automata.dfa import Dfa
-from scancraft.certify.certify import Certificate, Open, Refuted
+from scancraft.certify.certify import Open, Refuted
 from scancraft.certify.check import compare
 from scancraft.compiler.circuits.levels import letter_feature, slot_feature
-from scancraft.compiler.compiled import Compiled
 from scancraft.compiler.targets.layout import narrowest_stream
 from scancraft.models.errors import ReadoutError, WeightsError
-from scancraft.models.readout import Readout
 from scancraft.testing import star_free_dfas
 
 AB = ("a", "b")

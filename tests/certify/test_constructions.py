@@ -12,19 +12,15 @@ import torch
 from forgery import accepted, certified, edit_json, rejected, set_at
 from random_machines import random_machines
 
+from scancraft import BoundedDyck, Budget, Certificate, Constructed, Counter, CounterMachine, Readout, Step
 from scancraft.accuracy import accuracy
-from scancraft.automata.bounded_dyck import BoundedDyck
-from scancraft.automata.budget import Budget
 from scancraft.automata.counters.families import boolean, dyck_1, equal_blocks, shuffle
-from scancraft.automata.counters.machine import Counter, CounterMachine, Step
 from scancraft.automata.families import dyck as dyck_dfa
 from scancraft.automata.families import flip_flop as flip_flop_dfa
 from scancraft.automata.languages import truth_of
-from scancraft.certify.certify import Certificate, Open, Refuted, certify
-from scancraft.compiler.compiled import Constructed
+from scancraft.certify.certify import Open, Refuted, certify
 from scancraft.compiler.constructions import counters, dyck, flip_flop
 from scancraft.models.precision import PrecisionError
-from scancraft.models.readout import Readout
 
 SIGNED = CounterMachine(
     "ab",

@@ -12,18 +12,12 @@ from against_truth import short_words
 from examples import as_many
 
 import scancraft
+from scancraft import BoundedDyck, BudgetExceededError, Counter, CounterMachine, CounterRangeError, Step
 from scancraft.accuracy import accuracy
 from scancraft.automata.alphabet import BOS
-from scancraft.automata.bounded_dyck import BoundedDyck, bracket_pairs
+from scancraft.automata.bounded_dyck import bracket_pairs
 from scancraft.automata.counters.families import dyck_1, equal_blocks
-from scancraft.automata.counters.machine import Counter, CounterMachine, Step
-from scancraft.automata.errors import (
-    AlphabetError,
-    BracketLanguageError,
-    BudgetExceededError,
-    CounterLanguageError,
-    UnknownSymbolError,
-)
+from scancraft.automata.errors import AlphabetError, BracketLanguageError, CounterLanguageError, UnknownSymbolError
 from scancraft.automata.families import dyck as dyck_dfa
 from scancraft.automata.families import flip_flop as flip_flop_dfa
 from scancraft.automata.languages import truth_of
@@ -31,7 +25,7 @@ from scancraft.compiler.circuits.circuit import plus, show
 from scancraft.compiler.circuits.counting import control_of
 from scancraft.compiler.constructions import counters, dyck, flip_flop
 from scancraft.compiler.targets import TargetError
-from scancraft.models.errors import CheckpointError, CounterRangeError, ReadoutError
+from scancraft.models.errors import CheckpointError, ReadoutError
 from scancraft.models.precision import PrecisionError
 
 CONTRACTS = ("live-prefixes", "all-words")

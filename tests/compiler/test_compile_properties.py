@@ -16,12 +16,10 @@ from monoid import is_aperiodic_by_monoid
 from oracle import few_words, may_follow, states_along
 
 import scancraft
+from scancraft import Compiled, Dfa, NotStarFreeError
 from scancraft.automata import families
-from scancraft.automata.decide.aperiodic import NotStarFreeError
-from scancraft.automata.dfa import Dfa
 from scancraft.compiler.circuits.circuit import Circuit, CircuitChannel, Shown
 from scancraft.compiler.circuits.levels import cascade_circuit
-from scancraft.compiler.compiled import Compiled
 from scancraft.compiler.manifest import Manifest
 from scancraft.compiler.targets import Options
 from scancraft.compiler.targets import target as target_named

@@ -18,15 +18,13 @@ from against_truth import assert_right, at_chunk, logits, promised, short_words,
 from forgery import accepted, certified, edit_json, rejected, set_at
 
 import scancraft
-from scancraft.automata.budget import Budget
+from scancraft import Budget, Constructed, Counter, CounterMachine, CounterRangeError, Step
 from scancraft.automata.counters.families import boolean, dyck_1, equal_blocks, shuffle
-from scancraft.automata.counters.machine import Counter, CounterMachine, Step
 from scancraft.certify.checker.parts import tensors_digest
-from scancraft.compiler.compiled import Constructed
 from scancraft.compiler.constructions import counters, dyck, flip_flop
 from scancraft.compiler.manifest import CounterLabel
 from scancraft.compiler.targets import TargetError
-from scancraft.models.errors import CheckpointError, CounterRangeError, ReadoutError
+from scancraft.models.errors import CheckpointError, ReadoutError
 from scancraft.models.run.model_runner import ModelRunner
 from scancraft.models.run.runner import Runner, Watch
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +17,32 @@ from scancraft.compiler.targets import TARGETS
 from scancraft.suite.languages import suite_language
 
 Json = dict[str, Any]
-
-REGULAR = {f"D-2 on {name}": scancraft.compile("(a(ab)*b)*", target=name) for name in TARGETS}
-OWN = {
-    "flip-flop": flip_flop(),
-    "Dyck": dyck(2, 2, contract="all-words"),
-    "counters": counters(suite_language("a^n b^n").language),
-    "counters on mamba2": counters(suite_language("a^n b^n").language, target="mamba2"),
-    "nothing to do": scancraft.compile("[ab]*"),
-    "swaps": scancraft.compile("(aa)*"),
+A_N_B_N = suite_language("a^n b^n").language
+BUILD: dict[str, Callable[[], Any]] = {
+    **{f"D-2 on {name}": partial(scancraft.compile, "(a(ab)*b)*", target=name) for name in TARGETS},
+    "flip-flop": flip_flop,
+    "Dyck": partial(dyck, 2, 2, contract="all-words"),
+    "counters": partial(counters, A_N_B_N),
+    "counters on mamba2": partial(counters, A_N_B_N, target="mamba2"),
+    "nothing to do": partial(scancraft.compile, "[ab]*"),
+    "swaps": partial(scancraft.compile, "(aa)*"),
 }
-MANIFESTS = {name: compiled.manifest for name, compiled in (REGULAR | OWN).items()}
+
+
+@cache
+def manifest_of(name: str) -> Manifest:
+    found: Manifest = BUILD[name]().manifest
+    return found
 
 
 def d2() -> Json:
-    content: Json = json.loads(json.dumps(MANIFESTS["D-2 on mamba"].to_json()))
+    content: Json = json.loads(json.dumps(manifest_of("D-2 on mamba").to_json()))
     return content
 
 
-@pytest.mark.parametrize("name", MANIFESTS)
+@pytest.mark.parametrize("name", BUILD)
 def test_what_is_written_is_read_back(name: str) -> None:
-    manifest = MANIFESTS[name]
+    manifest = manifest_of(name)
     text = json.dumps(manifest.to_json())
     assert Manifest.from_json(json.loads(text)) == manifest
     assert manifest.kind in ("cascade", "flip-flop", "bounded Dyck", "counters")
@@ -47,13 +53,13 @@ def test_what_is_written_is_read_back(name: str) -> None:
 
 
 def test_a_memory_says_which_channel_shows_which_label() -> None:
-    (memory,) = MANIFESTS["D-2 on mamba"].blocks[2].memories
+    (memory,) = manifest_of("D-2 on mamba").blocks[2].memories
     assert (memory.kind, memory.values, memory.swaps) == ("level", (0, 1), False)
     assert [(holder.index, holder.label) for holder in memory.channels] == [(3, 0), (4, 0), (5, 1)]
-    (bit,) = MANIFESTS["swaps"].blocks[0].memories
+    (bit,) = manifest_of("swaps").blocks[0].memories
     assert bit.swaps
-    assert any(change.label is None for change in MANIFESTS["swaps"].blocks[0].conditions)
-    copies = [memory for memory in MANIFESTS["Dyck"].blocks[1].memories if len(memory.channels) > 1]
+    assert any(change.label is None for change in manifest_of("swaps").blocks[0].conditions)
+    copies = [memory for memory in manifest_of("Dyck").blocks[1].memories if len(memory.channels) > 1]
     assert copies, "one memory, shown through several gates"
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from against_truth import padded
 from hypothesis import given, settings
+from oracle import few_words
 from stepwise import stepped
 
 import scancraft
@@ -28,30 +32,25 @@ from scancraft.models.precision import FORMATS, PrecisionError, check_precision,
 from scancraft.testing import star_free_dfas
 
 WIDE = ["float32", "bfloat16", "float64"]
-MODELS: dict[str, CompiledModel] = {
-    "D-3": scancraft.compile(d_n(3)),
-    "aa*bb*cc*": scancraft.compile(ascending_runs("abc")),
-    "flip-flop, theorem 1": flip_flop(),
-    "Dyck_{2,3}, theorem 6": dyck(2, 3),
-    "Dyck-1": scancraft.compile(dyck_1()),
+BUILD: dict[str, Callable[[], CompiledModel]] = {
+    "D-3": lambda: scancraft.compile(d_n(3)),
+    "aa*bb*cc*": lambda: scancraft.compile(ascending_runs("abc")),
+    "flip-flop, theorem 1": flip_flop,
+    "Dyck_{2,3}, theorem 6": lambda: dyck(2, 3),
+    "Dyck-1": lambda: scancraft.compile(dyck_1()),
 }
 CASCADES = ["D-3", "aa*bb*cc*"]
 
 
+@cache
+def made(name: str) -> CompiledModel:
+    return BUILD[name]()
+
+
 def words_of(compiled: CompiledModel, count: int = 120) -> list[tuple[str, ...]]:
-    language = compiled.language
     if compiled.readout.contract == "live-prefixes":
-        return members_of(language, count, 0, 24, random.Random(0))
-    longest, size = 1, len(language.alphabet)
-    while sum(size**k for k in range(longest + 2)) <= count and longest < 9:
-        longest += 1
-    return [w for n in range(longest + 1) for w in product(language.alphabet, repeat=n)]
-
-
-def padded(compiled: CompiledModel, words: list[tuple[str, ...]]) -> torch.Tensor:
-    readout = compiled.readout
-    longest = max(map(len, words))
-    return torch.tensor([readout.encode(w) + [readout.pad] * (longest - len(w)) for w in words])
+        return members_of(compiled.language, count, 0, 24, random.Random(0))
+    return few_words(compiled.language.alphabet, count)
 
 
 def right(compiled: CompiledModel, words: list[tuple[str, ...]], logits: torch.Tensor) -> bool:
@@ -62,9 +61,9 @@ def right(compiled: CompiledModel, words: list[tuple[str, ...]], logits: torch.T
 
 
 @pytest.mark.parametrize("dtype", WIDE)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", BUILD)
 def test_the_same_bits_in_every_wide_format(name: str, dtype: str) -> None:
-    compiled = MODELS[name]
+    compiled = made(name)
     words = words_of(compiled)
     ids = padded(compiled, words)
     model = compiled.model(FORMATS[dtype])
@@ -75,9 +74,9 @@ def test_the_same_bits_in_every_wide_format(name: str, dtype: str) -> None:
     assert torch.equal(step, want)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", BUILD)
 def test_which_weights_each_format_holds(name: str) -> None:
-    tensors = MODELS[name].weights.tensors
+    tensors = made(name).weights.tensors
     for dtype in WIDE:
         check_precision(tensors, FORMATS[dtype])
         assert not list(rounded_parameters(tensors, FORMATS[dtype]))
@@ -116,7 +115,7 @@ def float16_is_exact(compiled: CompiledModel, words: list[tuple[str, ...]]) -> N
 
 @pytest.mark.parametrize("name", CASCADES)
 def test_cascades_in_float16_with_a_smaller_constant(name: str) -> None:
-    float16_is_exact(MODELS[name], words_of(MODELS[name]))
+    float16_is_exact(made(name), words_of(made(name)))
 
 
 @settings(max_examples=12, deadline=None, derandomize=True, database=None)
@@ -127,22 +126,22 @@ def test_drawn_cascades_in_float16(dfa: Any) -> None:
 
 
 def test_a_certificate_holds_for_the_smaller_constant() -> None:
-    compiled = MODELS["D-3"]
+    compiled = made("D-3")
     verdict = certify(fitted(compiled, "float16"), compiled.language)
     assert isinstance(verdict, Certificate)
     assert verdict.scope == "every-implementation"
 
 
 def test_what_does_not_fit() -> None:
-    for name in set(MODELS) - set(CASCADES):
+    for name in set(BUILD) - set(CASCADES):
         with pytest.raises(PrecisionError, match="only cascades fit it"):
-            fitted(MODELS[name], "float16")
+            fitted(made(name), "float16")
         with pytest.raises(PrecisionError, match="would become"):
-            check_precision(MODELS[name].weights.tensors, torch.float16)
+            check_precision(made(name).weights.tensors, torch.float16)
     with pytest.raises(PrecisionError, match="no dtype 'float8'"):
-        fitted(MODELS["D-3"], "float8")
+        fitted(made("D-3"), "float8")
     for dtype in WIDE:
-        assert fitted(MODELS["D-3"], dtype).weights is MODELS["D-3"].weights
+        assert fitted(made("D-3"), dtype).weights is made("D-3").weights
 
 
 def test_counters_are_refused_where_they_are_not_exact() -> None:

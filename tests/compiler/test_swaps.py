@@ -20,8 +20,7 @@ from monoid import transition_monoid
 from oracle import may_follow, states_along
 
 import scancraft
-from scancraft.automata.decide.aperiodic import NotStarFreeError
-from scancraft.automata.dfa import Dfa
+from scancraft import Compiled, Dfa, GateClassError, NotStarFreeError
 from scancraft.automata.families import SUITE
 from scancraft.certify.certify import Refuted
 from scancraft.certify.check import compare
@@ -30,8 +29,7 @@ from scancraft.compiler.cascade.cascade import decompose
 from scancraft.compiler.cascade.rules import tabulate
 from scancraft.compiler.cascade.tile_orbits import NotTwoGroupError, Permutation, Trees
 from scancraft.compiler.circuits.levels import cascade_circuit
-from scancraft.compiler.compiled import Compiled
-from scancraft.compiler.targets.gates import GateClassError, UnknownGatesError
+from scancraft.compiler.targets.gates import UnknownGatesError
 from scancraft.models.mamba import MambaWeights
 
 NAMED = {entry.name: entry.build() for entry in SUITE}

@@ -5,6 +5,7 @@ The command that measures on a GPU (``benchmarks/run.py gpu``) is tried here on 
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from against_truth import padded
 
 import scancraft
 from scancraft.automata.counters.families import dyck_1, equal_blocks
@@ -34,23 +36,25 @@ gpu = pytest.mark.gpu
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU, and torch sees none")
 needs_kernels = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (scancraft[cuda])")
 
-LANGUAGES = {
-    "D-4": scancraft.compile(d_n(4)),
-    "flip-flop": scancraft.compile(flip_flop_language()),
-    "flip-flop, theorem 1": flip_flop(),
-    "Dyck_{8,10}": dyck(8, 10),
-    "Dyck-1": scancraft.compile(dyck_1()),
-    "a^n b^n c^n": scancraft.compile(equal_blocks("abc")),
+BUILD = {
+    "D-4": lambda: scancraft.compile(d_n(4)),
+    "flip-flop": lambda: scancraft.compile(flip_flop_language()),
+    "flip-flop, theorem 1": flip_flop,
+    "Dyck_{8,10}": lambda: dyck(8, 10),
+    "Dyck-1": lambda: scancraft.compile(dyck_1()),
+    "a^n b^n c^n": lambda: scancraft.compile(equal_blocks("abc")),
 }
+
+
+@functools.cache
+def made(name: str) -> CompiledModel:
+    return BUILD[name]()
 
 
 def padded_words(compiled: CompiledModel, count: int, longest: int) -> torch.Tensor:
     """Token ids of words. On dead prefixes a model for live prefixes promises nothing."""
     sample = members_of if compiled.readout.contract == "live-prefixes" else mixture_of
-    words = sample(compiled.language, count, 0, longest, random.Random(0))
-    rows = [compiled.readout.encode(word) for word in words]
-    width = max(map(len, rows))
-    return torch.tensor([row + [compiled.readout.pad] * (width - len(row)) for row in rows])
+    return padded(compiled, sample(compiled.language, count, 0, longest, random.Random(0)))
 
 
 def bits_on_the_cpu(compiled: CompiledModel, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -59,11 +63,11 @@ def bits_on_the_cpu(compiled: CompiledModel, ids: torch.Tensor, dtype: torch.dty
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("name", LANGUAGES)
+@pytest.mark.parametrize("name", BUILD)
 def test_what_a_gpu_is_compared_with_is_right(name: str, dtype: torch.dtype) -> None:
     if torch.cuda.is_available():
         pytest.skip("transformers may take the GPU's kernels for a CPU here")
-    compiled = LANGUAGES[name]
+    compiled = made(name)
     ids = padded_words(compiled, 10, 30)
     with torch.no_grad():
         assert torch.equal(bits_on_the_cpu(compiled, ids, dtype), compiled.model(dtype)(ids).logits.float())
@@ -72,11 +76,11 @@ def test_what_a_gpu_is_compared_with_is_right(name: str, dtype: torch.dtype) -> 
 @gpu
 @needs_gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("name", LANGUAGES)
+@pytest.mark.parametrize("name", BUILD)
 def test_logits_on_the_gpu_equal_those_on_the_cpu(name: str, dtype: torch.dtype) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    compiled = LANGUAGES[name]
+    compiled = made(name)
     ids = padded_words(compiled, 50, 80)
     with torch.no_grad():
         there = compiled.model(dtype).cuda()(ids.cuda()).logits.float().cpu()
@@ -88,11 +92,11 @@ def test_logits_on_the_gpu_equal_those_on_the_cpu(name: str, dtype: torch.dtype)
 @needs_kernels
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "separate kernels"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("name", LANGUAGES)
+@pytest.mark.parametrize("name", BUILD)
 def test_mamba_ssm_kernels_give_the_bits_of_the_cpu(name: str, dtype: torch.dtype, fused: bool, tmp_path: Path) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    compiled = LANGUAGES[name]
+    compiled = made(name)
     ids = padded_words(compiled, 20, 60)
     model = load_mamba_ssm(compiled.save(tmp_path / "model"), dtype=dtype, device="cuda", fused=fused)
     with torch.no_grad():
@@ -112,7 +116,7 @@ def test_a_million_tokens_in_one_prefill(name: str, tmp_path: Path) -> None:
     from scancraft.accuracy import accuracy
     from scancraft.automata.languages import truth_of
 
-    compiled = LANGUAGES[name]
+    compiled = made(name)
     words = mixture_of(compiled.language, 2, 999_980, 1_000_000, random.Random(0))
     model = load_mamba_ssm(compiled.save(tmp_path / "model"), device="cuda")
     found = accuracy(model, truth_of(compiled.language), compiled.readout, words)

@@ -7,28 +7,27 @@ What is real and what is not: ``tests/support/selective_scan_stand_in.py``. The 
 from __future__ import annotations
 
 import random
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from against_truth import padded
+from oracle import few_words
 from selective_scan_stand_in import CHUNK, convolve, convolve_step, mamba_ssm_on_cpu, on_cpu, scan_forward
 
 import scancraft
+from scancraft import Compiled, members_of, mixture_of
 from scancraft.automata.counters.families import dyck_1, equal_blocks
 from scancraft.automata.families import ascending_runs, d_n
 from scancraft.automata.families import flip_flop as flip_flop_language
 from scancraft.automata.languages import truth_of
-from scancraft.automata.words.mixtures import members_of, mixture_of
-from scancraft.compiler.compiled import Compiled, CompiledModel
+from scancraft.compiler.compiled import CompiledModel
 from scancraft.compiler.constructions import dyck, flip_flop
 from scancraft.compiler.targets.float16 import fit
 from scancraft.models.checkpoints.mamba_ssm import Session, build_block, build_mamba_ssm, load_mamba_ssm
 from scancraft.models.errors import CheckpointError, ReadoutError
-from scancraft.testing import star_free_dfas
 
 mamba_ssm = mamba_ssm_on_cpu()
 
@@ -49,25 +48,16 @@ LANGUAGES: dict[str, CompiledModel] = {
 DTYPES = [torch.float32, torch.bfloat16]
 
 
-def short_words(compiled: CompiledModel, count: int = 120, longest: int = 6) -> list[tuple[str, ...]]:
-    """All words up to a length, or, where they are too many or the promise is narrower, a sample."""
-    language = compiled.language
-    size = len(language.alphabet)
+def short_words(compiled: CompiledModel) -> list[tuple[str, ...]]:
+    """All words up to a length, or, where the promise is narrower, a sample."""
     if compiled.readout.contract == "all-words":
-        length = max(n for n in range(longest + 1) if sum(size**k for k in range(n + 1)) <= count or n == 1)
-        return [w for n in range(length + 1) for w in product(language.alphabet, repeat=n)]
-    return members_of(language, count, 0, 24, random.Random(0))
+        return few_words(compiled.language.alphabet, 120)
+    return members_of(compiled.language, 120, 0, 24, random.Random(0))
 
 
 def long_words(compiled: CompiledModel, count: int, length: int) -> list[tuple[str, ...]]:
     sample = members_of if compiled.readout.contract == "live-prefixes" else mixture_of
     return sample(compiled.language, count, length // 2, length, random.Random(1))
-
-
-def padded(compiled: CompiledModel, words: list[tuple[str, ...]]) -> torch.Tensor:
-    readout = compiled.readout
-    longest = max(map(len, words), default=0)
-    return torch.tensor([readout.encode(w) + [readout.pad] * (longest - len(w)) for w in words])
 
 
 def right(compiled: CompiledModel, words: list[tuple[str, ...]], logits: torch.Tensor) -> bool:
@@ -134,26 +124,6 @@ def test_the_triton_kernels_interpreted(name: str, fused: bool, dtype: torch.dty
         assert right(compiled, words, model(ids).logits)
         session = Session(model, batch=len(ids))
         assert right(compiled, words, torch.cat([session.feed(ids[:, :2]), session.feed(ids[:, 2:])], 1))
-
-
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
-@given(star_free_dfas(max_states=5))
-def test_drawn_languages(dfa: Any) -> None:
-    compiled = scancraft.compile(dfa)
-    words = short_words(compiled, 60, 5)
-    ids = padded(compiled, words)
-    with on_cpu(triton=False), torch.no_grad():
-        model = build_mamba_ssm(compiled.weights)
-        assert right(compiled, words, model(ids).logits)
-        assert right(compiled, words, Session(model, batch=len(ids)).feed(ids))
-
-
-@pytest.mark.parametrize("name", ["D-3", "Dyck-1"])
-def test_past_the_chunks_of_the_scan(name: str) -> None:
-    compiled = LANGUAGES[name]
-    words = long_words(compiled, 2, 2 * CHUNK + 50)
-    with on_cpu(triton=False), torch.no_grad():
-        assert right(compiled, words, build_mamba_ssm(compiled.weights)(padded(compiled, words)).logits)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

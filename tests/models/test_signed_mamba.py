@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parity import parity_weights
+from random_mambas import loud_mamba
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, MambaConfig, MambaForCausalLM
 
@@ -26,16 +27,7 @@ def config(**options: Any) -> SignedMambaConfig:
 
 
 def random_model(seed: int = 0, **options: Any) -> Any:
-    """Signs of both kinds, and weights that are big enough to tell a wrong formula from rounding."""
-    torch.manual_seed(seed)
-    model = SignedMambaForCausalLM(config(**options)).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if not name.endswith(("A_log", "norm.weight", "norm_f.weight")):
-                parameter.add_(0.3 * torch.randn_like(parameter))
-        for layer in model.backbone.layers:
-            layer.mixer.sign_proj.bias.copy_(torch.randn_like(layer.mixer.sign_proj.bias))
-    return model
+    return loud_mamba(seed, signed=True, **({"state_size": 3} | options))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)

@@ -18,16 +18,15 @@ from random_mambas import CONFIGS
 from random_mambas import small_mamba as mamba
 
 import scancraft
+from scancraft import Dfa, Readout, Refutation
 from scancraft.automata import families
-from scancraft.automata.dfa import Dfa
 from scancraft.certify.checker.languages import read_dfa
 from scancraft.certify.checker.machine import Machine
-from scancraft.models.readout import Readout
 from scancraft.refute.checker import replay as replay_module
 from scancraft.refute.checker.lines import why_not_a_line
 from scancraft.refute.checker.refutation import Replays, check_refutation, classes
 from scancraft.refute.checker.replay import Replay
-from scancraft.refute.refute import Refutation, refute
+from scancraft.refute.refute import refute
 
 
 def test_what_holds_is_accepted(model: Any, content: dict[str, Any], tmp_path: Path, bound: Readout) -> None:

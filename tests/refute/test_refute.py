@@ -16,15 +16,19 @@ from oracle import positive, right
 from random_mambas import small_mamba as mamba
 
 import scancraft
+from scancraft import (
+    BoundedDyck,
+    Budget,
+    BudgetExceededError,
+    Dfa,
+    Readout,
+    Refutation,
+    ScancraftError,
+    star_free_witness,
+)
 from scancraft.automata import families
-from scancraft.automata.bounded_dyck import BoundedDyck
-from scancraft.automata.budget import Budget
-from scancraft.automata.decide.aperiodic import star_free_witness
-from scancraft.automata.dfa import Dfa
-from scancraft.automata.errors import BudgetExceededError, ScancraftError
 from scancraft.certify.search.prove import Judge
 from scancraft.models.errors import CheckpointError, ReadoutError, WeightsError
-from scancraft.models.readout import Readout
 from scancraft.models.run.reader import Reader as Rows
 from scancraft.models.run.stepper import Stepper
 from scancraft.refute import leaps as leaps
@@ -33,7 +37,7 @@ from scancraft.refute import search as _refuting_search
 from scancraft.refute import trajectories as refuting_trajectories
 from scancraft.refute.checker.refutation import check_refutation, state_digest
 from scancraft.refute.models import load_any, resolve
-from scancraft.refute.refute import NotApplicable, Refutation, Trajectories, Unsettled, refute
+from scancraft.refute.refute import NotApplicable, Trajectories, Unsettled, refute
 from scancraft.refute.search import Search
 from scancraft.refute.words import CANDIDATES, Question, questions
 

@@ -163,33 +163,21 @@ def test_sizes(rows: dict[str, Row]) -> None:
     assert [name for name, row in rows.items() if row.general is not None] == ["Flip-flop"]
 
 
-def test_what_is_not_star_free_has_a_witness(rows: dict[str, Row]) -> None:
-    row = rows["Parity"]
-    assert row.witness is not None
-    assert (row.witness.witness.word, row.witness.witness.period) == (("1",), 2)
-    assert (row.size, row.contract, row.certificate, row.scores) == (None, None, None, {})
-    assert row.language.theorem == "Theorem 2"
-
-
 def test_rows_as_json(rows: dict[str, Row]) -> None:
     for name, row in rows.items():
         found = json.loads(json.dumps(row.as_json(), allow_nan=False))
-        assert {"name", "class", "blocks", "parameters", "seconds", "accuracy", "certificate"} <= set(found)
         assert (found["name"], found["class"]) == (name, kind_of(name))
-        assert found["seconds"] >= 0
         assert set(found["published"]) == {part.label for part in row.language.bins}
-        if name == "Parity":
-            assert found["blocks"] is found["parameters"] is found["certificate"] is None
-            assert found["witness"]["word"] == ["1"]
-            continue
-        assert found["witness"] is None
-        assert found["accuracy"] == dict.fromkeys(row.scores, 100.0) == found["accuracy_positions"]
         assert set(found["words"]) == set(found["positions"]) == set(row.scores)
-        assert found["blocks"] > 0
-        assert found["parameters"] > 1000
-        assert found["certificate"]["verdict"] == "certified"
+        assert (found["certificate"] is None) == (found["blocks"] is None) == (name == "Parity")
+        assert found["accuracy"] == dict.fromkeys(row.scores, 100.0) == found["accuracy_positions"]
     assert rows["Dyck-1"].as_json()["certificate"]["limits"] == {"depth": 2**24}  # type: ignore[index]
     assert rows["Dyck-1"].as_json()["published"]["51-100"] == {"least": 49.0, "greatest": 63.0}  # type: ignore[index]
+    parity = rows["Parity"]
+    assert parity.witness is not None
+    assert (parity.witness.witness.word, parity.witness.witness.period) == (("1",), 2)
+    assert (parity.size, parity.contract, parity.scores) == (None, None, {})
+    assert parity.language.theorem == "Theorem 2"
 
 
 def timeless(row: Row) -> dict[str, Any]:
@@ -346,11 +334,6 @@ def test_bad_arguments(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("args", [("--words", 0), ("--far-words", 0), ("--jobs", 0), ("--seed", -1), ("--words", "x")])
-def test_usage_errors(args: tuple[object, ...]) -> None:
-    assert invoke("suite", "--only", "D-2", *args).exit_code == 2
-
-
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     quick = ("suite", "--only", "Tomita-2", "--words", 2, "--far-words", 1, "--no-farthest", "--jobs", 1)
@@ -406,10 +389,7 @@ def test_equal_rows_give_equal_plots_and_a_training_shows(rows: dict[str, Row], 
     pixels = [draw_suite(list(rows.values()), tmp_path / f"{n}.png").read_bytes() for n in (1, 2)]
     assert pixels[0] == pixels[1]
     assert draw_suite(list(rows.values()), tmp_path / "t.png", [place]).read_bytes() != pixels[0]
-
-
-def test_many_panels(rows: dict[str, Row], tmp_path: Path) -> None:
-    """More than one line of them, and a last line that is not full."""
+    # More than one line of panels, and a last line that is not full.
     assert draw_suite([*rows.values()][:6], tmp_path / "x.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -433,11 +413,7 @@ def test_malformed_trainings(case: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not what `scancraft train --out DIR` writes"):
         draw_suite([], tmp_path / "x.png", [place])
     assert not (tmp_path / "x.png").exists()
-
-
-def test_the_command_names_a_malformed_training(tmp_path: Path) -> None:
-    command = ("suite", "--only", "Parity", *QUICK, "--plot", tmp_path / "x.png", "--trained")
-    assert "training.json" in refused(invoke(*command, tmp_path / "none"))
-    (trained(tmp_path / "t", "") / "training.json").write_bytes(b"\xff\xfe")
-    assert "training.json" in refused(invoke(*command, tmp_path / "t"))
-    assert not (tmp_path / "x.png").exists()
+    if case == "not JSON":
+        command = ("suite", "--only", "Parity", *QUICK, "--plot", tmp_path / "x.png", "--trained")
+        assert "training.json" in refused(invoke(*command, place))
+        assert "training.json" in refused(invoke(*command, tmp_path / "none"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -17,15 +17,13 @@ import torch
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from monoid import is_aperiodic_by_monoid
+from oracle import all_words, may_follow, states_along
 
 import scancraft
+from scancraft import Dfa, Readout, ScancraftError, parse_regex
 from scancraft.automata import families
-from scancraft.automata.dfa import Dfa
-from scancraft.automata.errors import ScancraftError
-from scancraft.automata.regex.regex import parse_regex
 from scancraft.compiler.cascade.cascade import decompose
 from scancraft.models.errors import ReadoutError
-from scancraft.models.readout import Readout
 from scancraft.testing import (
     any_words,
     assert_models_language,
@@ -42,17 +40,12 @@ from scancraft.testing import languages as languages
 AB = ("a", "b")
 SUITE = [language.build() for language in families.SUITE if language.star_free]
 
-quick = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+quick = settings(max_examples=80, deadline=None, derandomize=True, database=None)
 
 
 def drawn(strategy: st.SearchStrategy[Any], condition: Callable[[Any], bool] = lambda value: True) -> Any:
     """The simplest value that hypothesis finds; an error if it finds none in 20,000."""
     return find(strategy, condition, settings=settings(max_examples=20_000, database=None), random=Random(1))
-
-
-def all_words(alphabet: Sequence[str], longest: int) -> Iterator[tuple[str, ...]]:
-    for length in range(longest + 1):
-        yield from product(alphabet, repeat=length)
 
 
 # -- languages -----------------------------------------------------------------------------------------------------
@@ -89,17 +82,14 @@ def test_arbitrary_languages_are_star_free_or_not() -> None:
 
 @pytest.mark.parametrize("alphabet", [(), ("push",), ("push", "pop", "+", "é")])
 def test_alphabets_are_kept(alphabet: tuple[str, ...]) -> None:
-    def check(dfa: Dfa) -> bool:
-        return dfa.alphabet == alphabet
+    @settings(quick, max_examples=30)
+    @given(star_free_dfas(4, alphabet=alphabet), dfas(4, alphabet=alphabet))
+    def check(one: Dfa, other: Dfa) -> None:
+        assert one.alphabet == other.alphabet == alphabet
 
-    for strategy in (star_free_dfas(4, alphabet=alphabet), dfas(4, alphabet=alphabet)):
-        settings(quick, max_examples=30)(given(strategy.map(check))(lambda kept: _assert(kept)))()
+    check()
     for empty in (True, False):
         assert drawn(star_free_dfas(alphabet=alphabet), lambda dfa, e=empty: dfa.is_empty() == e).n_states == 1
-
-
-def _assert(claim: bool) -> None:
-    assert claim
 
 
 def test_languages_shrink() -> None:
@@ -108,18 +98,6 @@ def test_languages_shrink() -> None:
         assert drawn(strategy, lambda dfa: not dfa.is_empty()).n_states == 1
         three = drawn(strategy, lambda dfa: dfa.n_states >= 3)
         assert (three.n_states, three.alphabet) == (3, ("a",))
-
-
-@pytest.mark.parametrize(
-    ("states", "target"),
-    [
-        (3, families.tomita(1)),
-        (3, families.zero_then_twos()),
-        (2, Dfa.from_table("wr", [[1, 0], [1, 0]], 0, [1])),
-    ],
-)
-def test_known_languages_are_found(states: int, target: Dfa) -> None:
-    assert drawn(star_free_dfas(states, alphabet=target.alphabet), lambda dfa: dfa == target) == target
 
 
 @pytest.mark.parametrize("dfa", [dfa for dfa in SUITE if dfa.n_states <= 8], ids=lambda dfa: f"{dfa.n_states} states")
@@ -213,7 +191,7 @@ def test_words_are_what_they_say(dfa: Dfa, longest: int, data: st.DataObject) ->
 @pytest.mark.parametrize("dfa", [families.d_n(2), families.tomita(4), Dfa.from_words(AB, ["", "b", "abba", "ab"])])
 def test_every_member_can_be_drawn(dfa: Dfa) -> None:
     inside = {word for word in all_words(dfa.alphabet, 4) if dfa.accepts(word)}
-    for word in inside:
+    for word in sorted(inside)[:8]:
         assert drawn(members(dfa, max_length=4), lambda found, word=word: found == word) == word
     rest = {edited for word in inside for edited in one_symbol_edits(word, dfa.alphabet)} - inside
     for word in sorted(rest)[:5]:
@@ -289,6 +267,13 @@ SAYS = [  # columns: a may come next, the word may end, b may come next
 ]
 
 
+def final(word: Sequence[str]) -> int:
+    state = 0
+    for symbol in word:
+        state = MOVES[A if symbol == "a" else B][state]
+    return state
+
+
 def binding(**changes: Any) -> Readout:
     bound = Readout(
         {"a": A, "b": B}, bos=None, accept=1, next_symbol={"a": 0, "b": 2}, pad=5, head=judgement, threshold=0.5
@@ -323,15 +308,10 @@ def test_a_model_of_ones_own(readout: Readout) -> None:
     model = Simulator(MOVES, SAYS, 9)
     report = assert_models_language(model, LANGUAGE, readout, words=60, max_length=40, short=1000)
     assert report.agrees
-    assert report.words == 60 + report_words(report.exhaustive_to)
-    assert report.exhaustive_to == 8
+    assert (report.words, report.exhaustive_to) == (60 + 2**9 - 1, 8)
     # Without a begin token nothing is known about the empty prefix, and it is not compared.
     first = 1 if readout.bos is None else 0
     assert report.prefixes >= 2**8 * (9 - first)
-
-
-def report_words(depth: int) -> int:
-    return sum(2**length for length in range(depth + 1))
 
 
 @pytest.mark.parametrize("readout", READOUTS.values(), ids=READOUTS.keys())
@@ -355,21 +335,6 @@ def test_every_wrong_output_is_found(readout: Readout) -> None:
         assert right == {columns[c] for c in visible if SAYS[state][c]}
         assert "every word up to length 6" in message
         assert "127 words" in message
-
-
-def final(word: Sequence[str]) -> int:
-    state = 0
-    for symbol in word:
-        state = MOVES[A if symbol == "a" else B][state]
-    return state
-
-
-def test_a_wrong_transition_is_found() -> None:
-    for token, state in product((A, B), range(len(STATES))):
-        moves = {letter: list(targets) for letter, targets in MOVES.items()}
-        moves[token][state] = (moves[token][state] + 2) % len(STATES)  # one a more, or after too many none
-        message = expect_rejected(Simulator(moves, SAYS, 9), LANGUAGE, binding(), words=200, max_length=20, short=200)
-        assert "a shortest one is" in message
 
 
 def test_the_contract_is_honoured() -> None:
@@ -419,15 +384,16 @@ def test_missing_hypothesis_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- compiled models -----------------------------------------------------------------------------------------------
 
 
-@settings(quick, max_examples=60)
+@settings(quick, max_examples=25)
 @given(star_free_dfas(4, alphabet="ab"), star_free_dfas(4, alphabet="ab"))
 def test_a_compiled_model_is_judged_by_any_language(one: Dfa, other: Dfa) -> None:
     """Languages of at most 4 states differ on a word of at most 6 letters, if at all."""
     compiled = scancraft.compile(one)
     depth = {"words": 0, "short": 127}
     assert assert_models_language(compiled, **depth).exhaustive_to == 6
-    reference = {word: says(one, word) for word in all_words("ab", 6)}
-    wrong = [word for word in reference if reference[word] != says(other, word)]
+    reference = {word: may_follow(one, states_along(one, word)[-1]) for word in all_words("ab", 6)}
+    truth = {word: may_follow(other, states_along(other, word)[-1]) for word in reference}
+    wrong = [word for word in reference if reference[word] != truth[word]]
     if not wrong:
         assert assert_models_language(compiled, other, **depth).agrees
         return
@@ -435,15 +401,7 @@ def test_a_compiled_model_is_judged_by_any_language(one: Dfa, other: Dfa) -> Non
     prefix, allowed, right = shown(message)
     assert len(prefix) == len(wrong[0])
     assert tuple(prefix) in wrong
-    assert (allowed, right) == (reference[tuple(prefix)], says(other, tuple(prefix)))
-
-
-def says(dfa: Dfa, word: Sequence[str]) -> set[str]:
-    """What may follow a word, by looking for a continuation of at most as many letters as there are states."""
-    follow = {
-        a for a in dfa.alphabet if any(dfa.accepts((*word, a, *more)) for more in all_words(dfa.alphabet, dfa.n_states))
-    }
-    return follow | ({"<eos>"} if dfa.accepts(word) else set())
+    assert (allowed, right) == (reference[tuple(prefix)], truth[tuple(prefix)])
 
 
 def test_checkpoint_directories(tmp_path: Path) -> None:
@@ -458,28 +416,6 @@ def test_checkpoint_directories(tmp_path: Path) -> None:
     assert assert_models_language(model, "(ab)*", readout, words=10, short=100).agrees
 
 
-def test_mutated_weights_are_found() -> None:
-    """Of each kind of parameter, at least one weight is such that without it the model is wrong, and that is found."""
-    compiled = scancraft.compile("(a(ab)*b)*")
-    model = compiled.model()
-    kept = {name: p for name, p in model.named_parameters() if not name.endswith("A_log")}
-    found = dict.fromkeys(kept, 0)
-    with torch.no_grad():
-        for name, parameter in kept.items():
-            for place in map(tuple, parameter.nonzero().tolist()):
-                before = parameter[place].item()
-                parameter[place] = 0 if name != "lm_head.weight" else -before
-                try:
-                    assert_models_language(model, compiled.dfa, compiled.readout, words=0, short=64)
-                except AssertionError:
-                    found[name] += 1
-                parameter[place] = before
-                if found[name]:
-                    break
-    assert all(found.values()), found
-    assert assert_models_language(model, compiled.dfa, compiled.readout, words=0, short=64).agrees
-
-
 # -- the same bits -------------------------------------------------------------------------------------------------
 
 SOME = ["ab", "", "aabb", "abba", "aabababb"]
@@ -492,22 +428,6 @@ def test_same_bits(tmp_path: Path) -> None:
     assert assert_same_bits(tmp_path / "d2", SOME, dtypes=[torch.bfloat16]) == 4 * prefixes
     assert assert_same_bits(scancraft.load(tmp_path / "d2"), [("a", "b")]) == 8 * 3
     assert assert_same_bits(compiled, []) == 0
-
-
-def test_inexact_weights_give_other_bits() -> None:
-    compiled = scancraft.compile("(a(ab)*b)*")
-
-    def trained(dtype: torch.dtype) -> Any:
-        model = compiled.model()
-        generator = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
-        return model.to(dtype)
-
-    inexact = SimpleNamespace(language=compiled.dfa, readout=compiled.readout, model=trained)
-    with pytest.raises(AssertionError, match="differ between float32 one word at a time and "):
-        assert_same_bits(inexact, SOME)
 
 
 def padded(side: int) -> Callable[[torch.Tensor, dict[str, Any]], bool]:

@@ -106,16 +106,8 @@ def test_batches_follow_from_the_seed() -> None:
 
     examples = Examples(d_n(2), mixture_of(d_n(2), 40, 0, 10, np.random.default_rng(0)))
     assert first(1) == first(1) != first(2)
-
-
-def test_dead_prefixes_are_not_compared() -> None:
-    batch = Examples(d_n(2), ["aaab"]).batch(np.array([0]))
-    assert batch.inside.tolist() == [[1, 1, 1, 0, 0]]
-
-
-def test_no_words_no_examples() -> None:
-    with pytest.raises(EmptyLanguageError, match="no words to learn from"):
-        Examples(EASY, [])
+    dead = Examples(d_n(2), ["aaab"]).batch(np.array([0]))  # dead prefixes are not compared
+    assert dead.inside.tolist() == [[1, 1, 1, 0, 0]]
 
 
 # -- learning --------------------------------------------------------------------------------------------------------
@@ -180,12 +172,6 @@ def test_an_interruption_is_passed_on_unless_the_model_is_wanted() -> None:
     assert not kept.model.training
 
 
-def test_a_later_range_without_words_is_left_out() -> None:
-    finite = scancraft.parse_regex("ab|abab")
-    done = train(finite, seconds=60, max_steps=1, bins=[Bin(1, 5), Bin(6, 9)], settings=TINY, test_words=5)
-    assert [b.bin for b in done.accuracy] == [Bin(1, 5)]
-
-
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
@@ -201,6 +187,16 @@ def test_impossible_settings_are_refused(kwargs: dict[str, Any], message: str) -
         train(EASY, **{"seconds": 1, **kwargs})
 
 
+def test_languages_without_words_are_refused_or_left_out() -> None:
+    with pytest.raises(EmptyLanguageError, match="no words to learn from"):
+        Examples(EASY, [])
+    with pytest.raises(EmptyLanguageError):
+        train(scancraft.parse_regex("ab"), seconds=1, bins=[Bin(5, 9)], settings=TINY)
+    finite = scancraft.parse_regex("ab|abab")
+    done = train(finite, seconds=60, max_steps=1, bins=[Bin(1, 5), Bin(6, 9)], settings=TINY, test_words=5)
+    assert [b.bin for b in done.accuracy] == [Bin(1, 5)]
+
+
 def test_impossible_numbers_are_refused() -> None:
     for name in ("layers", "d_model", "words", "tokens", "learning_rate", "clip"):
         with pytest.raises(TrainingError, match=f"{name} is 0"):
@@ -212,11 +208,6 @@ def test_impossible_numbers_are_refused() -> None:
 def test_a_diverging_training_is_reported() -> None:
     with pytest.raises(TrainingError, match="smaller learning rate"):
         train(EASY, seconds=30, bins=[Bin(1, 9)], settings=Settings(d_model=8, words=50, learning_rate=1e30))
-
-
-def test_a_language_without_words_cannot_be_learned() -> None:
-    with pytest.raises(EmptyLanguageError):
-        train(scancraft.parse_regex("ab"), seconds=1, bins=[Bin(5, 9)], settings=TINY)
 
 
 def test_the_rate_rises_and_falls() -> None:
@@ -284,6 +275,8 @@ def test_foreign_directories_stay_as_they_are(tiny: Trained, tmp_path: Path) -> 
         with pytest.raises(CheckpointError, match=r"which scancraft did not write"):
             refused()
     check_place(tmp_path / "new")
+    result = invoke("train", "--regex", "a*", "--budget", "1h", "--out", tmp_path)  # found before training
+    assert (result.exit_code, "choose another directory" in result.stderr) == (2, True)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -351,13 +344,6 @@ def test_bad_arguments(args: tuple[object, ...], message: str) -> None:
     assert message in result.stderr
 
 
-def test_a_place_in_the_way_is_found_before_training(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("precious")
-    result = invoke("train", "--regex", "a*", "--budget", "1h", "--out", tmp_path)
-    assert result.exit_code == 2
-    assert "choose another directory" in result.stderr
-
-
 @pytest.mark.parametrize("keep", [True, False])
 def test_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool) -> None:
     real = train
@@ -374,13 +360,14 @@ def test_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool) -> 
     assert [p.name for p in tmp_path.iterdir()] == (["it"] if keep else [])
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("60s", 60), ("90", 90), ("2m", 120), ("1.5 m", 90), (".5s", 0.5)])
-def test_times(text: str, seconds: float) -> None:
-    assert seconds_of(text) == seconds
+TIMES = {"60s": 60, "90": 90, "2m": 120, "1.5 m": 90, ".5s": 0.5}
 
 
-@pytest.mark.parametrize("text", ["", "s", "-3s", "0", "0m", "1d", "1e3", "nan", "inf", "1:30", "9" * 400])
-def test_what_is_no_time(text: str) -> None:
+@pytest.mark.parametrize("text", [*TIMES, "", "s", "-3s", "0", "0m", "1d", "1e3", "nan", "inf", "1:30", "9" * 400])
+def test_times(text: str) -> None:
+    if text in TIMES:
+        assert seconds_of(text) == TIMES[text]
+        return
     with pytest.raises(ArgumentError, match="is no time"):
         seconds_of(text)
 

@@ -27,6 +27,12 @@ def tokens(compiled: CompiledModel, words: Sequence[Sequence[str]]) -> Tensor:
     return torch.tensor([compiled.readout.encode(word) for word in words])
 
 
+def padded(compiled: CompiledModel, words: Sequence[Sequence[str]]) -> Tensor:
+    """Words as token ids, filled up on the right."""
+    readout, longest = compiled.readout, max(map(len, words), default=0)
+    return torch.tensor([readout.encode(word) + [readout.pad] * (longest - len(word)) for word in words])
+
+
 def at_chunk(model: Any, chunk: int) -> Any:
     """The same model with another chunk size, where it has one."""
     for block in model.backbone.layers:

@@ -14,11 +14,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from scancraft.automata.bounded_dyck import BoundedDyck
+from scancraft import BoundedDyck, Counter, CounterMachine, Dfa, GateClass, Step
 from scancraft.automata.counters.families import boolean, dyck_1, equal_blocks, shuffle
-from scancraft.automata.counters.machine import Counter, CounterMachine, Step
-from scancraft.automata.decide.classification import GateClass
-from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE, ascending_runs, d_n, mod_length, order_preserving
 from scancraft.automata.languages import Language
 

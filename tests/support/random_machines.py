@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from scancraft.automata.counters.machine import Counter, CounterMachine, Step
+from scancraft import Counter, CounterMachine, Step
 from scancraft.automata.decide.aperiodic import find_permutation
 from scancraft.automata.errors import CounterLanguageError
 from scancraft.compiler.circuits.counting import control_of

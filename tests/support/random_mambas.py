@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
+from scancraft.models.classes import model_classes
+
 VOCABULARY = 8
 CONFIGS = st.fixed_dictionaries(
     {
@@ -43,3 +45,20 @@ def quick_mamba(seed: int, dtype: torch.dtype = torch.float32, **changes: Any) -
 def small_mamba(seed: int, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
     """One that forgets fast and has four states per channel."""
     return quick_mamba(seed, dtype, **{"state_size": 4, **changes})
+
+
+def loud_mamba(seed: int, *, signed: bool = False, **changes: Any) -> Any:
+    """One with biases and A that are not all alike, and weights that tell a wrong formula from rounding."""
+    torch.manual_seed(seed)
+    settings = {"vocab_size": 11, "hidden_size": 12, "num_hidden_layers": 2, "time_step_rank": 2} | changes
+    config_class, model_class = model_classes("signed_mamba" if signed else "mamba")
+    model = model_class(config_class(**settings)).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.endswith(
+                ("A_log", "norm.weight", "norm_f.weight")
+            ):  # the initial weights hardly move the logits
+                parameter.add_(0.3 * torch.randn_like(parameter))
+            if name.endswith("sign_proj.bias"):  # signs of both kinds
+                parameter.copy_(torch.randn_like(parameter))
+    return model

@@ -10,18 +10,12 @@ from examples import machine, machines
 from random_machines import random_machines
 
 import scancraft
+from scancraft import Budget, BudgetExceededError, Counter, CounterMachine, Step
 from scancraft.automata.alphabet import EOS
-from scancraft.automata.budget import Budget
 from scancraft.automata.counters.families import boolean, dyck_1, equal_blocks, shuffle
-from scancraft.automata.counters.machine import (
-    Counter,
-    CounterMachine,
-    Step,
-    counter_machine_from_json,
-    counter_machine_to_json,
-)
+from scancraft.automata.counters.machine import counter_machine_from_json, counter_machine_to_json
 from scancraft.automata.counters.trim import abstract_graph, sign_outcomes
-from scancraft.automata.errors import BudgetExceededError, CounterLanguageError, UnknownSymbolError
+from scancraft.automata.errors import CounterLanguageError, UnknownSymbolError
 from scancraft.automata.languages import as_language, language_from_json, language_to_json, truth_of
 
 NAMED = {"Dyck-1": 10, "Shuffle-2": 6, "Shuffle-4": 4, "Boolean-3": 5, "Boolean-5": 4, "a^n b^n": 12, "a^n b^n c^n": 9}

@@ -12,10 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scancraft
-from scancraft.automata.budget import Budget
+from scancraft import Budget, BudgetExceededError, Dfa
 from scancraft.automata.decide.depth import DepthWitness, OrderClasses, collision, lower_bound, one_block, pumped
-from scancraft.automata.dfa import Dfa
-from scancraft.automata.errors import BudgetExceededError
 from scancraft.compiler.cascade.cascade import decompose
 from scancraft.compiler.cascade.rules import tabulate
 from scancraft.compiler.circuits.levels import cascade_circuit

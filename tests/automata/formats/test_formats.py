@@ -84,20 +84,12 @@ def test_every_way_in_reads_the_same_language(table: Any) -> None:
 # -- JSON ------------------------------------------------------------------------------------------------------------
 
 
-def test_names_are_kept() -> None:
+def test_names_are_kept_and_added_states_find_free_ones() -> None:
     dfa = from_json(AB_STAR)
     assert dfa.names == ("even", "odd", "dead")
-    assert dfa.accepts("abab")
-    assert not dfa.accepts("aba")
-
-
-def test_the_added_state_finds_a_free_name() -> None:
-    rows = {"dead": {"a": "dead'"}, "dead'": {"b": "dead"}}
+    rows: dict[str, Any] = {"dead": {"a": "dead'"}, "dead'": {"b": "dead"}}
     dfa = from_json(AB_STAR | {"initial": "dead", "accepting": ["dead"], "transitions": rows})
     assert dfa.names == ("dead", "dead'", "dead''")
-
-
-def test_a_complete_table_gets_no_added_state() -> None:
     rows = {"p": {"a": "p", "b": "sink"}, "sink": {"a": "sink", "b": "sink"}}
     assert from_json(AB_STAR | {"initial": "p", "accepting": ["p"], "transitions": rows}).names == ("p", "sink")
 
@@ -167,11 +159,16 @@ def test_malformed_texts(text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("dfa", dfas().values(), ids=dfas())
-def test_files_round_trip(dfa: Dfa, tmp_path: Path) -> None:
+def test_files_and_graphs_round_trip(dfa: Dfa, tmp_path: Path) -> None:
     path = tmp_path / "language.json"
     path.write_text(json.dumps(to_json_dict(dfa)))
     assert load_json(path) == load_json(str(path)) == dfa == as_dfa(path)
     assert load_json(path).names == dfa.names
+    graph = to_networkx(dfa)
+    assert graph.number_of_nodes() == dfa.n_states
+    assert graph.number_of_edges() == dfa.n_states * len(dfa.alphabet)
+    again = as_dfa(graph)
+    assert (again, again.names, again.alphabet) == (dfa, dfa.names, dfa.alphabet)
 
 
 def test_odd_names_and_symbols_survive_a_file(tmp_path: Path) -> None:
@@ -216,6 +213,8 @@ def test_dict_states_are_any_hashable_values() -> None:
 
 
 def test_the_alphabet_defaults_to_sorted_symbols() -> None:
+    with pytest.raises(AlphabetError, match="symbol 0 is not a string"):
+        from_dict({"p": {0: "p", "a": "p"}}, "p", ["p"])
     assert from_dict({0: {"b": 0, "a": 0}}, 0, [0]).alphabet == ("a", "b")
     assert from_dict({}, "p", ["p"]) == Dfa.from_words((), [()])
 
@@ -241,11 +240,6 @@ def test_malformed_dicts(rows: Any, initial: Any, accepting: Any, alphabet: Any,
         from_dict(rows, initial, accepting, alphabet)
 
 
-def test_symbols_of_a_dict_are_strings() -> None:
-    with pytest.raises(AlphabetError, match="symbol 0 is not a string"):
-        from_dict({"p": {0: "p", "a": "p"}}, "p", ["p"])
-
-
 # -- networkx --------------------------------------------------------------------------------------------------------
 
 
@@ -256,15 +250,6 @@ def test_graph_edges_may_carry_several_symbols() -> None:
     graph.add_edge(1, 1, letter={"b"})
     dfa = from_networkx(graph, 0, [1], symbol="letter")
     assert [dfa.accepts(w) for w in ("a", "b", "ab", "aa", "aab")] == [True, True, True, False, True]
-
-
-@pytest.mark.parametrize("dfa", dfas().values(), ids=dfas())
-def test_graphs_round_trip(dfa: Dfa) -> None:
-    graph = to_networkx(dfa)
-    assert graph.number_of_nodes() == dfa.n_states
-    assert graph.number_of_edges() == dfa.n_states * len(dfa.alphabet)
-    again = as_dfa(graph)
-    assert (again, again.names, again.alphabet) == (dfa, dfa.names, dfa.alphabet)
 
 
 def test_malformed_graphs() -> None:
@@ -349,13 +334,10 @@ def test_pyformlang() -> None:
 # -- one door --------------------------------------------------------------------------------------------------------
 
 
-def test_strings_are_regular_expressions() -> None:
+@pytest.mark.parametrize("other", [None, 3, ["a"], b"(ab)*", object()])
+def test_other_values_are_refused(other: object) -> None:
     assert as_dfa("(ab)*") == from_json(AB_STAR)
     with pytest.raises(RegexSyntaxError):
         as_dfa("(ab")
-
-
-@pytest.mark.parametrize("other", [None, 3, ["a"], b"(ab)*", object()])
-def test_other_values_are_refused(other: object) -> None:
     with pytest.raises(LanguageFormatError, match="does not describe a language here; give"):
         as_dfa(other)

@@ -186,17 +186,15 @@ def test_blocks(generators: list[Perm]) -> None:
     assert group.order % group.on_blocks(blocks).order == 0
 
 
-def test_no_permutation() -> None:
-    for wrong in ((0, 0), (1, 2), (0, 1, 2), (0,)):
-        with pytest.raises(ValueError, match=r"no permutation of 0\.\.1"):
-            PermutationGroup(2, ((1, 0), wrong))
-
-
-def test_trivial_groups() -> None:
+def test_no_permutation_and_no_generators() -> None:
     for degree in (0, 1, 2, 5):
         group = PermutationGroup(degree, ())
         assert (group.order, group.is_solvable(), group.orbits) == (1, True, ())
         assert (factor_names(group), group_name(group)) == ((), "the trivial group")
+    assert [prime_factors(n) for n in (1, 2, 12, 97, 360)] == [[], [2], [2, 2, 3], [97], [2, 2, 2, 3, 3, 5]]
+    for wrong in ((0, 0), (1, 2), (0, 1, 2), (0,)):
+        with pytest.raises(ValueError, match=r"no permutation of 0\.\.1"):
+            PermutationGroup(2, ((1, 0), wrong))
 
 
 # -- shortcuts give what the chain gives -----------------------------------------------------------------------------
@@ -321,11 +319,3 @@ def test_known_groups(name: str) -> None:
     assert factor_names(group) == factors
     assert group_name(group) == isomorphic
     assert group.is_solvable() == all(factor.startswith("Z") for factor in factors)
-
-
-def test_prime_factors() -> None:
-    for number in range(1, 500):
-        factors = prime_factors(number)
-        assert math.prod(factors) == number
-        assert factors == sorted(factors)
-        assert all(all(p % q for q in range(2, p)) for p in factors)

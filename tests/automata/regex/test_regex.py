@@ -5,17 +5,14 @@ import itertools
 import re
 import string
 
-import examples
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scancraft.automata.budget import Budget
-from scancraft.automata.dfa import Dfa
-from scancraft.automata.errors import AlphabetError, BudgetExceededError, RegexSyntaxError, UnknownSymbolError
+from scancraft import Budget, BudgetExceededError, Dfa, parse_regex
+from scancraft.automata.errors import AlphabetError, RegexSyntaxError, UnknownSymbolError
 from scancraft.automata.families import d_n
 from scancraft.automata.regex.parser import parse_ast
-from scancraft.automata.regex.regex import parse_regex
 from scancraft.automata.regex.tree import (
     Alternation,
     AnySymbol,
@@ -163,37 +160,6 @@ def terms(leaves=8):
 def test_agrees_with_sets_of_words(term):
     text, _, words = render(term)
     assert language(parse_regex(text, SYMBOLS), BOUND) == words, text
-
-
-def test_precedence():
-    assert parse_ast("~a*") == Complement(Repeat(Symbol("a"), 0, None))
-    assert shape(parse_ast("~ab")) == shape(Concat((Complement(Symbol("a")), Symbol("b"))))
-    assert shape(parse_ast("a|b&c~d")) == shape(parse_ast("a|(b&(c(~d)))"))
-    assert shape(parse_ast("a|b&c")) != shape(parse_ast("(a|b)&c"))
-    assert shape(parse_ast("~(ab)")) != shape(parse_ast("~ab"))
-
-
-@settings(max_examples=25, deadline=None)
-@given(terms(5), terms(5))
-def test_laws(first, second):
-    r, s = f"({render(first)[0]})", f"({render(second)[0]})"
-
-    def same(left, right):
-        assert parse_regex(left, SYMBOLS) == parse_regex(right, SYMBOLS)
-
-    same(f"~({r}|{s})", f"~{r}&~{s}")
-    same(f"~({r}&{s})", f"~{r}|~{s}")
-    same(f"~~{r}", r)
-    same(f"{r}|~{r}", "~∅")
-    same(f"{r}&~{r}", "∅")
-    same(f"{r}*", f"()|{r}+")
-    same(f"{r}+", f"{r}{r}*")
-    same(f"{r}{{2,4}}", f"{r}{r}(()|{r}(()|{r}))")
-    same(f"{r}{{3}}", r * 3)
-    same(f"({r}|{s})*", f"({r}*{s}*)*")
-    assert parse_regex(f"~{r}", SYMBOLS) == ~parse_regex(r, SYMBOLS)
-    assert parse_regex(f"{r}&{s}", SYMBOLS) == parse_regex(r, SYMBOLS) & parse_regex(s, SYMBOLS)
-    assert parse_regex(f"{r}{s}", SYMBOLS) == parse_regex(r, SYMBOLS) + parse_regex(s, SYMBOLS)
 
 
 # -- printing ----------------------------------------------------------------------------------------------------
@@ -465,22 +431,7 @@ def test_long_and_deep_expressions(text, plain):
     assert parse_regex(text, "ab") == parse_regex(plain, "ab")
 
 
-def test_deep_dyck():
-    dfa = parse_regex("(a" * 400 + "b)*" * 400)
-    assert dfa.n_states == 402
-    assert dfa.accepts("a" * 400 + "b" * 400)
-    assert not dfa.accepts("a" * 401 + "b" * 401)
-
-
-def test_a_long_word():
-    text = "ab" * 10_000
-    tree = parse_ast(text)
-    assert isinstance(tree, Concat)
-    assert len(tree.parts) == 20_000
-    assert str(tree) == text
-
-
-def test_deep_trees_print_compare_and_hash():
+def test_deep_and_wide_trees_print_compare_and_hash():
     tree: Regex = Symbol("a")
     for _ in range(5000):
         tree = Complement(Repeat(Concat((tree, Symbol("b"))), 0, None))
@@ -488,6 +439,11 @@ def test_deep_trees_print_compare_and_hash():
     assert hash(parse_ast(str(tree))) == hash(tree)
     assert tree != Complement(tree)
     assert sum(1 for _ in tree.walk()) == 5000 * 4 + 1
+    wide = parse_ast("ab" * 10_000)
+    assert isinstance(wide, Concat)
+    assert len(wide.parts) == 20_000
+    assert str(wide) == "ab" * 10_000
+    assert parse_regex("(a" * 400 + "b)*" * 400) == d_n(400)
 
 
 def test_a_repeated_complement_is_computed_once(monkeypatch):
@@ -497,33 +453,3 @@ def test_a_repeated_complement_is_computed_once(monkeypatch):
     dfa = parse_regex("(~(ab)){20}", "ab")
     assert len(calls) == 1
     assert dfa.accepts("ab")
-
-
-# -- languages of the literature ---------------------------------------------------------------------------------
-
-
-def dyck_text(depth):
-    return "()" if depth == 0 else f"(a{dyck_text(depth - 1)}b)*"
-
-
-@pytest.mark.parametrize("depth", [1, 2, 3, 4, 12])
-def test_bounded_dyck(depth):
-    assert parse_regex(dyck_text(depth)) == d_n(depth)
-
-
-@pytest.mark.parametrize(
-    ("text", "alphabet", "name"),
-    [
-        ("~(~∅ '0' '0' '0' ~∅)", "01", "Tomita-4"),
-        # (10)* without a star: no 1 at the end, no 0 at the start, neither letter twice in a row.
-        ("~(~∅1|0~∅|~∅(00|11)~∅)", "01", "Tomita-2"),
-        ("0*1*0*1*", "01", "Tomita-7"),
-        ("(0*10*1)*0*", "01", "Parity"),
-        ("aa*bb*cc*dd*ee*", "abcde", "aa*bb*cc*dd*ee*"),
-        ("[ab]*d[bc]*", "abcd", "{a,b}*d{b,c}*"),
-        ("[0-2]*02*", "012", "{0,1,2}*02*"),
-        ("(w0(i[01]|r0)*|w1(i[01]|r1)*)*", "wri01", "Flip-flop"),
-    ],
-)
-def test_known_languages(text, alphabet, name):
-    assert parse_regex(text, alphabet) == examples.dfa(name)

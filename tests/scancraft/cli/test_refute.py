@@ -134,10 +134,3 @@ def test_what_is_refused(plain: Path, all_words: Path, tmp_path: Path) -> None:
     result = invoke("refute", all_words, "--language", "no-such", "--json")
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"] == "UnknownLanguage"
-
-
-def test_help() -> None:
-    result = invoke("refute", "--help")
-    assert result.exit_code == 0
-    for text in ("--language", "--tokens", "--check", "star-free", "Example"):
-        assert text in result.stdout

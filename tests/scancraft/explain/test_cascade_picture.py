@@ -13,16 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scancraft
-from scancraft.automata.dfa import Dfa
+from scancraft import Dfa, parse_regex, suite_language
 from scancraft.automata.errors import MissingExtraError
 from scancraft.automata.families import d_n, tomita
-from scancraft.automata.regex.regex import parse_regex
 from scancraft.compiler.cascade.cascade import Cascade, decompose
 from scancraft.explain import cascade_picture as picture
 from scancraft.explain.cascade_picture import PictureError, draw_cascade
 from scancraft.explain.picture_layout import RADIUS, Arc, place_sets, place_states, route
 from scancraft.explain.picture_names import edge_label, set_name, short_names, wrapped
-from scancraft.suite.languages import suite_language
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import html.parser
 import json
@@ -20,12 +19,12 @@ import pytest
 from chains import state_of
 from chromium import Tab, browser, open_tab
 from command_line import invoke
+from explained import HOSTILE, LANGUAGES, Explained, compiled
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from stepwise import trace
 
-import scancraft
 from scancraft.automata.languages import truth_of
 from scancraft.compiler.checkpoints import Checkpoint, load
 from scancraft.compiler.compiled import Compiled
@@ -34,75 +33,11 @@ from scancraft.explain import page_data
 from scancraft.explain.labels import memories_of
 from scancraft.explain.page import PageError, json_in_html, page_of, write_page
 from scancraft.models.errors import CheckpointError
-from scancraft.suite.languages import suite_language
-
-HOSTILE = [
-    "<",
-    "&",
-    '"',
-    "'",
-    "</script>",
-    "<!--",
-    "%%",
-    "__proto__",
-    "&lt;",
-    "<img/src=x/onerror=window.taken=1>",
-    "\\u003c",
-]
-"""Symbols that markup, JSON, a template or an object might take for something else."""
 
 
-def hostile() -> scancraft.Dfa:
-    """Each symbol in turn, again and again; the names of the states are no better than the symbols."""
-    n = len(HOSTILE)
-    rows = [[(q + 1) % n if a == q else n for a in range(n)] for q in range(n)] + [[n] * n]
-    return scancraft.Dfa.from_table(HOSTILE, rows, 0, [0], names=(*(f"<b>{s}</b>" for s in HOSTILE), "constructor"))
-
-
-LANGUAGES: dict[str, Any] = {
-    "D-2": lambda: scancraft.compile("(a(ab)*b)*"),
-    "wide": lambda: scancraft.compile("(a(ab)*b)*", d_state=3, d_conv=4),
-    "parity": lambda: scancraft.compile(suite_language("Parity").language),
-    "Tomita-5": lambda: scancraft.compile(suite_language("Tomita-5").language),
-    "Tomita-3": lambda: scancraft.compile(suite_language("Tomita-3").language),
-    "(abab)*": lambda: scancraft.compile("(abab)*"),
-    "flip-flop": scancraft.flip_flop,
-    "Dyck_{2,3}": lambda: scancraft.compile(scancraft.BoundedDyck(2, 3)),
-    "Dyck-1": lambda: scancraft.compile(suite_language("Dyck-1").language),
-    "a^n b^n": lambda: scancraft.compile(suite_language("a^n b^n").language),
-    "a^n b^n live": lambda: scancraft.compile(suite_language("a^n b^n").language, contract="live-prefixes"),
-    "Shuffle-2": lambda: scancraft.compile(suite_language("Shuffle-2").language),
-    "mamba2 dyck": lambda: scancraft.dyck(2, 3, target="mamba2"),
-    "mamba2 counts": lambda: scancraft.compile(suite_language("a^n b^n").language, target="mamba2"),
-    "nothing": lambda: scancraft.compile(scancraft.Dfa.empty(["a"])),
-    "hostile": lambda: scancraft.compile(hostile()),
-    "falcon": lambda: scancraft.compile("(a(ab)*b)*", target="falcon_mamba"),
-    "falcon counts": lambda: scancraft.compile(suite_language("a^n b^n").language, target="falcon_mamba"),
-    "mamba2": lambda: scancraft.compile("(a(ab)*b)*", target="mamba2"),
-}
-
-
-@functools.cache
-def compiled(name: str) -> Any:
-    return LANGUAGES[name]()
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pages")
-
-
-def checkpoint(name: str, place: Path) -> Checkpoint:
-    folder = place / re.sub(r"\W", "_", name)
-    if not folder.exists():
-        compiled(name).save(folder)
-    return load(folder)
-
-
-def page_file(name: str, place: Path) -> Path:
-    found = checkpoint(name, place)
-    target = found.directory.with_suffix(".html")
-    return target if target.exists() else write_page(found, target)
+def page_file(name: str, built: Explained) -> Path:
+    target = built[name].directory.with_suffix(".html")
+    return target if target.exists() else write_page(built[name], target)
 
 
 def words(checkpoint: Checkpoint, count: int, seed: int = 0) -> list[tuple[str, ...]]:
@@ -176,8 +111,8 @@ def in_node(checkpoint: Checkpoint, words: list[tuple[str, ...]]) -> list[list[d
 
 @needs_node
 @pytest.mark.parametrize("name", LANGUAGES)
-def test_the_core_has_the_bits_of_the_model(name: str, place: Path) -> None:
-    found = checkpoint(name, place)
+def test_the_core_has_the_bits_of_the_model(name: str, built: Explained) -> None:
+    found = built[name]
     model, tried = found.model(), words(found, 8)
     for word, records in zip(tried, in_node(found, tried), strict=True):
         check(records, found, word, model)
@@ -187,9 +122,9 @@ def test_the_core_has_the_bits_of_the_model(name: str, place: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["D-2", "wide", "parity", "Tomita-5", "Tomita-3", "(abab)*", "hostile", "falcon", "mamba2"]
 )
-def test_what_the_levels_hold_names_the_state(name: str, place: Path) -> None:
+def test_what_the_levels_hold_names_the_state(name: str, built: Explained) -> None:
     source: Compiled = compiled(name)
-    found = checkpoint(name, place)
+    found = built[name]
     memories = memories_of(found.manifest)
     heights = [found.manifest.blocks[m.block].level for m in memories]
     tried = words(found, 10, seed=1)
@@ -199,9 +134,9 @@ def test_what_the_levels_hold_names_the_state(name: str, place: Path) -> None:
 
 
 @needs_node
-def test_counters_and_stacks_are_in_the_memories(place: Path) -> None:
+def test_counters_and_stacks_are_in_the_memories(built: Explained) -> None:
     for name, word in (("Dyck-1", "(()())"), ("Dyck_{2,3}", "([[]])"), ("falcon counts", "aaabbb")):
-        found = checkpoint(name, place)
+        found = built[name]
         memories = memories_of(found.manifest)
         counter = next(i for i, m in enumerate(memories) if m.name in ("depth", "counter depth", "counter b due"))
         depth = [0, *np.cumsum([1 if s in "([a" else -1 for s in word]).tolist()]
@@ -209,8 +144,8 @@ def test_counters_and_stacks_are_in_the_memories(place: Path) -> None:
 
 
 @needs_node
-def test_each_counter_of_a_block_is_read_from_its_own_entry(place: Path) -> None:
-    found = checkpoint("Shuffle-2", place)
+def test_each_counter_of_a_block_is_read_from_its_own_entry(built: Explained) -> None:
+    found = built["Shuffle-2"]
     memories = memories_of(found.manifest)
     counters = [i for i, m in enumerate(memories) if m.name.startswith("counter ")]
     assert sorted(memories[i].label.entry for i in counters) == [0, 1]
@@ -221,9 +156,9 @@ def test_each_counter_of_a_block_is_read_from_its_own_entry(place: Path) -> None
 
 @needs_node
 @pytest.mark.parametrize("name", ["D-2", "parity", "falcon", "mamba2"])
-def test_the_functions_are_right_between_their_plateaus_too(name: str, place: Path, tmp_path: Path) -> None:
+def test_the_functions_are_right_between_their_plateaus_too(name: str, built: Explained, tmp_path: Path) -> None:
     """With biases that are not dyadic nothing is exact; the first block's states agree nearly."""
-    folder = shutil.copytree(checkpoint(name, place).directory, tmp_path / "x")
+    folder = shutil.copytree(built[name].directory, tmp_path / "x")
     weights, rng = load_file(folder / "model.safetensors"), np.random.default_rng(0)
     for key in ("conv1d.bias", "dt_bias", "dt_proj.bias", "sign_proj.bias"):
         if (full := f"backbone.layers.0.mixer.{key}") in weights:
@@ -265,16 +200,16 @@ class Reader(html.parser.HTMLParser):
 
 
 @pytest.mark.parametrize("name", ["D-2", "hostile"])
-def test_the_page_stands_alone(name: str, place: Path) -> None:
-    text = page_of(checkpoint(name, place))
-    assert text == page_of(checkpoint(name, place))
+def test_the_page_stands_alone(name: str, built: Explained) -> None:
+    text = page_of(built[name])
+    assert text == page_of(built[name])
     page = Reader(text)
     assert not {"link", "img", "iframe", "object", "b"} & {tag for tag, _ in page.tags}
     assert not any({"src", "href", "onclick", "style"} & set(attributes) for _, attributes in page.tags)
     assert not re.search(r"https?://|@import|url\(|fetch\(|XMLHttpRequest|innerHTML|eval\(", text)
     assert [kind.get("type") for tag, kind in page.tags if tag == "script"] == ["application/json", None]
     data, script = page.inside["script"]
-    assert json.loads(data)["alphabet"] == list(checkpoint(name, place).language.alphabet)
+    assert json.loads(data)["alphabet"] == list(built[name].language.alphabet)
     policy = next(
         a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"
     )
@@ -285,8 +220,8 @@ def test_the_page_stands_alone(name: str, place: Path) -> None:
     assert "default-src 'none'" in policy
 
 
-def test_the_weights_are_in_the_page(place: Path) -> None:
-    found = checkpoint("D-2", place)
+def test_the_weights_are_in_the_page(built: Explained) -> None:
+    found = built["D-2"]
     data = json.loads(Reader(page_of(found)).inside["script"][0])
     stored = load_file(found.directory / "model.safetensors")
     assert set(data["model"]["tensors"]) == set(stored)
@@ -315,8 +250,8 @@ def test_json_survives_html(value: Any) -> None:
 # -- what is refused -------------------------------------------------------------------------------------------------
 
 
-def test_what_is_too_large_is_refused(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = checkpoint("D-2", place)
+def test_what_is_too_large_is_refused(built: Explained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = built["D-2"]
     monkeypatch.setattr(page_data, "MOST_PARAMETERS", 3199)
     with pytest.raises(PageError, match="3,200 parameters, 218 of them not zero, and a page takes 3,199 and"):
         write_page(found, tmp_path / "x.html")
@@ -332,41 +267,30 @@ def test_what_is_too_large_is_refused(place: Path, tmp_path: Path, monkeypatch: 
         page_of(found)
     monkeypatch.setattr(page_data, "MOST_TRANSITIONS", 1)
     with pytest.raises(PageError, match="4 transitions, and a page takes 1 at most"):
-        page_of(checkpoint("a^n b^n", place))
-
-
-def test_what_the_page_cannot_run_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        page_of(built["a^n b^n"])
     monkeypatch.setattr(page_data, "MODEL_TYPES", ("signed_mamba",))
     with pytest.raises(PageError, match="not mamba"):
-        page_of(checkpoint("D-2", place))
+        page_of(found)
 
 
-def test_places_that_cannot_be_written(place: Path, tmp_path: Path) -> None:
+def test_places_that_cannot_be_written(built: Explained, tmp_path: Path) -> None:
     for target in (tmp_path / "none" / "x.html", tmp_path):
         with pytest.raises(PageError, match="cannot be written"):
-            write_page(checkpoint("D-2", place), target)
+            write_page(built["D-2"], target)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("residual", []),
-        ("residual", ["x"] * 16),
-        ("blocks", 3),
-        ("shape", {}),
-    ],
-)
-def test_labels_that_do_not_fit(key: str, value: Any, place: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(checkpoint("D-2", place).directory, tmp_path / "x")
+@pytest.mark.parametrize(("key", "value"), [("residual", ["x"] * 16), ("blocks", 3), ("shape", {})])
+def test_labels_that_do_not_fit(key: str, value: Any, built: Explained, tmp_path: Path) -> None:
+    folder = shutil.copytree(built["D-2"].directory, tmp_path / "x")
     manifest = json.loads((folder / "scancraft.json").read_text())
     (folder / "scancraft.json").write_text(json.dumps(manifest | {key: value}))
     with pytest.raises(CheckpointError):
         page_of(load(folder))
 
 
-def test_on_the_command_line(place: Path, tmp_path: Path) -> None:
-    folder, target = checkpoint("D-2", place).directory, tmp_path / "x.html"
+def test_on_the_command_line(built: Explained, tmp_path: Path) -> None:
+    folder, target = built["D-2"].directory, tmp_path / "x.html"
     result = invoke("explain", folder, "--html", target, "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (0, {"html": str(target)})
     assert target.read_text() == page_of(load(folder))
@@ -411,9 +335,9 @@ def enter(tab: Tab, word: tuple[str, ...], spaced: bool) -> None:
 
 @needs_browser
 @pytest.mark.parametrize("name", [n for n in LANGUAGES if n not in ("wide", "(abab)*", "Tomita-3", "nothing")])
-def test_what_people_see_is_the_model(name: str, place: Path, tab: Tab) -> None:
-    found = checkpoint(name, place)
-    tab.open(page_file(name, place))
+def test_what_people_see_is_the_model(name: str, built: Explained, tab: Tab) -> None:
+    found = built[name]
+    tab.open(page_file(name, built))
     model, alphabet = found.model(), found.language.alphabet
     spaced = any(len(symbol) > 1 for symbol in alphabet)
     for word in words(found, 4, seed=2):
@@ -431,8 +355,8 @@ def test_what_people_see_is_the_model(name: str, place: Path, tab: Tab) -> None:
 
 
 @needs_browser
-def test_stepping_back_and_forth(place: Path, tab: Tab) -> None:
-    tab.open(page_file("D-2", place), "#word=aabb")
+def test_stepping_back_and_forth(built: Explained, tab: Tab) -> None:
+    tab.open(page_file("D-2", built), "#word=aabb")
     at = "scancraft.position()"
     where = "document.getElementById('where').textContent"
     assert (tab.js(at), tab.js(where)) == (4, "4 of 4: b")
@@ -466,8 +390,8 @@ def test_stepping_back_and_forth(place: Path, tab: Tab) -> None:
 
 
 @needs_browser
-def test_buttons_and_errors(place: Path, tab: Tab) -> None:
-    tab.open(page_file("D-2", place))
+def test_buttons_and_errors(built: Explained, tab: Tab) -> None:
+    tab.open(page_file("D-2", built))
     word = "document.getElementById('word').value"
     for i in (0, 0, 1):
         tab.js(f"document.querySelectorAll('#symbols button')[{i}].click()")
@@ -488,8 +412,8 @@ def test_buttons_and_errors(place: Path, tab: Tab) -> None:
 
 
 @needs_browser
-def test_symbols_are_text(place: Path, tab: Tab) -> None:
-    tab.open(page_file("hostile", place))
+def test_symbols_are_text(built: Explained, tab: Tab) -> None:
+    tab.open(page_file("hostile", built))
     assert tab.js("[...document.querySelectorAll('#symbols button')].map((b) => b.textContent)") == HOSTILE
     for i in range(len(HOSTILE)):
         tab.js(f"document.querySelectorAll('#symbols button')[{i}].click()")
@@ -502,17 +426,17 @@ def test_symbols_are_text(place: Path, tab: Tab) -> None:
 
 
 @needs_browser
-def test_the_policy_lets_nothing_in(place: Path, tab: Tab) -> None:
+def test_the_policy_lets_nothing_in(built: Explained, tab: Tab) -> None:
     """An injected script does not run, and nothing can be asked for."""
-    tab.open(page_file("D-2", place))
+    tab.open(page_file("D-2", built))
     tab.js("const s = document.createElement('script'); s.textContent = 'window.taken = 1'; document.body.append(s); 0")
     assert tab.js("window.taken === undefined")
     assert tab.js("fetch('data:text/plain,x').then(() => 'fetched', () => 'refused')") == "refused"
 
 
 @needs_browser
-def test_a_wrong_model_is_seen_to_disagree(place: Path, tmp_path: Path, tab: Tab) -> None:
-    folder = shutil.copytree(checkpoint("D-2", place).directory, tmp_path / "x")
+def test_a_wrong_model_is_seen_to_disagree(built: Explained, tmp_path: Path, tab: Tab) -> None:
+    folder = shutil.copytree(built["D-2"].directory, tmp_path / "x")
     weights = load_file(folder / "model.safetensors")
     weights["lm_head.weight"] = -weights["lm_head.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -548,13 +472,13 @@ CONTRASTS = """
 
 @needs_browser
 @pytest.mark.parametrize("name", ["a^n b^n", "Dyck_{2,3}", "parity"])
-def test_light_and_dark_can_be_read(name: str, place: Path, tab: Tab) -> None:
+def test_light_and_dark_can_be_read(name: str, built: Explained, tab: Tab) -> None:
     """The contrast of WCAG 2 for small text, everywhere."""
     papers = []
     for scheme in ("light", "dark"):
         tab.prefer(scheme)
-        tab.open(page_file(name, place))
-        enter(tab, words(checkpoint(name, place), 4)[3], False)
+        tab.open(page_file(name, built))
+        enter(tab, words(built[name], 4)[3], False)
         found = tab.js(CONTRASTS)
         assert len(found) > 60
         assert found[0][0] >= 4.5, found[:3]
@@ -564,8 +488,8 @@ def test_light_and_dark_can_be_read(name: str, place: Path, tab: Tab) -> None:
 
 
 @needs_browser
-def test_with_the_keyboard_alone(place: Path, tab: Tab) -> None:
-    tab.open(page_file("D-2", place), "#word=ab")
+def test_with_the_keyboard_alone(built: Explained, tab: Tab) -> None:
+    tab.open(page_file("D-2", built), "#word=ab")
     reached = []
     for _ in range(40):
         tab.key("Tab")

@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 from chains import state_of
 from command_line import invoke
+from explained import LANGUAGES, Explained, compiled
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-import scancraft
 from scancraft.automata.errors import MissingExtraError
-from scancraft.automata.families import tomita
 from scancraft.automata.languages import truth_of
 from scancraft.compiler.checkpoints import Checkpoint, load
 from scancraft.compiler.compiled import Compiled
@@ -28,31 +27,19 @@ from scancraft.explain.picture_file import PictureError
 from scancraft.explain.pictures import draw_memories, draw_weights
 from scancraft.explain.tables import MemoryTable, memory_table, number_text, weight_table
 from scancraft.models.errors import CheckpointError, ReadoutError
-from scancraft.suite.languages import suite_language
 
-LANGUAGES = {
-    "d2": lambda: scancraft.compile("(a(ab)*b)*"),
-    "wide": lambda: scancraft.compile("(a(ab)*b)*", d_state=2, d_conv=3),
-    "parity": lambda: scancraft.compile(suite_language("Parity").language),
-    "t3": lambda: scancraft.compile(tomita(3)),
-    "t5": lambda: scancraft.compile(tomita(5)),
-    "flip-flop": scancraft.flip_flop,
-    "dyck": lambda: scancraft.compile(scancraft.BoundedDyck(2, 2)),
-    "anbn": lambda: scancraft.compile(suite_language("a^n b^n").language),
-    "falcon": lambda: scancraft.compile("(a(ab)*b)*", target="falcon_mamba"),
-    "falcon counts": lambda: scancraft.compile(suite_language("a^n b^n").language, target="falcon_mamba"),
-    "mamba2": lambda: scancraft.compile("(a(ab)*b)*", target="mamba2"),
-    "nothing": lambda: scancraft.compile(scancraft.Dfa.empty(["a"])),
-    "money": lambda: scancraft.compile(scancraft.Dfa.from_table([r"$\frac$", "b"], [[1, 0], [1, 1]], 0, [0])),
+NAMES = [n for n in LANGUAGES if n != "nothing" and not n.startswith("mamba2 ")]
+WORDS = {
+    "Dyck-1": "(())",
+    "Shuffle-2": "([)]",
+    "(abab)*": "abab",
+    "parity": "01101",
+    "Tomita-3": "10110",
+    "Tomita-5": "0110",
+    "flip-flop": "w1i0r1",
+    "Dyck_{2,3}": "([])",
+    "a^n b^n": "aabb",
 }
-
-WORDS = {"parity": "01101", "t3": "10110", "t5": "0110", "flip-flop": "w1i0r1", "dyck": "([])", "anbn": "aabb"}
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
-    place = tmp_path_factory.mktemp("pictures")
-    return {name: load(make().save(place / name.replace(" ", "-"))) for name, make in LANGUAGES.items()}
 
 
 def written(path: Path) -> list[str]:
@@ -84,8 +71,8 @@ def test_other_numbers_are_written_nearly(value: float) -> None:
 # -- weights ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [n for n in LANGUAGES if n != "nothing"])
-def test_every_weight_of_a_labelled_channel_is_in_the_table(name: str, built: dict[str, Checkpoint]) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_every_weight_of_a_labelled_channel_is_in_the_table(name: str, built: Explained) -> None:
     """Counted in the file: what the table leaves out is zero, or belongs to a channel without a meaning."""
     checkpoint = built[name]
     stored = load_file(checkpoint.directory / "model.safetensors")
@@ -108,15 +95,15 @@ def test_every_weight_of_a_labelled_channel_is_in_the_table(name: str, built: di
             assert shown["Δ: dt_proj"] == np.count_nonzero(weights["dt_proj.weight"][channels]) + np.count_nonzero(
                 weights["dt_proj.bias"][channels]
             )
-        if name in ("parity", "t3", "t5"):
+        if name in ("parity", "Tomita-3", "Tomita-5"):
             assert shown["sign: sign_proj"] >= len(channels)
         else:
             assert "sign: sign_proj" not in shown
 
 
-def test_a_weight_stands_where_its_names_say(built: dict[str, Checkpoint]) -> None:
+def test_a_weight_stands_where_its_names_say(built: Explained) -> None:
     """The gate of a memory channel reads the slot of the set that the channel speaks of; it writes that of the tile."""
-    for name in ("d2", "parity", "t3", "t5", "falcon"):
+    for name in ("D-2", "parity", "Tomita-3", "Tomita-5", "falcon"):
         for block in range(len(built[name].manifest.blocks)):
             table = weight_table(built[name], block)
             groups = {group.title: group for group in table.groups}
@@ -132,8 +119,8 @@ def test_a_weight_stands_where_its_names_say(built: dict[str, Checkpoint]) -> No
                 assert len(kept) == 2
 
 
-@pytest.mark.parametrize("name", ["d2", "parity", "mamba2", "money", "dyck"])
-def test_the_heat_map_has_every_name_and_number(name: str, built: dict[str, Checkpoint], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["D-2", "parity", "mamba2", "money", "Dyck_{2,3}"])
+def test_the_heat_map_has_every_name_and_number(name: str, built: Explained, tmp_path: Path) -> None:
     table = weight_table(built[name], 0)
     target = draw_weights(built[name], 0, tmp_path / "w.svg")
     texts = [text.replace("\n", " ") for text in written(target)]
@@ -157,17 +144,17 @@ def table_of(checkpoint: Checkpoint, name: str) -> MemoryTable:
     return memory_table(checkpoint, tuple(WORDS.get(name, "aabb")))
 
 
-@pytest.mark.parametrize("name", [n for n in LANGUAGES if n not in ("nothing", "money", "falcon counts")])
-def test_what_may_come_next(name: str, built: dict[str, Checkpoint]) -> None:
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("money", "hostile")])
+def test_what_may_come_next(name: str, built: Explained) -> None:
     word, truth = tuple(WORDS.get(name, "aabb")), truth_of(built[name].language)
     table = table_of(built[name], name)
     assert table.symbols == ("<bos>", *word)
     assert np.array_equal(np.array(table.allowed).T, truth.next_masks(*truth.encode([word]))[0])
 
 
-@pytest.mark.parametrize("name", ["d2", "wide", "parity", "t3", "t5", "falcon", "mamba2"])
-def test_what_the_levels_hold_names_the_state(name: str, built: dict[str, Checkpoint]) -> None:
-    source = LANGUAGES[name]()
+@pytest.mark.parametrize("name", ["D-2", "wide", "parity", "Tomita-3", "Tomita-5", "falcon", "mamba2"])
+def test_what_the_levels_hold_names_the_state(name: str, built: Explained) -> None:
+    source = compiled(name)
     assert isinstance(source, Compiled)
     for word in (WORDS.get(name, "aabb"), WORDS.get(name, "ba")[:2] * 3):
         table = memory_table(built[name], tuple(word))
@@ -176,16 +163,16 @@ def test_what_the_levels_hold_names_the_state(name: str, built: dict[str, Checkp
             assert state_of(source.cascade, heights, [values[t] for values in table.held]) == source.dfa.run(word[:t])
 
 
-def test_counters_and_latches(built: dict[str, Checkpoint]) -> None:
-    for name in ("anbn", "falcon counts"):
+def test_counters_and_latches(built: Explained) -> None:
+    for name in ("a^n b^n", "falcon counts"):
         table = memory_table(built[name], tuple("aaabb"))
         assert dict(zip(table.memories, table.held, strict=True))["block 3: counter b due"] == tuple("012321")
-    table = memory_table(built["dyck"], tuple("([])"))
+    table = memory_table(built["Dyck_{2,3}"], tuple("([])"))
     assert dict(zip(table.memories, table.held, strict=True))["block 0: depth"] == tuple("01210")
 
 
-@pytest.mark.parametrize("name", ["d2", "t5", "anbn", "money"])
-def test_the_raster_has_every_value(name: str, built: dict[str, Checkpoint], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["D-2", "Tomita-5", "a^n b^n", "money"])
+def test_the_raster_has_every_value(name: str, built: Explained, tmp_path: Path) -> None:
     word = ("b", r"$\frac$") if name == "money" else tuple(WORDS.get(name, "aabb"))
     table = memory_table(built[name], word)
     texts = written(draw_memories(built[name], word, tmp_path / "m.svg"))
@@ -196,8 +183,8 @@ def test_the_raster_has_every_value(name: str, built: dict[str, Checkpoint], tmp
     assert texts.count("✓") == sum(map(sum, table.allowed))
 
 
-def test_long_words_and_models_without_memory(built: dict[str, Checkpoint], tmp_path: Path) -> None:
-    texts = written(draw_memories(built["d2"], "ab" * 60, tmp_path / "long.svg"))
+def test_long_words_and_models_without_memory(built: Explained, tmp_path: Path) -> None:
+    texts = written(draw_memories(built["D-2"], "ab" * 60, tmp_path / "long.svg"))
     assert "100" in texts
     assert "✓" not in texts
     assert draw_memories(built["nothing"], "a", tmp_path / "none.png").stat().st_size > 1000
@@ -206,8 +193,8 @@ def test_long_words_and_models_without_memory(built: dict[str, Checkpoint], tmp_
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 
-def test_refusals(built: dict[str, Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for draw in (lambda p: draw_weights(built["d2"], 0, p), lambda p: draw_memories(built["d2"], "ab", p)):
+def test_refusals(built: Explained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for draw in (lambda p: draw_weights(built["D-2"], 0, p), lambda p: draw_memories(built["D-2"], "ab", p)):
         with pytest.raises(PictureError, match=r"\.png, \.svg, \.pdf"):
             draw(tmp_path / "x.gif")
         with pytest.raises(PictureError, match="cannot be written"):
@@ -222,16 +209,16 @@ def test_refusals(built: dict[str, Checkpoint], tmp_path: Path, monkeypatch: pyt
                 draw(tmp_path / "x.png")
     for block in (-1, 3):
         with pytest.raises(PictureError, match=f"no block {block}"):
-            draw_weights(built["d2"], block, tmp_path / "x.png")
+            draw_weights(built["D-2"], block, tmp_path / "x.png")
     with pytest.raises(PictureError, match="no block 0"):
         draw_weights(built["nothing"], 0, tmp_path / "x.png")
     with pytest.raises(ReadoutError, match="'x'"):
-        draw_memories(built["d2"], "ax", tmp_path / "x.png")
+        draw_memories(built["D-2"], "ax", tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_labels_that_do_not_fit(built: dict[str, Checkpoint], tmp_path: Path) -> None:
-    folder = shutil.copytree(built["d2"].directory, tmp_path / "x")
+def test_labels_that_do_not_fit(built: Explained, tmp_path: Path) -> None:
+    folder = shutil.copytree(built["D-2"].directory, tmp_path / "x")
     manifest = json.loads((folder / "scancraft.json").read_text())
     manifest["blocks"][0]["channels"][-1]["index"] = 99
     (folder / "scancraft.json").write_text(json.dumps(manifest))
@@ -242,8 +229,8 @@ def test_labels_that_do_not_fit(built: dict[str, Checkpoint], tmp_path: Path) ->
 # -- the command line -------------------------------------------------------------------------------------------------
 
 
-def test_explain_draws(built: dict[str, Checkpoint], tmp_path: Path) -> None:
-    folder, target = built["d2"].directory, tmp_path / "x.svg"
+def test_explain_draws(built: Explained, tmp_path: Path) -> None:
+    folder, target = built["D-2"].directory, tmp_path / "x.svg"
     for options, text in (
         ((), "minimal DFA, 4 states"),
         (("--of", "cascade"), "minimal DFA, 4 states"),
@@ -273,12 +260,12 @@ def test_explain_draws(built: dict[str, Checkpoint], tmp_path: Path) -> None:
 def test_explain_refuses(
     options: tuple[str, ...],
     message: str,
-    built: dict[str, Checkpoint],
+    built: Explained,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = invoke("explain", built["d2"].directory, *options)
+    result = invoke("explain", built["D-2"].directory, *options)
     assert result.exit_code == 2
     assert message in result.stderr
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,68 @@
+"""Checkpoints that pages, pictures and tables explain."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from examples import dfa, machine
+
+import scancraft
+from scancraft.compiler.checkpoints import Checkpoint, load
+
+HOSTILE = ["<", "&", '"', "'", "</script>", "<!--", "%%", "__proto__", "&lt;", "<img/src=x/onerror=window.taken=1>"]
+HOSTILE += ["\u003c"]
+"""Symbols that markup, JSON, a template or an object might take for something else."""
+
+
+def hostile() -> scancraft.Dfa:
+    """Each symbol in turn, again and again; the names of the states are no better than the symbols."""
+    n = len(HOSTILE)
+    rows = [[(q + 1) % n if a == q else n for a in range(n)] for q in range(n)] + [[n] * n]
+    return scancraft.Dfa.from_table(HOSTILE, rows, 0, [0], names=(*(f"<b>{s}</b>" for s in HOSTILE), "constructor"))
+
+
+D2 = "(a(ab)*b)*"
+LANGUAGES: dict[str, Callable[[], Any]] = {
+    "D-2": lambda: scancraft.compile(D2),
+    "wide": lambda: scancraft.compile(D2, d_state=3, d_conv=4),
+    "parity": lambda: scancraft.compile(dfa("Parity")),
+    "Tomita-5": lambda: scancraft.compile(dfa("Tomita-5")),
+    "Tomita-3": lambda: scancraft.compile(dfa("Tomita-3")),
+    "(abab)*": lambda: scancraft.compile("(abab)*"),
+    "flip-flop": scancraft.flip_flop,
+    "Dyck_{2,3}": lambda: scancraft.dyck(2, 3),
+    "Dyck-1": lambda: scancraft.compile(machine("Dyck-1")),
+    "a^n b^n": lambda: scancraft.compile(machine("a^n b^n")),
+    "a^n b^n live": lambda: scancraft.compile(machine("a^n b^n"), contract="live-prefixes"),
+    "Shuffle-2": lambda: scancraft.compile(machine("Shuffle-2")),
+    "mamba2 dyck": lambda: scancraft.dyck(2, 3, target="mamba2"),
+    "mamba2 counts": lambda: scancraft.compile(machine("a^n b^n"), target="mamba2"),
+    "nothing": lambda: scancraft.compile(scancraft.Dfa.empty(["a"])),
+    "hostile": lambda: scancraft.compile(hostile()),
+    "falcon": lambda: scancraft.compile(D2, target="falcon_mamba"),
+    "falcon counts": lambda: scancraft.compile(machine("a^n b^n"), target="falcon_mamba"),
+    "mamba2": lambda: scancraft.compile(D2, target="mamba2"),
+    "money": lambda: scancraft.compile(scancraft.Dfa.from_table([r"$\frac$", "b"], [[1, 0], [1, 1]], 0, [0])),
+}
+
+
+@functools.cache
+def compiled(name: str) -> Any:
+    """Compiled once."""
+    return LANGUAGES[name]()
+
+
+class Explained(dict[str, Checkpoint]):
+    """The checkpoints by name, each written when it is first asked for; do not change them."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__()
+        self.place = place
+
+    def __missing__(self, name: str) -> Checkpoint:
+        self[name] = load(compiled(name).save(self.place / re.sub(r"\W", "_", name)))
+        return self[name]
