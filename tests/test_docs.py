@@ -1,18 +1,23 @@
 """The documentation: every page's code runs and its assertions hold, links resolve, every theorem is found by number.
 
-The cells are executed here without Sphinx; ``make docs`` executes them once more while it builds the site.
+The cells are executed here without Sphinx, one page after another in one process; ``make docs`` executes them once more
+while it builds the site.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import resource
-import subprocess
-import sys
+import time
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
+import matplotlib
 import pytest
+
+from scancraft.suite import suite
+from scancraft.training import training
 
 DOCS = Path(__file__).parent.parent / "docs"
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -47,39 +52,41 @@ def test_there_are_pages() -> None:
     assert {name(page) for page in EXECUTED} >= set(THEOREMS.values())
 
 
-def execute(code: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], float]:
-    """Run a page's cells in a folder of their own; the outcome, and the seconds of processor time."""
-    (folder / "page.py").write_text(code, encoding="utf-8")
-    path = os.pathsep.join(filter(None, [str(DOCS / "_ext"), os.environ.get("PYTHONPATH", "")]))
-    quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "MPLBACKEND": "agg"}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "page.py"],
-        cwd=folder,
-        env={**os.environ, **quiet, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=10 * SECONDS,  # the machine may be busy
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of its own; trainings of a few steps and suites of a few words (``make docs`` has them whole)."""
+    run = suite.run_suite
+
+    def few(options: suite.Options, *rest: object, **more: object) -> object:
+        return run(replace(options, words=10, far_words=2), *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(suite, "run_suite", few)
+    monkeypatch.setattr(training, "train", partial(training.train, max_steps=20))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(DOCS / "_ext")
+    matplotlib.use("agg")
+    return tmp_path
 
 
+def execute(code: str) -> float:
+    """Run a page's cells; the seconds of processor time."""
+    before = time.process_time()
+    exec(compile(code, "page.py", "exec"), {"__name__": "__main__"})
+    return time.process_time() - before
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("page", EXECUTED, ids=name)
-def test_the_cells_of_a_page_run(page: Path, tmp_path: Path) -> None:
-    done, seconds = execute(code_of(page), tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip()
-    assert seconds < SECONDS
+def test_the_cells_of_a_page_run(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(code_of(page)) < SECONDS
+    assert capsys.readouterr().out.strip()
 
 
 def test_a_false_assertion_in_a_cell_is_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Page\n\n```{code-cell} ipython3\nprint(1)\nassert 1 == 2\n```\n", encoding="utf-8")
-    code = "\n".join(m[2] for m in CELL.finditer(page.read_text(encoding="utf-8")))
-    done, _ = execute(code, tmp_path)
-    assert done.returncode != 0
-    assert "AssertionError" in done.stderr
+    with pytest.raises(AssertionError):
+        execute("\n".join(m[2] for m in CELL.finditer(page.read_text(encoding="utf-8"))))
 
 
 def test_the_build_stops_at_errors_and_warnings() -> None:
@@ -131,8 +138,6 @@ def test_each_theorem_is_found_by_number(number: int) -> None:
 
 
 def test_the_glossary_names_modules_that_exist() -> None:
-    from importlib import import_module
-
     text = (DOCS / "reference" / "glossary.md").read_text(encoding="utf-8")
     names = set(re.findall(r"`(scancraft(?:\.\w+)+)`", text))
     assert len(names) >= 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -65,6 +66,39 @@ def test_precision(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     run.main(["precision", "--show", "--count", "1"])
     *_, row = capsys.readouterr().out.splitlines()
     assert row in (ROOT / "docs" / "precision.md").read_text(encoding="utf-8")
+
+
+def test_what_a_gpu_is_measured_with_on_a_cpu(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run.main(["gpu", "--device", "cpu", "--quick", "--out", str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["cpu.json"]
+    content: dict[str, Any] = json.loads((tmp_path / "cpu.json").read_text(encoding="utf-8"))
+    assert content["environment"]["packages"]["torch"] == importlib.metadata.version("torch")
+    sections = content["sections"]
+    assert set(sections) == {"conformance", "suite", "long", "speed"}
+    for name, section in sections.items():
+        assert section["status"] == "run", (name, section)
+        assert section["rows"], name
+        assert section["right"] is (None if name == "speed" else True)
+    rows = sections["speed"]["rows"]
+    assert all(row["prefill_tokens_per_second"] > 0 for row in rows)
+    weights = [row.get("weights") for row in rows]
+    assert weights.count("compiled") == weights.count("random") > 0
+
+
+def test_what_cannot_be_measured(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, message in (
+        (["--device", "cpu"], "give --out"),
+        (["--device", "abacus"], "no device"),
+        (["--only", "nothing"], "no section nothing"),
+    ):
+        with pytest.raises(SystemExit):
+            run.main(["gpu", *arguments])
+        assert message in capsys.readouterr().err
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert run.main(["gpu", "--out", "x"]) == 2
+    assert "torch sees no GPU" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_commits_side_by_side(run: Any) -> None:

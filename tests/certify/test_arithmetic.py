@@ -14,9 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import scancraft
 from scancraft.certify.checker.arithmetic import FORMATS, NOTHING, Obligations, Range, exactly, times
-from scancraft.certify.checker.machine import Machine
 from scancraft.certify.checker.parts import ObligationError
 
 BIG, SMALLEST = torch.finfo(torch.float32).max, 2.0**-126
@@ -202,61 +200,3 @@ def test_what_the_norm_returns_must_fit() -> None:
     assert norm(row, 1e-5) == ""
     assert norm(row, 1e-5, "bfloat16") == "sums"
     assert norm([2.0**40, 3.0, 0.0, 0.0], 1e-5, weight=1 + 2.0**-23) == "sums"
-
-
-# -- blocks: each kind of fault, by the obligation that it breaks ----------------------------------------------------
-
-
-def block_failure(edit: Callable[[Any], None], target: str = "mamba") -> str:
-    """What fails first in a compiled model, at the first token of words, after an edit of every block."""
-    compiled = scancraft.compile("(a(ab)*b)*", target=target)
-    right, edited = Machine(compiled.model(), 8), compiled.model()
-    stream = right.embed([1, 3, 4])
-    past, ssm = (exactly(np.zeros((3, *shape))) for shape in (right.shape, right.states))
-    for number, block in enumerate(edited.backbone.layers):
-        with torch.no_grad():
-            edit(block.mixer)
-        before, (stream, _) = stream, right.step(number, number + 1, stream, None)
-        failure = failing(lambda o, b=block, x=before: right.kind.step(o, b, exactly(x), past, ssm, ""))  # type: ignore[misc]
-        if failure:
-            return failure
-    return ""
-
-
-def one_weight(name: str, value: float, *place: int) -> Callable[[Any], None]:
-    return lambda mixer: mixer.get_parameter(name).__setitem__(place or slice(None), value)
-
-
-@pytest.mark.parametrize(
-    ("edit", "failure"),
-    [
-        (lambda mixer: None, ""),
-        (one_weight("A_log", -(2.0**20)), "gates"),  # exp(A_log) = 0: Delta is V, and yet the gate is 1
-        (one_weight("A_log", -3.0), "functions"),  # a gate between
-        (one_weight("A_log", 90.0), "functions"),  # the exponent overflows
-        (lambda mixer: mixer.A_log.fill_(math.log(2.0**-31 / 2.0**14)), "functions"),  # 1 in float32, not in float64
-        (lambda mixer: mixer.dt_proj.bias.add_(1.0), "functions"),
-        (lambda mixer: mixer.conv1d.bias.add_((mixer.conv1d.bias == mixer.conv1d.bias.max()) * 2.0**-13), "sums"),
-        (lambda mixer: mixer.conv1d.bias.add_(0.3), "sums"),
-        (lambda mixer: mixer.D.mul_(1 + 2.0**-23), "sums"),
-    ],
-)
-def test_blocks_of_mamba(edit: Callable[[Any], None], failure: str) -> None:
-    assert block_failure(edit) == failure
-
-
-@pytest.mark.parametrize(
-    ("edit", "failure"),
-    [
-        (lambda mixer: None, ""),
-        (one_weight("A_log", 3.0), "functions"),
-        (one_weight("conv1d.bias", 64.0, -7), "gates"),
-        (lambda mixer: mixer.D.mul_(3.0), "rmsnorm"),
-        (one_weight("dt_bias", -3.0), "functions"),
-        (lambda mixer: mixer.conv1d.bias.add_(0.3), "gates"),
-        (lambda mixer: setattr(mixer, "time_step_limit", (0.0, 512.0)), "functions"),
-        (lambda mixer: setattr(mixer, "chunk_size", 1 << 13), "sums"),
-    ],
-)
-def test_blocks_of_mamba2(edit: Callable[[Any], None], failure: str) -> None:
-    assert block_failure(edit, "mamba2") == failure

@@ -1,20 +1,12 @@
-"""The same bits on a GPU, in transformers and in mamba_ssm's kernels; skipped where there is none.
-
-The command that measures on a GPU (``benchmarks/run.py gpu``) is tried here on a CPU, in its small sizes.
-"""
+"""The same bits on a GPU, in transformers and in mamba_ssm's kernels; skipped where there is none."""
 
 from __future__ import annotations
 
 import functools
 import importlib.metadata
 import importlib.util
-import json
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -29,7 +21,6 @@ from scancraft.compiler.compiled import CompiledModel
 from scancraft.compiler.constructions import dyck, flip_flop
 from scancraft.models.checkpoints.mamba_ssm import Session, load_mamba_ssm
 
-COMMAND = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "run.py"
 MISSING = [name for name in ("mamba_ssm", "selective_scan_cuda", "causal_conv1d") if not importlib.util.find_spec(name)]
 
 gpu = pytest.mark.gpu
@@ -60,17 +51,6 @@ def padded_words(compiled: CompiledModel, count: int, longest: int) -> torch.Ten
 def bits_on_the_cpu(compiled: CompiledModel, ids: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Logits by scancraft's runner. (With mamba_ssm installed transformers calls its kernels on a CPU, too.)"""
     return compiled.runner(dtype)(ids).float()
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("name", BUILD)
-def test_what_a_gpu_is_compared_with_is_right(name: str, dtype: torch.dtype) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("transformers may take the GPU's kernels for a CPU here")
-    compiled = made(name)
-    ids = padded_words(compiled, 10, 30)
-    with torch.no_grad():
-        assert torch.equal(bits_on_the_cpu(compiled, ids, dtype), compiled.model(dtype)(ids).logits.float())
 
 
 @gpu
@@ -121,42 +101,3 @@ def test_a_million_tokens_in_one_prefill(name: str, tmp_path: Path) -> None:
     model = load_mamba_ssm(compiled.save(tmp_path / "model"), device="cuda")
     found = accuracy(model, truth_of(compiled.language), compiled.readout, words)
     assert found.right_positions == found.positions >= 2 * 999_980
-
-
-def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, str(COMMAND), "gpu", *arguments], capture_output=True, text=True, env=environment, check=False
-    )
-
-
-def test_the_command_on_a_cpu(tmp_path: Path) -> None:
-    done = run_command("--device", "cpu", "--quick", "--out", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["cpu.json"]
-    content: dict[str, Any] = json.loads((tmp_path / "cpu.json").read_text(encoding="utf-8"))
-    assert content["environment"]["packages"]["torch"] == importlib.metadata.version("torch")
-    sections = content["sections"]
-    assert set(sections) == {"conformance", "suite", "long", "speed"}
-    for name, section in sections.items():
-        assert section["status"] == "run", (name, section)
-        assert section["rows"], name
-        assert section["right"] is (None if name == "speed" else True)
-    assert all(row["prefill_tokens_per_second"] > 0 for row in sections["speed"]["rows"])
-    weights = [row.get("weights") for row in sections["speed"]["rows"]]
-    assert weights.count("compiled") == weights.count("random") > 0
-
-
-def test_what_the_command_refuses(tmp_path: Path) -> None:
-    if not torch.cuda.is_available():
-        done = run_command("--out", str(tmp_path))
-        assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
-        assert "torch sees no GPU" in done.stderr
-    for wrong, message in (
-        (["--device", "cpu"], "give --out"),
-        (["--device", "abacus"], "no device"),
-        (["--only", "nothing"], "no section nothing"),
-    ):
-        done = run_command(*wrong)
-        assert done.returncode == 2
-        assert message in done.stderr

@@ -14,7 +14,7 @@ import scancraft
 from scancraft.compiler.checkpoints import Checkpoint, load
 
 HOSTILE = ["<", "&", '"', "'", "</script>", "<!--", "%%", "__proto__", "&lt;", "<img/src=x/onerror=window.taken=1>"]
-HOSTILE += ["\u003c"]
+HOSTILE += ["\\u003c"]
 """Symbols that markup, JSON, a template or an object might take for something else."""
 
 

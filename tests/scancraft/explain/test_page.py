@@ -250,8 +250,14 @@ def test_json_survives_html(value: Any) -> None:
 # -- what is refused -------------------------------------------------------------------------------------------------
 
 
-def test_what_is_too_large_is_refused(built: Explained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_large_or_another_model_is_refused(
+    built: Explained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = built["D-2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(page_data, "MODEL_TYPES", ("signed_mamba",))
+        with pytest.raises(PageError, match="not mamba"):
+            page_of(found)
     monkeypatch.setattr(page_data, "MOST_PARAMETERS", 3199)
     with pytest.raises(PageError, match="3,200 parameters, 218 of them not zero, and a page takes 3,199 and"):
         write_page(found, tmp_path / "x.html")
@@ -268,9 +274,6 @@ def test_what_is_too_large_is_refused(built: Explained, tmp_path: Path, monkeypa
     monkeypatch.setattr(page_data, "MOST_TRANSITIONS", 1)
     with pytest.raises(PageError, match="4 transitions, and a page takes 1 at most"):
         page_of(built["a^n b^n"])
-    monkeypatch.setattr(page_data, "MODEL_TYPES", ("signed_mamba",))
-    with pytest.raises(PageError, match="not mamba"):
-        page_of(found)
 
 
 def test_places_that_cannot_be_written(built: Explained, tmp_path: Path) -> None:
