@@ -21,6 +21,7 @@ from scancraft.automata.errors import AlphabetError, BracketLanguageError, Count
 from scancraft.automata.families import dyck as dyck_dfa
 from scancraft.automata.families import flip_flop as flip_flop_dfa
 from scancraft.automata.languages import truth_of
+from scancraft.automata.words.brackets import live_bracket_word
 from scancraft.compiler.circuits.circuit import plus, show
 from scancraft.compiler.circuits.counting import control_of
 from scancraft.compiler.constructions import counters, dyck, flip_flop
@@ -71,18 +72,7 @@ def test_large_bounded_dyck_on_deep_words(kinds: int, depth: int) -> None:
     """Random walks that touch the floor and the ceiling, beside the stack; no DFA (8 and 10 have 1.2 * 10^9 states)."""
     language = BoundedDyck(kinds, depth)
     rng = random.Random(3)
-    words = []
-    for bias in (0.3, 0.5, 0.8, 0.95):
-        stack: list[int] = []
-        word = []
-        for _ in range(300):
-            up = not stack or (len(stack) < depth and rng.random() < bias)
-            if up:
-                stack.append(rng.randrange(kinds))
-                word.append(language.brackets[stack[-1]][0])
-            else:
-                word.append(language.brackets[stack.pop()][1])
-        words.append(tuple(word))
+    words = [live_bracket_word(language, 300, rng, opening=bias) for bias in (0.3, 0.5, 0.8, 0.95)]
     for contract in CONTRACTS:
         constructed = dyck(kinds, depth, contract=contract)  # type: ignore[arg-type]
         tried = list(words)
@@ -216,14 +206,6 @@ def test_unknown_contracts_are_refused() -> None:
             make(contract="most-words")  # type: ignore[operator]
     with pytest.raises(TargetError, match="d_conv"):
         flip_flop(d_conv=5)
-
-
-@pytest.mark.parametrize("d_conv", [3, 4])
-def test_more_taps_change_nothing(d_conv: int) -> None:
-    language = equal_blocks("ab")
-    wide = counters(language, d_conv=d_conv)
-    words = short_words(language.alphabet, 500)
-    assert accuracy(wide.model(), truth_of(language), wide.readout, words).strings == 100
 
 
 # -- printing ---------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -33,21 +33,27 @@ TURNING = [e for e in EXAMPLES if e.gates is GateClass.SIGNED and not e.random]
 """Those that need gates of -1."""
 WAYS |= {e.name: partial(scancraft.compile, e.language) for e in TURNING}
 COUNTING = {name: m for name, m in machines().items() if name not in ("Shuffle-6", "Boolean-5", "a^n b^n c^n d^n")}
-COUNTING |= {f"random machine {i}": m for i, m in enumerate(random_machines(6, 3))}
+COUNTING |= {f"random machine {i}": m for i, m in enumerate(random_machines(4, 3))}
 COUNTING |= {name: bounded(name) for name in ("Dyck_{1,1}", "Dyck_{1,4}", "Dyck_{2,3}", "Dyck_{5,2}")}  # type: ignore[dict-item, misc]
 CIRCUITS: dict[str, Callable[..., CompiledModel]] = {"flip-flop": scancraft.flip_flop} | {
     name: partial(scancraft.compile, language) for name, language in COUNTING.items()
 }
 CASES = [(name, target, "all-words") for name in STAR_FREE for target in TARGETS]
 CASES += [(e.name, "signed_mamba", "all-words") for e in TURNING]
-CASES += [(name, t, contract) for name in CIRCUITS for t in PLAIN for contract in ("all-words", "live-prefixes")]
+CASES += [(name, t, "all-words") for name in CIRCUITS for t in PLAIN]
+CASES += [(name, t, "live-prefixes") for name in CIRCUITS for t in PLAIN if t == "mamba2" or "random" not in name]
+
+
+@cache
+def made(name: str, target: str, contract: str) -> CompiledModel:
+    return (WAYS | CIRCUITS)[name](target=target, contract=contract)
 
 
 @pytest.mark.parametrize(("name", "target", "contract"), CASES, ids=lambda value: value)
 def test_right_and_the_same_bits_in_every_way_of_running(name: str, target: str, contract: str) -> None:
-    compiled = (WAYS | CIRCUITS)[name](target=target, contract=contract)
+    compiled = made(name, target, contract)
     alphabet, model = compiled.language.alphabet, compiled.model()
-    words = short_words(alphabet, 130)
+    words = short_words(alphabet, 100)
     ids = tokens(compiled, words)
     reference = logits(at_chunk(model, 3), ids)
     assert assert_right(compiled, words, reference) >= 1
@@ -58,14 +64,14 @@ def test_right_and_the_same_bits_in_every_way_of_running(name: str, target: str,
         for t in spoken[row].nonzero().flatten().tolist():
             assert said[t] == set(names[masks[row, t].numpy()].tolist())
     if target in PLAIN:
-        plain = (WAYS | CIRCUITS)[name](target="mamba", contract=contract)
+        plain = made(name, "mamba", contract)
         assert torch.equal(reference[spoken], logits(plain.model(), ids)[spoken])
     for chunk in (1, 16):
         assert torch.equal(logits(at_chunk(model, chunk), ids)[spoken], reference[spoken])
     assert torch.equal(compiled.runner()(ids)[spoken], reference[spoken])
     rng = random.Random(0)
     kept = [w[: rng.randint(0, len(w))] for w, yes in zip(words, spoken.all(dim=1).tolist(), strict=True) if yes]
-    some = [(), *rng.sample(kept, min(8, len(kept)))]
+    some = [(), *rng.sample(kept, min(4, len(kept)))]
     exact = [c.limits for c in compiled.manifest.counters]
     dtypes = [dtype for n, dtype in DTYPES.items() if all(n in limits or n == "float64" for limits in exact)]
     assert assert_same_bits(compiled, some, dtypes=dtypes) > 0
@@ -82,15 +88,14 @@ def test_right_and_the_same_bits_in_every_way_of_running(name: str, target: str,
 @pytest.mark.parametrize("target", PLAIN)
 @pytest.mark.parametrize("name", ["flip-flop", "Dyck_{2,3}", "Shuffle-2", "busy"])
 def test_long_words(name: str, target: str) -> None:
-    compiled = CIRCUITS[name](target=target, contract="all-words")
+    compiled = made(name, target, "all-words")
     word = tuple(scancraft.live_word_of(compiled.language, 300, np.random.default_rng(5)))
     dead = (*word[:150], *random.Random(2).choices(compiled.language.alphabet, k=len(word) - 150))
     found = logits(compiled.model(), tokens(compiled, [word, dead]))
     assert assert_right(compiled, [word, dead], found) == 2 * (len(word) + 1) > 300
 
 
-@pytest.mark.parametrize("d_conv", [2, 3, 4])
-@pytest.mark.parametrize("d_state", [2, 4, 16])
+@pytest.mark.parametrize(("d_state", "d_conv"), [(2, 3), (4, 4), (16, 2)])
 @pytest.mark.parametrize("target", TARGETS)
 def test_other_sizes_change_nothing(target: str, d_state: int, d_conv: int) -> None:
     compiled = scancraft.compile(dfas()["D-2"], target=target, d_state=d_state, d_conv=d_conv)
@@ -103,7 +108,7 @@ def test_other_sizes_change_nothing(target: str, d_state: int, d_conv: int) -> N
 
 @pytest.mark.parametrize("target", sorted(set(TARGETS) - {"mamba"}))
 def test_languages_that_nobody_chose(target: str) -> None:
-    @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
     @given(star_free_dfas(max_states=6), st.sampled_from([1, 2, 8]), st.integers(1, 12))
     def check(dfa: scancraft.Dfa, d_state: int, chunk: int) -> None:
         compiled = scancraft.compile(dfa, target=target, d_state=d_state)

@@ -160,8 +160,8 @@ def expected_logits(dfa: Dfa, word: tuple[str, ...]) -> list[list[float]]:
 
 
 def test_small_languages_from_the_monoid_to_the_logits() -> None:
-    """All 24 with two states, every twentieth with three: the class, and then exact logits on all words to length 6."""
-    languages = small_languages(2) + small_languages(3)[::20]
+    """All 24 with two states, every sixtieth with three: the class, and then exact logits on all words to length 6."""
+    languages = small_languages(2) + small_languages(3)[::60]
     assert len(small_languages(2)) == 24
     for dfa in languages:
         odd = any(p & (p - 1) for p in periods(dfa))
@@ -220,7 +220,7 @@ def test_every_stage_prints_its_swaps() -> None:
 
 @pytest.mark.parametrize("name", SIGNED)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_suite_is_certified_and_right_at_length_100_000(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
+def test_the_suite_is_certified_and_right_at_length_20_000(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
     dfa = NAMED[name]
     place = scancraft.compile(dfa).save(tmp_path / "model")
     verdict = scancraft.certify(place, dtype=dtype)
@@ -232,9 +232,9 @@ def test_the_suite_is_certified_and_right_at_length_100_000(name: str, dtype: to
     report = scancraft.check(place, words=50)
     assert report.agrees
     checkpoint = scancraft.load(place)
-    word = scancraft.live_word_of(dfa, 100_000, np.random.default_rng(1))
+    word = scancraft.live_word_of(dfa, 20_000, np.random.default_rng(1))
     long = compare(checkpoint.runner(dtype), dfa, checkpoint.readout, [word])
-    assert (long.wrong, long.prefixes) == (0, 100_001)
+    assert (long.wrong, long.prefixes) == (0, 20_001)
 
 
 def mutated(compiled: Compiled, edit: Any) -> Compiled:

@@ -16,7 +16,7 @@ from scancraft.conformance.cases import probe_cases
 from scancraft.models.checkpoints.checkpoint import load_model
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
-CHUNKS = (1, 3, 8, 64, 256)
+CHUNKS = (1, 8, 64)
 
 
 @pytest.mark.parametrize("mode", ["full", "step", "padded"])
@@ -70,7 +70,7 @@ def test_the_compiled_graph() -> None:
     assert [(m.mode, m.trials, m.tokens) for m in report.modes] == [("full", 2, 17 + 4 * 17)]
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 8, 64])
+@pytest.mark.parametrize("chunk", [3, 64])
 def test_transformers_mamba2(chunk: int) -> None:
     report = conformance.run(
         f"transformers-mamba2-chunk-{chunk}", modes=["full", "padded"], quick=True, only=["language D-2"]
@@ -95,7 +95,7 @@ def test_mamba_ssm_with_stand_ins(way: str) -> None:
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_transformers_at_every_chunk_size(chunk: int, tmp_path: Path) -> None:
     for case in probe_cases("mamba2", True):
-        if (case.name, chunk) in (("boundaries", 256), ("boundaries", 1), ("long-hold", 1)):
+        if (case.name, chunk) in (("boundaries", 1), ("long-hold", 1)):
             continue  # takes gigabytes, or seconds; the full set tries it
         directory = tmp_path / case.name
         case.write(directory)

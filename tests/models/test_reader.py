@@ -32,7 +32,7 @@ def single_steps(stepper: Stepper, tokens: list[int]) -> Any:
 
 
 @given(config=CONFIGS, dtype=st.sampled_from(DTYPES), seed=st.integers(0, 1000), data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_every_bit_is_that_of_single_steps(config: dict[str, Any], dtype: str, seed: int, data: st.DataObject) -> None:
     model = random_mamba(seed, getattr(torch, dtype), **config)
     tokens = data.draw(st.lists(st.integers(0, 7), min_size=2, max_size=30))
@@ -45,7 +45,7 @@ def test_every_bit_is_that_of_single_steps(config: dict[str, Any], dtype: str, s
 
 
 @given(seed=st.integers(0, 100), word=st.lists(st.integers(3, 5), min_size=1, max_size=4), blocks=st.integers(1, 3))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_reading_the_same_again_has_the_same_bits(seed: int, word: list[int], blocks: int) -> None:
     """What is left out because nothing changed does not show."""
     model = quick_mamba(seed, num_hidden_layers=blocks, state_size=4)

@@ -185,16 +185,16 @@ def test_replays_are_shared(model: Any, content: dict[str, Any]) -> None:
     dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16, torch.float64]),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_many_tokens_at_once_are_single_steps(config: dict[str, Any], dtype: torch.dtype, seed: int) -> None:
     """Of a batch of equal rows, as transformers' whole model takes them with its cache."""
     model = mamba(seed, dtype, **config)
-    tokens = np.random.default_rng(seed).integers(0, 8, 20).tolist()
+    tokens = np.random.default_rng(seed).integers(0, 8, 12).tolist()
     replay, cache = Replay(model), None
     with torch.no_grad():
         replay.start(tokens[0])
-        replay.read(tokens[1:12])
-        replay.read(tokens[12:])
+        replay.read(tokens[1:8])
+        replay.read(tokens[8:])
         for token in tokens:
             out = model(torch.full((256, 1), token), cache_params=cache, use_cache=True)
             cache = out.cache_params

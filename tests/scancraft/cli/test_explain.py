@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import answer, invoke, refused, tampered
+from command_line import answer, invoke, refused
 from kinds import EOS, KINDS, OWN, Built
 
 import scancraft
@@ -95,16 +95,3 @@ def test_explain_prints_the_stages_that_there_are(name: str, built: Built, tmp_p
     target = tmp_path / "x.png"
     assert "no stage cascade" in refused(invoke("explain", place, "--picture", target))
     assert not target.exists()
-
-
-def test_explain_says_when_the_stages_are_not_the_checkpoints(d2: Path, tmp_path: Path) -> None:
-    place = tampered(d2, tmp_path, lambda m: m.update(construction="by hand"))
-    result = invoke("explain", place, "--stage", "dfa")
-    assert (result.exit_code, "otherwise than the checkpoint" in result.stderr) == (0, True)
-
-
-def test_explain_draws(d2: Path, tmp_path: Path) -> None:
-    target = tmp_path / "d2.svg"
-    assert answer(invoke("explain", d2, "--picture", target, "--json")) == {"picture": str(target)}
-    assert target.read_text().startswith("<?xml")
-    assert ".png, .svg, .pdf" in refused(invoke("explain", d2, "--picture", tmp_path / "d2.gif"))
