@@ -40,7 +40,7 @@ QUICK = Size(most_states=2, states=(4,), seeds=1)
 class Built(Compiled):
     """A compiled language whose model has been built, so that certifying is timed alone."""
 
-    built: Any
+    built: Any = None
 
     def model(self, dtype: torch.dtype | None = None) -> Any:
         return self.built

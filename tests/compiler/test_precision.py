@@ -134,7 +134,7 @@ def test_a_certificate_holds_for_the_smaller_constant() -> None:
 
 def test_what_does_not_fit() -> None:
     for name in set(BUILD) - set(CASCADES):
-        with pytest.raises(PrecisionError, match="only cascades fit it"):
+        with pytest.raises(PrecisionError, match="only cascades and plans fit it"):
             fitted(made(name), "float16")
         with pytest.raises(PrecisionError, match="would become"):
             check_precision(made(name).weights.tensors, torch.float16)
