@@ -33,6 +33,7 @@ SECTIONS = {
     "certify": "experiments.certificates",
     "checker": "timings.checker",
     "mutation": "experiments.mutation",
+    "attack": "experiments.attack",
     "suite": "experiments.suite",
     "trained": "experiments.trained",
     "bounded_dyck": "experiments.bounded_dyck",
@@ -71,20 +72,25 @@ def commit() -> str:
 
 def run_section(name: str, quick: bool, tick: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """One section as JSON (the command, the commit, the machine, the sizes, the summary), and its raw rows."""
-    from timings import measure
-
     module = import_module(SECTIONS[name])
     size = module.QUICK if quick else module.FULL
     found = module.measure(size, tick)
+    return section_of(f"--only {name}" + (" --quick" if quick else ""), size, found.summary), found.raw
+
+
+def section_of(arguments: str, size: Any, summary: dict[str, Any]) -> dict[str, Any]:
+    """What a command found, as JSON."""
+    from timings import measure
+
     section = {
-        "command": f"python benchmarks/run.py --only {name}" + (" --quick" if quick else ""),
+        "command": f"python benchmarks/run.py {arguments}",
         "commit": commit(),
         "environment": measure.environment(),
         "size": asdict(size),
-        "result": found.summary,
+        "result": summary,
     }
     plain: dict[str, Any] = json.loads(json.dumps(section))
-    return plain, found.raw
+    return plain
 
 
 def main(arguments: Sequence[str] | None = None) -> int | None:
