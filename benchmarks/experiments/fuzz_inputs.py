@@ -1,0 +1,297 @@
+"""Hostile input: odd texts, JSON and files, and command lines over them."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attacks import read
+from typer.testing import CliRunner
+
+import scancraft
+from scancraft.cli.app import app
+
+# -- words and numbers -----------------------------------------------------------------------------------------------
+
+ODD: tuple[Any, ...] = (
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        2,
+        3.5,
+        1e300,
+        -0.0,
+        "",
+        "a",
+        "\x1b[31m",
+        "a b",
+        "\t",
+        "\u2028",
+        "\ud83d\ude00",
+        [],
+        {},
+    ),
+    *([0], {"a": 0}, 10**9, 10**18, -(10**9), "0", "float16", "relu", ["a", "b"], {"": ""}, [[[]]], "x" * 5000),
+)
+RAW = ("NaN", "Infinity", "-Infinity", "9" * 6000, "1e999", "[" * 100_000, '{"a":' * 20_000, '"\\ud800"', "\x00", "")
+"""Text that is put in the place of a value as it is."""
+TEXTS = (
+    *(
+        "a",
+        "(ab)*",
+        "((((",
+        "a**",
+        "~",
+        "a{2,1}",
+        "a{1000000000}",
+        "[z-a]",
+        "\\",
+        "'",
+        "a|",
+        "~[]",
+        "a&b",
+        "(a|b)*a(a|b)",
+        "\x1b[2J",
+    ),
+    *(
+        "(" * 3000 + ")" * 3000,
+        "a" * 5000,
+        "",
+        " ",
+        "\x00",
+        "D-12",
+        "no.json",
+        "..",
+        "/",
+        "-",
+        "--",
+        "~" * 2000 + "a",
+        "\ud7ff",
+    ),
+)
+SOUND = (
+    *(["--regex", "(a(ab)*b)*"], ["--regex", "a*b|~(a&b)", "--alphabet", "a b \x1b]0;x\x07"], ["--dyck", "2,3"]),
+    *(["--regex", "(aa)*"], ["--named", "a^n b^n"], ["--named", "Parity"], ["--named", "Tomita-4"]),
+)
+"""Languages with which a command comes further than to its first message."""
+GRAMMAR = tuple("ab()|*+?{},[]~&\\'\" -^.01") + ("<eos>", "\x1b", "\u00e9", "\x00", "{3}", "{,9}", "()", "(ab)*")
+"""What expressions are made of."""
+NUMBERS = ("0", "1", "2", "-1", "1000000000", "9" * 5000, "1.5", "x", "", "nan", "1e9", "0x10", "\u0663")
+TARGETS = ("mamba", "mamba2", "falcon_mamba", "signed_mamba")
+SYMBOLS = ("a", "b", "<eos>", "\x1b]0;x\x07", "", "a,b", "ab", "\n")
+
+
+def any_text(rng: random.Random) -> str:
+    """A text of the table, pieces of the syntax in a row, or an expression, as a rule with a piece too many."""
+    kind = rng.randrange(5)
+    if kind == 0:
+        return rng.choice(TEXTS)
+    if kind == 1:
+        return "".join(rng.choice(GRAMMAR) for _ in range(rng.randrange(1, 25)))
+    text = _expression(rng, 4)
+    if kind == 2:
+        at = rng.randrange(len(text) + 1)
+        text = text[:at] + rng.choice(GRAMMAR) + text[at + rng.randrange(2) :]
+    return text
+
+
+def _expression(rng: random.Random, depth: int) -> str:
+    kind = rng.randrange(8) if depth else 0
+    if kind < 2:
+        return rng.choice(("a", "b", "ab", ".", "[ab]", "[^a]", "()", "'x y'", "\\*", "\\d", "c"))
+    inner = _expression(rng, depth - 1)
+    if kind < 4:
+        return f"({inner}){rng.choice(('*', '+', '?', '{2}', '{0,3}', '{1,}'))}"
+    if kind == 4:
+        return f"~({inner})"
+    return f"({inner}{rng.choice(('|', '&', ''))}{_expression(rng, depth - 1)})"
+
+
+def odd_json(text: str, rng: random.Random) -> str:
+    """JSON with one value replaced, or text that is none."""
+    kind = rng.randrange(6)
+    if kind == 0 and text:
+        at = rng.randrange(len(text))
+        return (
+            text[:at]
+            + rng.choice(("", '"', "}", "]", "\\", "\x00", "99999999999", text[:50]))
+            + text[at + rng.randrange(40) :]
+        )
+    if kind == 1:
+        return text[: rng.randrange(len(text) + 1)]
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return text[::-1]
+    places = list(_places(data))
+    if not places:
+        return rng.choice(RAW)
+    inner, key = rng.choice(places)
+    if kind == 2 and isinstance(inner, dict):
+        inner[rng.choice((*SYMBOLS, "extra", "auto_map", "counters"))] = rng.choice(ODD)
+        return json.dumps(data)
+    if kind == 3 and isinstance(inner, dict):
+        del inner[key]
+        return json.dumps(data)
+    mark = "\u0001mark\u0001"
+    if kind == 4:
+        inner[key] = mark
+        return json.dumps(data).replace(json.dumps(mark), rng.choice(RAW))
+    inner[key] = rng.choice(ODD)
+    return json.dumps(data)
+
+
+def _places(data: Any) -> list[tuple[Any, Any]]:
+    """Every container and key of JSON."""
+    found = []
+    queue = [data]
+    for inner in queue:
+        if isinstance(inner, (dict, list)):
+            keys = list(inner) if isinstance(inner, dict) else list(range(len(inner)))
+            found += [(inner, key) for key in keys]
+            queue += [inner[key] for key in keys]
+    return found
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Honest:
+    """What is damaged: checkpoints with certificates and refutations, and languages in files."""
+
+    checkpoints: tuple[dict[str, bytes], ...]
+    languages: tuple[str, ...]
+
+
+def honest(place: Path) -> Honest:
+    """Make them."""
+    checkpoints = []
+    for language, target in (
+        ("(a(ab)*b)*", "mamba"),
+        ("a*b", "mamba2"),
+        ("a^n b^n", "mamba"),
+        ("dyck", "falcon_mamba"),
+    ):
+        wanted: Any = language
+        if language == "dyck":
+            wanted = scancraft.BoundedDyck(2, 2)
+        elif "^" in language:
+            wanted = scancraft.suite_language(language).language
+        folder = place / "honest"
+        shutil.rmtree(folder, ignore_errors=True)
+        scancraft.compile(wanted, folder, target=target)
+        certificate = scancraft.certify(folder)
+        assert isinstance(certificate, scancraft.Certificate)
+        certificate.save(folder)
+        if target == "mamba" and language.startswith("("):
+            done = CliRunner().invoke(
+                app, ["refute", str(folder), "--regex", "b*(ab*ab*)*", "-o", str(folder / "refutation.json")]
+            )
+            assert done.exit_code == 0, done.output
+        checkpoints.append(read(folder))
+    dfa = {"alphabet": ["a", "b"], "initial": "q0", "accepting": ["q0"], "transitions": {"q0": {"a": "q0", "b": "q1"}}}
+    counter = json.loads(checkpoints[2]["scancraft.json"])["language"]
+    dyck = {"brackets": [["(", ")"], ["[", "]"]], "depth": 3}
+    return Honest(tuple(checkpoints), tuple(json.dumps(x) for x in (dfa, counter, dyck)))
+
+
+def damaged(made: Honest, folder: Path, rng: random.Random) -> None:
+    """A checkpoint of which, as a rule, one file is not as it was."""
+    files = dict(rng.choice(made.checkpoints))
+    judged = ("certificate.json", "certificate.safetensors", "scancraft.json")
+    name = rng.choice(judged if rng.random() < 0.3 else sorted(files))
+    content = files[name]
+    if rng.random() < 0.15:
+        pass  # what is sound must get through
+    elif name.endswith(".json"):
+        files[name] = odd_json(content.decode(), rng).encode("utf-8", "surrogatepass")
+    elif rng.random() < 0.5:
+        files[name] = content[: rng.randrange(len(content) + 1)]
+    elif content:
+        at = rng.randrange(min(len(content), 4000))
+        files[name] = content[:at] + bytes(rng.randrange(256) for _ in range(8)) + content[at + 8 :]
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for other, kept in files.items():
+        (folder / other).write_bytes(kept)
+    if rng.random() < 0.05:
+        (folder / name).unlink()
+        if rng.random() < 0.5:
+            (folder / name).mkdir()
+
+
+# -- commands --------------------------------------------------------------------------------------------------------
+
+
+def command(made: Honest, place: Path, rng: random.Random) -> list[str]:
+    """One command line over a fresh set of files."""
+    model, language, out = place / "model", place / "language.json", place / "out"
+    damaged(made, model, rng)
+    shutil.rmtree(out, ignore_errors=True)
+    text = rng.choice(made.languages)
+    language.write_text(odd_json(text, rng) if rng.random() < 0.8 else text, encoding="utf-8", errors="surrogatepass")
+
+    def source() -> list[str]:
+        if rng.random() < 0.4:
+            return list(rng.choice(SOUND))
+        return rng.choice(
+            (
+                ["--language", str(language)],
+                ["--regex", any_text(rng)],
+                ["--named", rng.choice((*TEXTS, "D-2", "Parity"))],
+                ["--regex", "(ab)*", "--alphabet", rng.choice(SYMBOLS)],
+                ["--dyck", rng.choice(("2,3", "0,1", "x", "1,", *NUMBERS, "3," + rng.choice(NUMBERS)))],
+            )
+        )
+
+    number, folder = (lambda: rng.choice(NUMBERS)), str(model)
+    choices: tuple[Callable[[], list[str]], ...] = (
+        lambda: [
+            "compile",
+            *source(),
+            "-o",
+            str(out),
+            "--seconds",
+            "1",
+            *rng.choice(([], ["--d-state", number()], ["--d-conv", number()])),
+        ],
+        lambda: [
+            "compile",
+            *source(),
+            "-o",
+            str(out),
+            *rng.choice((["--target", rng.choice(TEXTS)], ["--dtype", "float16"], ["--gates", "x"])),
+        ],
+        lambda: ["compile", *source(), "-o", str(out), "--target", rng.choice(TARGETS), *rng.choice(([], ["--json"]))],
+        lambda: ["decide", *source(), "--seconds", "1"],
+        lambda: ["check", folder, "--words", "5", "--max-length", rng.choice(("5", number()))],
+        lambda: ["check", folder, *source(), "--words", "5", "--max-length", "5"],
+        lambda: ["certify", folder, "--seconds", "1"],
+        lambda: ["certify", folder, "--check"],
+        lambda: ["certify", folder, "--check", "--json"],
+        lambda: ["run", folder, rng.choice(TEXTS), "ab"],
+        lambda: ["generate", folder, "-n", rng.choice(("2", number())), "--max-length", rng.choice(("5", number()))],
+        lambda: [
+            "explain",
+            folder,
+            "--stage",
+            rng.choice(("dfa", "rules", "program", "weights", "circuit", "cascade", "language", "x")),
+        ],
+        lambda: ["explain", folder, "--html", str(place / "page.html")],
+        lambda: ["refute", folder, "--regex", "b*(ab*ab*)*", "--seconds", "1"],
+        lambda: ["refute", folder, "--check", str(model / "refutation.json")],
+        lambda: ["targets", *rng.choice(([], ["--json"], ["x"]))],
+        lambda: ["conformance", rng.choice(TEXTS), "--mode", rng.choice(("full", "x"))],
+        lambda: ["train", rng.choice(TEXTS), "--budget", rng.choice(("0s", "x", "1h1", "-1s", ""))],
+    )
+    return rng.choice(choices)()
