@@ -22,7 +22,6 @@ import signal
 import tempfile
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -90,8 +89,8 @@ class Found:
     """
 
     cases: int
-    ends: Counter[str]
-    fates: Counter[str]
+    ends: dict[str, int]
+    fates: dict[str, int]
     failures: list[str]
     seconds: float = 0.0
 
@@ -211,9 +210,10 @@ def fuzzed(size: Size, state: Path | None, tick: Tick) -> Found:
             while found.cases < size.cases:
                 what, fate, end, line = case(found.cases, made, place, size)
                 tick(found.cases, size.cases, what)
-                found.ends[f"{what} {fate or end}"] += 1
+                ending = f"{what} {fate or end}"
+                found.ends[ending] = found.ends.get(ending, 0) + 1
                 if fate:
-                    found.fates[fate] += 1
+                    found.fates[fate] = found.fates.get(fate, 0) + 1
                     told = {"fate": fate, "how": end, "what": what, "case": found.cases, "line": [x[:200] for x in line]}
                     found.failures.append(json.dumps(told))
                 found.cases += 1
@@ -231,9 +231,8 @@ def fuzzed(size: Size, state: Path | None, tick: Tick) -> Found:
 def read_state(folder: Path | None) -> Found:
     """What an earlier run left, or nothing."""
     if folder is None or not (folder / "state.json").is_file():
-        return Found(0, Counter(), Counter(), [])
-    content = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    return Found(**content | {"ends": Counter(content["ends"]), "fates": Counter(content["fates"])})
+        return Found(0, {}, {}, [])
+    return Found(**json.loads((folder / "state.json").read_text(encoding="utf-8")))
 
 
 def write_state(folder: Path | None, found: Found) -> None:
@@ -256,7 +255,7 @@ def summary(found: Found) -> Json:
         row = rows.setdefault(what, {"called": what.strip("()"), "parser": what.startswith("("), "cases": 0, "ends": {}})
         row["cases"] += times
         row["ends"][end] = times
-    fates = {fate: found.fates[fate] for fate in ("traceback", "hang", "dirty")}
+    fates = {fate: found.fates.get(fate, 0) for fate in ("traceback", "hang", "dirty")}
     return {"cases": found.cases, "seconds": found.seconds, "fates": fates, "rows": list(rows.values())}
 
 
