@@ -7,7 +7,7 @@ budget is part of the interface of every search here.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .errors import BudgetExceededError
 
@@ -19,14 +19,20 @@ class Budget:
     Args:
         items: how many things (image sets, subset states, monoid elements) may be created.
         seconds: wall-clock limit, checked about every thousand items; ``None`` for no limit.
+        started: when the time began (``time.monotonic``); ``None``: when a search begins.
     """
 
     items: int = 200_000
     seconds: float | None = 120.0
+    started: float | None = None
 
     def meter(self, what: str) -> Meter:
         """A counter for one search over ``what``."""
-        return Meter(self, what)
+        return Meter(self, what) if self.started is None else Meter(self, what, _started=self.started)
+
+    def running(self) -> Budget:
+        """The same limits with the time running from now on, for all searches together."""
+        return replace(self, started=time.monotonic()) if self.started is None else self
 
 
 @dataclass

@@ -80,9 +80,9 @@ def as_language(value: Any) -> Language:
 
 def _bounded_dyck(value: Mapping[str, Any]) -> BoundedDyck:
     """``{"brackets": [["(", ")"], ...], "depth": h}``."""
-    pairs = value["brackets"]
-    good = set(value) == {"brackets", "depth"} and isinstance(pairs, (list, tuple))
-    if not good or not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs):
+    good = isinstance(value, Mapping) and set(value) == {"brackets", "depth"}
+    pairs = value["brackets"] if good else None
+    if not isinstance(pairs, (list, tuple)) or not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs):
         raise BracketLanguageError('a bounded Dyck language is {"brackets": [["(", ")"], ...], "depth": h}')
     return BoundedDyck(len(pairs), value["depth"], tuple((p[0], p[1]) for p in pairs))
 

@@ -41,6 +41,7 @@ SECTIONS = {
     "signed": "experiments.signed",
     "refute": "experiments.refute",
     "conformance": "experiments.conformance",
+    "fuzz": "experiments.fuzz",
 }
 COMMANDS = {
     "attack": "experiments.attack",
@@ -91,6 +92,13 @@ def section_of(arguments: str, size: Any, summary: dict[str, Any]) -> dict[str, 
     }
     plain: dict[str, Any] = json.loads(json.dumps(section))
     return plain
+
+
+def write_section(out: Path, name: str, arguments: str, size: Any, summary: dict[str, Any]) -> None:
+    """Put what a command found into docs/benchmarks.json, and render the page."""
+    from page import render
+
+    render.write(out, render.read(out) | {name: section_of(arguments, size, summary)}, sections())
 
 
 def main(arguments: Sequence[str] | None = None) -> int | None:

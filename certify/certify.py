@@ -42,8 +42,8 @@ from .search.results import Certificate, Open, Refuted
 __all__ = ["CERTIFY_BUDGET", "Certificate", "Open", "Refuted", "certify"]
 
 SCHEMA_VERSION = 1
-CERTIFY_BUDGET = Budget(items=100_000, seconds=60.0)
-"""Events per stage, seconds per stage."""
+CERTIFY_BUDGET = Budget(items=100_000, seconds=300.0)
+"""Events per stage, seconds for all stages together."""
 
 SAMPLED = 400
 """Words tried when the searches end undecided."""
@@ -70,7 +70,7 @@ def certify(
         language: anything that ``as_language`` reads; by default the checkpoint's own.
         readout: how the model is bound to the language; by default the checkpoint's own. Its contract is honoured:
             under "live-prefixes" the claim is about prefixes that can still be completed.
-        budget: events and seconds per stage of a search.
+        budget: events per stage of a search, seconds for all stages together.
         dtype: run a checkpoint in this dtype (float32 unless told otherwise); a model in memory is taken as it is.
         note: told now and then what is going on.
 
@@ -87,7 +87,7 @@ def certify(
     training = model.training
     model.eval()
     try:
-        verdict: Found | Certificate = search(model, wanted, readout, budget, compiled=compiled, note=note)
+        verdict: Found | Certificate = search(model, wanted, readout, budget.running(), compiled=compiled, note=note)
         if isinstance(verdict, Candidate):
             note("the checker")
             watched = None if manifest is None or language is not None else manifest.to_json()["counters"]

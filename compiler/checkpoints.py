@@ -20,6 +20,7 @@ from ..models.readout import Readout
 from ..models.run.model_runner import ModelRunner
 from ..models.run.runner import Runner, Watch
 from .manifest import Manifest, ManifestError
+from .targets import TARGETS
 
 if TYPE_CHECKING:
     import torch
@@ -117,6 +118,8 @@ def load(directory: str | PathLike[str]) -> Checkpoint:
     if not place.is_dir():
         raise CheckpointError(f"{place} is not a directory; give one written by `scancraft compile`")
     manifest = Manifest.from_json(read_manifest(place), str(place / MANIFEST))
+    if manifest.target not in TARGETS:
+        raise ManifestError(f"{place} is for the target {manifest.target!r}; known here are {', '.join(TARGETS)}")
     check_directory(place)
     language = language_from_json(manifest.language)
     if isinstance(language, CounterMachine):

@@ -278,6 +278,8 @@ class Manifest(Record, frozen=True):
         sizes, special = self.shape, self.special_tokens
         if len(set(self.tokens.values())) < len(self.tokens):
             raise ValueError("tokens gives two tokens one id")
+        if len({special.bos, special.eos, special.pad}) < 3:
+            raise ValueError("special_tokens names one token twice")
         for name in (special.bos, special.eos, special.pad):
             if name not in self.tokens:
                 raise ValueError(f"tokens has no {name!r}, which special_tokens names")

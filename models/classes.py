@@ -1,6 +1,6 @@
 """The kinds of model that there are: which class runs each, and the shape of what its blocks remember.
 
-Nothing is imported before it is asked for.
+Other packages add theirs with :func:`register`. Nothing is imported before it is asked for.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 Sizes = tuple[int, ...]
@@ -30,7 +31,7 @@ class Architecture:
 
     Attributes:
         title: its name, for people.
-        package: where its classes are; "scancraft" for our own.
+        package: the module that its classes are in; "scancraft" for our own.
         model: the class of its causal language model.
         memory: from a block's mixer to the shapes of what it remembers: the last inputs of its convolution
             (channels, taps), oldest first, and its SSM state.
@@ -56,13 +57,28 @@ class Architecture:
         return getattr(found, self.model.removesuffix("ForCausalLM") + "Config"), getattr(found, self.model)
 
 
-ARCHITECTURES: Mapping[str, Architecture] = {
+_found: dict[str, Architecture] = {
     "mamba": Architecture("Mamba", "transformers", "MambaForCausalLM"),
     "signed_mamba": Architecture("Signed Mamba", "scancraft", "SignedMambaForCausalLM", module=".signed_mamba"),
     "falcon_mamba": Architecture("Falcon-Mamba", "transformers", "FalconMambaForCausalLM"),
     "mamba2": Architecture("Mamba-2", "transformers", "Mamba2ForCausalLM", _heads, ("float32", "bfloat16")),
 }
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(_found)
 """By the ``model_type`` of ``config.json``."""
+
+CERTIFIED = tuple(_found)
+"""Those that certificates are about; none that is registered later."""
+
+
+def register(model_type: str, architecture: Architecture) -> None:
+    """Add a kind of model, for as long as the process lives; its checkpoints can then be loaded like ours.
+
+    Raises:
+        ValueError: there is another of this model type.
+    """
+    if _found.get(model_type, architecture) != architecture:
+        raise ValueError(f"there is an architecture of model type {model_type} already; give yours another name")
+    _found[model_type] = architecture
 
 
 def model_type_of(model: Any) -> str | None:

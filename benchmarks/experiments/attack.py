@@ -34,12 +34,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from attacks import CONFIG, WEIGHTS, Files, Step, applied, believed, dtype_of, forged, read, repeated_embeddings
-from attacks import CERTIFICATE, searched, write
+from attacks import (
+    CERTIFICATE,
+    CONFIG,
+    WEIGHTS,
+    Files,
+    Step,
+    applied,
+    believed,
+    dtype_of,
+    forged,
+    read,
+    repeated_embeddings,
+    searched,
+    write,
+)
 from experiments.attack_edits import edits
 from experiments.attack_judge import Judge
 from page.table import Column, Json, table
 from page.targets import Target, none
+from run import write_section
 from timings.measure import Measured, Tick, progress
 
 import scancraft
@@ -407,8 +421,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with progress("attack") as tick:
         counts = attacked(size, options.out, tick)
     if options.write is not None:
-        from page.render import write_measured
-
-        write_measured(options.write, "attack", f"attack --count {options.count} --seed {options.seed}", size, counts)
+        write_section(
+            options.write, "attack", f"attack --count {options.count} --seed {options.seed}", size, summary(counts)
+        )
     print(json.dumps(summary(counts), indent=1))
     return 1 if any(count.false_accepts for count in counts) else 0

@@ -1,4 +1,4 @@
-"""Edits that an attacker of certificates draws: of weights, configuration, manifest, certificate, evidence and files."""
+"""Edits that an attacker draws: of weights, configuration, manifest, certificate, evidence, and files beside them."""
 
 from __future__ import annotations
 

@@ -204,5 +204,3 @@ def permuted(model: Any) -> dict[str, Tensor]:
             tensor = tensor[order]
         changed[name] = tensor.clone()
     return changed
-
-

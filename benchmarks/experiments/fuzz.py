@@ -4,10 +4,10 @@
 
 Each case is a damaged input (``fuzz_inputs``): a value of its JSON replaced (by other types, by numbers of thousands of
 digits, by NaN, by lists nested a hundred thousand deep), text cut off or overwritten, weights truncated or flipped, a
-folder in the place of a file. Most cases go straight to what reads such input, the rest are whole command lines, in this
-process. An exception that is none of ours, an exit code other than 0 to 3, or too much time is a failure. Every case
-has a number from which it is drawn, so that it can be run again alone (``--case``); ``--out`` holds the state, from
-which an interrupted run goes on, and the failures.
+folder in the place of a file. Most cases go straight to what reads such input, the rest are whole command lines, in
+this process. An exception that is none of ours, an exit code other than 0 to 3, or too much time is a failure. Every
+case has a number from which it is drawn, so that it can be run again alone (``--case``); ``--out`` holds the state,
+from which an interrupted run goes on, and the failures.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from click.testing import CliRunner
 from experiments.fuzz_inputs import Honest, any_text, command, damaged, honest, odd_json
 from page.table import Column, Json, table
 from page.targets import Target, none
+from run import write_section
 from timings.measure import Measured, Tick, progress
 
 from scancraft.automata.budget import Budget
@@ -214,7 +215,13 @@ def fuzzed(size: Size, state: Path | None, tick: Tick) -> Found:
                 found.ends[ending] = found.ends.get(ending, 0) + 1
                 if fate:
                     found.fates[fate] = found.fates.get(fate, 0) + 1
-                    told = {"fate": fate, "how": end, "what": what, "case": found.cases, "line": [x[:200] for x in line]}
+                    told = {
+                        "fate": fate,
+                        "how": end,
+                        "what": what,
+                        "case": found.cases,
+                        "line": [x[:200] for x in line],
+                    }
                     found.failures.append(json.dumps(told))
                 found.cases += 1
                 found.seconds = earlier + time.perf_counter() - started
@@ -252,7 +259,9 @@ def summary(found: Found) -> Json:
     rows: dict[str, Json] = {}
     for name, times in sorted(found.ends.items()):
         what, _, end = name.rpartition(" ")
-        row = rows.setdefault(what, {"called": what.strip("()"), "parser": what.startswith("("), "cases": 0, "ends": {}})
+        row = rows.setdefault(
+            what, {"called": what.strip("()"), "parser": what.startswith("("), "cases": 0, "ends": {}}
+        )
         row["cases"] += times
         row["ends"][end] = times
     fates = {fate: found.fates.get(fate, 0) for fate in ("traceback", "hang", "dirty")}
@@ -310,8 +319,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = fuzzed(size, out, tick)
     (out / "failures.jsonl").write_text("".join(f"{line}\n" for line in found.failures), encoding="utf-8")
     if options.write is not None:
-        from page.render import write_measured
-
-        write_measured(options.write, "fuzz", f"fuzz --count {options.count} --seed {options.seed}", size, summary(found))
+        write_section(
+            options.write, "fuzz", f"fuzz --count {options.count} --seed {options.seed}", size, summary(found)
+        )
     print(json.dumps(summary(found), indent=1))
     return 1 if found.failures else 0

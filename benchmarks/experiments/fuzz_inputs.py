@@ -83,7 +83,7 @@ SOUND = (
     *(["--regex", "(aa)*"], ["--named", "a^n b^n"], ["--named", "Parity"], ["--named", "Tomita-4"]),
 )
 """Languages with which a command comes further than to its first message."""
-GRAMMAR = tuple("ab()|*+?{},[]~&\\'\" -^.01") + ("<eos>", "\x1b", "\u00e9", "\x00", "{3}", "{,9}", "()", "(ab)*")
+GRAMMAR = (*"ab()|*+?{},[]~&\\'\" -^.01", *("<eos>", "\x1b", "\u00e9", "\x00", "{3}", "{,9}", "()", "(ab)*"))
 """What expressions are made of."""
 NUMBERS = ("0", "1", "2", "-1", "1000000000", "9" * 5000, "1.5", "x", "", "nan", "1e9", "0x10", "\u0663")
 TARGETS = ("mamba", "mamba2", "falcon_mamba", "signed_mamba")

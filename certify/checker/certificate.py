@@ -35,6 +35,8 @@ KEYS = {
     *("implementation", "readout", "language", "counts", "obligations", "sha256"),
 }
 LARGEST_BATCH = 4096
+SPECIAL = {"bos": "<bos>", "eos": "<eos>", "pad": "<pad>"}
+"""How tokens that are no symbols are called, where the manifest does not say."""
 IMPLEMENTATION = {
     "model": "|".join(re.escape(kind.name) for kind in KINDS.values()),
     **dict.fromkeys(("torch", "transformers", "scancraft"), r"[0-9][0-9A-Za-z.+!_-]{0,63}"),
@@ -121,6 +123,7 @@ def _check(directory: Path) -> dict[str, Any]:
     _check_readout(content, manifest)
 
     model = load_model(directory, getattr(torch, content["dtype"]))
+    _check_tokens(model.config, manifest)
     named, kind = content["implementation"]["model"], KINDS[model.config.model_type].name
     need(named == kind, f"implementation: the certificate is about {named}, config.json about {kind}")
     weights = tensors_digest(model.state_dict())
@@ -221,7 +224,7 @@ def _check_language(content: dict[str, Any], manifest: dict[str, Any]) -> None:
 
 def _check_readout(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     """The readout and the contract are the manifest's."""
-    special = manifest.get("special_tokens", {"bos": "<bos>", "eos": "<eos>", "pad": "<pad>"})
+    special = manifest.get("special_tokens", SPECIAL)
     tokens = dict(manifest["tokens"])
     bos, eos, _ = (tokens.pop(special[name]) for name in ("bos", "eos", "pad"))
     readout = content["readout"]
@@ -232,6 +235,14 @@ def _check_readout(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     need(all(type(n) is int and n >= 0 for n in ids) and len(set(ids)) == len(ids), "readout: tokens are not distinct")
     given = manifest["contract"]
     need(given == content["contract"], f"contract: {content['contract']!r}, but scancraft.json says {given!r}")
+
+
+def _check_tokens(config: Any, manifest: dict[str, Any]) -> None:
+    """``config.json``, by which words are generated, numbers the special tokens as the manifest does."""
+    special = manifest.get("special_tokens", SPECIAL)
+    for name in SPECIAL:
+        given, token = getattr(config, f"{name}_token_id"), manifest["tokens"][special[name]]
+        need(given == token, f"config.json: {name}_token_id is {given!r}, but scancraft.json says {token}")
 
 
 def _described(about: dict[str, Any]) -> str:

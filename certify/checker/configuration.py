@@ -25,6 +25,20 @@ def _number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < float("inf")
 
 
+def _initial(value: Any) -> bool:
+    """For weights that are drawn anew, which none is."""
+    return _number(value) and 0 <= value <= 1e6
+
+
+def _rate(value: Any) -> bool:
+    """The same, of which transformers takes the logarithm."""
+    return _number(value) and 2.0**-126 <= value <= 1e6
+
+
+def _epsilon(value: Any) -> bool:
+    return _number(value) and 2.0**-126 <= value <= 1
+
+
 def _switch(value: Any) -> bool:
     return type(value) is bool
 
@@ -41,6 +55,14 @@ def _only(*known: Any) -> Test:
     return lambda value: any(type(value) is type(k) and value == k for k in known)
 
 
+def _unbounded(value: Any) -> bool:
+    """The limits of Delta that are none."""
+    return type(value) is list and len(value) == 2 and all(type(v) in (int, float) for v in value) and value == LIMITS
+
+
+LIMITS = [0, float("inf")]
+
+
 ARCHITECTURES = {
     "mamba": "MambaForCausalLM",
     "signed_mamba": "SignedMambaForCausalLM",
@@ -53,18 +75,28 @@ COMMON: dict[str, Test] = {
     "dtype": _only("float32", "bfloat16", "float64"),  # what transformers loads the model in, unless it is told
     "transformers_version": _text,
     **dict.fromkeys(("vocab_size", "hidden_size", "state_size", "num_hidden_layers", "conv_kernel"), _size),
-    "expand": lambda value: _number(value) and 0 < value <= LARGEST_SIZE,
+    "expand": lambda value: _size(value) and value <= 1 << 10,
     "hidden_act": _only("silu"),
-    "layer_norm_epsilon": lambda value: _number(value) and 2.0**-126 <= value <= 2.0**120,
-    **dict.fromkeys(("residual_in_fp32", "use_bias", "use_conv_bias", "use_cache"), _switch),
-    **dict.fromkeys(("tie_word_embeddings", "rescale_prenorm_residual"), _only(False)),
+    "layer_norm_epsilon": _epsilon,
+    **dict.fromkeys(("residual_in_fp32", "use_cache"), _switch),
+    **dict.fromkeys(("tie_word_embeddings", "rescale_prenorm_residual", "use_bias"), _only(False)),
+    "use_conv_bias": _only(True),
     **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), _token),
-    "initializer_range": _number,
-    **dict.fromkeys(("time_step_scale", "time_step_min", "time_step_max", "time_step_floor"), _number),
+    **dict.fromkeys(("initializer_range", "time_step_floor"), _initial),
+    **dict.fromkeys(("time_step_min", "time_step_max"), _rate),
+    # What every configuration of transformers can say, as it says it by default.
+    "_name_or_path": lambda value: _text(value) and len(value) <= 1000,
+    **dict.fromkeys(("output_hidden_states", "output_attentions", "is_encoder_decoder"), _only(False)),
+    "return_dict": _only(True),
+    "chunk_size_feed_forward": _only(0),
+    "problem_type": _only(None),
+    "id2label": _only({"0": "LABEL_0", "1": "LABEL_1"}),
+    "label2id": _only({"LABEL_0": 0, "LABEL_1": 1}),
 }
 OF_MAMBA: dict[str, Test] = {
     "intermediate_size": _size,
     "time_step_rank": _size,
+    "time_step_scale": _initial,
     **dict.fromkeys(("use_mambapy", "use_associative_scan"), _switch),
     "time_step_init_scheme": _only("random", "constant"),
 }
@@ -76,15 +108,25 @@ KEYS: dict[str, dict[str, Test]] = {
     | dict.fromkeys(("num_heads", "head_dim", "n_groups", "time_step_rank"), _size)
     | {
         "chunk_size": lambda value: _size(value) and value <= LONGEST_CHUNK,
-        "rms_norm": _only(True),
-        "time_step_limit": lambda value: type(value) is list and len(value) == 2 and all(map(_bound, value)),
+        "time_step_limit": _unbounded,
     },
 }
 """Per model type: each key that may occur, and which values it may have."""
 
 
-def _bound(value: Any) -> bool:
-    return type(value) in (int, float) and value == value
+SIZES = ("vocab_size", "hidden_size", "state_size", "num_hidden_layers", "conv_kernel", "expand")
+TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id")
+NEEDED = (*SIZES, *TOKENS, "dtype", "architectures", "tie_word_embeddings")
+"""Keys whose absence would leave it to transformers what is built."""
+
+
+def decoded(config: dict[str, Any]) -> dict[str, Any]:
+    """Infinity in a list, which ``save_pretrained`` writes as an object of its own, as a number."""
+    infinity = {"__float__": "Infinity"}
+    return {
+        key: [float("inf") if type(v) is dict and v == infinity else v for v in value] if type(value) is list else value
+        for key, value in config.items()
+    }
 
 
 def check_configuration(config: dict[str, Any]) -> None:
@@ -97,7 +139,9 @@ def check_configuration(config: dict[str, Any]) -> None:
     for key, value in config.items():
         need(key in known, f"config.json: unknown key {key!r}")
         need(known[key](value), f"config.json: {key} is {value!r:.100}, which is not allowed")
-    for key in ("dtype", "architectures"):
+    for key in NEEDED:
         need(key in config, f"config.json lacks {key}: transformers would choose it by something else")
     need(config["architectures"] == [ARCHITECTURES[str(kind)]], "config.json: architectures names another class")
-    need("tie_word_embeddings" in config, "config.json: it does not say that embeddings and lm_head are not tied")
+    inner = config["expand"] * config["hidden_size"]
+    given = config.get("intermediate_size", inner)
+    need(given == inner, f"config.json: intermediate_size is {given}, not expand times hidden_size")

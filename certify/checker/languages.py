@@ -57,25 +57,42 @@ def read_dfa(given: dict[str, Any]) -> Language:
     need(len(set(symbols)) == len(symbols), "language: a symbol occurs twice")
     need(all(set(row) == set(symbols) for row in rows.values()), "language: a state lacks transitions")
     table = np.array([[number[rows[q][s]] for s in symbols] for q in states], dtype=np.int64)
-    found = list(dict.fromkeys([0]))
+    found, met = [0], {0}
     for q in found:
-        found += [t for t in dict.fromkeys(table[q].tolist()) if t not in found]
+        new = [t for t in dict.fromkeys(table[q].tolist()) if t not in met]
+        found += new
+        met.update(new)
     need(given["initial"] == states[0] and found == list(range(len(states))), "language: not in canonical order")
-    accepting = np.array([q in given["accepting"] for q in states])
-    need(set(given["accepting"]) <= set(states), "language: an accepting state is no state")
+    ends = set(given["accepting"])
+    need(ends <= set(states), "language: an accepting state is no state")
+    accepting = np.array([q in ends for q in states])
+    return Language(list(symbols), table, accepting, _live(table, accepting))
+
+
+def _live(table: Ints, accepting: Bools) -> Bools:
+    """Per state, whether an accepting one can be reached: walking back from those. O(transitions)."""
+    order = np.argsort(table.reshape(-1), kind="stable")
+    starts = np.searchsorted(table.reshape(-1)[order], np.arange(len(table) + 1))
+    sources = order // max(1, table.shape[1])
     live = accepting.copy()
-    for _ in states:
-        live |= live[table].any(axis=1)
-    return Language(list(symbols), table, accepting, live)
+    todo = np.flatnonzero(live).tolist()
+    while todo:
+        q = todo.pop()
+        for p in sources[starts[q] : starts[q + 1]].tolist():
+            if not live[p]:
+                live[p] = True
+                todo.append(p)
+    return live
 
 
 def same_language(language: Language, other: dict[str, Any]) -> None:
     """Walk both tables from their initial states; where the manifest's has no transition, None is its dead state."""
     need(sorted(other["alphabet"]) == sorted(language.symbols), "language: scancraft.json has other symbols")
+    ends = set(other["accepting"])
     pairs: dict[tuple[int, str | None], None] = {(0, other["initial"]): None}
     todo = list(pairs)
     for p, q in todo:
-        agree = language.accepting[p] == (q in other["accepting"])
+        agree = language.accepting[p] == (q in ends)
         need(agree, f"language: scancraft.json differs; its state {q!r} answers to state {p} of the certificate")
         for a, symbol in enumerate(language.symbols):
             pair = (int(language.table[p, a]), other["transitions"].get(q, {}).get(symbol))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from . import blocks, blocks_mamba2
-from .configuration import check_configuration
+from .configuration import check_configuration, decoded
 from .parts import need, read_json, read_tensors
 
 LARGEST_CHUNK = 64
@@ -51,7 +51,7 @@ def load_model(directory: Path, dtype: torch.dtype) -> Any:
     state = read_tensors(directory / "model.safetensors")
     for name, tensor in state.items():
         need(torch.isfinite(tensor.to(dtype)).all(), f"model.safetensors: {name} holds a NaN or an infinity")
-    config = read_json(directory / "config.json")
+    config = decoded(read_json(directory / "config.json"))
     check_configuration(config)
     layers = {name.split(".")[2] for name in state if name.startswith("backbone.layers.")}
     depth = config.get("num_hidden_layers")
@@ -84,7 +84,9 @@ class Machine:
     def __init__(self, model: Any, batch: int) -> None:
         self.model, self.batch, self.blocks = model, batch, list(model.backbone.layers)
         self.cache: Any = None
-        self.kind, self.steps = KINDS[model.config.model_type], 0
+        kind = model.config.model_type
+        need(kind in KINDS, f"the model_type {kind!r} is unknown; known: {', '.join(KINDS)}")
+        self.kind, self.steps = KINDS[kind], 0
         mixer = self.blocks[0].mixer
         # Mamba-2's convolution has B and C beside x, and its states are those of heads.
         self.two = model.config.model_type == "mamba2"

@@ -11,7 +11,7 @@ needs no evidence and is the checker's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -69,7 +69,7 @@ def search(
         model: of one of the classes that can be stepped (``models.run.stepper``).
         language: the language.
         readout: how they are bound; under "live-prefixes" dead prefixes are not looked at. It needs a ``bos``.
-        budget: events per stage, and seconds per stage.
+        budget: events per stage, and seconds: for all stages together if its time is running (``Budget.running``).
         compiled: whether to try block by block first (right for compiled models).
         note: told now and then what is going on.
     """
@@ -85,7 +85,7 @@ def search(
         ("whole model", lambda: at_once(stepper, judge, budget, note)),
     ]
     if not compiled:
-        first_look = Budget(min(FIRST_LOOK, budget.items), budget.seconds)
+        first_look = replace(budget, items=min(FIRST_LOOK, budget.items))
         attempts.insert(0, ("first look", lambda: at_once(stepper, judge, first_look, note)))
     for name, attempt in attempts:
         try:

@@ -5,6 +5,9 @@ Adding one is adding a file: here, or anywhere else with :func:`register`, or as
     [project.entry-points."scancraft.targets"]
     mine = "my_package.mine:TARGET"
 
+A model class of its own is named by the target's ``architecture``; ``load`` then knows the keys of its configuration
+and its tensors. Certificates are about the classes that ``certify/checker`` knows.
+
 >>> sorted(TARGETS)[:2]
 ['falcon_mamba', 'mamba']
 """
@@ -17,6 +20,8 @@ from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from types import MappingProxyType
 
+from ...models.classes import ARCHITECTURES
+from ...models.classes import register as register_architecture
 from .base import Lowered, Options, Target, TargetError, UnknownTargetError
 
 __all__ = ["TARGETS", "Lowered", "Options", "Target", "TargetError", "UnknownTargetError", "register", "target"]
@@ -34,10 +39,19 @@ def register(target: Target) -> None:
     """Add a target, for as long as the process lives.
 
     Raises:
-        TargetError: there is another of this name.
+        TargetError: there is another of this name, or of its model type, or nothing says what that is.
     """
     if TARGETS.get(target.name, target) is not target:
         raise TargetError(f"there is a target {target.name} already; give yours another name")
+    if target.architecture is not None:
+        try:
+            register_architecture(target.model_type, target.architecture)
+        except ValueError as error:
+            raise TargetError(str(error)) from None
+    if target.model_type not in ARCHITECTURES:
+        raise TargetError(
+            f"the target {target.name} has the model type {target.model_type}, which is unknown; give its architecture"
+        )
     _found[target.name] = target
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...automata.errors import ScancraftError
+from ...models.classes import Architecture
 from ...models.weights import ModelWeights
 from ..circuits.circuit import Circuit
 from ..manifest import BlockLabel, CounterLabel, Dimension
@@ -73,6 +74,7 @@ class Target:
         d_conv: which widths of the convolution there are.
         constants: the numbers that it lowers with, for the manifest.
         fit: a circuit's weights with constants that a dtype holds; raises ``PrecisionError`` if it can hold none.
+        architecture: of a model type that ``models.classes`` does not list: where its classes are.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Target:
     d_conv: tuple[int, ...] = (2, 3, 4)
     constants: Mapping[str, float] = field(default_factory=dict)
     fit: Callable[[Circuit, ModelWeights, str], ModelWeights] = as_it_is
+    architecture: Architecture | None = None
 
     def as_json(self) -> dict[str, object]:
         """For machines."""

@@ -8,7 +8,8 @@ exactly the tensors that the configuration implies. Whatever else there is is na
 allocated before. The keys are those that ``save_pretrained`` of ``transformers`` 5.17 to 5.24 writes.
 
 Checkpoints with a manifest (``scancraft.json``) are held to what ``compile`` writes; models from elsewhere, which
-``refute`` takes, may use all that their classes offer.
+``refute`` takes, may use all that their classes offer. Kinds that other packages register (``models.classes``) may
+use what their configuration class knows.
 """
 
 from __future__ import annotations
@@ -99,11 +100,12 @@ FLAG, NONE = one_of(False, True), one_of(None)
 TEXT = Rule(lambda v: isinstance(v, str) and len(v) <= 1000, "a text")
 ID = either(NONE, whole(0, 1 << 24))
 IDS = Rule(lambda v: isinstance(v, list) and all(type(i) is int and i >= 0 for i in v), "a list of token ids")
-INITIAL = number(0, 1e6)
+INITIAL, RATE = number(0, 1e6), number(2.0**-126, 1e6)
+EPSILON = number(2.0**-126, 1)
 AUTO = one_of("auto")
 
 GENERIC: dict[str, Rule] = {
-    "model_type": one_of(*ARCHITECTURES),
+    "model_type": Rule(lambda v: isinstance(v, str) and v in ARCHITECTURES, "a known kind of model"),
     "architectures": either(NONE, Rule(lambda v: isinstance(v, list) and len(v) == 1, "a list of one class")),
     "transformers_version": TEXT,
     "_name_or_path": TEXT,
@@ -140,8 +142,8 @@ BLOCKS: dict[str, Rule] = {
     # Only of weights that are drawn anew; but this one changes those that are loaded, so it must be off.
     "rescale_prenorm_residual": one_of(False),
     "initializer_range": INITIAL,
-    "time_step_min": INITIAL,
-    "time_step_max": INITIAL,
+    "time_step_min": RATE,  # transformers takes logarithms of these two
+    "time_step_max": RATE,
     "time_step_floor": INITIAL,
 }
 """Keys of every kind of Mamba."""
@@ -171,9 +173,28 @@ KEYS: dict[str, dict[str, Rule]] = {
 }
 """Every key that may stand in ``config.json``, by model type."""
 
+
+def _like(value: Any) -> Rule:
+    """Values that are like the default of a class that we do not know."""
+    kinds = {bool: FLAG, int: whole(-(1 << 30), 1 << 30), float: number(-1e30, 1e30), str: TEXT}
+    return kinds.get(type(value)) or one_of(value)
+
+
+def keys_of(kind: str) -> dict[str, Rule]:
+    """The keys that may stand in the ``config.json`` of a kind of model; registered kinds are asked for theirs."""
+    if kind in KEYS:
+        return KEYS[kind]
+    config, _ = ARCHITECTURES[kind].classes()
+    known = BLOCKS | MAMBA | MAMBA2 | FALCON
+    return {key: known.get(key) or _like(value) for key, value in config().to_dict().items()} | GENERIC
+
+
 OURS: dict[str, Rule] = {
+    "architectures": Rule(lambda v: isinstance(v, list) and len(v) == 1, "a list of one class"),
     "dtype": one_of("float32", "bfloat16", "float64"),
     "hidden_act": one_of("silu"),
+    "layer_norm_epsilon": EPSILON,
+    "mixer_rms_eps": EPSILON,
     "use_bias": one_of(False),
     "use_conv_bias": one_of(True),
     "tie_word_embeddings": one_of(False),
@@ -189,7 +210,15 @@ OURS: dict[str, Rule] = {
 NEEDED = ("hidden_size", "num_hidden_layers", "vocab_size", "state_size", "conv_kernel", "expand")
 """Keys that must be there: sizes, whose defaults nobody wants."""
 
-NEEDED_OF_OURS = (*NEEDED, "dtype", "tie_word_embeddings", "pad_token_id", "bos_token_id", "eos_token_id")
+NEEDED_OF_OURS = (
+    *NEEDED,
+    "architectures",
+    "dtype",
+    "tie_word_embeddings",
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+)
 
 LEGACY: dict[str, Rule] = {
     "torch_dtype": one_of("float32", "bfloat16", "float16", "float64"),
@@ -271,20 +300,21 @@ def _decoded(value: Any) -> Any:
 
 def _check_configuration(path: Path, config: Mapping[str, Any], ours: bool) -> None:
     kind = config.get("model_type")
-    if not isinstance(kind, str) or kind not in KEYS:
-        raise CheckpointError(f"{path} has model_type {_short(kind)}; known are {', '.join(KEYS)}")
-    _check_keys(path, config, KEYS[kind] | ({} if ours else LEGACY))
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
+        raise CheckpointError(f"{path} has model_type {_short(kind)}; known are {', '.join(ARCHITECTURES)}")
+    known = keys_of(kind)
+    _check_keys(path, config, known | ({} if ours else LEGACY))
     if ours:
         _check_keys(path, {key: config[key] for key in OURS if key in config}, OURS)
     needed = NEEDED_OF_OURS if ours else NEEDED
-    if missing := [key for key in needed if key not in config]:
+    if missing := [key for key in needed if key in known and key not in config]:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}")
     if config.get("architectures") not in (None, [ARCHITECTURES[kind].model]):
         raise CheckpointError(
             f"{path} has architectures {_short(config['architectures'])}, not {ARCHITECTURES[kind].model}"
         )
-    inner = config["expand"] * config["hidden_size"]
-    if config.get("intermediate_size", inner) != inner:
+    inner = config.get("expand", 1) * config.get("hidden_size", 1)
+    if kind in KEYS and config.get("intermediate_size", inner) != inner:
         raise CheckpointError(
             f"{path} has intermediate_size {config['intermediate_size']}, not expand times hidden_size"
         )
@@ -336,6 +366,8 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 def expected_tensors(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the parameters that a configuration implies, which must be one that was checked."""
+    if config["model_type"] not in KEYS:
+        return _tensors_of_class(config)
     d, n, taps = config["hidden_size"], config["state_size"], config["conv_kernel"]
     c = config["expand"] * d
     bias, conv_bias = config.get("use_bias", False), config.get("use_conv_bias", True)
@@ -360,6 +392,19 @@ def expected_tensors(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     for layer in range(config["num_hidden_layers"]):
         expected |= {f"backbone.layers.{layer}.{name}": shape for name, shape in block.items()}
     return expected
+
+
+def _tensors_of_class(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The same of a registered kind of model: those of its class, for which no memory is taken."""
+    import torch
+
+    config_class, model_class = ARCHITECTURES[config["model_type"]].classes()
+    try:
+        with torch.device("meta"):
+            model = model_class(config_class.from_dict(dict(config)))
+    except Exception as error:  # of a class that we do not know
+        raise CheckpointError(f"config.json describes no {model_class.__name__} ({error})") from error
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def _check_tensors(path: Path, config: Mapping[str, Any]) -> None:

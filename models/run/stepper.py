@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from ..classes import ARCHITECTURES, model_type_of
+from ..classes import ARCHITECTURES, CERTIFIED, model_type_of
 from ..errors import ReadoutError
 
-STEPPED = {kind: architecture.implementation for kind, architecture in ARCHITECTURES.items()}
+STEPPED = {kind: ARCHITECTURES[kind].implementation for kind in CERTIFIED}
 """The classes whose blocks can be stepped, by their ``model_type``; certificates are about these."""
 
 ALIGNMENT = 64
@@ -67,12 +67,13 @@ class Stepper:
     """
 
     def __init__(self, model: Any, batch: int = 256, dtypes: tuple[str, ...] | None = None) -> None:
-        architecture = ARCHITECTURES.get(model_type_of(model) or "")
-        if architecture is None or not hasattr(model, "lm_head"):
-            names = " or ".join(known.model for known in ARCHITECTURES.values())
+        kind = model_type_of(model)
+        if kind not in STEPPED or not hasattr(model, "lm_head"):
+            names = " or ".join(ARCHITECTURES[known].model for known in STEPPED)
             raise ReadoutError(
                 f"certificates need a {names}, not {type(model).__name__}; use scancraft.check for other models"
             )
+        architecture = ARCHITECTURES[kind]
         self.model, self.batch = model, batch
         self.blocks = list(model.backbone.layers)
         if not self.blocks:

@@ -59,7 +59,8 @@ OF_OLD = {
 """Keys of configurations that older versions wrote."""
 
 BUDGET = 100_000_000
-"""Tokens that a check reads at most, unless it is told otherwise: a refutation says itself how long it is."""
+"""Tokens that a check reads at most, and transitions of the DFA that it looks at, unless it is told otherwise: a
+refutation says itself how long it is."""
 
 
 class UndecidedError(ScancraftError):
@@ -126,7 +127,7 @@ def check_refutation(
             ``scancraft.Dfa``); by default the one that the refutation names.
         readout: how the model is bound to it; by default as the refutation says, with the threshold 0.
         replays: what other calls have read of the same model; calls add to it.
-        budget: tokens that may be read; past that, nothing is decided.
+        budget: tokens that may be read, and transitions that may be looked at; past that, nothing is decided.
         seconds: likewise.
         note: told now and then what is going on.
 
@@ -183,10 +184,14 @@ def weights_digest(model: Any) -> str:
     return digest.hexdigest()
 
 
-def classes(language: Language) -> list[int]:
-    """Which states accept the same words: the number of each one's class (Moore's refinement)."""
+def classes(language: Language, work: Callable[[int], None] = lambda _: None) -> list[int]:
+    """Which states accept the same words: the number of each one's class (Moore's refinement).
+
+    O(transitions) for each round, of which there are at most as many as states; ``work`` is told of each before.
+    """
     kinds: list[int] = language.accepting.astype(int).tolist()
     while True:
+        work(language.table.size)
         rows = [(kind, *(kinds[q] for q in row)) for kind, row in zip(kinds, language.table.tolist(), strict=True)]
         names = {row: i for i, row in enumerate(dict.fromkeys(rows))}
         if len(names) == len(set(kinds)):
@@ -209,7 +214,7 @@ class _Check:
 
     def __init__(self, replays: Replays, budget: int, end: float, note: Note) -> None:
         self.replays, self.budget, self.end, self.note = replays, budget, end, note
-        self.tokens = 0
+        self.tokens = self.looked = 0
 
     def run(self, content: dict[str, Any], model: Any, language: Any, readout: Any) -> tuple[str, str, str]:
         """The claim, the language and the readout; raises :class:`RejectedError` unless everything holds."""
@@ -305,6 +310,20 @@ class _Check:
 
     # -- the language --------------------------------------------------------------------------------------------
 
+    def _work(self, transitions: int) -> None:
+        """Look at transitions of a DFA, if the budget suffices, which holds for them and for tokens alike.
+
+        Raises:
+            UndecidedError: it does not.
+        """
+        self.looked += transitions
+        if self.looked > self.budget:
+            raise UndecidedError(
+                f"more than {self.looked:,} transitions of the DFA are to be looked at; the budget is {self.budget:,}"
+            )
+        if time.perf_counter() > self.end:
+            raise UndecidedError(f"the time ended after {self.looked:,} transitions of the DFA")
+
     def _walk(self) -> None:
         """x leads to a state, w moves it round a cycle of p, and after y the right answers differ."""
         content, symbols = self.content, self.language.symbols
@@ -314,7 +333,7 @@ class _Check:
         need(self.w, "w is empty")
         need(self.x or self.given["bos"] is not None, "the model reads nothing before w")
         period = self.period = _whole(content["period"], 2, "period")
-        kinds, state = classes(self.language), self._after(0, self.x)
+        kinds, state = classes(self.language, self._work), self._after(0, self.x)
         need(period <= len(kinds), f"w cannot have period {period}: there are {len(kinds)} states")
         cycle = []
         for _ in range(period):

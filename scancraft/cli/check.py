@@ -62,8 +62,8 @@ def certify(
     """Prove that a checkpoint is right on every word of every length, or find a word on which it is wrong.
 
     A proof for the checkpoint's own language is saved beside the weights. Exit code 0: certified; 1: a counterexample;
-    3: undecided. With --check: 0 if the saved certificate is valid, 1 if not. --budget (events) and --seconds hold for
-    each stage of the search.
+    3: undecided. With --check: 0 if the saved certificate is valid, 1 if not. --budget (events) holds for
+    each stage of the search, --seconds for all of them together.
     """
     from ..certify.certify import CERTIFY_BUDGET
     from ..certify.checker.certificate import check_certificate

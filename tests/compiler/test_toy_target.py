@@ -121,3 +121,100 @@ def test_what_is_no_target_is_named(installed: dict[str, str], tmp_path: Path) -
     done = subprocess.run([sys.executable, "-c", code], env={**installed, "PYTHONPATH": path}, capture_output=True)
     assert done.returncode == 1
     assert b"the entry point bad of scancraft.targets is no Target but float" in done.stderr
+
+
+OWN = '''
+"""A model class of its own: Mamba whose output is scaled by a number in its configuration."""
+
+from dataclasses import replace
+
+from transformers import AutoConfig, AutoModelForCausalLM, MambaConfig, MambaForCausalLM
+
+
+class OwnMambaConfig(MambaConfig):
+    model_type = "own_mamba"
+    louder: float = 2.0
+
+
+class OwnMambaForCausalLM(MambaForCausalLM):
+    config_class = OwnMambaConfig
+
+    def forward(self, *args, **kwargs):
+        out = super().forward(*args, **kwargs)
+        out.logits = out.logits * self.config.louder
+        return out
+
+
+AutoConfig.register("own_mamba", OwnMambaConfig)
+AutoModelForCausalLM.register(OwnMambaConfig, OwnMambaForCausalLM)
+'''
+
+OWN_TARGET = """
+from dataclasses import dataclass, replace
+
+from scancraft.compiler.targets import Lowered, mamba
+from scancraft.models.classes import Architecture
+from scancraft.models.mamba import MambaShape, MambaWeights
+
+
+@dataclass(frozen=True)
+class Shape(MambaShape):
+    @property
+    def model_type(self):
+        return "own_mamba"
+
+
+def lower(circuit, options):
+    found = mamba.lower(circuit, options)
+    shape = Shape(**vars(found.weights.shape))
+    return replace(found, weights=MambaWeights(shape, found.weights.tensors))
+
+
+ARCHITECTURE = Architecture("Own Mamba", "own_model", "OwnMambaForCausalLM")
+TARGET = replace(
+    mamba.TARGET, name="own", model_type="own_mamba", lower=lower, classes=ARCHITECTURE.classes,
+    architecture=ARCHITECTURE,
+)
+"""
+
+OWN_SCRIPT = """
+import json, sys
+import scancraft
+
+place, found = sys.argv[1], {}
+scancraft.compile("(ab)*", place, target="own")
+found["agrees"] = scancraft.check(place, words=20, max_length=20, short=100).agrees
+try:
+    found["certify"] = str(scancraft.certify(place))
+except scancraft.ScancraftError as error:
+    found["certify"] = str(error)
+changes = {"louder": 3.0, "loud": 1.0, "louder ": 1.0, "hidden_size": 10**9, "rescale_prenorm_residual": True}
+path = f"{place}/config.json"
+config = json.load(open(path))
+for key, value in changes.items():
+    json.dump({**config, key: value}, open(path, "w"))
+    try:
+        found[key] = str(scancraft.load(place).model().config.louder)
+    except scancraft.ScancraftError as error:
+        found[key] = str(error)
+print(json.dumps(found))
+"""
+
+
+def test_a_target_with_a_model_class_of_its_own(installed: dict[str, str], tmp_path: Path) -> None:
+    """The closed set of keys and tensors is that of the registered class; what is not is refused as ever."""
+    (tmp_path / "own_model.py").write_text(OWN)
+    (tmp_path / "own_target.py").write_text(OWN_TARGET)
+    about = tmp_path / "own-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[scancraft.targets]\nown = own_target:TARGET\n")
+    environment = {**installed, "PYTHONPATH": f"{tmp_path}{os.pathsep}{installed['PYTHONPATH']}"}
+    found: dict[str, Any] = json.loads(run(environment, "-c", OWN_SCRIPT, str(tmp_path / "m")))
+    assert found["agrees"]
+    assert "certificates need a MambaForCausalLM" in found["certify"]
+    assert found["louder"] == "3.0"
+    assert "'loud', which is not known" in found["loud"]
+    assert "'louder ', which is not known" in found["louder "]
+    assert "it must be a whole number" in found["hidden_size"]
+    assert "it must be False" in found["rescale_prenorm_residual"]

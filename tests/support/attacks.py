@@ -1,7 +1,7 @@
 """Attacks as data: edits of a certified checkpoint's files, with all that a forger can mend afterwards.
 
-The campaign (``benchmarks/experiments/attack.py``) invents such attacks, and ``tests/certify/attacks`` replays some. The
-digests are computed by their definition (docs/certificates.md) and not by the project's code.
+The campaign (``benchmarks/experiments/attack.py``) invents such attacks, and ``tests/certify/attacks`` replays some.
+The digests are computed by their definition (docs/certificates.md) and not by the project's code.
 """
 
 from __future__ import annotations

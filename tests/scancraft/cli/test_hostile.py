@@ -126,14 +126,18 @@ def test_a_full_disk(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(p.name for p in place.iterdir()) == before
 
 
-def test_interrupted_while_it_starts() -> None:
+@pytest.mark.parametrize("name", ["scancraft", "scancraft.cli", "scancraft.cli.app", "typer"])
+def test_interrupted_while_it_starts(name: str) -> None:
+    entry = Path(__file__).resolve().parents[3] / "scancraft_entry.py"
     code = (
-        "import sys, scancraft.cli.entry as entry\n"
+        "import runpy, sys\n"
+        f"entry = runpy.run_path({str(entry)!r})\n"
+        "assert 'scancraft' not in sys.modules\n"
         "class Interrupting:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'scancraft.cli.app': raise KeyboardInterrupt\n"
+        f"        if name == {name!r}: raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupting())\n"
-        "entry.main()\n"
+        "entry['main']()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "scancraft: interrupted\n")
