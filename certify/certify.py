@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from ..automata.languages import Language, language_to_json
 from ..automata.words.mixtures import mixture_of
 from ..compiler.circuits.counting import FLOAT_BITS, machine_limits
 from ..compiler.compiled import CompiledModel
+from ..models.checkpoints.closed import CONFIG
+from ..models.checkpoints.files import read_json
 from ..models.errors import CheckpointError, ReadoutError
 from ..models.mamba import model_type_of
 from ..models.readout import Readout, logits_of
@@ -32,6 +35,7 @@ from .binding import check_finite, check_ids, dtype_name, implementation_of, rea
 from .check import compare
 from .checker.blocks_mamba2 import LONGEST_CHUNK
 from .checker.certificate import claim
+from .checker.configuration import why_not_loaded
 from .checker.counters import check_watched
 from .checker.judge import CONSTRUCTIONS, judge
 from .checker.parts import RejectedError, content_digest, tensors_digest, text_digest
@@ -92,6 +96,8 @@ def certify(
             note("the checker")
             watched = None if manifest is None or language is not None else manifest.to_json()["counters"]
             verdict = _judged(verdict, model, wanted, readout, watched)
+        if isinstance(verdict, Certificate) and isinstance(target, (str, PathLike)):
+            verdict = _as_loaded(verdict, Path(target))
         if isinstance(verdict, Open):
             note("sampled words")
             verdict = _sampled(model, wanted, readout) or verdict
@@ -99,6 +105,13 @@ def certify(
         model.train(training)
     assert not isinstance(verdict, Candidate)
     return replace(verdict, seconds=time.perf_counter() - started)
+
+
+def _as_loaded(found: Certificate, directory: Path) -> Certificate | Open:
+    """The certificate, if it speaks of the model in the format in which transformers loads it."""
+    config = read_json(directory / CONFIG)
+    why = why_not_loaded(found.content["dtype"], found.content["scope"], config)
+    return Open(f"{why}; certify it with --dtype {config['dtype']}", 0.0) if why else found
 
 
 def _limits(model: Any, language: Language) -> list[int]:

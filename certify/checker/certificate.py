@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from .arithmetic import FORMATS, NAMES
+from .configuration import why_not_loaded
 from .counters import check_watched
 from .files import check_files
 from .judge import CONSTRUCTIONS, METHODS, judge
@@ -124,6 +125,8 @@ def _check(directory: Path) -> dict[str, Any]:
 
     model = load_model(directory, getattr(torch, content["dtype"]))
     _check_tokens(model.config, manifest)
+    elsewhere = why_not_loaded(content["dtype"], content["scope"], read_json(directory / "config.json"))
+    need(not elsewhere, elsewhere)
     named, kind = content["implementation"]["model"], KINDS[model.config.model_type].name
     need(named == kind, f"implementation: the certificate is about {named}, config.json about {kind}")
     weights = tensors_digest(model.state_dict())

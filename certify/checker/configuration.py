@@ -114,6 +114,23 @@ KEYS: dict[str, dict[str, Test]] = {
 """Per model type: each key that may occur, and which values it may have."""
 
 
+SPEAKS_OF = {
+    "float32": ("float32", "float64"),
+    "bfloat16": ("bfloat16", "float32", "float64"),
+    "float16": ("float16", "float32", "float64"),
+}
+"""The formats that "the stated dtype or a wider one" means, by the stated one."""
+
+
+def why_not_loaded(stated: str, scope: str, config: dict[str, Any]) -> str:
+    """Why a certificate does not speak of the model in the format in which transformers loads it; "" if it does."""
+    loaded = config.get("dtype", "float32")
+    covered = SPEAKS_OF[stated] if scope == "every-implementation" else (stated,)
+    if loaded in covered:
+        return ""
+    return f"dtype: {stated} (scope {scope}), but config.json says {loaded}, in which transformers loads the model"
+
+
 SIZES = ("vocab_size", "hidden_size", "state_size", "num_hidden_layers", "conv_kernel", "expand")
 TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id")
 NEEDED = (*SIZES, *TOKENS, "dtype", "architectures", "tie_word_embeddings")

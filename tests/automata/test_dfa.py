@@ -184,6 +184,10 @@ def test_budgets() -> None:
         ends.product(ends.star(), lambda p, q: p and q, Budget(items=3))
     with pytest.raises(BudgetExceededError, match="seconds"):
         Dfa.universal("ab").then(ends, Budget(seconds=-1.0))
+    running = Budget(seconds=0.0).running()  # for all searches together, from now on
+    assert running.running() is running
+    with pytest.raises(BudgetExceededError, match="seconds"):
+        Dfa.universal("ab").then(ends, running)
 
 
 def test_words_as_people_type_them() -> None:

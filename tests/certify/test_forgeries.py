@@ -41,6 +41,7 @@ from scancraft.certify.checker.parts import text_digest
 from scancraft.certify.search.evidence import evidence
 from scancraft.certify.search.explore import explore
 from scancraft.certify.search.prove import BATCH, Judge
+from scancraft.models.errors import CheckpointError
 from scancraft.models.run.stepper import Stepper
 
 Forge = Callable[[str], Path]
@@ -197,6 +198,41 @@ def test_rejects_every_other_configuration(which: str, forge: Forge) -> None:
     accepted(place)
     assert len(faults) > 60
     assert set(original) <= set(KEYS[original["model_type"]])
+
+
+ODD: tuple[Any, ...] = (
+    *(None, True, 0, 3, -1, 1e-45, 2.0, 5000, "bfloat16", [0.0, {"__float__": "Infinity"}], [0.0, 5000.0], "gone"),
+)
+MORE = ("_name_or_path", "output_attentions", "id2label", "problem_type", "rms_norm", "time_step_scale", "torch_dtype")
+
+
+@pytest.mark.parametrize("name", ["regular", "mamba2", "falcon", "signed"])
+def test_load_and_the_checker_read_a_configuration_alike(name: str, forge: Forge) -> None:
+    """Neither takes what the other refuses to read; the one exception is a chunk too long for what is argued."""
+    place = forge(name)
+    original = json.loads((place / "config.json").read_text())
+    for key in (*original, *MORE):
+        for value in ODD:
+            changed = {k: v for k, v in {**original, key: value}.items() if v != "gone"}
+            (place / "config.json").write_text(json.dumps(changed))
+            reason = check_certificate(place).reason
+            try:
+                scancraft.load(place).model()
+            except CheckpointError:
+                assert reason, f"load refuses {key} {value!r}, and the checker accepts"
+            else:
+                assert not reason.startswith("config.json") or "chunk_size" in reason, (key, value, reason)
+
+
+@pytest.mark.parametrize("name", ["regular", "mamba2", "falcon", "signed"])
+def test_what_transformers_saves_again_is_still_certified(name: str, forge: Forge) -> None:
+    from transformers import AutoModelForCausalLM
+
+    place = forge(name)
+    scancraft.load(place)  # our own class is known then
+    AutoModelForCausalLM.from_pretrained(place).save_pretrained(place)
+    accepted(place)
+    assert scancraft.load(place).model() is not None
 
 
 @pytest.mark.parametrize("name", ["certificate.json", "certificate.safetensors", "model.safetensors", "config.json"])

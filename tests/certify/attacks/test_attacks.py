@@ -117,6 +117,10 @@ def test_a_residual_stream_in_bfloat16_is_rounded_once_more(tmp_path: Path) -> N
     model = MambaForCausalLM.from_pretrained(tmp_path / "m").eval()
     assert model(torch.tensor([[tokens["<bos>"]]])).logits[0, -1, tokens["a"]].item() < 0
     assert isinstance(scancraft.certify(tmp_path / "m", dtype=half), Refuted)
+    # In float32, in which transformers does not load it, it is right: that is not what a certificate may speak of.
+    found = scancraft.certify(tmp_path / "m")
+    assert isinstance(found, Open)
+    assert "config.json says bfloat16, in which transformers loads the model" in found.reason
 
 
 @pytest.mark.parametrize("wide", [True, False])
@@ -183,9 +187,6 @@ def test_an_epsilon_that_balances_what_is_not_absorbed(epsilon: float, forge: Fo
     edit_json(place / "config.json", set_at("layer_norm_epsilon", value=epsilon))
     checked = rejected(place)
     assert "layer_norm_epsilon" in checked.reason or "rmsnorm" in checked.reason or "stage" in checked.reason
-    if epsilon == 0:
-        assert getattr(scancraft.certify(place), "scope", None) != EVERY
-        return
     with pytest.raises(CheckpointError, match="layer_norm_epsilon"):
         scancraft.certify(place)
 

@@ -68,6 +68,20 @@ def test_every_check_of_a_refutation_ends(place: Path) -> None:
     assert "cannot have period" in result.output
 
 
+def test_a_large_automaton_has_a_budget_too(place: Path) -> None:
+    """Refining a chain takes as many rounds as it has states."""
+    chain = {f"q{n}": {"a": f"q{n + 1}", "b": "q0"} for n in range(3_000)}
+    last = {"q3000": {"a": "q3000", "b": "q3000"}}
+    dfa = {"alphabet": ["a", "b"], "initial": "q0", "accepting": ["q3000"], "transitions": chain | last}
+    large = changed(place, language={"dfa": dfa})
+    result = invoke("refute", place / "m", "--check", large, "--budget", 100_000)
+    assert result.exit_code == 3
+    assert "transitions of the DFA are to be looked at; the budget is 100,000" in result.stdout
+    result = invoke("refute", place / "m", "--check", large, "--seconds", 0)
+    assert result.exit_code == 3
+    assert result.stdout.startswith("undecided: the time ended after ")
+
+
 @pytest.mark.parametrize(
     "changes", [{"language": None}, {"language": {"dfa": []}}, {"language": {"dfa": {"alphabet": 3}}}, {"readout": []}]
 )
