@@ -1,6 +1,6 @@
 """A ``transformers`` model as a runner: whole sequences in, logits out, counters watched.
 
-``models.scan.Runner`` is a fast runner for Mamba and its signed relative; this one serves every other kind of model, at
+``models.run.runner.Runner`` is for Mamba and its signed relative; this one serves every other kind of model, at
 the speed of its own forward pass.
 """
 

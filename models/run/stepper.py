@@ -55,7 +55,8 @@ class Stepper:
     Inputs that only taps of weight 0 will meet again are 0 there.
 
     The first token of a sequence has no state before it; Mamba-2 takes it through the chunked algorithm, in a chunk of
-    one token. (A chunk is padded with zeros, so that its size changes no bit, but memory grows with its square.)
+    one token. (Memory grows with the square of a chunk, and its size may change bits of a model whose sums are not
+    exact: it is part of what certificates of the scope "step" speak about.)
 
     Args:
         model: such a model.
