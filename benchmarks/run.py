@@ -46,6 +46,7 @@ SECTIONS = {
 COMMANDS = {
     "attack": "experiments.attack",
     "before_after": "timings.before_after",
+    "depth": "experiments.depth",
     "fuzz": "experiments.fuzz",
     "gate_table": "experiments.gate_table",
     "gpu": "timings.gpu",
