@@ -49,7 +49,7 @@ def narrowing(arena: Arena, size: int, meter: Meter) -> Draft | None:
     groups = _merged(written, whole)
     if len(groups) < 2:
         return None
-    return draft(arena, Design(separation, written, groups, places, False), meter)
+    return draft(arena, Design(separation, written, groups, places), meter)
 
 
 @dataclass(frozen=True)

@@ -198,33 +198,26 @@ class Design:
         written: for each event that does not have to be kept the label it leads to, as far as it matters.
         groups: the labels.
         tracked: the nodes at which it matters what is held, as a mask.
-        failed: whether some label does not tell some pair apart.
     """
 
     separation: Separation
     written: dict[int, Label]
     groups: tuple[Label, ...]
     tracked: int
-    failed: bool
 
 
-def design(arena: Arena, separation: Separation, *, partial: bool = False) -> Design | None:
+def design(arena: Arena, separation: Separation) -> Design | None:
     """The labels of the memory that keeps exactly what it has to; None if it does not tell all pairs apart.
 
     Args:
         arena: what the block sees.
         separation: the closed pairs.
-        partial: take it even so; labels that tell nothing apart are then one label.
     """
     written, tracked = labels_of(arena, separation)
-    failed = any(label.fails for label in written.values())
-    if failed and not partial:
+    if any(label.fails for label in written.values()):
         return None
-    good = dict.fromkeys(label for label in written.values() if label != _EMPTY and not label.fails)
-    groups = _coloured(arena, list(good))
-    if failed:
-        groups += (Label(*map(_union, zip(*((b.held, b.against) for b in written.values() if b.fails), strict=True))),)
-    return Design(separation, written, groups or (_EMPTY,), tracked, failed)
+    groups = _coloured(arena, list(dict.fromkeys(label for label in written.values() if label != _EMPTY)))
+    return Design(separation, written, groups or (_EMPTY,), tracked)
 
 
 def labels_of(arena: Arena, separation: Separation) -> tuple[dict[int, Label], int]:
@@ -309,17 +302,11 @@ def draft(arena: Arena, found: Design, meter: Meter) -> Draft:
         if event in found.separation.kept:
             continue
         label = found.written[event]
-        if event and not label.fails and all(_keeps(holders, source, target) for source, target in moves):
-            free = True
-        else:
+        free = bool(event) and all(_keeps(holders, source, target) for source, target in moves)
+        if not free:
             needed |= 1 << event
-            free = False
         for g, group in enumerate(groups):
-            if label.fails:
-                allowed = g == len(groups) - 1
-            else:
-                allowed = not label.held & ~group.held
-            if allowed:
+            if not label.held & ~group.held:
                 admissible[g] |= 1 << event
         assert free or any(mask >> event & 1 for mask in admissible), "no label may be written"
     demands = Demands(

@@ -62,22 +62,26 @@ def linear(knowledge: Knowledge, meter: Meter) -> Verdicts | None:
         knowledge: a settled one.
         meter: counts linear programs.
     """
+    allowed = allowed_of(knowledge)
     single = list(_literals(knowledge))
     double = list(_conjunctions(knowledge, single))
     for columns in (single, single + double) if len(single) + len(double) <= MOST_COLUMNS else (single,):
-        found = _solved(knowledge, columns, meter)
+        found = _solved((*knowledge.dfa.alphabet, EOS), allowed, columns, meter)
         if found is not None:
             return found
     return None
 
 
-def _solved(knowledge: Knowledge, columns: Sequence[Column], meter: Meter) -> Verdicts | None:
+def _solved(
+    tokens: Sequence[str], known: Sequence[frozenset[str]], columns: Sequence[Column], meter: Meter
+) -> Verdicts | None:
+    """The read-out over these columns; what is known is the tokens that may come next, per context."""
     matrix = np.array([column.values for column in columns]).T
     bought: set[int] = set()
     verdicts = {}
-    for token in (*knowledge.dfa.alphabet, EOS):
+    for token in tokens:
         meter.tick()
-        allowed = np.array([token in tokens for tokens in allowed_of(knowledge)])
+        allowed = np.array([token in those for those in known])
         cost = np.array([c.cost * (BOUGHT if n in bought else 1.0) for n, c in enumerate(columns)])
         weights = _weights(matrix, allowed, cost)
         if weights is None:
@@ -159,9 +163,9 @@ def _literals(knowledge: Knowledge) -> Iterator[Column]:
 
 def _conjunctions(knowledge: Knowledge, single: Sequence[Column]) -> Iterator[Column]:
     """Conjunctions of two literals that the last block can write."""
-    last = {memory_name(n) for n in range(len(knowledge.contexts[0].labels))[-len(knowledge.blocks[-1]) :]}
-    if not knowledge.blocks[-1]:
-        last = set()
+    memories = len(knowledge.contexts[0].labels)
+    own = len(knowledge.blocks[-1]) if knowledge.blocks else 0
+    last = set(map(memory_name, range(memories - own, memories)))
     literals = [column for column in single if len(column.event) == 1]
     seen: set[bytes] = {column.values.tobytes() for column in single}
     for i, left in enumerate(literals):
