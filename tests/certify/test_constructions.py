@@ -133,7 +133,7 @@ def test_what_is_certified_is_right(name: str) -> None:
             assert accuracy(model, truth, readout, words).strings == 100, change
         elif isinstance(found, Refuted):
             assert accuracy(model, truth, readout, [found.word]).strings == 0, change
-    assert verdicts["counterexample"] > 3, verdicts
+    assert verdicts["counterexample"] >= 3, verdicts
 
 
 def test_the_wrong_language_is_refuted() -> None:
