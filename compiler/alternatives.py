@@ -14,7 +14,7 @@ from .cascade.rules import RuleTable, tabulate
 from .circuits.circuit import Circuit
 from .circuits.levels import cascade_circuit
 from .manifest import SizeOf
-from .plan.circuits import fits, plan_circuit
+from .plan.circuits import plan_circuit
 from .plan.plan import Plan
 from .plan.prove import prove
 from .plan.search.choose import plans
@@ -60,6 +60,12 @@ class Alternative:
     found: Lowered
     plan: Plan | None = None
     decomposed: Decomposed | None = None
+
+    @property
+    def least(self) -> bool:
+        """Whether it has one block as narrow as blocks get: nothing is shallower, or smaller."""
+        shape = self.found.weights.shape
+        return shape.n_layers == 1 and shape.d_inner == MIN_WIDTH
 
     @property
     def size(self) -> SizeOf:
@@ -118,14 +124,16 @@ def by_plans(dfa: Dfa, budget: Budget, lower: Lower, widest: int) -> Iterator[Al
             apart = separated(plan, budget)
         except BudgetExceededError:
             continue
-        if fits(apart) is None and (circuit := plan_circuit(apart)).window <= widest:
-            try:
-                found = Alternative(circuit, lower(circuit), plan=plan)
-            except ScancraftError:
-                continue  # the target, or the dtype, cannot hold it
-            yield found
-            if circuit.n_blocks == 1 and found.found.weights.shape.d_inner == MIN_WIDTH:
-                return  # nothing is shallower, or smaller
+        try:
+            circuit = plan_circuit(apart)
+            if circuit.window > widest:
+                continue
+            found = Alternative(circuit, lower(circuit), plan=plan)
+        except ScancraftError:
+            continue  # it is no circuit, or the target or the dtype cannot hold it
+        yield found
+        if found.least:
+            return
 
 
 def smallest(alternatives: Iterable[Alternative], optimise: Optimise | None) -> Alternative:

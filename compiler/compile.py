@@ -107,8 +107,6 @@ dt_rank 2, 3,200 parameters, 218 not zero
     wanted = as_language(language)
     check_gates(gates)
     check_choice(optimise, construction)
-    if optimise is None and construction is None:
-        construction = "cascade"
     if contract is not None:
         check_contract(contract)
     if target is not None:
@@ -173,9 +171,10 @@ def _regular(dfa: Dfa, choice: Choice) -> Compiled:
 
 
 def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> list[Alternative]:
-    """The cascade, unless it is not wanted, and plans, unless they are not; at least one of them.
+    """The cascade and plans, as far as they are wanted; at least one of them.
 
-    Where both may be, a cascade past the budget is left out if there is a plan.
+    Where both are, a cascade past the budget is left out if there is a plan, and no plan is looked for if the cascade
+    is as small as models get.
     """
     options = Options(d_state=choice.d_state, d_conv=choice.d_conv or FEWEST_TAPS)
     widest = choice.d_conv or max(target.d_conv)
@@ -183,19 +182,20 @@ def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> list[
     def lower(circuit: Circuit) -> Lowered:
         return lowered(circuit, target, options, choice.dtype)
 
-    plans: list[Alternative] = []
-    if star_free and choice.construction != "cascade":
-        plans = list(by_plans(dfa, choice.budget, lower, widest))
-    if choice.construction == "plan":
-        if not plans:
-            raise NoPlanError("no plan was found within the budget; leave the construction open, or ask for a cascade")
-        return plans
-    try:
-        return [by_cascade(dfa, choice.budget, lower), *plans]
-    except BudgetExceededError:
-        if not plans:
-            raise
-        return plans
+    found: list[Alternative] = []
+    past_budget: BudgetExceededError | None = None
+    if choice.construction != "plan":
+        try:
+            found.append(by_cascade(dfa, choice.budget, lower))
+        except BudgetExceededError as error:
+            past_budget = error
+    if star_free and choice.construction != "cascade" and not any(way.least for way in found):
+        found += by_plans(dfa, choice.budget, lower, widest)
+    if not found and past_budget is not None:
+        raise past_budget
+    if not found:
+        raise NoPlanError("no plan was found within the budget; leave the construction open, or ask for a cascade")
+    return found
 
 
 def _decided(dfa: Dfa, budget: Budget, gates: Gates) -> Classification:

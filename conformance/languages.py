@@ -33,8 +33,12 @@ def language_cases(kind: str, quick: bool) -> tuple[Case, ...]:
         return ()
     regular = SIGNED | REGULAR if TARGETS[kind].gates == "signed" else REGULAR
     chosen = list(regular.items())[: 2 if quick else None]
-    found = [_case(f"language {name}", compile_language(regex, target=kind)) for name, regex in chosen]
+    found = [
+        _case(f"language {name}", compile_language(regex, target=kind, construction="cascade"))
+        for name, regex in chosen
+    ]
     if not quick:
+        found.append(_case("plan D-2", compile_language(REGULAR["D-2"], target=kind, construction="plan")))
         with suppress(ScancraftError):  # of a target that has no such construction
             found.append(_case("language Dyck-2,3", dyck(2, 3, target=kind)))
     return tuple(found)

@@ -19,7 +19,7 @@ from scancraft.models.run.stepper import Stepper
 
 @pytest.fixture(scope="module")
 def compiled() -> Any:
-    return scancraft.compile(tomita(4))
+    return scancraft.compile(tomita(4), construction="cascade")
 
 
 def test_a_stepper_wants_rows_of_one_length(compiled: Any) -> None:

@@ -50,7 +50,7 @@ def named_languages(most_states: int) -> list[tuple[str, bool, Dfa]]:
 def measure(size: Size, tick: Tick) -> Measured:
     languages = []
     for name, suite, dfa in each(named_languages(size.most_states), tick):
-        seconds, compiled = best_of(size.repeats, partial(scancraft.compile, dfa))
+        seconds, compiled = best_of(size.repeats, partial(scancraft.compile, dfa, construction="cascade"))
         monoid = _monoid(dfa, size.monoid_budget)
         row = {"name": name, "suite": suite, "states": dfa.n_states, "monoid": monoid}
         languages.append(row | _sizes(compiled) | {"seconds": seconds})
@@ -58,7 +58,9 @@ def measure(size: Size, tick: Tick) -> Measured:
     for name, generator, states, dfa in each(list(star_free_dfas(size.states, size.seeds)), tick):
         row = {"name": name, "generator": generator, "states": states}
         try:
-            seconds, compiled = best_of(1, partial(scancraft.compile, dfa, budget=Budget(seconds=size.seconds)))
+            seconds, compiled = best_of(
+                1, partial(scancraft.compile, dfa, construction="cascade", budget=Budget(seconds=size.seconds))
+            )
         except BudgetExceededError:
             continue
         raw.append(row | _sizes(compiled) | {"seconds": seconds})

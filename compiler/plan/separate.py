@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from ...automata.alphabet import BOS
@@ -33,11 +34,22 @@ def separated(plan: Plan, budget: Budget = DEFAULT_BUDGET) -> Plan:
         BudgetExceededError: there are more nodes.
     """
     plan = _with(plan, {memory.name: _joined(memory) for memory in plan.memories})
+    if not any(map(_may_meet, plan.memories)):
+        return plan
     writers = {writer.name: writer for block in _walked(plan, budget).blocks for writer in block}
     if not any(writer.together() for writer in writers.values()):
         return plan
     everything = _everything(plan)
     return _with(plan, {m.name: _apart(m, writers[m.name], everything) for m in plan.memories})
+
+
+def _may_meet(memory: Memory) -> bool:
+    """Whether two events of one label ask for nothing that excludes the other."""
+    return any(
+        not any(about(x) == about(y) and not values(x) & values(y) for x in one for y in other)
+        for events in memory.writes.values()
+        for one, other in combinations(events, 2)
+    )
 
 
 def _walked(plan: Plan, budget: Budget) -> Walk:

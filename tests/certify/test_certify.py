@@ -32,7 +32,7 @@ DTYPES = (torch.float32, torch.bfloat16)
 
 @pytest.fixture(scope="module")
 def d2() -> Compiled:
-    return scancraft.compile(D2)
+    return scancraft.compile(D2, construction="cascade")
 
 
 def certified(verdict: object) -> Certificate:
@@ -54,7 +54,7 @@ def broken(verdict: Certificate) -> set[str]:
 
 
 def test_a_deep_language_is_certified_at_the_cost_of_a_sum_over_blocks() -> None:
-    verdict = certified(scancraft.certify(scancraft.compile(families.d_n(12))))
+    verdict = certified(scancraft.certify(scancraft.compile(families.d_n(12), construction="cascade")))
     assert (verdict.scope, verdict.content["method"]) == ("every-implementation", "block by block")
     assert verdict.content["counts"]["stages"] == 13
     assert verdict.content["counts"]["transitions"] < 10_000  # the whole model reaches 2^14 - 1 memory vectors
@@ -224,7 +224,7 @@ def wrong_when_dead(compiled: Compiled) -> Any:
 
 @pytest.mark.parametrize("language", [D2, "ab|ba", families.tomita(4)], ids=["D-2", "finite", "tomita-4"])
 def test_the_contract_is_honoured(language: object) -> None:
-    compiled = scancraft.compile(language)
+    compiled = scancraft.compile(language, construction="cascade")
     model, every = wrong_when_dead(compiled), compiled.readout
     live = replace(every, contract="live-prefixes")
     found = refuted(scancraft.certify(model, compiled.dfa, readout=every))

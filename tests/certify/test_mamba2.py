@@ -24,19 +24,19 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
 def d2(dtype: torch.dtype = torch.float32) -> Any:
-    return scancraft.compile(LANGUAGES["D-2"], target="mamba2").model(dtype)
+    return scancraft.compile(LANGUAGES["D-2"], target="mamba2", construction="cascade").model(dtype)
 
 
 @pytest.mark.parametrize("name", CERTIFIED)
 def test_suite_is_certified_for_every_implementation(name: str, tmp_path: Path) -> None:
-    scancraft.compile(LANGUAGES[name], tmp_path / "m", target="mamba2")
+    scancraft.compile(LANGUAGES[name], tmp_path / "m", target="mamba2", construction="cascade")
     found = certified(tmp_path / "m")
     assert (found.scope, found.margin) == ("every-implementation", 16.0)
     accepted(tmp_path / "m")
 
 
 def test_bfloat16_and_dyck(tmp_path: Path) -> None:
-    scancraft.compile(dyck(2, 2), tmp_path / "m", target="mamba2")
+    scancraft.compile(dyck(2, 2), tmp_path / "m", target="mamba2", construction="cascade")
     assert certified(tmp_path / "m", dtype=torch.bfloat16).scope == "every-implementation"
     accepted(tmp_path / "m")
 
@@ -47,7 +47,7 @@ def test_a_change_that_keeps_the_step_but_not_the_chunks() -> None:
     with torch.no_grad():
         for block in model.backbone.layers:
             block.mixer.A_log.fill_(3.0)
-    readout = scancraft.compile(LANGUAGES["D-2"], target="mamba2").readout
+    readout = scancraft.compile(LANGUAGES["D-2"], target="mamba2", construction="cascade").readout
     found = scancraft.certify(model, LANGUAGES["D-2"], readout=readout)
     assert isinstance(found, Certificate)
     assert found.scope == "step"

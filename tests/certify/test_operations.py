@@ -100,7 +100,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
 def model(kind: str, request: pytest.FixtureRequest) -> Any:
-    compiled = scancraft.compile(LANGUAGES[kind], target=kind)
+    compiled = scancraft.compile(LANGUAGES[kind], target=kind, construction="cascade")
     return compiled.model(getattr(torch, request.param))
 
 
@@ -136,7 +136,7 @@ def test_a_step_does_what_the_table_says(model: Any, kind: str) -> None:
 
 
 def test_an_operation_that_is_not_in_the_table_is_noticed(kind: str) -> None:
-    model = scancraft.compile(LANGUAGES[kind], target=kind).model()
+    model = scancraft.compile(LANGUAGES[kind], target=kind, construction="cascade").model()
     mixer = model.backbone.layers[0].mixer
     plain = mixer.forward
     mixer.forward = lambda *args, **kwargs: plain(*args, **kwargs) * 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from scancraft.models.build import build_model
 from scancraft.models.weights import ModelWeights
 from scancraft.testing import any_words, assert_models_language, assert_same_bits, dfas, star_free_dfas
 
+by_cascade = partial(scancraft.compile, construction="cascade")
 PAD, BOS, EOS = 0, 1, 2
 AB = ("a", "b")
 LETTERS = "abcdefghijklmnopqrs"
@@ -39,7 +41,7 @@ def examples(count: int) -> settings:
 @examples(25)
 @given(star_free_dfas(7), st.sampled_from([(16, 4), (2, 3), (4, 2)]), st.data())
 def test_the_model_models_the_language(dfa: Dfa, sizes: tuple[int, int], data: st.DataObject) -> None:
-    compiled = scancraft.compile(dfa)
+    compiled = by_cascade(dfa)
     report = assert_models_language(compiled, words=20, max_length=40, short=300)
     assert report.exhaustive_to >= 4
     some = data.draw(st.lists(any_words(dfa, max_length=10), min_size=2, max_size=4))
@@ -47,7 +49,7 @@ def test_the_model_models_the_language(dfa: Dfa, sizes: tuple[int, int], data: s
     dtypes = (torch.float32, torch.bfloat16, torch.float64)
     assert assert_same_bits(compiled, some, dtypes=dtypes) == 12 * sum(len(word) + 1 for word in some)
     # Spare states and taps change nothing.
-    wide = scancraft.compile(dfa, d_state=sizes[0], d_conv=sizes[1])
+    wide = by_cascade(dfa, d_state=sizes[0], d_conv=sizes[1])
     assert (wide.model().config.state_size, wide.model().config.conv_kernel) == sizes
     # <bos> forgets everything: after it, each word gets the logits that it gets alone.
     encode = compiled.readout.encode
@@ -64,10 +66,10 @@ def test_the_model_models_the_language(dfa: Dfa, sizes: tuple[int, int], data: s
 @given(dfas(5, max_letters=3))
 def test_other_languages_are_refused_with_a_witness(dfa: Dfa) -> None:
     if is_aperiodic_by_monoid(dfa.semiautomaton):
-        assert scancraft.compile(dfa).dfa == dfa
+        assert by_cascade(dfa).dfa == dfa
         return
     with pytest.raises(NotStarFreeError) as caught:
-        scancraft.compile(dfa, gates="nonnegative")
+        by_cascade(dfa, gates="nonnegative")
     assert caught.value.witness.check(dfa)
 
 
@@ -89,7 +91,7 @@ def positive(logits: torch.Tensor) -> list[set[int]]:
 @given(star_free_dfas(6), st.sampled_from([torch.float32, torch.bfloat16, torch.float64]), st.data())
 def test_logits_are_right_for_the_whole_vocabulary(dfa: Dfa, dtype: torch.dtype, data: st.DataObject) -> None:
     """Positive exactly where a token may come next; so never for <bos>, <pad> and rows that fill the vocabulary up."""
-    compiled = scancraft.compile(dfa)
+    compiled = by_cascade(dfa)
     ids = {"<eos>": EOS} | {symbol: 3 + i for i, symbol in enumerate(dfa.alphabet)}
     assert dict(compiled.readout.tokens) | {"<eos>": compiled.readout.accept} == ids
     assert compiled.weights.shape.vocab_size % 8 == 0
@@ -103,14 +105,14 @@ def test_logits_are_right_for_the_whole_vocabulary(dfa: Dfa, dtype: torch.dtype,
 
 @pytest.mark.parametrize("dfa", [families.ascending_runs(LETTERS), Dfa.universal(LETTERS)], ids=["sorted", "all words"])
 def test_nineteen_letters(dfa: Dfa) -> None:
-    compiled = scancraft.compile(dfa)
+    compiled = by_cascade(dfa)
     compiled.rules.verify()
     assert assert_models_language(compiled, words=20, max_length=30, short=400).exhaustive_to >= 2
     assert assert_same_bits(compiled, [(), dfa.alphabet, *dfa.words(1)][:4]) > 0
 
 
 def test_dead_for_ever_after() -> None:
-    compiled = scancraft.compile("(ab)*")
+    compiled = by_cascade("(ab)*")
     a, b = (compiled.readout.tokens[s] for s in AB)
     for dead in ([b], [a, a], [a, b, b]):
         logits = logits_of(compiled, [BOS, *dead, *[a, b] * 100])
@@ -124,7 +126,7 @@ def test_dead_for_ever_after() -> None:
 @examples(25)
 @given(star_free_dfas(6, max_letters=4))
 def test_the_manifest(dfa: Dfa) -> None:
-    compiled = scancraft.compile(dfa)
+    compiled = by_cascade(dfa)
     manifest = json.loads(json.dumps(compiled.manifest.to_json()))
     assert manifest["contract"] == "all-words"
     assert Manifest.from_json(manifest) == compiled.manifest
@@ -152,7 +154,7 @@ def test_the_manifest(dfa: Dfa) -> None:
 @given(dfa=star_free_dfas(6))
 def test_a_checkpoint_is_what_was_compiled(tmp_path_factory: pytest.TempPathFactory, dfa: Dfa) -> None:
     place = tmp_path_factory.mktemp("checkpoint") / "out"
-    compiled = scancraft.compile(dfa, place)
+    compiled = by_cascade(dfa, place)
     checkpoint = scancraft.load(place)
     assert checkpoint.dfa == dfa
     assert checkpoint.manifest == compiled.manifest
@@ -166,7 +168,7 @@ def test_a_checkpoint_is_what_was_compiled(tmp_path_factory: pytest.TempPathFact
     assert all(torch.equal(renamed[name], built[name]) for name in built)
     # Written again over itself, it is the same.
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-    scancraft.compile(dfa, place)
+    by_cascade(dfa, place)
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
 
 
@@ -207,7 +209,7 @@ def model_of(circuit: Circuit) -> Any:
 def test_wrong_circuits_are_found_in_their_weights(name: str) -> None:
     """A fault that changes what the circuit computes on short words is found in the weights made from it."""
     dfa = dfa_named(name)
-    compiled = scancraft.compile(dfa)
+    compiled = by_cascade(dfa)
     some = few_words(dfa.alphabet, 300)
 
     def is_wrong(circuit: Circuit) -> bool:
@@ -244,7 +246,7 @@ def prefix_answers(circuit: Circuit, word: Sequence[str]) -> list[frozenset[str]
 
 
 def test_a_circuit_is_made_from_its_rules() -> None:
-    compiled = scancraft.compile("(a(ab)*b)*")
+    compiled = by_cascade("(a(ab)*b)*")
     assert cascade_circuit(compiled.rules, compiled.dfa) == compiled.circuit
     weights: Any = lowered(compiled.circuit)
     for name, tensor in compiled.weights.tensors.items():

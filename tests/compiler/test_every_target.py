@@ -98,11 +98,11 @@ def test_long_words(name: str, target: str) -> None:
 @pytest.mark.parametrize(("d_state", "d_conv"), [(2, 3), (4, 4), (16, 2)])
 @pytest.mark.parametrize("target", TARGETS)
 def test_other_sizes_change_nothing(target: str, d_state: int, d_conv: int) -> None:
-    compiled = scancraft.compile(dfas()["D-2"], target=target, d_state=d_state, d_conv=d_conv)
+    compiled = scancraft.compile(dfas()["D-2"], target=target, d_state=d_state, d_conv=d_conv, construction="cascade")
     config = compiled.model().config
     assert (config.state_size, config.conv_kernel) == (max(d_state, 4 if target == "mamba2" else 1), d_conv)
     ids = tokens(compiled, short_words("ab", 130))
-    plain = scancraft.compile(dfas()["D-2"], target=target)
+    plain = scancraft.compile(dfas()["D-2"], target=target, construction="cascade")
     assert torch.equal(logits(compiled.model(), ids), logits(plain.model(), ids))
 
 
@@ -111,11 +111,13 @@ def test_languages_that_nobody_chose(target: str) -> None:
     @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
     @given(star_free_dfas(max_states=6), st.sampled_from([1, 2, 8]), st.integers(1, 12))
     def check(dfa: scancraft.Dfa, d_state: int, chunk: int) -> None:
-        compiled = scancraft.compile(dfa, target=target, d_state=d_state)
+        compiled = scancraft.compile(dfa, target=target, d_state=d_state, construction="cascade")
         words = short_words(dfa.alphabet, 40)
         found = logits(at_chunk(compiled.model(), chunk), tokens(compiled, words))
         assert_right(compiled, words, found)
-        assert torch.equal(found, logits(scancraft.compile(dfa).model(), tokens(compiled, words)))
+        assert torch.equal(
+            found, logits(scancraft.compile(dfa, construction="cascade").model(), tokens(compiled, words))
+        )
         assert_same_bits(compiled, words[-3:])
 
     check()

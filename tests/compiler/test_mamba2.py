@@ -23,7 +23,7 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
 def compiled(language: scancraft.Dfa) -> Any:
-    return scancraft.compile(language, target="mamba2")
+    return scancraft.compile(language, target="mamba2", construction="cascade")
 
 
 @pytest.mark.parametrize("language", [dfa("D-12"), dyck(2, 3)], ids=["D-12", "two kinds"])

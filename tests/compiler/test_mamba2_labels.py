@@ -56,7 +56,7 @@ def states_of(dfa: Dfa, words: list[tuple[int, ...]]) -> list[list[str]]:
 
 def assert_labels_hold(dfa: Dfa, words: list[tuple[int, ...]]) -> int:
     """Every dimension holds what its label says; returns how often an indicator was 1."""
-    compiled: Any = scancraft.compile(dfa, target="mamba2")
+    compiled: Any = scancraft.compile(dfa, target="mamba2", construction="cascade")
     manifest, model = compiled.manifest, compiled.model()
     if not manifest.blocks:
         return 0
@@ -161,7 +161,7 @@ def all_words(dfa: Dfa, most: int) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("name", [n for n in STAR_FREE if n != "D-12"])
 def test_every_dimension_holds_what_its_label_says(name: str) -> None:
     shown = assert_labels_hold(STAR_FREE[name], all_words(STAR_FREE[name], 600))
-    one_block = scancraft.compile(STAR_FREE[name], target="mamba2").weights.shape.n_layers == 1
+    one_block = scancraft.compile(STAR_FREE[name], target="mamba2", construction="cascade").weights.shape.n_layers == 1
     assert (shown > 0) is not one_block
 
 
@@ -176,18 +176,20 @@ def test_a_wider_stream_has_its_own_labels() -> None:
     """With indicators the stream can be wider than the program alone needs."""
     wider = 0
     for n in range(3, 12):
-        compiled: Any = scancraft.compile(d_n(n), target="mamba2")
+        compiled: Any = scancraft.compile(d_n(n), target="mamba2", construction="cascade")
         labels = [dimension.kind for dimension in compiled.manifest.residual]
         assert len(labels) == compiled.weights.shape.d_model
         constants = (compiled.weights.tensors["backbone.embeddings.weight"][0] != 0).sum()
         assert labels.count("constant") == constants
-        wider += compiled.weights.shape.d_model > scancraft.compile(d_n(n)).weights.shape.d_model
+        wider += (
+            compiled.weights.shape.d_model > scancraft.compile(d_n(n), construction="cascade").weights.shape.d_model
+        )
     assert wider > 0
 
 
 def test_pages_and_pictures_tell_the_two_blocks_apart(tmp_path: Path) -> None:
     place = tmp_path / "d2"
-    scancraft.compile(STAR_FREE["D-2"], place, target="mamba2")
+    scancraft.compile(STAR_FREE["D-2"], place, target="mamba2", construction="cascade")
     checkpoint = scancraft.load(place)
     manifest = json.loads((place / "scancraft.json").read_text())
     pages = page_data(checkpoint)["blocks"]

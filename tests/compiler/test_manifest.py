@@ -19,7 +19,13 @@ from scancraft.suite.languages import suite_language
 Json = dict[str, Any]
 A_N_B_N = suite_language("a^n b^n").language
 BUILD: dict[str, Callable[[], Any]] = {
-    **{f"D-2 on {name}": partial(scancraft.compile, "(a(ab)*b)*", target=name) for name in TARGETS},
+    **{
+        f"D-2 on {name}{', a plan' * (way == 'plan')}": partial(
+            scancraft.compile, "(a(ab)*b)*", target=name, construction=way
+        )
+        for name in TARGETS
+        for way in ("cascade", "plan")
+    },
     "flip-flop": flip_flop,
     "Dyck": partial(dyck, 2, 2, contract="all-words"),
     "counters": partial(counters, A_N_B_N),
@@ -45,7 +51,7 @@ def test_what_is_written_is_read_back(name: str) -> None:
     manifest = manifest_of(name)
     text = json.dumps(manifest.to_json())
     assert Manifest.from_json(json.loads(text)) == manifest
-    assert manifest.kind in ("cascade", "flip-flop", "bounded Dyck", "counters")
+    assert manifest.kind in ("cascade", "plan", "flip-flop", "bounded Dyck", "counters")
     held = [holder.index for block in manifest.blocks for memory in block.memories for holder in memory.channels]
     assert manifest.state_entries.used == len(held)
     roles = [channel.role for block in manifest.blocks for channel in block.channels]

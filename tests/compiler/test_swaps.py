@@ -169,7 +169,7 @@ def test_small_languages_from_the_monoid_to_the_logits() -> None:
             with pytest.raises(GateClassError):
                 scancraft.compile(dfa)
             continue
-        compiled = scancraft.compile(dfa)
+        compiled = scancraft.compile(dfa, construction="cascade")
         signed = periods(dfa) != {1}
         assert compiled.weights.shape.signed == signed
         assert compiled.manifest.gates.kind == ("signed" if signed else "nonnegative")

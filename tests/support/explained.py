@@ -27,8 +27,9 @@ def hostile() -> scancraft.Dfa:
 
 D2 = "(a(ab)*b)*"
 LANGUAGES: dict[str, Callable[[], Any]] = {
-    "D-2": lambda: scancraft.compile(D2),
-    "wide": lambda: scancraft.compile(D2, d_state=3, d_conv=4),
+    "D-2": lambda: scancraft.compile(D2, construction="cascade"),
+    "wide": lambda: scancraft.compile(D2, d_state=3, d_conv=4, construction="cascade"),
+    "plan": lambda: scancraft.compile(D2, construction="plan"),
     "parity": lambda: scancraft.compile(dfa("Parity")),
     "Tomita-5": lambda: scancraft.compile(dfa("Tomita-5")),
     "Tomita-3": lambda: scancraft.compile(dfa("Tomita-3")),
@@ -42,10 +43,10 @@ LANGUAGES: dict[str, Callable[[], Any]] = {
     "mamba2 dyck": lambda: scancraft.dyck(2, 3, target="mamba2"),
     "mamba2 counts": lambda: scancraft.compile(machine("a^n b^n"), target="mamba2"),
     "nothing": lambda: scancraft.compile(scancraft.Dfa.empty(["a"])),
-    "hostile": lambda: scancraft.compile(hostile()),
-    "falcon": lambda: scancraft.compile(D2, target="falcon_mamba"),
+    "hostile": lambda: scancraft.compile(hostile(), construction="cascade"),
+    "falcon": lambda: scancraft.compile(D2, target="falcon_mamba", construction="cascade"),
     "falcon counts": lambda: scancraft.compile(machine("a^n b^n"), target="falcon_mamba"),
-    "mamba2": lambda: scancraft.compile(D2, target="mamba2"),
+    "mamba2": lambda: scancraft.compile(D2, target="mamba2", construction="cascade"),
     "money": lambda: scancraft.compile(scancraft.Dfa.from_table([r"$\frac$", "b"], [[1, 0], [1, 1]], 0, [0])),
 }
 

@@ -146,17 +146,26 @@ class Kind:
 
 _DEBT, _OWED = {"counter b due": EXACT}, {"counter owed": EXACT}
 _DYCK_1, _D_2 = partial(after_brackets, pairs=("()",), deepest=10**9), partial(after_brackets, pairs=("ab",), deepest=2)
+CASCADE = ("--construction", "cascade")
 _BOTH = {"exact_to": {"depth": 1677718}, "lower_bound_bits": 3.0}
 KINDS: dict[str, Kind] = {
     name: Kind(args, after, contract, blocks, f"theorem {theorem}" if theorem else "", facts)
     for name, args, after, contract, blocks, theorem, facts in (
-        ("D-2", ("--regex", "(a(ab)*b)*"), _D_2, ALL, 3, 0, {"states": 4, "image_sets": 10, "height": 3}),
+        ("D-2", ("--regex", "(a(ab)*b)*", *CASCADE), _D_2, ALL, 3, 0, {"states": 4, "image_sets": 10, "height": 3}),
         ("flip-flop", ("--named", "FLIP-flop"), after_flip_flop, ALL, 2, 1, {"memories": 5}),
         ("flip-flop, live", ("--named", " flip - Flop ", "--contract", LIVE), after_flip_flop, LIVE, 1, 1, {}),
-        ("flip-flop, general", ("--named", "Flip-flop", "--general"), after_flip_flop, ALL, 4, 0, {"states": 9}),
+        (
+            "flip-flop, general",
+            ("--named", "Flip-flop", "--general", *CASCADE),
+            after_flip_flop,
+            ALL,
+            4,
+            0,
+            {"states": 9},
+        ),
         ("dyck", ("--dyck", "2,3"), after_brackets, LIVE, 2, 6, {"memories": 7, "lower_bound_bits": 3.0}),
         ("dyck, all", ("--dyck", " 2 , 3 ", "--contract", ALL), after_brackets, ALL, 3, 6, _BOTH),
-        ("dyck, general", ("--dyck", "2,3", "--general"), after_brackets, ALL, 4, 0, {"states": 16}),
+        ("dyck, general", ("--dyck", "2,3", "--general", *CASCADE), after_brackets, ALL, 4, 0, {"states": 16}),
         ("Dyck-1", ("--named", "dyck-1"), _DYCK_1, ALL, 3, 5, {"exact_to": {"counter depth": EXACT}, "memories": 3}),
         ("a^n b^n", ("--named", "  A^N   b^n"), after_blocks, ALL, 6, 5, {"exact_to": _DEBT}),
         ("a^n b^n, live", ("--named", "a^nb^n", "--contract", LIVE), after_blocks, LIVE, 5, 5, {"exact_to": _DEBT}),

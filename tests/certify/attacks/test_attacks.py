@@ -70,7 +70,7 @@ def test_states_that_are_forgotten_are_finite(forge: Forge) -> None:
 
 def tiny(dfa: Any, place: Path, **settings: Any) -> tuple[dict[str, Any], dict[str, int]]:
     """A compiled checkpoint whose weights are to be replaced: its configuration, and the numbers of its tokens."""
-    scancraft.compile(dfa, place)
+    scancraft.compile(dfa, place, construction="cascade")
     config = json.loads((place / "config.json").read_text())
     config |= {"expand": 1, "state_size": 1, "conv_kernel": 2, "num_hidden_layers": 1, **settings}
     (place / "config.json").write_text(json.dumps(config))
@@ -129,7 +129,11 @@ def test_a_residual_stream_in_bfloat16_is_rounded_once_more(tmp_path: Path) -> N
 def test_the_machine_is_the_real_module(kind: str, dtype: torch.dtype, wide: bool) -> None:
     """Random weights, in which nothing is exact: its numbers are those of ``transformers``, token by token."""
     torch.manual_seed(3)
-    base = scancraft.compile("(0*10*1)*0*") if kind == "signed_mamba" else scancraft.compile(d_n(2), target=kind)
+    base = (
+        scancraft.compile("(0*10*1)*0*")
+        if kind == "signed_mamba"
+        else scancraft.compile(d_n(2), target=kind, construction="cascade")
+    )
     settings = base.model().config.to_dict() | {"residual_in_fp32": wide}
     if kind == "mamba2":
         settings["chunk_size"] = 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from command_line import answer, copied, invoke, refused, written
-from kinds import ALL, EXACT, KINDS, LIVE, SWAPPING, TWO_FOR_ONE, Built
+from kinds import ALL, CASCADE, EXACT, KINDS, LIVE, SWAPPING, TWO_FOR_ONE, Built
 from safetensors.torch import load_file
 
 from scancraft.automata.bounded_dyck import BoundedDyck
@@ -69,8 +69,11 @@ def test_the_alphabet_can_be_named(extra: tuple[str, ...], tmp_path: Path, langu
 def test_a_dfa_always_goes_to_the_general_compiler(built: Built, tmp_path: Path) -> None:
     """Even if it happens to be the flip-flop language."""
     dfa = json.loads((built("flip-flop")[0] / "scancraft.json").read_text())["language"]["dfa"]
-    facts = answer(invoke("compile", written(tmp_path / "dfa.json", dfa), "-o", tmp_path / "x", "--json"))
-    assert (facts["blocks"], facts["states"]) == (4, 9)
+    file = written(tmp_path / "dfa.json", dfa)
+    facts = answer(invoke("compile", file, "-o", tmp_path / "x", "--json"))
+    assert (facts["blocks"], facts["states"], facts["height"]) == (2, 9, 4)  # a plan
+    facts = answer(invoke("compile", file, *CASCADE, "-o", tmp_path / "x", "--json"))
+    assert (facts["blocks"], facts["states"], facts["height"]) == (4, 9, 4)
 
 
 def test_general_compiles_the_same_language(built: Built) -> None:

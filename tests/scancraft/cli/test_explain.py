@@ -76,7 +76,7 @@ def test_a_language_without_levels_is_explained(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["dfa", "cascade", "rules", "weights"])
 def test_explain_prints_a_stage_of_the_cascade(stage: str, d2: Path) -> None:
-    text = str(getattr(scancraft.compile("(a(ab)*b)*"), stage))
+    text = str(getattr(scancraft.compile("(a(ab)*b)*", construction="cascade"), stage))
     result = invoke("explain", d2, "--stage", stage)
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{text}\n", "")
     assert answer(invoke("explain", d2, "--stage", stage, "--json")) == {"stage": stage, "text": text}
