@@ -198,15 +198,18 @@ def loaded(folder: Path, dtype: torch.dtype | str = "auto") -> Any:
 
 
 def replayed(files: Files, steps: Sequence[Step], folder: Path) -> Files:
-    """The files after some steps; the folder is used to load models in between."""
+    """The files after some steps; the folder is used to load models in between.
+
+    Raises:
+        RejectedError: the judge does not believe the evidence of a step, so that no certificate can be forged with it.
+    """
     for step in steps:
         files = applied(files, step.edits)
         if any(edit.file == WEIGHTS for edit in step.edits):
             files = repeated_embeddings(files)
-        if step.anew:
             write(files, folder)
             model = loaded(folder, dtype_of(json.loads(files[CERTIFICATE])))
-            files = searched(files, model) or files
+            files = (searched(files, model) if step.anew else None) or files
             files = believed(files, model)[0]
         files = forged(files)
     return files
