@@ -265,7 +265,22 @@ def summary(found: Found) -> Json:
         row["cases"] += times
         row["ends"][end] = times
     fates = {fate: found.fates.get(fate, 0) for fate in ("traceback", "hang", "dirty")}
-    return {"cases": found.cases, "seconds": found.seconds, "fates": fates, "rows": list(rows.values())}
+    failures = [json.loads(line) for line in found.failures]
+    failed = [{"case": f["case"], "what": f["what"], "how": _error(f["how"])} for f in failures]
+    return {
+        "cases": found.cases,
+        "seconds": found.seconds,
+        "fates": fates,
+        "failures": failed,
+        "rows": list(rows.values()),
+    }
+
+
+def _error(text: str) -> str:
+    """The line of a traceback that names the exception, or else the last one."""
+    lines = [line.strip() for line in text.splitlines()] or [""]
+    named = [line for line in lines if re.match(r"[A-Za-z.]*(Error|Exception)\b", line)]
+    return (named or lines)[-1][:200]
 
 
 # -- the page --------------------------------------------------------------------------------------------------------
@@ -296,7 +311,12 @@ def targets(size: Json, result: Json) -> list[Target]:
 
 
 def parts(size: Json, result: Json) -> Json:
-    return {"rows": table(result["rows"], COLUMNS), "each": f"{1000 * result['seconds'] / result['cases']:.1f}"}
+    failed = [f"- case {f['case']}, {f['what']}: `{f['how'].replace('`', chr(39))}`" for f in result["failures"]]
+    return {
+        "rows": table(result["rows"], COLUMNS),
+        "each": f"{1000 * result['seconds'] / result['cases']:.1f}",
+        "failures": "\n".join(["What failed, and was mended after the run:\n", *failed]) if failed else "",
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

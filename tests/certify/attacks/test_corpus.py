@@ -1,8 +1,8 @@
 """Attacks that came far in the search of ``benchmarks/experiments/attack.py``, each with the right answer.
 
-``corpus.json`` holds small certified checkpoints (their files, compressed), and chains of edits of them: of the accepted
-ones the models are right, and those with the least margins and the longest chains were kept; of the refused ones the
-reasons are all different, and most were refused by an obligation or by an argument about weights.
+``corpus.json`` holds small certified checkpoints (their files, compressed), and chains of edits of them: of the
+accepted ones the models are right, and those with the least margins and the longest chains were kept; of the refused
+ones most were refused by an obligation, or by an argument about weights.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,17 @@ def test_every_check_of_a_refutation_ends(place: Path) -> None:
     result = invoke("refute", place / "m", "--check", changed(place, period=10**12))
     assert result.exit_code == 1
     assert "cannot have period" in result.output
+
+
+@pytest.mark.parametrize("about", [{}, None, 3, [], {"depth": 2}, {"brackets": 1, "depth": 2}, {"brackets": [["a"]]}])
+@pytest.mark.parametrize("kind", ["bounded_dyck", "dfa", "counter_machine"])
+def test_a_manifest_with_a_malformed_language(kind: str, about: object, place: Path, tmp_path: Path) -> None:
+    """Found by fuzzing: brackets that are not there."""
+    copy = Path(shutil.copytree(place / "m", tmp_path / "m"))
+    manifest = json.loads((copy / "scancraft.json").read_text())
+    manifest["language"] = {kind: about, "class": "x"}
+    (copy / "scancraft.json").write_text(json.dumps(manifest))
+    refused(invoke("generate", copy, "-n", 2))
 
 
 def test_a_large_automaton_has_a_budget_too(place: Path) -> None:
