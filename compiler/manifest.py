@@ -252,7 +252,7 @@ class Manifest(Record, frozen=True):
     """
 
     schema_version: Literal[3]
-    kind: Literal["cascade", "plan", "flip-flop", "bounded Dyck", "counters"]
+    kind: Literal["cascade", "plan", "flip-flop", "bounded Dyck", "counters", "walk"]
     target: str
     contract: Literal["all-words", "live-prefixes"]
     construction: str

@@ -35,16 +35,17 @@ Taps = tuple[int, ...]
 """Weights of a form at the last few steps, this one last."""
 
 PAST, NOW = (1, 0), (0, 1)
+CONSTANT_EXPONENT = 40
+"""Of the residual stream's constant, unless a circuit needs more."""
 
 Role = Literal["condition", "feature", "memory", "latch", "counter"]
 
 
 @dataclass(frozen=True)
 class Latch:
-    """A memory that is overwritten with the channel's own x when d = 1, set to 0 when d > 1, and held when d < 0.
+    """A memory that is overwritten with d times the channel's own x when d >= 1, and held when d < 0.
 
-    d = sum of ``fires[c]`` * x_c over channels of the block, + ``bias``; it must be odd or negative, never 0. (d > 1
-    must come with x = 0: the write is d * x.)
+    d = sum of ``fires[c]`` * x_c over channels of the block, + ``bias``; it must be odd or negative, never 0.
 
     Attributes:
         name: what is remembered; channels that remember the same have equal latches.
@@ -230,7 +231,7 @@ class Circuit:
     """A language as a circuit.
 
     Attributes:
-        kind: which construction: "cascade", "plan", "flip-flop", "bounded Dyck" or "counters".
+        kind: which construction: "cascade", "plan", "flip-flop", "bounded Dyck", "counters" or "walk".
         construction: what it is, with its source.
         alphabet: the symbols.
         features: the residual stream's features, constants left out.
@@ -243,9 +244,10 @@ class Circuit:
         letters: the features that say which letter it is, with their symbols; exactly one is 1 at a letter.
         slots: the features of which exactly one is 1 after every letter and every level.
         states: of a cascade: from the number of each slot that is left at the end to a state of the DFA.
+        constant: the exponent of the stream's constant: squares of features sum to less than 2^(2 constant - 25).
     """
 
-    kind: Literal["cascade", "plan", "flip-flop", "bounded Dyck", "counters"]
+    kind: Literal["cascade", "plan", "flip-flop", "bounded Dyck", "counters", "walk"]
     construction: str
     alphabet: tuple[str, ...]
     features: tuple[str, ...]
@@ -258,6 +260,7 @@ class Circuit:
     letters: Mapping[str, str] = field(default_factory=dict)
     slots: tuple[str, ...] = ()
     states: Mapping[int, int] = field(default_factory=dict)
+    constant: int = CONSTANT_EXPONENT
 
     def __post_init__(self) -> None:
         assert len({*self.features, ONE}) == len(self.features) + 1, "two features share a name"
@@ -364,9 +367,8 @@ class _BlockRun:
             case Latch(_, fires, bias):
                 d = _sum(fires, x) + bias
                 assert d != 0, "a latch is neither held nor overwritten"
-                assert d <= 1 or x[n] == 0, "a latch is overwritten with a multiple"
                 if d > 0:
-                    self.held[n] = x[n]
+                    self.held[n] = d * x[n]
                 return self.held[n]
             case Shown(register, label):
                 return int(self.labels.get(register.name) == label)

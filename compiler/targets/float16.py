@@ -23,8 +23,7 @@ import numpy as np
 
 from ...models.mamba import MambaWeights
 from ...models.weights import ModelWeights, Tensor
-from ..circuits.circuit import Circuit, CircuitChannel, Shown
-from .lower import CONSTANT_EXPONENT
+from ..circuits.circuit import CONSTANT_EXPONENT, Circuit, CircuitChannel, Shown
 
 SMALL_EXPONENT = 14
 """F = 2^14 in float16."""

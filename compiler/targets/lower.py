@@ -1,11 +1,11 @@
 """What all targets have in common: the constants, the norm of the residual stream, embeddings and read-outs.
 
-Each token's embedding puts F = 2^40 on the constants of the residual stream (``compiler.targets.layout``), and RMSNorm
-is then an exact identity:
+Each token's embedding puts F = 2^40 (or more, where a circuit asks for it) on the constants of the residual stream
+(``compiler.targets.layout``), and RMSNorm is then an exact identity:
 
 - F lies in n dimensions of d_model = n 4^j. The mean of squares is F^2 / 4^j exactly, since the squares of the other
   features (at most a few) and epsilon are absorbed by rounding; its root is a power of two, and the weight 2^(40-j)
-  returns each feature bit for bit.
+  returns each feature bit for bit (for F = 2^40).
 
 A target adds the blocks.
 """
@@ -25,7 +25,6 @@ T = 2.0**10
 """The "off" magnitude: silu(-T) and softplus(-T) are 0."""
 A_LOG = 3.0
 LOGIT = 16.0
-CONSTANT_EXPONENT = 40
 
 BlockTensors = dict[str, Tensor]
 """The parameters of one block, by their names inside it."""
@@ -39,7 +38,7 @@ def assembled(circuit: Circuit, stream: Stream, blocks: Sequence[BlockTensors]) 
         stream: where the features lie.
         blocks: the parameters of each block, the norm before it left out.
     """
-    norm = _norm_weight(stream)
+    norm = _norm_weight(stream, circuit.constant)
     tensors: dict[str, Tensor] = {"backbone.embeddings.weight": _embedding(circuit, stream)}
     for layer, block in enumerate(blocks):
         weights = block | {"norm.weight": norm.copy()}
@@ -56,10 +55,10 @@ def add_forms(matrix: Tensor, stream: Stream, forms: Sequence[Form], factor: flo
         matrix[rows, dimensions] += np.array(values, dtype=np.float32)
 
 
-def _norm_weight(stream: Stream) -> Tensor:
+def _norm_weight(stream: Stream, constant: int) -> Tensor:
     """The weight of every RMSNorm: it gives each feature back bit for bit, and 1 on the constants."""
     weight = np.zeros(stream.d_model, dtype=np.float32)
-    weight[: stream.used] = 2.0 ** (CONSTANT_EXPONENT - stream.exponent)
+    weight[: stream.used] = 2.0 ** (constant - stream.exponent)
     weight[: stream.n_constants] = 2.0**-stream.exponent
     return weight
 
@@ -71,7 +70,7 @@ def _embedding(circuit: Circuit, stream: Stream) -> Tensor:
     no condition holds, every memory is kept, and every logit is negative.
     """
     weight = np.zeros((vocabulary_size(circuit.alphabet), stream.d_model), dtype=np.float32)
-    weight[:, : stream.n_constants] = 2.0**CONSTANT_EXPONENT
+    weight[:, : stream.n_constants] = 2.0**circuit.constant
     add_forms(weight, stream, [circuit.tokens.get(token, {}) for token in token_ids(circuit.alphabet)])
     return weight
 

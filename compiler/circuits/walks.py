@@ -1,0 +1,447 @@
+"""Languages that count within bounds: the live part is a walk in Z^d (``automata.decide.walks``): d counters know it.
+
+Blocks, at most three for all words and two for live prefixes, however many states there are:
+
+1. *Counting.* A letter's embedding holds its step in the very dimensions that the counters are written to; the block
+   takes the step away again as it adds the count.
+2. *Tents*, only where some token is ruled out at places between those where it is allowed. With r_k = max(0, w . c - k)
+   and places p < n that allow it, (n-p-1) r_p - (n-p) r_(p+1) + r_n is 0 at p, at n and beyond, and positive between.
+3. *Ramps and the error latch.* Where a token is ruled out only beyond the places that allow it, r_k with k = max w . c
+   over those is 0 on them and positive on the others: one channel. A word has died as soon as the counters leave the
+   box around all live places; the latch is then overwritten with something positive, and it rules out every token.
+   Where a letter kills but leads into the box, a latch of its own sees it come at such a place (as in
+   ``compiler.circuits.latching``).
+
+On live prefixes one more block falls away: no latch is needed, and a verdict that is a single ramp need not be cut off
+at 0, so that the read-out sees the count itself. D_n: one block on live prefixes, two for all words.
+
+*After death* the counters go on and may leave every bound, also the one where floats round. What rules tokens out are
+sums of ramps, never negative, and of the latch: whatever a counter holds, a latch is held (d = -1) or overwritten with
+d * 1 for an odd d >= 1, since each ramp is a whole number however it was rounded, and d is twice a sum of such minus 1.
+So the latch stays at 1 at least, and every verdict with it. The constant of the stream is 2^60 here, so that the norms
+stay exact for counters up to 2^40, which no word shorter than 2^40 / (the largest step) letters reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise, product
+from typing import Literal
+
+from ...automata.alphabet import BOS, EOS
+from ...automata.decide.walks import NoWalk, Vector, Walk, fewer, walk_of
+from ...automata.dfa import Dfa
+from .circuit import (
+    ALWAYS,
+    CONSTANT_EXPONENT,
+    NOW,
+    ONE,
+    PAST,
+    Circuit,
+    CircuitBlock,
+    CircuitChannel,
+    Form,
+    Latch,
+    plus,
+    show,
+)
+from .counting import FLOAT_BITS, counting_block
+
+Contract = Literal["all-words", "live-prefixes"]
+
+READ = "a token"
+"""The feature of ``<bos>`` and every symbol: where it is 0 (padding), nothing may come next."""
+AFTER_DEATH = 1 << 40
+"""How far the counters may go once a word has died."""
+WIDE_CONSTANT = 60
+"""The exponent of the stream's constant: 2^60, whose square absorbs those of counters that far."""
+LARGEST_PLACE = 1 << 16
+MOST_WALKS = 60
+"""That are tried."""
+MOST_SUMMED = 4
+"""Counters whose sums and differences are looked at."""
+
+Ramp = tuple[Vector, int]
+"""(w, k): the channel max(0, w . count - k)."""
+
+
+def counted(dfa: Dfa, contract: Contract = "all-words") -> Circuit | None:
+    """The language by counters alone, or None where its live part is no walk, or needs no counter.
+
+    >>> from scancraft.automata.families import d_n
+    >>> [counted(d_n(12), contract).n_blocks for contract in ("all-words", "live-prefixes")]
+    [2, 1]
+    """
+    found = walk_of(dfa)
+    if isinstance(found, NoWalk) or found.dimension == 0:
+        return None
+    walks = [found, *islice(fewer(found), MOST_WALKS)]
+    circuits = [walk_circuit(dfa, walk, contract) for walk in walks if _largest(walk) <= LARGEST_PLACE]
+    return min(circuits, key=_size, default=None)
+
+
+def _largest(walk: Walk) -> int:
+    return max(abs(x) for place in walk.places.values() for x in place)
+
+
+def _size(circuit: Circuit) -> tuple[int, int, int]:
+    """What to keep small: blocks, then the width, then counters."""
+    widest = max(len(block.channels) for block in circuit.blocks)
+    return circuit.n_blocks, widest, sum(len(block.counters) for block in circuit.blocks)
+
+
+def walk_circuit(dfa: Dfa, walk: Walk, contract: Contract = "all-words") -> Circuit:
+    """A language as a circuit, by a walk of its live part in Z^d, d >= 1. O(states * letters * d)."""
+    map_ = _Map.of(dfa, walk)
+    groups = _verdict_groups(dfa, map_)
+    read_out = _single_ramps(groups, map_) if contract == "live-prefixes" else None
+    if read_out is not None:
+        return _circuit(dfa, map_, contract, (), (), read_out, {})
+    names = {places: f"ruled out {n}" for n, places in enumerate(groups) if places != map_.places}
+    ramps = _Ramps()
+    tents = ramps if contract == "live-prefixes" else _Ramps()
+    for places, tokens in groups.items():
+        if places == map_.places:
+            continue
+        cuts = _cuts(map_.places - places, places, map_.axes)
+        if cuts is not None:
+            for cut in cuts:
+                ramps.add(cut, names[places], 1, f"{' '.join(tokens)} ruled out")
+        else:
+            for ramp, weight in _tents(map_.places - places, places, map_):
+                tents.add(ramp, names[places], weight, f"{' '.join(tokens)} ruled out")
+    verdicts: dict[str, Form] = {}
+    for places, tokens in groups.items():
+        never = places == map_.places
+        verdicts |= dict.fromkeys(tokens, ALWAYS if never else {ONE: 1, READ: -1, names[places]: 1})
+    if contract == "live-prefixes":
+        block = CircuitBlock("what is ruled out", tuple(ramps.channels(map_)))
+        return _circuit(dfa, map_, contract, (block,), names.values(), verdicts, {})
+    return _with_latches(dfa, map_, ramps, tents, names.values(), verdicts)
+
+
+def _with_latches(
+    dfa: Dfa, map_: _Map, ramps: _Ramps, tents: _Ramps, names: Iterable[str], verdicts: Mapping[str, Form]
+) -> Circuit:
+    """The circuit for all words: in its last block the ramps, the error latches, and what the tents have found."""
+    between = sorted({name for form in tents.weights.values() for name in form})
+    found = {name: f"{name}, between" for name in between}
+    channels = ramps.channels(map_)
+    for name, tent in found.items():
+        channels.append(CircuitChannel(f"{name}: a tent says so", {tent: 1}, skip=1, gate=ALWAYS, writes={name: 1}))
+    latches, letters = _latches(dfa, map_, len(channels), dict.fromkeys(names, 1))
+    last = CircuitBlock("what is ruled out, and the error latch", (*channels, *latches))
+    if not between:
+        return _circuit(dfa, map_, "all-words", (last,), names, verdicts, letters)
+    tents.weights = {r: {found[name]: w for name, w in form.items()} for r, form in tents.weights.items()}
+    block = CircuitBlock("tents", tuple(tents.channels(map_)))
+    return _circuit(dfa, map_, "all-words", (block, last), (*names, *found.values()), verdicts, letters)
+
+
+# -- places and directions ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Map:
+    """The places of the live states, and the directions in which they are looked at.
+
+    Attributes:
+        at: the place of each live state.
+        steps: of each letter; one that no live prefix ends with leaves the box around all places.
+        counts: the feature of each counter.
+        axes: sums and differences of coordinates, single ones first.
+        injective: a direction in which no two places agree.
+    """
+
+    at: Mapping[int, Vector]
+    steps: tuple[Vector, ...]
+    counts: tuple[str, ...]
+    axes: tuple[Vector, ...]
+    injective: Vector
+
+    @staticmethod
+    def of(dfa: Dfa, walk: Walk) -> _Map:
+        d = walk.dimension
+        spans = [(min(x), max(x)) for x in zip(*walk.places.values(), strict=True)]
+        sizes = [high - low + 1 for low, high in spans]
+        leaving = (sizes[0], *([0] * (d - 1)))
+        steps = tuple(leaving if step is None else step for step in walk.steps)
+        counts = ("count",) if d == 1 else tuple(f"count {n + 1}" for n in range(d))
+        axes = [tuple(sign * int(k == n) for k in range(d)) for n in range(d) for sign in (1, -1)]
+        if 1 < d <= MOST_SUMMED:
+            axes += [w for w in product((1, -1, 0), repeat=d) if sum(map(abs, w)) > 1]
+        radix = [1]
+        for size in sizes[:-1]:
+            radix.append(radix[-1] * size)
+        return _Map(walk.places, steps, counts, tuple(axes), tuple(radix))
+
+    @property
+    def places(self) -> frozenset[Vector]:
+        """All of them."""
+        return frozenset(self.at.values())
+
+    def form(self, direction: Vector) -> Form:
+        """w . count."""
+        return {name: w for name, w in zip(self.counts, direction, strict=True) if w}
+
+    @property
+    def directions(self) -> tuple[Vector, ...]:
+        """In which tents are put up."""
+        return (*self.axes[: 2 * len(self.counts) : 2], *([self.injective] if len(self.counts) > 1 else []))
+
+
+def _along(direction: Vector, place: Vector) -> int:
+    return sum(w * x for w, x in zip(direction, place, strict=True))
+
+
+def _plus(a: Vector, b: Vector) -> Vector:
+    return tuple(x + y for x, y in zip(a, b, strict=True))
+
+
+def _verdict_groups(dfa: Dfa, map_: _Map) -> dict[frozenset[Vector], list[str]]:
+    """The tokens by the places of live states at which they are ruled out."""
+    groups: dict[frozenset[Vector], list[str]] = {}
+    for token in (*dfa.alphabet, EOS):
+        allowed = dfa.accepting if token == EOS else {q for q in dfa.live if token in dfa.next_symbols(q)}
+        groups.setdefault(frozenset(map_.at[q] for q in dfa.live - allowed), []).append(token)
+    return groups
+
+
+def _cuts(allowed: frozenset[Vector], forbidden: Iterable[Vector], axes: Sequence[Vector]) -> list[Ramp] | None:
+    """Ramps that are 0 at all allowed places, one of which is positive at each forbidden one; None: there are none."""
+    ramps = [(w, max((_along(w, p) for p in allowed), default=-LARGEST_PLACE)) for w in axes]
+    left, chosen = set(forbidden), []
+    while left:
+        beyond = {ramp: {p for p in left if _along(ramp[0], p) > ramp[1]} for ramp in ramps}
+        best = max(ramps, key=lambda ramp: len(beyond[ramp]))
+        if not beyond[best]:
+            return None
+        chosen.append(best)
+        left -= beyond[best]
+    return chosen
+
+
+def _tents(allowed: frozenset[Vector], forbidden: frozenset[Vector], map_: _Map) -> list[tuple[Ramp, int]]:
+    """Ramps with weights whose sum is 0 at all allowed places and positive at the forbidden ones."""
+    found = [_tents_along(w, allowed, forbidden) for w in map_.directions]
+    return min((f for f in found if f is not None), key=len)
+
+
+def _tents_along(w: Vector, allowed: frozenset[Vector], forbidden: frozenset[Vector]) -> list[tuple[Ramp, int]] | None:
+    """The same in one direction; None if it does not tell the two apart."""
+    good, bad = sorted({_along(w, p) for p in allowed}), {_along(w, p) for p in forbidden}
+    if bad & set(good):
+        return None
+    back = tuple(-x for x in w)
+    ramps: list[tuple[Ramp, int]] = []
+    if min(bad) < good[0]:
+        ramps.append(((back, -good[0]), 1))
+    if max(bad) > good[-1]:
+        ramps.append(((w, good[-1]), 1))
+    for p, n in pairwise(good):
+        if any(p < x < n for x in bad):
+            ramps += [((w, p), n - p - 1), ((w, p + 1), p - n), ((w, n), 1)]
+    return ramps
+
+
+@dataclass
+class _Ramps:
+    """Ramps of a block, and what each adds to which features."""
+
+    weights: dict[Ramp, dict[str, int]] = field(default_factory=dict)
+    meanings: dict[Ramp, str] = field(default_factory=dict)
+
+    def add(self, ramp: Ramp, name: str, weight: int, meaning: str) -> None:
+        """Let it add to one more feature."""
+        form = self.weights.setdefault(ramp, {})
+        form[name] = form.get(name, 0) + weight
+        self.meanings[ramp] = meaning
+
+    def channels(self, map_: _Map) -> list[CircuitChannel]:
+        """A constant, which memories need, and the ramps."""
+        found = [CircuitChannel("always 1", bias=1)]
+        for ramp, form in self.weights.items():
+            w, k = ramp
+            writes = {name: weight for name, weight in form.items() if weight}
+            meaning = _said(map_, ramp)
+            found.append(CircuitChannel(meaning, map_.form(w), NOW, -k, skip=1, gate=ALWAYS, writes=writes))
+        return found
+
+
+def _said(map_: _Map, ramp: Ramp) -> str:
+    """A ramp for people."""
+    return f"excess of {show(map_.form(ramp[0]))} over {ramp[1]}"
+
+
+# -- verdicts on live prefixes in one block ----------------------------------------------------------------------------
+
+
+def _single_ramps(groups: Mapping[frozenset[Vector], Sequence[str]], map_: _Map) -> dict[str, Form] | None:
+    """Verdicts that are forms of the counters, if each token needs one ramp at most."""
+    verdicts: dict[str, Form] = {}
+    for forbidden, tokens in groups.items():
+        cuts = _cuts(map_.places - forbidden, forbidden, map_.axes)
+        if cuts is None or len(cuts) > 1:
+            return None
+        form: Form = {ONE: 1, READ: -1}
+        for w, k in cuts:
+            if forbidden == map_.places:  # it never comes
+                form = ALWAYS
+                continue
+            # Without a token to read the verdict must be positive at every count.
+            depth = max(1, k + 1 - min(_along(w, p) for p in map_.places))
+            form = plus(map_.form(w), {ONE: depth - k, READ: -depth})
+        verdicts |= dict.fromkeys(tokens, form)
+    return verdicts
+
+
+# -- the error latch ---------------------------------------------------------------------------------------------------
+
+
+def _latches(dfa: Dfa, map_: _Map, first: int, writes: Form) -> tuple[list[CircuitChannel], dict[str, str]]:
+    """Channels, from number ``first`` on (0 is the constant), that latch errors, and the letters they must see.
+
+    A word that leaves the box around all live places has died. One that dies inside is seen by the letter and the place
+    that it came from.
+    """
+    deaths = [(q, a) for q in sorted(dfa.live) for a, target in enumerate(dfa.table[q]) if target not in dfa.live]
+    after = {(q, a): _plus(map_.at[q], map_.steps[a]) for q, a in deaths}
+    walls = [(w, max(_along(w, p) for p in map_.places)) for w in map_.axes]
+    used: list[Ramp] = []
+    inside = set(deaths)
+    while inside:
+        out = {wall: {d for d in inside if _along(wall[0], after[d]) > wall[1]} for wall in walls}
+        best = max(walls, key=lambda wall: len(out[wall]))
+        if not out[best]:
+            break
+        used.append(best)
+        inside -= out[best]
+    bos = first
+    channels = [CircuitChannel("<bos> comes now", {BOS: 1})]
+    if used:
+        fires = {bos: 2}
+        for w, k in used:
+            fires[first + len(channels)] = 2
+            channels.append(
+                CircuitChannel(_said(map_, (w, k)) + ", which is beyond all live places", map_.form(w), bias=-k)
+            )
+        channels.append(_latch("the counters left the live places", fires, -1, writes))
+    letters: dict[str, str] = {}
+    for a, symbol in enumerate(dfa.alphabet):
+        places = frozenset(map_.at[q] for q, b in inside if b == a)
+        if not places:
+            continue
+        letters[symbol] = f"letter {symbol}"
+        live = frozenset(map_.at[q] for q in dfa.live if dfa.table[q][a] in dfa.live)
+        fires = {bos: 4}
+        for ramp, weight in _steps(live, places, map_):
+            fires[first + len(channels)] = 2 * weight
+            channels.append(CircuitChannel(f"before {symbol}: {_said(map_, ramp)}", map_.form(ramp[0]), PAST, -ramp[1]))
+        fires[first + len(channels)] = 2
+        channels.append(CircuitChannel(f"{symbol} comes now", {letters[symbol]: 1}))
+        channels.append(_latch(f"{symbol} once came though ruled out", fires, -3, writes))
+    return channels, letters
+
+
+def _latch(name: str, fires: Mapping[int, int], bias: int, writes: Form) -> CircuitChannel:
+    """A channel that holds 0, and from an error on something positive."""
+    return CircuitChannel(name, {BOS: -1}, bias=1, memory=Latch(name, fires, bias), gate=ALWAYS, writes=writes)
+
+
+def _steps(good: frozenset[Vector], bad: frozenset[Vector], map_: _Map) -> list[tuple[Ramp, int]]:
+    """Ramps with weights whose sum is 0 at the good places and 1 at the bad ones: [w . c in a run of bad ones]."""
+    best: list[tuple[Ramp, int]] | None = None
+    for w in (*map_.axes, *map_.directions):
+        goods, bads = {_along(w, p) for p in good}, sorted({_along(w, p) for p in bad})
+        if goods & set(bads):
+            continue
+        ramps: list[tuple[Ramp, int]] = []
+        values = sorted({*goods, *bads})
+        for before, value, after in zip([None, *values], values, [*values[1:], None], strict=False):
+            if value in goods:
+                continue
+            if before is None or before in goods:
+                ramps += [((w, value - 1), 1), ((w, value), -1)]
+            if after in goods:
+                ramps += [((w, value), -1), ((w, value + 1), 1)]
+        merged: dict[Ramp, int] = {}
+        for ramp, weight in ramps:
+            merged[ramp] = merged.get(ramp, 0) + weight
+        highest = max(_along(w, p) for p in map_.places)  # ramps that begin there or beyond are 0 at all places
+        found = [(ramp, weight) for ramp, weight in merged.items() if weight and ramp[1] < highest]
+        if best is None or len(found) < len(best):
+            best = found
+    assert best is not None, "the injective direction tells all places apart"
+    return best
+
+
+# -- all together ------------------------------------------------------------------------------------------------------
+
+
+def _circuit(
+    dfa: Dfa,
+    map_: _Map,
+    contract: Contract,
+    blocks: Sequence[CircuitBlock],
+    names: Iterable[str],
+    verdicts: Mapping[str, Form],
+    letters: Mapping[str, str],
+) -> Circuit:
+    d = len(map_.counts)
+    tokens: dict[str, Form] = {BOS: {BOS: 1, READ: 1}}
+    for symbol, step in zip(dfa.alphabet, map_.steps, strict=True):
+        shown = {letters[symbol]: 1} if symbol in letters else {}
+        tokens[symbol] = {READ: 1, **shown, **{c: x for c, x in zip(map_.counts, step, strict=True) if x}}
+    all_words = contract == "all-words"
+    states = "Z" if d == 1 else f"Z^{d}"
+    return Circuit(
+        kind="walk",
+        construction=f"a walk in {states}: {d} counter{'s' if d > 1 else ''} and the bounds of the live places",
+        alphabet=dfa.alphabet,
+        features=(BOS, READ, *letters.values(), *map_.counts, *names),
+        tokens=tokens,
+        blocks=(_counting(map_), *blocks),
+        verdicts=verdicts,
+        contract=contract,
+        limits=_limits(map_, blocks, all_words=all_words),
+        reach={} if all_words else dict.fromkeys(map_.counts, max(abs(x) for p in map_.places for x in p)),
+        constant=WIDE_CONSTANT if all_words else CONSTANT_EXPONENT,
+    )
+
+
+def _counting(map_: _Map) -> CircuitBlock:
+    """The counters; the steps, which stand in their features, are taken away."""
+    d = len(map_.counts)
+    classes: list[tuple[str, Form, int]] = []
+    changes: list[Vector] = []
+    steps = []
+    for n, name in enumerate(map_.counts):
+        for sign in (1, -1):
+            if any(sign * step[n] > 0 for step in map_.steps):
+                classes.append((f"{name} {'up' if sign > 0 else 'down'}", {name: sign}, 0))
+                changes.append(tuple(sign * int(k == n) for k in range(d)))
+                steps.append((name, sign))
+    counters = {name: (0, [change[n] for change in changes]) for n, name in enumerate(map_.counts)}
+    block = counting_block("counters", {READ: 1, BOS: -1}, BOS, classes, counters)
+    channels = list(block.channels)
+    for number, (name, sign) in enumerate(steps):
+        writes = plus(channels[number].writes, {name: -sign})
+        channels[number] = replace(channels[number], skip=1, gate=ALWAYS, writes=writes)
+    return replace(block, channels=tuple(channels))
+
+
+def _limits(map_: _Map, blocks: Sequence[CircuitBlock], *, all_words: bool) -> dict[str, dict[str, int]]:
+    """By dtype in which all that is seen of live places, and of those where words die, is exact: how far counts may go.
+
+    Theorem 5's bound on a scan's partial sums is twice that of the places.
+    """
+    dying = [_plus(place, step) for place in map_.places for step in map_.steps]
+    forms = [channel.reads for block in blocks for channel in block.channels]
+    biases = [abs(channel.bias) for block in blocks for channel in block.channels]
+    directions = [tuple(form.get(name, 0) for name in map_.counts) for form in forms]
+    seen = max((abs(_along(w, p)) for w in directions for p in dying), default=0) + max(biases, default=0)
+    largest = max(abs(x) for p in (*map_.places, *dying) for x in p)
+    exact = [dtype for dtype, bits in FLOAT_BITS.items() if max(2 * largest, seen) <= 1 << bits]
+    live = max(abs(x) for p in map_.places for x in p)
+    return {name: dict.fromkeys(exact, AFTER_DEATH if all_words else max(1, live)) for name in map_.counts}
