@@ -37,7 +37,7 @@ from .checker.blocks_mamba2 import LONGEST_CHUNK
 from .checker.certificate import claim
 from .checker.configuration import why_not_loaded
 from .checker.counters import check_watched
-from .checker.judge import CONSTRUCTIONS, judge
+from .checker.judge import AFTER_DEATH, CONSTRUCTIONS, UNTIL_DEATH, judge
 from .checker.parts import RejectedError, content_digest, tensors_digest, text_digest
 from .search.evidence import evidence
 from .search.prove import BATCH, Candidate, Found, search
@@ -48,6 +48,9 @@ __all__ = ["CERTIFY_BUDGET", "Certificate", "Open", "Refuted", "certify"]
 SCHEMA_VERSION = 1
 CERTIFY_BUDGET = Budget(items=100_000, seconds=300.0)
 """Events per stage, seconds for all stages together."""
+
+FARTHEST = 1 << 40
+"""How far counters may go once a word has died."""
 
 SAMPLED = 400
 """Words tried when the searches end undecided."""
@@ -192,6 +195,8 @@ def _judged(candidate: Candidate, model: Any, language: Language, readout: Reado
     if candidate.method in CONSTRUCTIONS:
         names = [c.name for c in language.counters] if isinstance(language, CounterMachine) else []
         content["limits"] = dict(zip(names, _limits(model, language), strict=True))
+    if candidate.method == UNTIL_DEATH:
+        content["limits"] = {AFTER_DEATH: FARTHEST}
     try:
         found = judge(content, model, tensors)
     except RejectedError as error:

@@ -124,7 +124,9 @@ def settle(o: Obligations, block: Any, out: Range, stream: Range, where: str) ->
     return total
 
 
-def step(o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, where: str) -> tuple[Range, Range, Range]:
+def step(
+    o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, where: str, sums: Bools
+) -> tuple[Range, Range, Range]:
     """One step of one block.
 
     Args:
@@ -134,6 +136,8 @@ def step(o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, whe
         past: the convolution's window before, shape (rows, channels, taps).
         ssm: the states before, shape (rows, channels, states).
         where: for messages.
+        sums: which states may add up, shape (channels, states): those of whose numbers any two have an exact
+            difference. A segment of a scan then holds one of the numbers, or a difference of two, in any order.
 
     Returns:
         The stream, the window and the states afterwards.
@@ -141,9 +145,12 @@ def step(o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, whe
     u, z = project(o, block, stream, where)
     window = beside([past.map(lambda a: a[:, :, 1:]), u.map(lambda a: a[:, :, None])], 2)
     s = select(o, block, window, where)
-    o.need("gates", ~s.held | (s.write.lo == 0), f"{where}: a gate of 1 with a write")
+    adds = s.held & (s.write.lo != 0)
+    o.need("gates", ~adds | (sums[None] & ~s.turned), f"{where}: a gate of 1 with a write")
     turned = exactly(np.where(s.turned, -1.0, 1.0))
     new = choose(s.held, times(ssm, turned), s.write)
+    if adds.any():
+        new = choose(adds, exactly(ssm.lo + s.write.lo), new)
     o.fits(new, f"{where} state")
     gate, skip = o.silu(z, f"{where} gate branch"), times(s.x, exactly(block.mixer.D))
     out = read(o, block.mixer, new, s.c, skip, gate, where)

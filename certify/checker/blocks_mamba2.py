@@ -26,7 +26,9 @@ from .parts import array
 LONGEST_CHUNK = 1 << 12
 
 
-def step(o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, where: str) -> tuple[Range, Range, Range]:
+def step(
+    o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, where: str, sums: Bools
+) -> tuple[Range, Range, Range]:
     """One step of one block.
 
     Args:

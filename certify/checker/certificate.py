@@ -24,7 +24,7 @@ from .arithmetic import FORMATS, NAMES
 from .configuration import why_not_loaded
 from .counters import check_watched
 from .files import check_files
-from .judge import CONSTRUCTIONS, METHODS, judge
+from .judge import CONSTRUCTIONS, METHODS, UNTIL_DEATH, judge
 from .languages import read_dfa, same_language
 from .machine import KINDS, load_model
 from .parts import RejectedError, content_digest, need, read_json, read_tensors, tensors_digest, text_digest
@@ -120,6 +120,7 @@ def _check(directory: Path) -> dict[str, Any]:
     content, manifest = read_json(directory / "certificate.json"), read_json(directory / "scancraft.json")
     _check_words(content)
     construction = CONSTRUCTIONS.get(content["method"])
+    limited = construction is not None or content["method"] == UNTIL_DEATH
     _check_language(content, manifest)
     _check_readout(content, manifest)
 
@@ -142,7 +143,7 @@ def _check(directory: Path) -> dict[str, Any]:
     for claimed, entry in zip(content["obligations"], found.obligations, strict=False):
         name, checked, detail = entry["name"], claimed["checked"], claimed["detail"]
         need(type(checked) is int and checked >= 0 and type(detail) is str, f"obligation {name}: malformed")
-        if not construction:  # there, lower limits than the model's own need fewer instances
+        if not limited:  # there, lower limits than the model's own need fewer instances
             enough = checked <= int(str(entry["checked"]))
             need(enough, f"obligation {name}: {checked} instances claimed, {entry['checked']} verified")
             need(detail == entry["detail"], f"obligation {name}: the detail is not {entry['detail']!r}")
@@ -154,7 +155,7 @@ def _check(directory: Path) -> dict[str, Any]:
         "transitions": found.counts["transitions"],
         "obligations": tuple(NAMES) if every else (),
         **{key: content[key] for key in ("claim", "contract", "dtype")},
-        "limits": content["limits"] if construction else {},
+        "limits": content["limits"] if limited else {},
         "language": _described(content["language"]),
     }
 
@@ -165,13 +166,13 @@ def _check(directory: Path) -> dict[str, Any]:
 def _check_words(content: dict[str, Any]) -> None:
     """Everything in ``certificate.json`` that can be judged by itself."""
     need(content.get("schema_version") == 1, f"schema_version is {content.get('schema_version')!r}, known is 1")
-    construction = content.get("method") in CONSTRUCTIONS
-    keys = KEYS | {"limits"} if construction else KEYS
+    limited = content.get("method") in {*CONSTRUCTIONS, UNTIL_DEATH}
+    keys = KEYS | {"limits"} if limited else KEYS
     need(set(content) == keys, f"certificate.json: missing or unknown keys {sorted(set(content) ^ keys)}")
     choices: dict[str, list[Any]] = {
         "verdict": ["certified"],
         "word": [None],
-        "scope": ["every-implementation"] if construction else ["step", "every-implementation"],
+        "scope": ["every-implementation"] if limited else ["step", "every-implementation"],
         "contract": ["all-words", "live-prefixes"],
         "method": list(METHODS),
         "dtype": list(FORMATS),
@@ -208,6 +209,8 @@ def claim(contract: str, method: str) -> str:
     """The sentence that a certificate of a method can support."""
     every = "prefix of every word" if contract == "all-words" else "live prefix"
     extent = "as long as no counter exceeds its limit" if method == "counters" else "of any length"
+    if method == UNTIL_DEATH:
+        extent += " (once it has died, as long as no state that adds up exceeds the limit)"
     return f"after every {every}, {extent}, each token is allowed by the model iff the language allows it"
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .arithmetic import ROWS, Obligations, exactly
+from .arithmetic import LARGEST_SUM, ROWS, Obligations, exactly
 from .languages import Language
 from .machine import Machine
-from .parts import Ints, ObligationError, first, need, reject
+from .parts import Bools, Ints, ObligationError, first, need, reject
 
 
 class Graph(NamedTuple):
@@ -77,8 +77,13 @@ def _distinct(rows: Any, name: str, limits: tuple[int, ...] = ()) -> None:
         need(not bad.any(), f"{name}: column {column} has a number outside 0..{limit - 1}")
 
 
-def first_graph(arrays: dict[str, Any], name: str, language: Language, live_only: bool, embedded: Any) -> Graph:
-    """The word graph of a language, if ``name`` and ``inputs`` are its nodes and the model's embeddings."""
+def first_graph(
+    arrays: dict[str, Any], name: str, language: Language, live_only: bool, embedded: Any, *, until_death: bool = False
+) -> Graph:
+    """The word graph of a language, if ``name`` and ``inputs`` are its nodes and the model's embeddings.
+
+    It is that of live prefixes, or of those and the first dead ones, or of all.
+    """
     nodes, inputs, bos = arrays[name], arrays["inputs"], len(language.symbols)
     _distinct(nodes, name, (bos + 1, len(language.table), bos + 1))
     need((nodes[:, 0] == nodes[:, 2]).all(), f"{name}: a node has another letter's vector")
@@ -89,6 +94,8 @@ def first_graph(arrays: dict[str, Any], name: str, language: Language, live_only
     number = {(letter, truth): n for n, (letter, truth, _) in enumerate(nodes.tolist())}
     pairs = []
     for n, (_, truth, _) in enumerate(nodes.tolist()):
+        if until_death and not language.live[truth]:
+            continue
         for letter, target in enumerate(language.table[truth].tolist()):
             if live_only and not language.live[target]:
                 continue
@@ -183,11 +190,13 @@ def _check_stage(
 
 def _check_obligations(o: Obligations, i: int, machine: Machine, begin: int, last: int, steps: Steps) -> None:
     """Every distinct step of a stage in exact arithmetic, which must give the model's own numbers."""
+    blocks = range(begin, last)
+    owns = [slice((n - begin) * machine.size, (n - begin + 1) * machine.size) for n in blocks]
+    sums = [_exact_differences(steps.after[:, own][:, machine.conv :], machine.states) for own in owns]
     for at in range(0, len(steps.vectors), ROWS):
         vectors, before, after, out = (part[at : at + ROWS] for part in steps)
         stream = exactly(vectors)
-        for number in range(begin, last):
-            own = slice((number - begin) * machine.size, (number - begin + 1) * machine.size)
+        for number, own, exact in zip(blocks, owns, sums, strict=True):
             past, ssm = np.split(before[:, own], [machine.conv], axis=1)
             stream, window, new = machine.kind.step(
                 o,
@@ -196,11 +205,20 @@ def _check_obligations(o: Obligations, i: int, machine: Machine, begin: int, las
                 exactly(past.reshape(-1, *machine.shape)),
                 exactly(ssm.reshape(len(ssm), *machine.states)),
                 f"block {number}",
+                exact,
             )
             kept = window.lo.reshape(len(past), -1) * machine.kept[number]
             found = np.concatenate([kept, new.lo.reshape(len(past), -1)], axis=1)
             agree(found == after[:, own], f"stage {i}: exact arithmetic gives other states in block {number}")
         agree(stream.lo == out, f"stage {i}: exact arithmetic gives other vectors")
+
+
+def _exact_differences(states: Any, shape: tuple[int, ...]) -> Bools:
+    """Per entry of the SSM state whether the numbers that it holds, and 0, have differences that no format rounds."""
+    held = exactly(states)
+    spread = np.maximum(held.lo.max(axis=0), 0.0) - np.minimum(held.lo.min(axis=0), 0.0)
+    unit = np.minimum(held.unit.min(axis=0), 0)
+    return np.asarray(spread <= np.ldexp(LARGEST_SUM, unit)).reshape(shape)
 
 
 def agree(same: Any, reason: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from .after_death import MOST_AFTER_DEATH, check_after_death
 from .argument import Layer, Readouts
 from .arithmetic import Obligations, exactly
 from .closure import Closed, agree, check_shapes, check_stages, first_graph
@@ -19,7 +20,10 @@ from .slots import check_slots
 
 CONSTRUCTIONS = {"counters": "counter_machine", "slots": "bounded_dyck"}
 """The methods that do not explore the whole model, and what they say their language is."""
-METHODS = ("block by block", "whole model", *CONSTRUCTIONS)
+UNTIL_DEATH = "until death"
+METHODS = ("block by block", "whole model", UNTIL_DEATH, *CONSTRUCTIONS)
+AFTER_DEATH = "after death"
+"""The name of the limit that method "until death" has."""
 
 
 class Findings(NamedTuple):
@@ -65,7 +69,8 @@ class _Case(NamedTuple):
         """The stages, from the language's word graph on."""
         name = "stage0.nodes" if self.stages else "final.nodes"
         embedded = self.machine.embed(self.tokens)
-        graph = first_graph(self.arrays, name, language, not self.all_words, embedded)
+        until = self.content["method"] == UNTIL_DEATH
+        graph = first_graph(self.arrays, name, language, not self.all_words, embedded, until_death=until)
         return check_stages(self.arrays, self.stages, graph, language, self.machine, self.o)
 
 
@@ -98,6 +103,12 @@ def judge(
         need(set(about) == {construction}, f"language: not exactly {construction}")
         need(readout["threshold"] == 0, "readout: this method has a threshold of 0")
         need(not machine.two, "implementation: there is no argument yet for counters or slots in blocks of Mamba-2")
+        need(content["dtype"] in ("float32", "bfloat16"), f"dtype {content['dtype']} is not that of this method")
+    if content["method"] == UNTIL_DEATH:
+        need(obligations, "scope 'step' is not that of this method")
+        need(content["contract"] == "all-words", 'method "until death" proves all words only')
+        need(readout["threshold"] == 0, "readout: this method has a threshold of 0")
+        need(machine.model.config.model_type == "mamba", "implementation: this method is about blocks of Mamba")
         need(content["dtype"] in ("float32", "bfloat16"), f"dtype {content['dtype']} is not that of this method")
     language: Any
     if construction is None:
@@ -142,10 +153,30 @@ def _judge_regular(case: _Case, language: Language) -> Findings:
             _check_head(case, case.o, vectors, scores)
         except ObligationError as error:
             failure = error
+    if case.content["method"] == UNTIL_DEATH:
+        if failure is not None:
+            raise failure
+        margin = min(margin, _check_after_death(case, language))
     if machine.two and (case.o is None or failure is not None):
         for start in starts:
             machine.check_chunks(*start)
     return _findings(case, {**counts, "readouts": len(graph.nodes)}, margin, failure)
+
+
+def _check_after_death(case: _Case, language: Language) -> float:
+    """That no token is allowed any more, from the first dead prefixes on."""
+    assert case.o is not None
+    need(case.stages == len(case.machine.blocks), "a stage has several blocks: not the method")
+    limit = case.content["limits"].get(AFTER_DEATH)
+    need(set(case.content["limits"]) == {AFTER_DEATH} and type(limit) is int, "limits: not just the one after death")
+    need(1 <= limit <= MOST_AFTER_DEATH, f"limits: {limit} after death is out of range")
+    died = []
+    for i in range(case.stages):
+        events, nodes = case.arrays[f"stage{i}.events"], case.arrays[f"stage{i}.nodes"]
+        dead = ~language.live[nodes[events[:, 0], 1]]
+        died.append(case.arrays[f"stage{i}.states"][events[dead, 1]].astype(np.float64))
+    embedded = case.machine.embed(case.tokens[:-1]).astype(np.float64)
+    return check_after_death(case.o, case.machine, embedded, died, case.columns, limit)
 
 
 def _check_head(case: _Case, o: Obligations, vectors: Any, scores: Floats) -> None:

@@ -105,7 +105,10 @@ class Stage:
 
 
 def word_graph(
-    table: Sequence[Sequence[int]], leave_out: frozenset[int], vectors: Float[Tensor, "letters d_model"]
+    table: Sequence[Sequence[int]],
+    leave_out: frozenset[int],
+    vectors: Float[Tensor, "letters d_model"],
+    last: frozenset[int] = frozenset(),
 ) -> WordGraph:
     """The word graph of an automaton: nodes (letter, state), vectors from the embedding.
 
@@ -113,6 +116,7 @@ def word_graph(
         table: ``table[q][a]`` is the state after letter ``a`` in state ``q``; state 0 is initial.
         leave_out: states that no word is followed into (dead ones, under the contract "live-prefixes").
         vectors: the embedding of each letter, then of ``<bos>``, shape (letters + 1, d_model).
+        last: states that no word is followed out of.
     """
     bos = len(vectors) - 1
     number = {(bos, 0): 0}
@@ -121,7 +125,7 @@ def word_graph(
     for _, state in queue:
         row = []
         for letter, target in enumerate(table[state]):
-            if target in leave_out:
+            if target in leave_out or state in last:
                 continue
             node = (letter, target)
             if node not in number:

@@ -36,6 +36,8 @@ from .results import Open, Refuted
 
 BATCH = 256
 """Rows per step: the batch shape that a certificate of scope "step" speaks about."""
+NEVER_FORGETS = -20.0
+"""An A_log below this: exp(-Delta exp(A_log)) is nearly 1 at any usual Delta."""
 FIRST_LOOK = 1_000
 """Events of the whole model that are looked at before anything else, for short counterexamples."""
 
@@ -47,7 +49,7 @@ class Candidate:
     """Evidence that may prove that a model is right.
 
     Attributes:
-        method: "block by block", "whole model", "counters" or "slots".
+        method: "block by block", "whole model", "until death", "counters" or "slots".
         stages: the closed lists of events and transitions, in the order of the blocks.
         inputs: the word graph that the first stage reads.
     """
@@ -84,7 +86,9 @@ def search(
         ("block by block", lambda: by_blocks(stepper, judge, budget, note)),
         ("whole model", lambda: at_once(stepper, judge, budget, note)),
     ]
-    if not compiled:
+    if readout.contract == "all-words" and language.dead is not None and _adds_up(model):
+        attempts.insert(0, ("until death", lambda: until_death(stepper, judge, budget, note)))
+    elif not compiled:
         first_look = replace(budget, items=min(FIRST_LOOK, budget.items))
         attempts.insert(0, ("first look", lambda: at_once(stepper, judge, first_look, note)))
     for name, attempt in attempts:
@@ -156,13 +160,32 @@ def _stages(
 
 def by_blocks(stepper: Stepper, judge: Judge, budget: Budget, note: Note = lambda _: None) -> Candidate | Open:
     """One stage for each block; no candidate if a read-out of what is left is wrong."""
-    inputs = judge.inputs(stepper)
+    return _block_by_block("block by block", stepper, judge, judge.inputs(stepper), budget, note)
+
+
+def _block_by_block(
+    method: str, stepper: Stepper, judge: Judge, inputs: WordGraph, budget: Budget, note: Note
+) -> Candidate | Open:
     stages, graph = _stages(stepper, inputs, len(stepper.blocks), budget, note)
     scores = judge.scores(stepper, graph.vectors)
     wrong = sum(judge.said(row) != judge.right[truth] for row, truth in zip(scores, graph.truth, strict=True))
     if wrong:
         return Open(f"{wrong} of {len(graph)} read-outs may be wrong", 0.0)
-    return Candidate("block by block", stages, inputs)
+    return Candidate(method, stages, inputs)
+
+
+def until_death(stepper: Stepper, judge: Judge, budget: Budget, note: Note = lambda _: None) -> Candidate | Open:
+    """The same up to the first dead prefixes, beyond which the states of a model that counts are without number."""
+    table, dead = judge.dfa.semiautomaton.table, frozenset(range(judge.dfa.n_states)) - judge.dfa.live
+    inputs = word_graph(table, frozenset(), _embedded(stepper, judge.dfa.alphabet, judge.readout), dead)
+    return _block_by_block("until death", stepper, judge, inputs, budget, note)
+
+
+def _adds_up(model: Any) -> bool:
+    """Whether a Mamba may have a state that never forgets though it is written to."""
+    if model_type_of(model) != "mamba":
+        return False
+    return any(bool((block.mixer.A_log < NEVER_FORGETS).any()) for block in model.backbone.layers)
 
 
 def at_once(stepper: Stepper, judge: Judge, budget: Budget, note: Note = lambda _: None) -> Candidate | Refuted:
