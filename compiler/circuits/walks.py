@@ -45,6 +45,7 @@ from .circuit import (
     Latch,
     plus,
     show,
+    value_of,
 )
 from .counting import FLOAT_BITS, counting_block
 
@@ -404,7 +405,7 @@ def _circuit(
         blocks=(_counting(map_), *blocks),
         verdicts=verdicts,
         contract=contract,
-        limits=_limits(map_, blocks, all_words=all_words),
+        limits=_limits(map_, blocks, verdicts, all_words=all_words),
         reach={} if all_words else dict.fromkeys(map_.counts, max(abs(x) for p in map_.places for x in p)),
         constant=WIDE_CONSTANT if all_words else CONSTANT_EXPONENT,
     )
@@ -431,17 +432,32 @@ def _counting(map_: _Map) -> CircuitBlock:
     return replace(block, channels=tuple(channels))
 
 
-def _limits(map_: _Map, blocks: Sequence[CircuitBlock], *, all_words: bool) -> dict[str, dict[str, int]]:
-    """By dtype in which all that is seen of live places, and of those where words die, is exact: how far counts may go.
+def _limits(
+    map_: _Map, blocks: Sequence[CircuitBlock], verdicts: Mapping[str, Form], *, all_words: bool
+) -> dict[str, dict[str, int]]:
+    """How far counts may go, by dtype in which every live place is exact, and those to which the last letter leads."""
+    places = {_plus(place, step) for place in map_.places for step in map_.steps} | map_.places
+    largest = max(_largest_at(map_, place, blocks, verdicts) for place in places)
+    exact = {dtype: 1 << bits for dtype, bits in FLOAT_BITS.items() if largest <= 1 << bits}
+    return {name: dict.fromkeys(exact, AFTER_DEATH) if all_words else exact for name in map_.counts}
 
-    Theorem 5's bound on a scan's partial sums is twice that of the places.
-    """
-    dying = [_plus(place, step) for place in map_.places for step in map_.steps]
-    forms = [channel.reads for block in blocks for channel in block.channels]
-    biases = [abs(channel.bias) for block in blocks for channel in block.channels]
-    directions = [tuple(form.get(name, 0) for name in map_.counts) for form in forms]
-    seen = max((abs(_along(w, p)) for w in directions for p in dying), default=0) + max(biases, default=0)
-    largest = max(abs(x) for p in (*map_.places, *dying) for x in p)
-    exact = [dtype for dtype, bits in FLOAT_BITS.items() if max(2 * largest, seen) <= 1 << bits]
-    live = max(abs(x) for p in map_.places for x in p)
-    return {name: dict.fromkeys(exact, AFTER_DEATH if all_words else max(1, live)) for name in map_.counts}
+
+def _largest_at(map_: _Map, place: Vector, blocks: Sequence[CircuitBlock], verdicts: Mapping[str, Form]) -> int:
+    """The largest number that is stored when the counters stand there, in units of 16 for scores (1 - 2 verdict)."""
+    features = dict(zip(map_.counts, place, strict=True))
+    seen = [abs(x) for x in place]
+    for block in blocks:
+        forms = [value_of(c.reads, {**dict.fromkeys(c.reads, 0), **features}) for c in block.channels]
+        x = [max(0, form + c.bias) for form, c in zip(forms, block.channels, strict=True)]
+        seen += [abs(form) for form in forms] + x
+        for channel, now in zip(block.channels, x, strict=True):
+            latched = 0
+            if isinstance(channel.memory, Latch):
+                fires = channel.memory.fires
+                came = any(block.channels[c].taps == PAST for c in fires)  # such a latch holds 0 or 1
+                latched = 1 if came else max(0, channel.memory.bias + sum(w * x[c] for c, w in fires.items()))
+            for name, weight in channel.writes.items():
+                features[name] = features.get(name, 0) + weight * (latched + channel.skip * now)
+    scores = [value_of(form, {**dict.fromkeys(form, 0), **features, READ: 1}) for form in verdicts.values()]
+    weights = [1 - 2 * form.get(ONE, 0) for form in verdicts.values()]
+    return max(*seen, *(abs(1 - 2 * score) for score in scores), *map(abs, weights), *map(abs, features.values()))
