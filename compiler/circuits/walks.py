@@ -26,10 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, pairwise, product
+from itertools import islice
 from typing import Literal
 
-from ...automata.alphabet import BOS, EOS
+from ...automata.alphabet import BOS
 from ...automata.decide.walks import NoWalk, Vector, Walk, fewer, walk_of
 from ...automata.dfa import Dfa
 from .circuit import (
@@ -48,6 +48,7 @@ from .circuit import (
     value_of,
 )
 from .counting import FLOAT_BITS, counting_block
+from .places import Map, Ramp, along, cuts, moved, ruled_out, runs, tents
 
 Contract = Literal["all-words", "live-prefixes"]
 
@@ -60,11 +61,6 @@ WIDE_CONSTANT = 60
 LARGEST_PLACE = 1 << 16
 MOST_WALKS = 60
 """That are tried."""
-MOST_SUMMED = 4
-"""Counters whose sums and differences are looked at."""
-
-Ramp = tuple[Vector, int]
-"""(w, k): the channel max(0, w . count - k)."""
 
 
 def counted(dfa: Dfa, contract: Contract = "all-words") -> Circuit | None:
@@ -94,24 +90,22 @@ def _size(circuit: Circuit) -> tuple[int, int, int]:
 
 def walk_circuit(dfa: Dfa, walk: Walk, contract: Contract = "all-words") -> Circuit:
     """A language as a circuit, by a walk of its live part in Z^d, d >= 1. O(states * letters * d)."""
-    map_ = _Map.of(dfa, walk)
-    groups = _verdict_groups(dfa, map_)
+    map_ = Map.of(walk)
+    groups = ruled_out(dfa, map_)
     read_out = _single_ramps(groups, map_) if contract == "live-prefixes" else None
     if read_out is not None:
         return _circuit(dfa, map_, contract, (), (), read_out, {})
     names = {places: f"ruled out {n}" for n, places in enumerate(groups) if places != map_.places}
     ramps = _Ramps()
-    tents = ramps if contract == "live-prefixes" else _Ramps()
-    for places, tokens in groups.items():
-        if places == map_.places:
-            continue
-        cuts = _cuts(map_.places - places, places, map_.axes)
-        if cuts is not None:
-            for cut in cuts:
-                ramps.add(cut, names[places], 1, f"{' '.join(tokens)} ruled out")
+    between = ramps if contract == "live-prefixes" else _Ramps()
+    for places, name in names.items():
+        beyond = cuts(map_.places - places, places, map_.axes)
+        if beyond is not None:
+            for cut in beyond:
+                ramps.add(cut, name, 1)
         else:
-            for ramp, weight in _tents(map_.places - places, places, map_):
-                tents.add(ramp, names[places], weight, f"{' '.join(tokens)} ruled out")
+            for ramp, weight in tents(map_.places - places, places, map_):
+                between.add(ramp, name, weight)
     verdicts: dict[str, Form] = {}
     for places, tokens in groups.items():
         never = places == map_.places
@@ -119,131 +113,28 @@ def walk_circuit(dfa: Dfa, walk: Walk, contract: Contract = "all-words") -> Circ
     if contract == "live-prefixes":
         block = CircuitBlock("what is ruled out", tuple(ramps.channels(map_)))
         return _circuit(dfa, map_, contract, (block,), names.values(), verdicts, {})
-    return _with_latches(dfa, map_, ramps, tents, names.values(), verdicts)
+    return _with_latches(dfa, map_, ramps, between, names.values(), verdicts)
 
 
 def _with_latches(
-    dfa: Dfa, map_: _Map, ramps: _Ramps, tents: _Ramps, names: Iterable[str], verdicts: Mapping[str, Form]
+    dfa: Dfa, map_: Map, ramps: _Ramps, between: _Ramps, names: Iterable[str], verdicts: Mapping[str, Form]
 ) -> Circuit:
     """The circuit for all words: in its last block the ramps, the error latches, and what the tents have found."""
-    between = sorted({name for form in tents.weights.values() for name in form})
-    found = {name: f"{name}, between" for name in between}
+    inside = sorted({name for form in between.weights.values() for name in form})
+    found = {name: f"{name}, between" for name in inside}
     channels = ramps.channels(map_)
     for name, tent in found.items():
         channels.append(CircuitChannel(f"{name}: a tent says so", {tent: 1}, skip=1, gate=ALWAYS, writes={name: 1}))
     latches, letters = _latches(dfa, map_, len(channels), dict.fromkeys(names, 1))
     last = CircuitBlock("what is ruled out, and the error latch", (*channels, *latches))
-    if not between:
+    if not inside:
         return _circuit(dfa, map_, "all-words", (last,), names, verdicts, letters)
-    tents.weights = {r: {found[name]: w for name, w in form.items()} for r, form in tents.weights.items()}
-    block = CircuitBlock("tents", tuple(tents.channels(map_)))
+    between.weights = {r: {found[name]: w for name, w in form.items()} for r, form in between.weights.items()}
+    block = CircuitBlock("tents", tuple(between.channels(map_)))
     return _circuit(dfa, map_, "all-words", (block, last), (*names, *found.values()), verdicts, letters)
 
 
-# -- places and directions ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Map:
-    """The places of the live states, and the directions in which they are looked at.
-
-    Attributes:
-        at: the place of each live state.
-        steps: of each letter; one that no live prefix ends with leaves the box around all places.
-        counts: the feature of each counter.
-        axes: sums and differences of coordinates, single ones first.
-        injective: a direction in which no two places agree.
-    """
-
-    at: Mapping[int, Vector]
-    steps: tuple[Vector, ...]
-    counts: tuple[str, ...]
-    axes: tuple[Vector, ...]
-    injective: Vector
-
-    @staticmethod
-    def of(dfa: Dfa, walk: Walk) -> _Map:
-        d = walk.dimension
-        spans = [(min(x), max(x)) for x in zip(*walk.places.values(), strict=True)]
-        sizes = [high - low + 1 for low, high in spans]
-        leaving = (sizes[0], *([0] * (d - 1)))
-        steps = tuple(leaving if step is None else step for step in walk.steps)
-        counts = ("count",) if d == 1 else tuple(f"count {n + 1}" for n in range(d))
-        axes = [tuple(sign * int(k == n) for k in range(d)) for n in range(d) for sign in (1, -1)]
-        if 1 < d <= MOST_SUMMED:
-            axes += [w for w in product((1, -1, 0), repeat=d) if sum(map(abs, w)) > 1]
-        radix = [1]
-        for size in sizes[:-1]:
-            radix.append(radix[-1] * size)
-        return _Map(walk.places, steps, counts, tuple(axes), tuple(radix))
-
-    @property
-    def places(self) -> frozenset[Vector]:
-        """All of them."""
-        return frozenset(self.at.values())
-
-    def form(self, direction: Vector) -> Form:
-        """w . count."""
-        return {name: w for name, w in zip(self.counts, direction, strict=True) if w}
-
-    @property
-    def directions(self) -> tuple[Vector, ...]:
-        """In which tents are put up."""
-        return (*self.axes[: 2 * len(self.counts) : 2], *([self.injective] if len(self.counts) > 1 else []))
-
-
-def _along(direction: Vector, place: Vector) -> int:
-    return sum(w * x for w, x in zip(direction, place, strict=True))
-
-
-def _plus(a: Vector, b: Vector) -> Vector:
-    return tuple(x + y for x, y in zip(a, b, strict=True))
-
-
-def _verdict_groups(dfa: Dfa, map_: _Map) -> dict[frozenset[Vector], list[str]]:
-    """The tokens by the places of live states at which they are ruled out."""
-    groups: dict[frozenset[Vector], list[str]] = {}
-    for token in (*dfa.alphabet, EOS):
-        allowed = dfa.accepting if token == EOS else {q for q in dfa.live if token in dfa.next_symbols(q)}
-        groups.setdefault(frozenset(map_.at[q] for q in dfa.live - allowed), []).append(token)
-    return groups
-
-
-def _cuts(allowed: frozenset[Vector], forbidden: Iterable[Vector], axes: Sequence[Vector]) -> list[Ramp] | None:
-    """Ramps that are 0 at all allowed places, one of which is positive at each forbidden one; None: there are none."""
-    ramps = [(w, max((_along(w, p) for p in allowed), default=-LARGEST_PLACE)) for w in axes]
-    left, chosen = set(forbidden), []
-    while left:
-        beyond = {ramp: {p for p in left if _along(ramp[0], p) > ramp[1]} for ramp in ramps}
-        best = max(ramps, key=lambda ramp: len(beyond[ramp]))
-        if not beyond[best]:
-            return None
-        chosen.append(best)
-        left -= beyond[best]
-    return chosen
-
-
-def _tents(allowed: frozenset[Vector], forbidden: frozenset[Vector], map_: _Map) -> list[tuple[Ramp, int]]:
-    """Ramps with weights whose sum is 0 at all allowed places and positive at the forbidden ones."""
-    found = [_tents_along(w, allowed, forbidden) for w in map_.directions]
-    return min((f for f in found if f is not None), key=len)
-
-
-def _tents_along(w: Vector, allowed: frozenset[Vector], forbidden: frozenset[Vector]) -> list[tuple[Ramp, int]] | None:
-    """The same in one direction; None if it does not tell the two apart."""
-    good, bad = sorted({_along(w, p) for p in allowed}), {_along(w, p) for p in forbidden}
-    if bad & set(good):
-        return None
-    back = tuple(-x for x in w)
-    ramps: list[tuple[Ramp, int]] = []
-    if min(bad) < good[0]:
-        ramps.append(((back, -good[0]), 1))
-    if max(bad) > good[-1]:
-        ramps.append(((w, good[-1]), 1))
-    for p, n in pairwise(good):
-        if any(p < x < n for x in bad):
-            ramps += [((w, p), n - p - 1), ((w, p + 1), p - n), ((w, n), 1)]
-    return ramps
+# -- ramps -------------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -251,26 +142,23 @@ class _Ramps:
     """Ramps of a block, and what each adds to which features."""
 
     weights: dict[Ramp, dict[str, int]] = field(default_factory=dict)
-    meanings: dict[Ramp, str] = field(default_factory=dict)
 
-    def add(self, ramp: Ramp, name: str, weight: int, meaning: str) -> None:
+    def add(self, ramp: Ramp, name: str, weight: int) -> None:
         """Let it add to one more feature."""
         form = self.weights.setdefault(ramp, {})
         form[name] = form.get(name, 0) + weight
-        self.meanings[ramp] = meaning
 
-    def channels(self, map_: _Map) -> list[CircuitChannel]:
+    def channels(self, map_: Map) -> list[CircuitChannel]:
         """A constant, which memories need, and the ramps."""
         found = [CircuitChannel("always 1", bias=1)]
         for ramp, form in self.weights.items():
             w, k = ramp
             writes = {name: weight for name, weight in form.items() if weight}
-            meaning = _said(map_, ramp)
-            found.append(CircuitChannel(meaning, map_.form(w), NOW, -k, skip=1, gate=ALWAYS, writes=writes))
+            found.append(CircuitChannel(_said(map_, ramp), map_.form(w), NOW, -k, skip=1, gate=ALWAYS, writes=writes))
         return found
 
 
-def _said(map_: _Map, ramp: Ramp) -> str:
+def _said(map_: Map, ramp: Ramp) -> str:
     """A ramp for people."""
     return f"excess of {show(map_.form(ramp[0]))} over {ramp[1]}"
 
@@ -278,20 +166,20 @@ def _said(map_: _Map, ramp: Ramp) -> str:
 # -- verdicts on live prefixes in one block ----------------------------------------------------------------------------
 
 
-def _single_ramps(groups: Mapping[frozenset[Vector], Sequence[str]], map_: _Map) -> dict[str, Form] | None:
+def _single_ramps(groups: Mapping[frozenset[Vector], Sequence[str]], map_: Map) -> dict[str, Form] | None:
     """Verdicts that are forms of the counters, if each token needs one ramp at most."""
     verdicts: dict[str, Form] = {}
     for forbidden, tokens in groups.items():
-        cuts = _cuts(map_.places - forbidden, forbidden, map_.axes)
-        if cuts is None or len(cuts) > 1:
+        beyond = cuts(map_.places - forbidden, forbidden, map_.axes)
+        if beyond is None or len(beyond) > 1:
             return None
         form: Form = {ONE: 1, READ: -1}
-        for w, k in cuts:
+        for w, k in beyond:
             if forbidden == map_.places:  # it never comes
                 form = ALWAYS
                 continue
             # Without a token to read the verdict must be positive at every count.
-            depth = max(1, k + 1 - min(_along(w, p) for p in map_.places))
+            depth = max(1, k + 1 - min(along(w, p) for p in map_.places))
             form = plus(map_.form(w), {ONE: depth - k, READ: -depth})
         verdicts |= dict.fromkeys(tokens, form)
     return verdicts
@@ -300,19 +188,19 @@ def _single_ramps(groups: Mapping[frozenset[Vector], Sequence[str]], map_: _Map)
 # -- the error latch ---------------------------------------------------------------------------------------------------
 
 
-def _latches(dfa: Dfa, map_: _Map, first: int, writes: Form) -> tuple[list[CircuitChannel], dict[str, str]]:
+def _latches(dfa: Dfa, map_: Map, first: int, writes: Form) -> tuple[list[CircuitChannel], dict[str, str]]:
     """Channels, from number ``first`` on (0 is the constant), that latch errors, and the letters they must see.
 
     A word that leaves the box around all live places has died. One that dies inside is seen by the letter and the place
     that it came from.
     """
     deaths = [(q, a) for q in sorted(dfa.live) for a, target in enumerate(dfa.table[q]) if target not in dfa.live]
-    after = {(q, a): _plus(map_.at[q], map_.steps[a]) for q, a in deaths}
-    walls = [(w, max(_along(w, p) for p in map_.places)) for w in map_.axes]
+    after = {(q, a): moved(map_.at[q], map_.steps[a]) for q, a in deaths}
+    walls = [(w, max(along(w, p) for p in map_.places)) for w in map_.axes]
     used: list[Ramp] = []
     inside = set(deaths)
     while inside:
-        out = {wall: {d for d in inside if _along(wall[0], after[d]) > wall[1]} for wall in walls}
+        out = {wall: {d for d in inside if along(wall[0], after[d]) > wall[1]} for wall in walls}
         best = max(walls, key=lambda wall: len(out[wall]))
         if not out[best]:
             break
@@ -336,7 +224,7 @@ def _latches(dfa: Dfa, map_: _Map, first: int, writes: Form) -> tuple[list[Circu
         letters[symbol] = f"letter {symbol}"
         live = frozenset(map_.at[q] for q in dfa.live if dfa.table[q][a] in dfa.live)
         fires = {bos: 4}
-        for ramp, weight in _steps(live, places, map_):
+        for ramp, weight in runs(live, places, map_):
             fires[first + len(channels)] = 2 * weight
             channels.append(CircuitChannel(f"before {symbol}: {_said(map_, ramp)}", map_.form(ramp[0]), PAST, -ramp[1]))
         fires[first + len(channels)] = 2
@@ -350,39 +238,12 @@ def _latch(name: str, fires: Mapping[int, int], bias: int, writes: Form) -> Circ
     return CircuitChannel(name, {BOS: -1}, bias=1, memory=Latch(name, fires, bias), gate=ALWAYS, writes=writes)
 
 
-def _steps(good: frozenset[Vector], bad: frozenset[Vector], map_: _Map) -> list[tuple[Ramp, int]]:
-    """Ramps with weights whose sum is 0 at the good places and 1 at the bad ones: [w . c in a run of bad ones]."""
-    best: list[tuple[Ramp, int]] | None = None
-    for w in (*map_.axes, *map_.directions):
-        goods, bads = {_along(w, p) for p in good}, sorted({_along(w, p) for p in bad})
-        if goods & set(bads):
-            continue
-        ramps: list[tuple[Ramp, int]] = []
-        values = sorted({*goods, *bads})
-        for before, value, after in zip([None, *values], values, [*values[1:], None], strict=False):
-            if value in goods:
-                continue
-            if before is None or before in goods:
-                ramps += [((w, value - 1), 1), ((w, value), -1)]
-            if after in goods:
-                ramps += [((w, value), -1), ((w, value + 1), 1)]
-        merged: dict[Ramp, int] = {}
-        for ramp, weight in ramps:
-            merged[ramp] = merged.get(ramp, 0) + weight
-        highest = max(_along(w, p) for p in map_.places)  # ramps that begin there or beyond are 0 at all places
-        found = [(ramp, weight) for ramp, weight in merged.items() if weight and ramp[1] < highest]
-        if best is None or len(found) < len(best):
-            best = found
-    assert best is not None, "the injective direction tells all places apart"
-    return best
-
-
 # -- all together ------------------------------------------------------------------------------------------------------
 
 
 def _circuit(
     dfa: Dfa,
-    map_: _Map,
+    map_: Map,
     contract: Contract,
     blocks: Sequence[CircuitBlock],
     names: Iterable[str],
@@ -411,7 +272,7 @@ def _circuit(
     )
 
 
-def _counting(map_: _Map) -> CircuitBlock:
+def _counting(map_: Map) -> CircuitBlock:
     """The counters; the steps, which stand in their features, are taken away."""
     d = len(map_.counts)
     classes: list[tuple[str, Form, int]] = []
@@ -433,16 +294,16 @@ def _counting(map_: _Map) -> CircuitBlock:
 
 
 def _limits(
-    map_: _Map, blocks: Sequence[CircuitBlock], verdicts: Mapping[str, Form], *, all_words: bool
+    map_: Map, blocks: Sequence[CircuitBlock], verdicts: Mapping[str, Form], *, all_words: bool
 ) -> dict[str, dict[str, int]]:
     """How far counts may go, by dtype in which every live place is exact, and those to which the last letter leads."""
-    places = {_plus(place, step) for place in map_.places for step in map_.steps} | map_.places
+    places = {moved(place, step) for place in map_.places for step in map_.steps} | map_.places
     largest = max(_largest_at(map_, place, blocks, verdicts) for place in places)
     exact = {dtype: 1 << bits for dtype, bits in FLOAT_BITS.items() if largest <= 1 << bits}
     return {name: dict.fromkeys(exact, AFTER_DEATH) if all_words else exact for name in map_.counts}
 
 
-def _largest_at(map_: _Map, place: Vector, blocks: Sequence[CircuitBlock], verdicts: Mapping[str, Form]) -> int:
+def _largest_at(map_: Map, place: Vector, blocks: Sequence[CircuitBlock], verdicts: Mapping[str, Form]) -> int:
     """The largest number that is stored when the counters stand there, in units of 16 for scores (1 - 2 verdict)."""
     features = dict(zip(map_.counts, place, strict=True))
     seen = [abs(x) for x in place]
