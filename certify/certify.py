@@ -94,11 +94,21 @@ def certify(
     training = model.training
     model.eval()
     try:
-        verdict: Found | Certificate = search(model, wanted, readout, budget.running(), compiled=compiled, note=note)
-        if isinstance(verdict, Candidate):
+        watched = None if manifest is None or language is not None else manifest.to_json()["counters"]
+
+        def judged(found: Found) -> Certificate | Refuted | Open:
+            if not isinstance(found, Candidate):
+                return found
             note("the checker")
-            watched = None if manifest is None or language is not None else manifest.to_json()["counters"]
-            verdict = _judged(verdict, model, wanted, readout, watched)
+            return _judged(found, model, wanted, readout, watched)
+
+        left = budget.running()
+        found = search(model, wanted, readout, left, compiled=compiled, note=note)
+        verdict = judged(found)
+        if isinstance(verdict, Open) and isinstance(found, Candidate) and found.method == UNTIL_DEATH:
+            other = judged(search(model, wanted, readout, left, compiled=compiled, note=note, counts=False))
+            reason = f"{UNTIL_DEATH}: {verdict.reason}"
+            verdict = Open(f"{reason}; {other.reason}", 0.0) if isinstance(other, Open) else other
         if isinstance(verdict, Certificate) and isinstance(target, (str, PathLike)):
             verdict = _as_loaded(verdict, Path(target))
         if isinstance(verdict, Open):
@@ -106,7 +116,6 @@ def certify(
             verdict = _sampled(model, wanted, readout) or verdict
     finally:
         model.train(training)
-    assert not isinstance(verdict, Candidate)
     return replace(verdict, seconds=time.perf_counter() - started)
 
 

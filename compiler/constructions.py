@@ -1,21 +1,25 @@
-"""The paper's own constructions, as functions a person can call: flip-flop, bounded Dyck, counters."""
+"""Constructions as functions a person can call: the paper's own (flip-flop, bounded Dyck, counters), and walks."""
 
 from __future__ import annotations
 
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..automata.bounded_dyck import BoundedDyck, Pair
 from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.counters.machine import CounterMachine
+from ..automata.decide.walks import NoWalk, NoWalkError, walk_of
+from ..automata.dfa import Dfa
 from ..automata.errors import BracketLanguageError, BudgetExceededError, CounterLanguageError
 from ..automata.families import flip_flop as flip_flop_language
+from ..automata.formats.formats import as_dfa
 from ..automata.languages import Language, language_to_json
 from ..models.errors import ReadoutError
 from .circuits.bounded_dyck import bounded_dyck_circuit
 from .circuits.circuit import Circuit
 from .circuits.counting import counter_circuit, machine_limits
 from .circuits.flip_flop import flip_flop_circuit
+from .circuits.walks import counted
 from .compiled import Constructed, allowed_target, lowered, manifest_of
 from .targets import Options
 
@@ -154,6 +158,42 @@ def counters(
     return _constructed(machine, "counter", circuit, d_conv, out, target, dtype)
 
 
+def walk(
+    language: Any,
+    out: str | PathLike[str] | None = None,
+    *,
+    contract: Contract = "all-words",
+    d_conv: int = 2,
+    target: str | None = None,
+    dtype: str = "float32",
+) -> Constructed:
+    """A regular language whose live part is a walk in Z^d, by d counters: D_n in one block or two, for every n.
+
+    Args:
+        language: a DFA, or anything that ``as_dfa`` reads.
+        out: a directory to write the checkpoint to; None to keep it in memory.
+        contract: "all-words", or "live-prefixes", which saves a block.
+        d_conv: taps of the convolution, 2 to 4.
+        target: the kind of model (``scancraft.compile``); by default the target mamba.
+        dtype: a format in which the model must be exact (``scancraft.compile``).
+
+    Raises:
+        NoWalkError: it is none, with a witness.
+
+    >>> from scancraft.automata.families import d_n
+    >>> print(walk(d_n(100)))
+    a walk in Z: 1 counter and the bounds of the live places, 2 memories -> Mamba: 2 blocks, d_model 16, d_inner 16, \
+d_state 1, d_conv 2, dt_rank 2, 2,224 parameters, 77 not zero
+    """
+    check_contract(contract)
+    dfa = as_dfa(language)
+    circuit = counted(dfa, contract)
+    if circuit is None:
+        found = walk_of(dfa)
+        raise NoWalkError(found if isinstance(found, NoWalk) else None)
+    return _constructed(dfa, "star-free", circuit, d_conv, out, target, dtype)
+
+
 def _constructed(
     language: Language,
     kind: str,
@@ -165,7 +205,8 @@ def _constructed(
 ) -> Constructed:
     chosen = allowed_target(target or "mamba")
     found = lowered(circuit, chosen, Options(d_conv=d_conv), dtype)
-    about = language_to_json(language) | {"class": kind}
+    states = {"states": language.n_states} if isinstance(language, Dfa) else {}
+    about = language_to_json(language) | states | {"class": kind}
     constructed = Constructed(found.weights, manifest_of(circuit, found, chosen, about), language, circuit)
     if out is not None:
         constructed.save(out)

@@ -11,6 +11,8 @@ all of them together tell apart whatever any of them does. Where two states p an
 rational combination of cycles, and some multiple m of it an integer one: a *circulation*, which is the witness. With m
 = 1 the two differ in nothing that any counter in any abelian group can see; with the least m above 1 the counter would
 have to be one modulo m, which is a group and no integrator.
+
+A language that is a walk is star-free: if a word takes live states round a cycle, its step is 0, and so they are one.
 """
 
 from __future__ import annotations
@@ -23,12 +25,13 @@ from itertools import product
 from math import gcd, lcm
 
 from ..dfa import Dfa
+from ..errors import ScancraftError
 
 Vector = tuple[int, ...]
 Edge = tuple[int, int]
 """A transition: the state that it leaves, and the letter's number."""
 
-COEFFICIENTS = (0, 1, -1, 2, -2, 3, -3)
+COEFFICIENTS = (0, 1, -1, 2, -2, 3, -3, 4, -4)
 """Tried, when potentials are put together to fewer."""
 MOST_COMBINATIONS = 2_000
 
@@ -113,6 +116,19 @@ class NoWalk:
         first, second = (" ".join(word) or "the empty word" for word in self.words)
         where = f"modulo {self.multiple}" if self.multiple > 1 else "in no counter at all"
         return f"the states after {first} and after {second} differ {where}"
+
+
+class NoWalkError(ScancraftError):
+    """A walk was asked for, and the live part of the language is none, or stands still.
+
+    Args:
+        reason: why.
+    """
+
+    def __init__(self, reason: NoWalk | None) -> None:
+        said = "one live state needs no counter" if reason is None else str(reason)
+        super().__init__(f"the live part of the language is no walk in Z^d: {said}; compile it without asking for one")
+        self.witness = reason
 
 
 def walk_of(dfa: Dfa) -> Walk | NoWalk:

@@ -72,18 +72,29 @@ def check_after_death(
         columns: the scores that matter.
         limit: of the states that add up.
     """
-    stream = exactly(embedded)
-    for number, rows in enumerate(died):
-        need(len(rows), "language: no word dies")
-        own = _hull(exactly(rows))
-        window = own.map(lambda a: a[: machine.conv].reshape(machine.shape))
-        states = own.map(lambda a: a[machine.conv :].reshape(machine.states))
-        stream = Stepped(o, machine, number, limit).settled(stream, Own(window, states))
-    model = machine.model
-    scores = linear(o, array(model.lm_head.weight), norm(o, model.backbone.norm_f, stream, "norm_f"), "lm_head")
-    highest = scores.hi[:, columns].max(axis=1)
-    need((highest < 0).all(), f"read-out: after death, at letter {first(highest >= 0)}, a score is not below 0")
-    return float(-highest.max())
+    stream, last = exactly(embedded), len(machine.blocks) - 1
+    need(all(len(rows) for rows in died), "language: no word dies")
+    for number, rows in enumerate(died[:-1]):
+        stream = Stepped(o, machine, number, limit).settled(stream, _own(machine, rows))
+    # Which states of the last block are 0 says how a word has died: each way has ranges of its own.
+    ways: dict[bytes, list[int]] = {}
+    for row, held in enumerate(died[-1][:, machine.conv :] != 0):
+        ways.setdefault(held.tobytes(), []).append(row)
+    head, margin = array(machine.model.lm_head.weight), np.inf
+    for way in ways.values():
+        out = Stepped(o, machine, last, limit).settled(stream, _own(machine, died[-1][way]))
+        scores = linear(o, head, norm(o, machine.model.backbone.norm_f, out, "norm_f"), "lm_head")
+        highest = scores.hi[:, columns].max(axis=1)
+        need((highest < 0).all(), f"read-out: after death, at letter {first(highest >= 0)}, a score is not below 0")
+        margin = min(margin, float(-highest.max()))
+    return margin
+
+
+def _own(machine: Machine, rows: Floats) -> Own:
+    """The ranges around some states of a block."""
+    own = _hull(exactly(rows))
+    window = own.map(lambda a: a[: machine.conv].reshape(machine.shape))
+    return Own(window, own.map(lambda a: a[machine.conv :].reshape(machine.states)))
 
 
 # -- ranges that may round -----------------------------------------------------------------------------------------

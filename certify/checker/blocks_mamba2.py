@@ -21,7 +21,7 @@ import numpy as np
 
 from .arithmetic import ACCUMULATOR, Obligations, Range, beside, choose, exactly, times
 from .blocks import convolve, settle
-from .parts import array
+from .parts import Bools, array
 
 LONGEST_CHUNK = 1 << 12
 

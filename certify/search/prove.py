@@ -63,7 +63,14 @@ Found = Candidate | Refuted | Open
 
 
 def search(
-    model: Any, language: Language, readout: Readout, budget: Budget, *, compiled: bool, note: Note = lambda _: None
+    model: Any,
+    language: Language,
+    readout: Readout,
+    budget: Budget,
+    *,
+    compiled: bool,
+    note: Note = lambda _: None,
+    counts: bool = True,
 ) -> Found:
     """Evidence that a model is right after every prefix of every word, or a word after which it is wrong.
 
@@ -74,6 +81,7 @@ def search(
         budget: events per stage, and seconds: for all stages together if its time is running (``Budget.running``).
         compiled: whether to try block by block first (right for compiled models).
         note: told now and then what is going on.
+        counts: whether a model whose states may add up is to be followed to the first dead prefixes only.
     """
     if not isinstance(language, Dfa):
         try:
@@ -86,7 +94,7 @@ def search(
         ("block by block", lambda: by_blocks(stepper, judge, budget, note)),
         ("whole model", lambda: at_once(stepper, judge, budget, note)),
     ]
-    if readout.contract == "all-words" and language.dead is not None and _adds_up(model):
+    if counts and readout.contract == "all-words" and language.dead is not None and _adds_up(model):
         attempts.insert(0, ("until death", lambda: until_death(stepper, judge, budget, note)))
     elif not compiled:
         first_look = replace(budget, items=min(FIRST_LOOK, budget.items))

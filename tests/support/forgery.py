@@ -17,6 +17,7 @@ from scancraft.automata.families import d_n, tomita
 from scancraft.certify.check import compare
 from scancraft.certify.checker.certificate import CheckedCertificate, check_certificate
 from scancraft.certify.checker.parts import content_digest, tensors_digest, text_digest
+from scancraft.compiler.constructions import walk
 
 Content = dict[str, Any]
 Tensors = dict[str, torch.Tensor]
@@ -32,6 +33,8 @@ ORIGINALS: dict[str, Callable[[Path], object]] = {
     "control": lambda place: scancraft.compile(equal_blocks("ab"), place),
     "slots": lambda place: scancraft.dyck(2, 1, place),
     "deep": lambda place: scancraft.dyck(2, 3, place),
+    "walk": lambda place: walk(d_n(3), place),
+    "live walk": lambda place: walk(d_n(3), place, contract="live-prefixes"),
 }
 """Small checkpoints of every kind, method and contract."""
 

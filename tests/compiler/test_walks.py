@@ -1,0 +1,159 @@
+"""Walks as circuits and as weights: small, and right on all short words and on long dead ones."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from against_truth import short_words
+from examples import dfa, dfas
+
+from scancraft.automata.alphabet import EOS, Word
+from scancraft.automata.decide.walks import NoWalkError
+from scancraft.automata.dfa import Dfa
+from scancraft.automata.families import d_n, explore
+from scancraft.certify.check import compare
+from scancraft.compiler.circuits.circuit import Circuit
+from scancraft.compiler.circuits.walks import AFTER_DEATH, counted
+from scancraft.compiler.constructions import walk
+from scancraft.models.errors import CounterRangeError
+
+CONTRACTS = ("all-words", "live-prefixes")
+
+
+def between(most: int, *accepting: int) -> Dfa:
+    """One counter in 0..most; some of its values accept."""
+    return explore(
+        "ab",
+        0,
+        lambda n, s: n + (s == "a") - (s == "b") if 0 <= n + (s == "a") - (s == "b") <= most else None,
+        lambda n: n in accepting,
+    )
+
+
+def grid(accepts_diagonal: bool) -> Dfa:
+    """Two counters in 0..2, over ab and cd."""
+
+    def step(at: tuple[int, int], symbol: str) -> tuple[int, int] | None:
+        moves = {"a": (1, 0), "b": (-1, 0), "c": (0, 1), "d": (0, -1)}
+        after = (at[0] + moves[symbol][0], at[1] + moves[symbol][1])
+        return after if all(0 <= x <= 2 for x in after) else None
+
+    return explore("abcd", (0, 0), step, lambda at: at[0] == at[1] if accepts_diagonal else at == (0, 0))
+
+
+def leaps() -> Dfa:
+    """Steps of 2, -1 and -3 within 0..7."""
+    sizes = {"a": 2, "b": -1, "c": -3}
+    return explore("abc", 0, lambda n, s: n + sizes[s] if 0 <= n + sizes[s] <= 7 else None, lambda n: n == 0)
+
+
+LANGUAGES: dict[str, tuple[Dfa, int, int]] = {
+    "D-1": (d_n(1), 2, 1),
+    "D-12": (d_n(12), 2, 1),
+    "ends": (between(5, 0, 5), 3, 2),
+    "every third": (between(6, 0, 3, 6), 3, 2),
+    "full": (between(4, 4), 2, 1),
+    "two counters": (grid(False), 2, 1),
+    "diagonal": (grid(True), 2, 2),
+    "leaps": (leaps(), 2, 1),
+    "dies inside": (Dfa.from_words("abc", ["ab", "bc"]), 2, 1),
+    "dead letter": (Dfa.from_words("abz", ["aab"]), 2, 2),
+}
+"""Languages, and how many blocks they take for all words and on live prefixes."""
+
+
+def disagreement(circuit: Circuit, language: Dfa, word: Word) -> int:
+    """The first prefix at which the circuit is wrong, by its length; -1 if there is none."""
+    state = 0
+    for length, (_, allowed) in enumerate(circuit.run(word)):
+        if length:
+            state = language.table[state][language.alphabet.index(word[length - 1])]
+        if circuit.contract == "live-prefixes" and state not in language.live:
+            break
+        if allowed != language.next_symbols(state) | ({EOS} if state in language.accepting else set()):
+            return length
+    return -1
+
+
+def long_words(language: Dfa, count: int, length: int) -> list[tuple[str, ...]]:
+    """Random words, and words that run off in one direction and come back."""
+    rng = random.Random(0)
+    words = [tuple(rng.choice(language.alphabet) for _ in range(length)) for _ in range(count)]
+    return words + [(s,) * length + (t,) * (2 * length) for s in language.alphabet for t in language.alphabet]
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_circuits_are_right(name: str, contract: str) -> None:
+    language, *blocks = LANGUAGES[name]
+    circuit = counted(language, contract)  # type: ignore[arg-type]
+    assert circuit is not None
+    assert circuit.n_blocks == blocks[CONTRACTS.index(contract)]
+    for word in (*short_words(language.alphabet, 300), *long_words(language, 4, 60)):
+        assert disagreement(circuit, language, word) < 0, word
+
+
+@pytest.mark.parametrize("name", dfas())
+def test_every_example_that_walks(name: str) -> None:
+    language = dfa(name)
+    for contract in CONTRACTS:
+        circuit = counted(language, contract)  # type: ignore[arg-type]
+        if circuit is not None:
+            assert circuit.n_blocks <= (3 if contract == "all-words" else 2)
+            assert all(disagreement(circuit, language, w) < 0 for w in short_words(language.alphabet, 150))
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_weights_are_right(name: str, contract: str) -> None:
+    language = LANGUAGES[name][0]
+    compiled = walk(language, contract=contract)  # type: ignore[arg-type]
+    model, words = compiled.model(), [*short_words(language.alphabet, 60), *long_words(language, 2, 40)]
+    assert compare(model, language, compiled.readout, words).agrees
+    assert compare(compiled.runner(), language, compiled.readout, words).agrees
+
+
+@pytest.mark.parametrize("depth", [1, 64, 128])
+def test_size_does_not_depend_on_the_depth(depth: int) -> None:
+    for contract, blocks, parameters in (("all-words", 2, 2224), ("live-prefixes", 1, 1248)):
+        weights = walk(d_n(depth), contract=contract).weights  # type: ignore[arg-type]
+        assert (weights.shape.n_layers, weights.n_parameters) == (blocks, parameters)
+
+
+def test_a_word_that_has_died_stays_dead_past_what_floats_count() -> None:
+    compiled = walk(d_n(3))
+    model = compiled.model()
+    limit = 2.0**24
+    with torch.no_grad():
+        ids = torch.tensor([compiled.readout.encode(("b",))])
+        cache = model(ids, use_cache=True).cache_params
+        for count in (-limit, limit, 2.0**40, -(2.0**40), -1.0, 0.0, 3.0, 4.0):
+            place = next((c.block, c.channel, c.state) for c in compiled.manifest.counters)
+            cache.layers[place[0]].recurrent_states[0][0, place[1], place[2]] = count
+            for symbol in "abab":
+                token = torch.tensor([[compiled.readout.tokens[symbol]]])
+                out = model(token, cache_params=cache, use_cache=True)
+                assert (out.logits < 0).all()
+
+
+def test_the_runner_stops_past_the_limit() -> None:
+    compiled = walk(d_n(2))
+    assert {limit for counter in compiled.manifest.counters for limit in counter.limits.values()} == {AFTER_DEATH}
+    live = walk(d_n(2), contract="live-prefixes")
+    assert live.manifest.counters[0].limits == {"float32": 1 << 24, "bfloat16": 1 << 8}
+    with pytest.raises(CounterRangeError):
+        live.runner(torch.bfloat16)(torch.tensor([live.readout.encode("a" * 300)]))
+
+
+def test_what_is_no_walk_is_refused_with_a_reason() -> None:
+    for name in ("Tomita-7", "(aa)*"):
+        with pytest.raises(NoWalkError) as raised:
+            walk(dfa(name))
+        assert raised.value.witness is not None
+        assert counted(dfa(name)) is None
+    assert counted(Dfa.universal("ab")) is None
+    assert counted(Dfa.empty("ab")) is None
+    with pytest.raises(NoWalkError, match="needs no counter"):
+        walk(Dfa.universal("ab"))
