@@ -168,10 +168,8 @@ def linear(o: Obligations, weight: Floats, inputs: Range, where: str, bias: Any 
 
 def norm(o: Obligations, module: Any, stream: Range, where: str) -> Range:
     """RMSNorm, where it multiplies by a power of two whatever the numbers are that are not known."""
-    known = stream.lo == stream.hi
-    base = np.where(known, stream.lo, 0.0)
-    more = np.where(known, 0.0, np.maximum(np.abs(stream.lo), np.abs(stream.hi)))
-    exponents = o.scale(epsilon_of(module), exactly(base), f"{where} after death", more)
+    known = stream._replace(unit=np.where(stream.lo == stream.hi, exactly(stream.lo).unit, stream.unit))
+    exponents = o.scale(epsilon_of(module), known, f"{where} after death")
     scaled = rounded(o, times(stream, exactly(np.ldexp(1.0, -exponents)[:, None])), where)
     return rounded(o, times(scaled, exactly(module.weight)), where)
 

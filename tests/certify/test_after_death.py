@@ -9,10 +9,11 @@ import pytest
 import torch
 from forgery import Edit, Tensors, accepted, edit_evidence, edit_json, edit_weights, rejected, right, set_at
 from safetensors.torch import load_file
+from walking import between, shuffled
 
 import scancraft
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.families import d_n, explore
+from scancraft.automata.families import d_n
 from scancraft.certify.certify import FARTHEST, Certificate, Refuted, certify
 from scancraft.certify.checker.certificate import claim
 from scancraft.compiler.constructions import walk
@@ -22,15 +23,20 @@ Forge = Callable[[str], Path]
 # -- what is certified -----------------------------------------------------------------------------------------------
 
 
-def ends(most: int) -> Dfa:
-    """One counter in 0..most, which accepts at both ends: three blocks."""
-    sizes = {"a": 1, "b": -1}
-    return explore("ab", 0, lambda n, s: n + sizes[s] if 0 <= n + sizes[s] <= most else None, lambda n: n in (0, most))
+LANGUAGES = {
+    "D-1": d_n(1),
+    "D-12": d_n(12),
+    "accepts at both ends": between(4, (0, 4)),
+    "dies inside": Dfa.from_words("abc", ["ab", "bc"]),
+    "two counters": shuffled(2, 1),
+}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
-    "language", [d_n(1), d_n(12), ends(4), Dfa.from_words("abc", ["ab", "bc"])], ids=["D-1", "D-12", "ends", "inside"]
+    "language",
+    [d_n(1), d_n(12), between(4, (0, 4)), Dfa.from_words("abc", ["ab", "bc"])],
+    ids=["D-1", "D-12", "ends", "inside"],
 )
 def test_walks_are_certified_for_all_words(language: Dfa, dtype: torch.dtype) -> None:
     found = certify(walk(language), dtype=dtype)
@@ -40,7 +46,7 @@ def test_walks_are_certified_for_all_words(language: Dfa, dtype: torch.dtype) ->
     assert "once it has died, as long as no state that adds up exceeds the limit" in found.content["claim"]
 
 
-@pytest.mark.parametrize("language", [d_n(2), d_n(126), ends(4)], ids=["D-2", "D-126", "ends"])
+@pytest.mark.parametrize("language", [d_n(2), d_n(126), between(4, (0, 4))], ids=["D-2", "D-126", "ends"])
 def test_walks_are_certified_on_live_prefixes_without_a_limit(language: Dfa) -> None:
     found = certify(walk(language, contract="live-prefixes"))
     assert isinstance(found, Certificate), found

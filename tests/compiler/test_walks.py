@@ -8,11 +8,12 @@ import pytest
 import torch
 from against_truth import short_words
 from examples import dfa, dfas
+from walking import between, shuffled, walking
 
 from scancraft.automata.alphabet import EOS, Word
 from scancraft.automata.decide.walks import NoWalkError
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.families import d_n, explore
+from scancraft.automata.families import d_n
 from scancraft.certify.check import compare
 from scancraft.compiler.circuits.circuit import Circuit
 from scancraft.compiler.circuits.walks import AFTER_DEATH, counted
@@ -22,42 +23,15 @@ from scancraft.models.errors import CounterRangeError
 CONTRACTS = ("all-words", "live-prefixes")
 
 
-def between(most: int, *accepting: int) -> Dfa:
-    """One counter in 0..most; some of its values accept."""
-    return explore(
-        "ab",
-        0,
-        lambda n, s: n + (s == "a") - (s == "b") if 0 <= n + (s == "a") - (s == "b") <= most else None,
-        lambda n: n in accepting,
-    )
-
-
-def grid(accepts_diagonal: bool) -> Dfa:
-    """Two counters in 0..2, over ab and cd."""
-
-    def step(at: tuple[int, int], symbol: str) -> tuple[int, int] | None:
-        moves = {"a": (1, 0), "b": (-1, 0), "c": (0, 1), "d": (0, -1)}
-        after = (at[0] + moves[symbol][0], at[1] + moves[symbol][1])
-        return after if all(0 <= x <= 2 for x in after) else None
-
-    return explore("abcd", (0, 0), step, lambda at: at[0] == at[1] if accepts_diagonal else at == (0, 0))
-
-
-def leaps() -> Dfa:
-    """Steps of 2, -1 and -3 within 0..7."""
-    sizes = {"a": 2, "b": -1, "c": -3}
-    return explore("abc", 0, lambda n, s: n + sizes[s] if 0 <= n + sizes[s] <= 7 else None, lambda n: n == 0)
-
-
 LANGUAGES: dict[str, tuple[Dfa, int, int]] = {
     "D-1": (d_n(1), 2, 1),
     "D-12": (d_n(12), 2, 1),
-    "ends": (between(5, 0, 5), 3, 2),
-    "every third": (between(6, 0, 3, 6), 3, 2),
-    "full": (between(4, 4), 2, 1),
-    "two counters": (grid(False), 2, 1),
-    "diagonal": (grid(True), 2, 2),
-    "leaps": (leaps(), 2, 1),
+    "ends": (between(5, (0, 5)), 3, 2),
+    "every third": (between(6, (0, 3, 6)), 3, 2),
+    "full": (between(4, (4,)), 2, 1),
+    "two counters": (shuffled(2, 2), 2, 1),
+    "diagonal": (shuffled(2, 2, diagonal=True), 2, 2),
+    "leaps": (walking({"a": (2,), "b": (-1,), "c": (-3,)}, (7,), lambda place: place == (0,)), 2, 1),
     "dies inside": (Dfa.from_words("abc", ["ab", "bc"]), 2, 1),
     "dead letter": (Dfa.from_words("abz", ["aab"]), 2, 2),
 }

@@ -8,23 +8,12 @@ import pytest
 from examples import dfa, dfas
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from walking import shuffled
 
 from scancraft.automata.decide.aperiodic import star_free_witness
 from scancraft.automata.decide.walks import NoWalk, NoWalkError, Walk, fewer, walk_of
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.families import d_n, explore, mod_length
-
-
-def shuffled(*depths: int) -> Dfa:
-    """D_n's over letters of their own, in any interleaving."""
-    letters = "abcdefgh"[: 2 * len(depths)]
-
-    def step(counts: tuple[int, ...], symbol: str) -> tuple[int, ...] | None:
-        which, closes = divmod(letters.index(symbol), 2)
-        after = tuple(c + (n == which) * (1 - 2 * closes) for n, c in enumerate(counts))
-        return after if all(0 <= c <= most for c, most in zip(after, depths, strict=True)) else None
-
-    return explore(letters, (0,) * len(depths), step, lambda counts: not any(counts))
+from scancraft.automata.families import d_n, mod_length
 
 
 @pytest.mark.parametrize("depth", [1, 2, 12, 128])
