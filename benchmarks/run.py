@@ -37,6 +37,7 @@ SECTIONS = {
     "suite": "experiments.suite",
     "trained": "experiments.trained",
     "bounded_dyck": "experiments.bounded_dyck",
+    "walks": "experiments.walks",
     "scan": "timings.scan",
     "signed": "experiments.signed",
     "refute": "experiments.refute",

@@ -126,8 +126,9 @@ def test_suite_and_training(sections: dict[str, Any]) -> None:
     assert trained["steps"] == sections["trained"][0]["size"]["max_steps"]
 
 
-def test_bounded_dyck_scan_and_signed(run: Any, sections: dict[str, Any]) -> None:
+def test_bounded_dyck_walks_scan_and_signed(run: Any, sections: dict[str, Any]) -> None:
     assert targets(run, "bounded_dyck", sections["bounded_dyck"][0]) == [True] * 3
+    assert targets(run, "walks", sections["walks"][0]) == [True] * 3
     assert targets(run, "scan", sections["scan"][0])[1] is True
     signed = sections["signed"][0]
     assert targets(run, "signed", signed) == [True] * 3
