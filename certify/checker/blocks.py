@@ -125,7 +125,7 @@ def settle(o: Obligations, block: Any, out: Range, stream: Range, where: str) ->
 
 
 def step(
-    o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, where: str, sums: Bools
+    o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, where: str, sums: Bools | None = None
 ) -> tuple[Range, Range, Range]:
     """One step of one block.
 
@@ -136,8 +136,8 @@ def step(
         past: the convolution's window before, shape (rows, channels, taps).
         ssm: the states before, shape (rows, channels, states).
         where: for messages.
-        sums: which states may add up, shape (channels, states): those of whose numbers any two have an exact
-            difference. A segment of a scan then holds one of the numbers, or a difference of two, in any order.
+        sums: which states may add up, shape (channels, states), none by default: those of whose numbers any two have
+            an exact difference. A segment of a scan then holds one of the numbers, or a difference of two, in any order.
 
     Returns:
         The stream, the window and the states afterwards.
@@ -146,7 +146,8 @@ def step(
     window = beside([past.map(lambda a: a[:, :, 1:]), u.map(lambda a: a[:, :, None])], 2)
     s = select(o, block, window, where)
     adds = s.held & (s.write.lo != 0)
-    o.need("gates", ~adds | (sums[None] & ~s.turned), f"{where}: a gate of 1 with a write")
+    exact = np.zeros(adds.shape[1:], dtype=bool) if sums is None else sums
+    o.need("gates", ~adds | (exact & ~s.turned), f"{where}: a gate of 1 with a write")
     turned = exactly(np.where(s.turned, -1.0, 1.0))
     new = choose(s.held, times(ssm, turned), s.write)
     if adds.any():

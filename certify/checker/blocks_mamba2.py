@@ -27,7 +27,7 @@ LONGEST_CHUNK = 1 << 12
 
 
 def step(
-    o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, where: str, sums: Bools
+    o: Obligations, block: Any, stream: Range, past: Range, ssm: Range, where: str, sums: Bools | None = None
 ) -> tuple[Range, Range, Range]:
     """One step of one block.
 
