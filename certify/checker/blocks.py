@@ -137,7 +137,7 @@ def step(
         ssm: the states before, shape (rows, channels, states).
         where: for messages.
         sums: which states may add up, shape (channels, states), none by default: those of whose numbers any two have
-            an exact difference. A segment of a scan then holds one of the numbers, or a difference of two, in any order.
+            an exact difference. A segment of a scan then holds one of them, or a difference of two, in any order.
 
     Returns:
         The stream, the window and the states afterwards.
