@@ -25,11 +25,11 @@ from typing import Any
 
 import torch
 
-from ...automata.errors import ScancraftError
 from ...certify.checker.files import check_files
-from ...certify.checker.languages import Language, read_dfa, same_language
+from ...certify.checker.languages import read_dfa, same_language
 from ...certify.checker.parts import Floats, RejectedError, need, read_json
 from .lines import why_not_a_line
+from .refining import UndecidedError, Work, classes
 from .replay import ROWS, Replay
 
 Note = Callable[[str], None]
@@ -61,12 +61,6 @@ OF_OLD = {
 BUDGET = 100_000_000
 """Tokens that a check reads at most, and transitions of the DFA that it looks at, unless it is told otherwise: a
 refutation says itself how long it is."""
-
-
-class UndecidedError(ScancraftError):
-    """The budget does not suffice to say whether a refutation shows what it claims."""
-
-    exit_code = 3
 
 
 @dataclass(frozen=True)
@@ -184,21 +178,6 @@ def weights_digest(model: Any) -> str:
     return digest.hexdigest()
 
 
-def classes(language: Language, work: Callable[[int], None] = lambda _: None) -> list[int]:
-    """Which states accept the same words: the number of each one's class (Moore's refinement).
-
-    O(transitions) for each round, of which there are at most as many as states; ``work`` is told of each before.
-    """
-    kinds: list[int] = language.accepting.astype(int).tolist()
-    while True:
-        work(language.table.size)
-        rows = [(kind, *(kinds[q] for q in row)) for kind, row in zip(kinds, language.table.tolist(), strict=True)]
-        names = {row: i for i, row in enumerate(dict.fromkeys(rows))}
-        if len(names) == len(set(kinds)):
-            return kinds
-        kinds = [names[row] for row in rows]
-
-
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -214,7 +193,7 @@ class _Check:
 
     def __init__(self, replays: Replays, budget: int, end: float, note: Note) -> None:
         self.replays, self.budget, self.end, self.note = replays, budget, end, note
-        self.tokens = self.looked = 0
+        self.tokens, self.work = 0, Work(budget, end)
 
     def run(self, content: dict[str, Any], model: Any, language: Any, readout: Any) -> tuple[str, str, str]:
         """The claim, the language and the readout; raises :class:`RejectedError` unless everything holds."""
@@ -310,20 +289,6 @@ class _Check:
 
     # -- the language --------------------------------------------------------------------------------------------
 
-    def _work(self, transitions: int) -> None:
-        """Look at transitions of a DFA, if the budget suffices, which holds for them and for tokens alike.
-
-        Raises:
-            UndecidedError: it does not.
-        """
-        self.looked += transitions
-        if self.looked > self.budget:
-            raise UndecidedError(
-                f"more than {self.looked:,} transitions of the DFA are to be looked at; the budget is {self.budget:,}"
-            )
-        if time.perf_counter() > self.end:
-            raise UndecidedError(f"the time ended after {self.looked:,} transitions of the DFA")
-
     def _walk(self) -> None:
         """x leads to a state, w moves it round a cycle of p, and after y the right answers differ."""
         content, symbols = self.content, self.language.symbols
@@ -333,7 +298,7 @@ class _Check:
         need(self.w, "w is empty")
         need(self.x or self.given["bos"] is not None, "the model reads nothing before w")
         period = self.period = _whole(content["period"], 2, "period")
-        kinds, state = classes(self.language, self._work), self._after(0, self.x)
+        kinds, state = classes(self.language, self.work), self._after(0, self.x)
         need(period <= len(kinds), f"w cannot have period {period}: there are {len(kinds)} states")
         cycle = []
         for _ in range(period):

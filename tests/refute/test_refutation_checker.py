@@ -24,7 +24,8 @@ from scancraft.certify.checker.languages import read_dfa
 from scancraft.certify.checker.machine import Machine
 from scancraft.refute.checker import replay as replay_module
 from scancraft.refute.checker.lines import why_not_a_line
-from scancraft.refute.checker.refutation import Replays, check_refutation, classes
+from scancraft.refute.checker.refining import classes
+from scancraft.refute.checker.refutation import Replays, check_refutation
 from scancraft.refute.checker.replay import Replay
 from scancraft.refute.refute import refute
 
