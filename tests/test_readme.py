@@ -88,7 +88,8 @@ def test_the_pictures_are_what_the_commands_draw(tmp_path: Path) -> None:
         pytest.skip(f"other versions of matplotlib draw other bytes (this is {matplotlib.__version__})")
     checkpoint = str(tmp_path / "d2")
     runner = CliRunner()
-    assert runner.invoke(app, ["compile", "--regex", "(a(ab)*b)*", "-o", checkpoint]).exit_code == 0
+    command = ["compile", "--regex", "(a(ab)*b)*", "--construction", "cascade", "-o", checkpoint]
+    assert runner.invoke(app, command).exit_code == 0
     for name, options in {"d2_cascade": [], "d2_memories": ["--of", "memories", "--word", "aabbaba"]}.items():
         drawn = tmp_path / f"{name}.png"
         assert runner.invoke(app, ["explain", checkpoint, "--picture", str(drawn), *options]).exit_code == 0
