@@ -12,14 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 from .acceptor import Acceptor, Codes, Index
 from .alphabet import Word
 from .bounded_dyck import BoundedDyck, StackAcceptor
+from .combination import Combination, CombinationAcceptor, combination_from_json, combination_to_json, combined
 from .counters.acceptor import CounterAcceptor
 from .counters.machine import CounterMachine, counter_machine_from_json, counter_machine_to_json
 from .dfa import Dfa
 from .errors import BracketLanguageError, LanguageFormatError
 from .formats.formats import as_dfa, from_json, naming, read_json, to_json_dict
+from .regex.regex import parse_regex
 
-Language = Dfa | BoundedDyck | CounterMachine
-"""A regular language, a bounded Dyck language (regular, but without its DFA), or a counter language."""
+Language = Dfa | Combination | BoundedDyck | CounterMachine
+"""A regular language, a combination of some or a bounded Dyck language (regular, but without their DFAs), or a counter
+language."""
+
+KINDS = ("dfa", "combination", "bounded_dyck", "counter_machine")
+"""The keys that say in JSON what kind of language it is."""
 
 
 @runtime_checkable
@@ -53,6 +59,8 @@ def truth_of(language: Language) -> Truth:
         return StackAcceptor(language)
     if isinstance(language, CounterMachine):
         return CounterAcceptor(language)
+    if isinstance(language, Combination):
+        return CombinationAcceptor(language)
     return Acceptor.of(language)
 
 
@@ -63,13 +71,13 @@ def as_language(value: Any) -> Language:
     Raises:
         ScancraftError: the description cannot be read.
     """
-    if isinstance(value, (Dfa, BoundedDyck, CounterMachine)):
+    if isinstance(value, Language):
         return value
     if isinstance(value, Path):
         data = read_json(value)
         with naming(value):
             return as_language(data if isinstance(data, Mapping) else from_json(data))
-    if isinstance(value, Mapping) and len(value) == 1 and set(value) <= {"dfa", "bounded_dyck", "counter_machine"}:
+    if isinstance(value, Mapping) and len(value) == 1 and set(value) <= set(KINDS):
         return language_from_json(value)
     if isinstance(value, Mapping) and "counters" in value:
         return counter_machine_from_json(value)
@@ -88,11 +96,13 @@ def _bounded_dyck(value: Mapping[str, Any]) -> BoundedDyck:
 
 
 def language_to_json(language: Language) -> dict[str, Any]:
-    """One key that says what kind of language it is (``dfa``, ``bounded_dyck``, ``counter_machine``), and its JSON."""
+    """One key that says what kind of language it is (one of ``KINDS``), and its JSON."""
     if isinstance(language, BoundedDyck):
         return {"bounded_dyck": {"brackets": [list(p) for p in language.brackets], "depth": language.depth}}
     if isinstance(language, CounterMachine):
         return {"counter_machine": counter_machine_to_json(language)}
+    if isinstance(language, Combination):
+        return {"combination": combination_to_json(language)}
     return {"dfa": to_json_dict(language)}
 
 
@@ -108,4 +118,46 @@ def language_from_json(data: Mapping[str, Any]) -> Language:
         return _bounded_dyck(data["bounded_dyck"])
     if "counter_machine" in data:
         return counter_machine_from_json(data["counter_machine"])
-    raise LanguageFormatError(f"the keys {sorted(data)} name no kind of language: dfa, bounded_dyck, counter_machine")
+    if "combination" in data:
+        return combination_from_json(data["combination"])
+    raise LanguageFormatError(f"the keys {sorted(data)} name no kind of language: {', '.join(KINDS)}")
+
+
+def all_of(languages: Sequence[Any]) -> Combination:
+    """The words that are in each of the languages, not multiplied out: compiled side by side.
+
+    Args:
+        languages: whatever :func:`as_language` reads, if regular. Their alphabets may differ: a regular expression is
+            read over the symbols of all, an automaton has no words with symbols that it does not know.
+
+    Raises:
+        LanguageFormatError: there is none, or one is not given as a regular language.
+
+    >>> all_of(["(a|b)*a", "(ab|ba|a)*"]).accepts("aba")
+    True
+    """
+    return combined("all", _regular(languages))
+
+
+def any_of(languages: Sequence[Any]) -> Combination:
+    """The words that are in at least one of the languages; see :func:`all_of`."""
+    return combined("any", _regular(languages))
+
+
+def none_of(languages: Sequence[Any]) -> Combination:
+    """The words over the languages' symbols that are in none of them; see :func:`all_of`."""
+    return combined("not", [any_of(languages)])
+
+
+def _regular(values: Sequence[Any]) -> list[Dfa | Combination]:
+    """The languages, expressions over the symbols of all."""
+    found = [as_language(value) for value in values]
+    symbols = sorted({symbol for language in found for symbol in language.alphabet})
+    languages: list[Dfa | Combination] = []
+    for value, language in zip(values, found, strict=True):
+        if not isinstance(language, (Dfa, Combination)):
+            raise LanguageFormatError(
+                f"a {type(language).__name__} is not given as a regular language; give a DFA, an expression or a file"
+            )
+        languages.append(parse_regex(value, symbols) if isinstance(value, str) else language)
+    return languages

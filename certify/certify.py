@@ -16,9 +16,11 @@ import numpy as np
 import torch
 
 from ..automata.budget import Budget
+from ..automata.combination import Combination
 from ..automata.counters.acceptor import CounterAcceptor
 from ..automata.counters.machine import CounterMachine
 from ..automata.dfa import Dfa
+from ..automata.errors import BudgetExceededError
 from ..automata.formats.formats import to_json_dict
 from ..automata.languages import Language, language_to_json
 from ..automata.words.mixtures import mixture_of
@@ -89,6 +91,11 @@ def certify(
     compiled = isinstance(target, (str, PathLike, CompiledModel)) and language is None
     model, wanted, readout, manifest = resolve(target, language, readout, dtype)
     started = time.perf_counter()
+    if isinstance(wanted, Combination):
+        try:
+            wanted = wanted.dfa(budget)
+        except BudgetExceededError as error:
+            return Open(f"the product of the parts: {error.reached:,g} {error.what}, past {error.limit:,g}", 0.0)
     _check_readout(model, wanted, readout)
     check_finite(model, "nothing can be certified")
     training = model.training
@@ -187,7 +194,7 @@ def _judged(candidate: Candidate, model: Any, language: Language, readout: Reado
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "verdict": "certified",
-        "claim": claim(readout.contract, candidate.method),
+        "claim": claim(readout.contract, candidate.method, predicts=bool(readout.next_index)),
         "method": candidate.method,
         "scope": "",
         "contract": readout.contract,

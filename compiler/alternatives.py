@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ..automata.budget import Budget
 from ..automata.dfa import Dfa
@@ -19,11 +19,12 @@ from .plan.plan import Plan
 from .plan.prove import prove
 from .plan.search.choose import plans
 from .plan.separate import separated
+from .plan.wellformed import PlanError
 from .targets import Lowered
 from .targets.layout import MIN_WIDTH
 
 Optimise = Literal["depth", "size"]
-Construction = Literal["cascade", "plan"]
+Construction = Literal["cascade", "plan", "side-by-side"]
 
 PLAN_ITEMS = 20_000
 """How many things each effort of the search for plans may look at, if the budget allows more."""
@@ -70,7 +71,7 @@ class Alternative:
     @property
     def size(self) -> SizeOf:
         """For the manifest."""
-        construction: Construction = "cascade" if self.plan is None else "plan"
+        construction: Literal["cascade", "plan"] = "cascade" if self.plan is None else "plan"
         shape = self.found.weights.shape
         return SizeOf(construction, shape.n_layers, self.found.weights.n_parameters)
 
@@ -81,10 +82,11 @@ Lower = Callable[[Circuit], Lowered]
 
 def check_choice(optimise: str | None, construction: str | None) -> None:
     """Raise :class:`UnknownChoiceError` unless there are such."""
-    if optimise not in (None, "depth", "size"):
-        raise UnknownChoiceError(f"the compiler optimises depth or size, not {optimise!r}")
-    if construction not in (None, "cascade", "plan"):
-        raise UnknownChoiceError(f"the construction of a regular language is a cascade or a plan, not {construction!r}")
+    if optimise not in (None, *get_args(Optimise)):
+        raise UnknownChoiceError(f"the compiler optimises {' or '.join(get_args(Optimise))}, not {optimise!r}")
+    if construction not in (None, *get_args(Construction)):
+        known = ", ".join(get_args(Construction))
+        raise UnknownChoiceError(f"there is no construction {construction!r} of a regular language; known: {known}")
 
 
 def decomposed(dfa: Dfa, budget: Budget) -> Decomposed:
@@ -115,25 +117,29 @@ def by_plans(dfa: Dfa, budget: Budget, lower: Lower, widest: int) -> Iterator[Al
         lower: writes a circuit as weights.
         widest: how many letters a plan may look at.
     """
+    for plan, circuit in plan_circuits(dfa, budget, widest):
+        try:
+            found = Alternative(circuit, lower(circuit), plan=plan)
+        except ScancraftError:
+            continue  # the target or the dtype cannot hold it
+        yield found
+        if found.least:
+            return
+
+
+def plan_circuits(dfa: Dfa, budget: Budget, widest: int) -> Iterator[tuple[Plan, Circuit]]:
+    """Each plan that is found, proved, and a circuit; with the circuit. See :func:`by_plans`."""
     limited = Budget(min(budget.items, PLAN_ITEMS), budget.seconds)
     for plan in plans(dfa, limited):
         if plan.window > widest:
             continue
         try:
             prove(plan, dfa, budget)
-            apart = separated(plan, budget)
-        except BudgetExceededError:
+            circuit = plan_circuit(separated(plan, budget))
+        except (BudgetExceededError, PlanError):
             continue
-        try:
-            circuit = plan_circuit(apart)
-            if circuit.window > widest:
-                continue
-            found = Alternative(circuit, lower(circuit), plan=plan)
-        except ScancraftError:
-            continue  # it is no circuit, or the target or the dtype cannot hold it
-        yield found
-        if found.least:
-            return
+        if circuit.window <= widest:
+            yield plan, circuit
 
 
 def smallest(alternatives: Iterable[Alternative], optimise: Optimise | None) -> Alternative:

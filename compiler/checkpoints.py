@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..automata.alphabet import format_word
 from ..automata.bounded_dyck import BoundedDyck
+from ..automata.combination import Combination
 from ..automata.counters.machine import CounterMachine
 from ..automata.dfa import Dfa
 from ..automata.languages import Language, language_from_json
@@ -143,6 +144,8 @@ def _check_counters(place: Path, manifest: Manifest, machine: CounterMachine) ->
 
 
 def _kind(language: Language) -> str:
+    if isinstance(language, Combination):
+        return "a combination of languages"
     return "a bounded Dyck language" if isinstance(language, BoundedDyck) else "a counter language"
 
 
@@ -177,4 +180,6 @@ def readout_of(manifest: Manifest) -> Readout:
     """How a model is bound to its language."""
     special, tokens = manifest.special_tokens, dict(manifest.tokens)
     bos, eos, pad = (tokens.pop(name) for name in (special.bos, special.eos, special.pad))
+    if manifest.contract == "recognise":
+        return Readout(tokens=tokens, bos=bos, accept=eos, next_symbol={}, pad=pad)
     return Readout(tokens=tokens, bos=bos, accept=eos, pad=pad, contract=manifest.contract)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import DEFAULT_BUDGET, Budget
+from ..automata.combination import Combination
 from ..automata.decide.aperiodic import NotStarFreeError, star_free_witness
 from ..automata.decide.classification import Classification, GateClass, classify_by_groups
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
 from ..automata.languages import as_language, language_to_json
+from ..automata.regex.combinations import parse_combination
 from .alternatives import (
     Alternative,
     Construction,
@@ -25,6 +27,7 @@ from .alternatives import (
     smallest,
 )
 from .circuits.circuit import Circuit
+from .combining import PRODUCT_ITEMS, ForesightError, combination
 from .compiled import Compiled, CompiledModel, allowed_target, lowered, manifest_of
 from .constructions import bounded_dyck, check_contract, counters
 from .targets import Lowered, Options, Target
@@ -45,7 +48,7 @@ def compile(
     budget: Budget = DEFAULT_BUDGET,
     d_state: int = 1,
     d_conv: int | None = None,
-    contract: Contract | None = None,
+    contract: Contract | Literal["recognise"] | None = None,
     gates: Gates = "signed",
     target: str | None = None,
     dtype: str = "float32",
@@ -64,7 +67,8 @@ def compile(
 
     Args:
         language: a :class:`Dfa`, a regular expression (str), a JSON file (Path) or mapping, a networkx graph, or a DFA
-            of automata-lib or pyformlang (see ``scancraft.as_dfa``); or a :class:`BoundedDyck` or a
+            of automata-lib or pyformlang (see ``scancraft.as_dfa``); or a :class:`Combination` of some
+            (``scancraft.all_of``, or an expression with ``&`` or ``~`` on top), a :class:`BoundedDyck` or a
             :class:`CounterMachine`.
         out: a directory to write the checkpoint to; None to keep it in memory.
         budget: how far the searches may go.
@@ -72,7 +76,8 @@ def compile(
         d_conv: taps of their convolution, 2 to 4; by default as few as the model uses, which are 2 for a cascade. Plans
             that need more taps are left out.
         contract: "all-words" or "live-prefixes"; by default "all-words", but "live-prefixes" for bounded Dyck
-            languages. A DFA is always compiled for all words, which includes the live prefixes.
+            languages. A DFA is always compiled for all words, which includes the live prefixes. Of a combination also
+            "recognise": only the end of the word is promised; the default where its parts do not know more.
         gates: the strongest gates allowed: "nonnegative" insists on a real Mamba, "signed" allows the signed block.
         target: the kind of model, a name in ``scancraft.compiler.targets.TARGETS``; by default the target mamba, or
             signed_mamba where the language needs signs.
@@ -80,7 +85,8 @@ def compile(
             the weights (a smaller constant in the norms), and only some models fit it (docs/precision.md).
         optimise: of a regular language: "depth" takes the fewest blocks, and of these the fewest parameters; "size",
             or nothing, the fewest parameters, and of these the fewest blocks.
-        construction: of a regular language: "cascade" or "plan" insists on one of both.
+        construction: of a regular language: "cascade" or "plan" insists on one of both; of a combination that means
+            its product, and "side-by-side" its parts.
 
     Returns:
         :class:`Compiled` for a DFA, else :class:`~scancraft.compiler.compiled.Constructed`.
@@ -93,6 +99,7 @@ def compile(
         UnknownTargetError: there is no such target.
         UnknownChoiceError: ``optimise`` or ``construction`` is neither.
         NoPlanError: a plan was asked for, and none was found.
+        ForesightError: of a combination side by side, whose parts do not know what may come next, "all-words".
         TargetError: the target has no such sizes or no such construction, or its gates are stronger than ``gates``.
         PrecisionError: the model is not exact in ``dtype``.
         BudgetExceededError: undecided within the budget.
@@ -104,25 +111,29 @@ def compile(
     4-state DFA -> cascade of height 3 -> Mamba: 3 blocks, d_model 16, d_inner 16, d_state 1, d_conv 2, \
 dt_rank 2, 3,200 parameters, 218 not zero
     """
-    wanted = as_language(language)
+    wanted = parse_combination(language, budget=budget) if isinstance(language, str) else as_language(language)
     check_gates(gates)
     check_choice(optimise, construction)
     if contract is not None:
-        check_contract(contract)
+        check_contract(contract, combination=isinstance(wanted, Combination))
+    promise = None if contract == "recognise" else contract  # which only combinations have
     if target is not None:
         allowed_target(target, gates)
     compiled: CompiledModel
     if isinstance(wanted, Dfa):
         choice = Choice(budget, d_state, d_conv, gates, target, dtype, optimise, construction)
         compiled = _regular(wanted, choice)
+    elif isinstance(wanted, Combination):
+        choice = Choice(budget, d_state, d_conv, gates, target, dtype, optimise, construction)
+        compiled = _combined(wanted, choice, contract)
     elif isinstance(wanted, BoundedDyck):
         compiled = bounded_dyck(
-            wanted, contract=contract or "live-prefixes", d_conv=d_conv or FEWEST_TAPS, target=target, dtype=dtype
+            wanted, contract=promise or "live-prefixes", d_conv=d_conv or FEWEST_TAPS, target=target, dtype=dtype
         )
     else:
         compiled = counters(
             wanted,
-            contract=contract or "all-words",
+            contract=promise or "all-words",
             budget=budget,
             d_conv=d_conv or FEWEST_TAPS,
             target=target,
@@ -168,6 +179,46 @@ def _regular(dfa: Dfa, choice: Choice) -> Compiled:
     )
     stages = next((way.decomposed for way in found if way.decomposed), None)
     return Compiled(best.found.weights, manifest, dfa, best.circuit, needed, best.plan, stages, budget)
+
+
+def _combined(language: Combination, choice: Choice, contract: str | None) -> CompiledModel:
+    """A combination by its product where that has few states, or side by side if that is smaller and promises as much.
+
+    A product with more states is compiled only if it is asked for; its parts side by side then may promise less.
+    """
+    beside: CompiledModel | None = None
+    if choice.construction in (None, "side-by-side"):
+        try:
+            beside = combination(
+                language,
+                contract=contract,
+                budget=choice.budget,
+                d_conv=choice.d_conv or FEWEST_TAPS,
+                target=choice.target,
+                dtype=choice.dtype,
+            )
+        except (ForesightError, NotStarFreeError):
+            if choice.construction is not None:
+                raise
+    if choice.construction == "side-by-side" or contract == "recognise":
+        assert beside is not None, "an error was raised instead"
+        return beside
+    items = choice.budget.items
+    few = replace(choice.budget, items=items if beside is None else min(items, PRODUCT_ITEMS))
+    try:
+        product = _regular(language.dfa(few), choice)
+    except BudgetExceededError:
+        if beside is None:
+            raise
+        return beside
+
+    def cost(model: CompiledModel) -> tuple[int, int]:
+        numbers = (model.weights.n_parameters, model.weights.shape.n_layers)
+        return numbers[::-1] if choice.optimise == "depth" else numbers
+
+    if beside is None or beside.manifest.contract == "recognise" or cost(product) <= cost(beside):
+        return product
+    return beside
 
 
 def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> list[Alternative]:

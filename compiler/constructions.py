@@ -30,12 +30,13 @@ LARGEST = 1 << 28
 """Parameters of a bounded Dyck model that is still built: a gigabyte."""
 
 
-def check_contract(contract: str) -> None:
-    """Raise :class:`ReadoutError` for an unknown contract."""
+def check_contract(contract: str, *, combination: bool = False) -> None:
+    """Raise :class:`ReadoutError` for a contract that is unknown, or that such a language cannot have."""
     from ..models.readout import CONTRACTS
 
-    if contract not in CONTRACTS:
-        raise ReadoutError(f"contract {contract!r} is unknown; use one of {', '.join(CONTRACTS)}")
+    known = ("all-words", "recognise") if combination else CONTRACTS
+    if contract not in known:
+        raise ReadoutError(f"contract {contract!r} is unknown, or not for such a language; use {' or '.join(known)}")
 
 
 def flip_flop(

@@ -252,9 +252,9 @@ class Manifest(Record, frozen=True):
     """
 
     schema_version: Literal[3]
-    kind: Literal["cascade", "plan", "flip-flop", "bounded Dyck", "counters", "walk"]
+    kind: Literal["cascade", "plan", "walk", "combination", "flip-flop", "bounded Dyck", "counters"]
     target: str
-    contract: Literal["all-words", "live-prefixes"]
+    contract: Literal["all-words", "live-prefixes", "recognise"]
     construction: str
     language: Mapping[str, Any]
     tokens: Mapping[str, Natural]

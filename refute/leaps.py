@@ -50,7 +50,7 @@ def longest_leap(model: Any, word: Sequence[int], state: NDArray[np.floating], f
         return 0
     back = next(b for b in (2**k - 1 for k in count()) if top - b <= SHORTEST or not fails(top - b))
     good = max(top - back, SHORTEST)
-    return good - 1 + bisect_left(range(good, top - back // 2 + 1), True, key=fails)
+    return int(good - 1 + bisect_left(range(good, top - back // 2 + 1), True, key=fails))
 
 
 def _turns_until_full(values: NDArray[np.float64], change: NDArray[np.float64], bits: int) -> int:

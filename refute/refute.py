@@ -14,6 +14,7 @@ import torch
 
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import Budget
+from ..automata.combination import Combination
 from ..automata.counters.machine import CounterMachine
 from ..automata.decide.aperiodic import Witness, star_free_witness
 from ..automata.dfa import Dfa
@@ -73,6 +74,7 @@ def refute(
 
     Raises:
         ReadoutError: no language or readout, or one that does not fit.
+        BudgetExceededError: the language is a combination whose product is too large.
         CheckpointError: the directory cannot be loaded.
         WeightsError: a weight is NaN or infinite.
 
@@ -86,6 +88,8 @@ def refute(
     """
     started = time.perf_counter()
     model, wanted, bound = resolve(target, language, readout, dtype)
+    if isinstance(wanted, Combination):
+        wanted = wanted.dfa()
     training = model.training
     model.eval()
     try:
@@ -133,6 +137,7 @@ def _witness(model: Any, language: Language) -> Witness | str:
         return "a bounded Dyck language is star-free, so the theorem excludes no Mamba"
     if isinstance(language, CounterMachine):
         return "a counter language is not given as a regular language, and the theorem is about regular ones"
+    assert isinstance(language, Dfa), "a combination is judged by its product"
     witness = star_free_witness(language)
     if witness is None:
         return "the language is star-free, so the theorem excludes no Mamba"

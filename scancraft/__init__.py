@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from .automata.errors import BudgetExceededError as BudgetExceededError
     from .automata.errors import ScancraftError as ScancraftError
     from .automata.formats.formats import as_dfa as as_dfa
+    from .automata.languages import all_of as all_of
+    from .automata.languages import any_of as any_of
+    from .automata.languages import none_of as none_of
     from .automata.regex.regex import parse_regex as parse_regex
     from .automata.semiautomaton import Semiautomaton as Semiautomaton
     from .automata.words.mixtures import live_word_of as live_word_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .automata.budget import DEFAULT_BUDGET, Budget
+from .automata.combination import Combination
 from .automata.decide.depth import DepthWitness, lower_bound
 from .automata.dfa import Dfa
 from .automata.errors import LanguageFormatError
@@ -96,6 +97,8 @@ def depth(language: object, *, window: int = WINDOW, budget: Budget = DEFAULT_BU
         ScancraftError: the language cannot be read, is not regular, or the window is no number of taps.
     """
     dfa = as_language(language)
+    if isinstance(dfa, Combination):
+        dfa = dfa.dfa(budget)
     if not isinstance(dfa, Dfa):
         raise LanguageFormatError(
             f"a {type(dfa).__name__} is not given as a regular language; give a DFA, a regular expression or a file"

@@ -55,10 +55,15 @@ def generate(
     Raises:
         DeadPromptError: nothing can follow the prompt, or the language is empty.
         CounterRangeError: a counter left the range in which it is exact.
-        ReadoutError: the readout lacks ``<bos>`` or ``<eos>``, which generation needs.
+        ReadoutError: the readout lacks ``<bos>``, ``<eos>`` or the next symbols, which generation needs.
     """
     if readout.bos is None or readout.accept is None:
         raise ReadoutError("generation needs a readout with a bos token and an accept index (<eos>)")
+    if readout.tokens and not readout.next_index:
+        raise ReadoutError(
+            "this model only says whether a word may end (the contract recognise), not what may come next: nothing can "
+            "be generated; compile the language with the contract all-words"
+        )
     processor = LanguageLogitsProcessor(eos=readout.accept, pad=readout.pad, bos=readout.bos, model=model)
     symbol = {token: s for s, token in readout.tokens.items()}
     samples = []

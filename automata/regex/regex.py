@@ -79,7 +79,7 @@ def to_dfa(ast: Regex, alphabet: Sequence[str] | None = None, budget: Budget = D
         AlphabetError: no alphabet is given and the expression needs one, or the alphabet cannot be used.
         BudgetExceededError: more states or time than the budget allows.
     """
-    symbols = _named_alphabet(ast, budget) if alphabet is None else check_alphabet(alphabet)
+    symbols = named_alphabet(ast, budget) if alphabet is None else check_alphabet(alphabet)
     known = set(symbols)
     for node in ast.walk():
         for name in _literals(node):
@@ -97,7 +97,7 @@ def _literals(node: Regex) -> list[str]:
     return [item.name for item in items if isinstance(item, Symbol)]
 
 
-def _named_alphabet(ast: Regex, budget: Budget) -> tuple[str, ...]:
+def named_alphabet(ast: Regex, budget: Budget) -> tuple[str, ...]:
     """Every symbol that the expression names, sorted."""
     meter = budget.meter("symbols in ranges")
     names: set[str] = set()

@@ -9,14 +9,22 @@ from __future__ import annotations
 import numpy as np
 
 from ..bounded_dyck import BoundedDyck
+from ..budget import Budget
+from ..combination import Combination
 from ..counters.machine import CounterMachine
 from ..dfa import Dfa
-from ..errors import EmptyLanguageError
+from ..errors import BudgetExceededError, EmptyLanguageError
 from ..languages import Language
 from .brackets import BracketWords, live_bracket_word
 from .draw import Rng, Symbols, arbitrary, check_range, edit_within, generator_of
 from .regular import RegularWords
 from .walks import CompletedWalks
+
+SMALL = Budget(items=20_000)
+"""Up to so many states the product of a combination is built, to draw words from it; past that they are found."""
+
+TRIES = 50
+"""How many words are tried per member that is wanted, where members are found."""
 
 
 def members_of(language: Language, count: int, shortest: int, longest: int, rng: Rng) -> list[Symbols]:
@@ -30,6 +38,11 @@ def members_of(language: Language, count: int, shortest: int, longest: int, rng:
     if not count:
         return []
     generator = generator_of(rng)
+    if isinstance(language, Combination):
+        try:
+            return members_of(language.dfa(SMALL), count, shortest, longest, generator)
+        except BudgetExceededError:
+            return _found(language, count, shortest, longest, generator)
     if isinstance(language, CounterMachine):
         return CompletedWalks(language).words(count, shortest, longest, generator)
     sampler: BracketWords | RegularWords
@@ -73,6 +86,22 @@ def mixture_of(language: Language, count: int, shortest: int, longest: int, rng:
     return words
 
 
+def _found(language: Combination, count: int, shortest: int, longest: int, rng: np.random.Generator) -> list[Symbols]:
+    """Members of a combination whose product is too large, found among members of its parts and arbitrary words."""
+    words: list[Symbols] = []
+    for _ in range(TRIES * count):
+        leaf = language.leaves[int(rng.integers(len(language.leaves)))]
+        try:
+            (word,) = members_of(leaf, 1, shortest, longest, rng)
+        except EmptyLanguageError:
+            word = arbitrary(language.alphabet, int(rng.integers(shortest, longest + 1)), rng)
+        if language.accepts(word):
+            words.append(word)
+            if len(words) == count:
+                return words
+    raise EmptyLanguageError(f"no {count} words with a length from {shortest} to {longest} were found in the language")
+
+
 def _live_words(language: Language, count: int, shortest: int, longest: int, rng: np.random.Generator) -> list[Symbols]:
     """Live words of uniform length: as far as they go, since a prefix of a live word is live."""
     words: list[Symbols] = []
@@ -89,7 +118,7 @@ def live_word_of(language: Language, length: int, rng: Rng) -> Symbols:
     """A random word of exactly this length all of whose prefixes can be completed; it need not be a member.
 
     Of a regular language uniformly; of a bounded Dyck language depths walk up and down alike; of a counter language it
-    is the beginning of a member.
+    is the beginning of a member. Of a combination whose product is too large it is an arbitrary word.
 
     Raises:
         ValueError: a negative length.
@@ -97,6 +126,11 @@ def live_word_of(language: Language, length: int, rng: Rng) -> Symbols:
     """
     if length < 0:
         raise ValueError(f"length {length} is negative; give a length of 0 or more")
+    if isinstance(language, Combination):
+        try:
+            return live_word_of(language.dfa(SMALL), length, rng)
+        except BudgetExceededError:
+            return arbitrary(language.alphabet, length, generator_of(rng))
     if isinstance(language, BoundedDyck):
         return live_bracket_word(language, length, rng)
     if isinstance(language, CounterMachine):

@@ -179,7 +179,8 @@ def _check_words(content: dict[str, Any]) -> None:
     }
     for key, known in choices.items():
         need(content[key] in known, f"{key} {content[key]!r} is unknown; known: {known}")
-    need(content["claim"] == claim(content["contract"], content["method"]), "claim: not what can be proved so")
+    says = claim(content["contract"], content["method"], predicts=bool(content["readout"]["next_symbol"]))
+    need(content["claim"] == says, "claim: not what can be proved so")
     batch = content["batch"]
     need(type(batch) is int and 1 <= batch <= LARGEST_BATCH, f"batch is {batch!r}, not in 1..{LARGEST_BATCH}")
     named = content["implementation"]
@@ -205,12 +206,14 @@ def _check_words(content: dict[str, Any]) -> None:
     need(content["sha256"]["content"] == content_digest(content), "certificate.json: its own sha256 is another")
 
 
-def claim(contract: str, method: str) -> str:
-    """The sentence that a certificate of a method can support."""
+def claim(contract: str, method: str, *, predicts: bool = True) -> str:
+    """The sentence that a certificate of a method can support; ``predicts``: whether the readout names next symbols."""
     every = "prefix of every word" if contract == "all-words" else "live prefix"
     extent = "as long as no counter exceeds its limit" if method == "counters" else "of any length"
     if method == UNTIL_DEATH:
         extent += " (once it has died, as long as no state that adds up exceeds the limit)"
+    if not predicts:
+        return f"after every {every}, {extent}, the model says that the word may end iff it is in the language"
     return f"after every {every}, {extent}, each token is allowed by the model iff the language allows it"
 
 
@@ -224,7 +227,7 @@ def _check_language(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     else:
         language = read_dfa(about)
         digest = text_digest(language.value, ordered=True)
-        same_language(language, named["dfa"])
+        same_language(language, named)
     need(content["sha256"]["language"] == digest, "certificate.json: the sha256 of the language is another")
 
 
@@ -234,13 +237,16 @@ def _check_readout(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     tokens = dict(manifest["tokens"])
     bos, eos, _ = (tokens.pop(special[name]) for name in ("bos", "eos", "pad"))
     readout = content["readout"]
-    says = {"tokens": tokens, "bos": bos, "accept": eos, "next_symbol": tokens, "threshold": 0.0}
+    given = manifest["contract"]
+    recognises = given == "recognise"  # then nothing is said of the symbols that may come next
+    following = {} if recognises else tokens
+    says = {"tokens": tokens, "bos": bos, "accept": eos, "next_symbol": following, "threshold": 0.0}
     for key in [*says, *readout]:
         need(key in says and readout.get(key) == says[key], f"readout: {key} is not what scancraft.json says")
     ids = [*tokens.values(), bos, eos]
     need(all(type(n) is int and n >= 0 for n in ids) and len(set(ids)) == len(ids), "readout: tokens are not distinct")
-    given = manifest["contract"]
-    need(given == content["contract"], f"contract: {content['contract']!r}, but scancraft.json says {given!r}")
+    promised = "all-words" if recognises else given
+    need(promised == content["contract"], f"contract: {content['contract']!r}, but scancraft.json says {given!r}")
 
 
 def _check_tokens(config: Any, manifest: dict[str, Any]) -> None:

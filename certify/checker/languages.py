@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ TESTS = {"zero": {0}, "nonzero": {-1, 1}, "positive": {1}, "negative": {-1}}
 SIGNS = (-1, 0, 1)
 MOST_WAYS = 1 << 14
 """That the signs can change in one transition."""
+MOST_PAIRS = 1_000_000
+"""States that stand side by side, before a comparison gives up."""
 MOST_UPDATES = 1_000_000
 """Of ranks, before the search for a ranking gives up."""
 
@@ -86,19 +89,54 @@ def _live(table: Ints, accepting: Bools) -> Bools:
 
 
 def same_language(language: Language, other: dict[str, Any]) -> None:
-    """Walk both tables from their initial states; where the manifest's has no transition, None is its dead state."""
-    need(sorted(other["alphabet"]) == sorted(language.symbols), "language: scancraft.json has other symbols")
-    ends = set(other["accepting"])
-    pairs: dict[tuple[int, str | None], None] = {(0, other["initial"]): None}
-    todo = list(pairs)
-    for p, q in todo:
-        agree = language.accepting[p] == (q in ends)
-        need(agree, f"language: scancraft.json differs; its state {q!r} answers to state {p} of the certificate")
+    """Walk all tables from their initial states; where one of the manifest's has no transition, None is its dead state.
+
+    Args:
+        language: the certificate's.
+        other: the manifest's: a DFA, or a combination of some, which are walked side by side.
+    """
+    tree = other["combination"] if "combination" in other else {"all": [{"dfa": other["dfa"]}]}
+    leaves = _leaves(tree)
+    for leaf in leaves:
+        need(sorted(leaf["alphabet"]) == sorted(language.symbols), "language: scancraft.json has other symbols")
+    finals = [set(leaf["accepting"]) for leaf in leaves]
+    start: tuple[int, tuple[str | None, ...]] = (0, tuple(leaf["initial"] for leaf in leaves))
+    pairs, todo = {start}, [start]
+    for p, states in todo:
+        ends = iter([q in final for final, q in zip(finals, states, strict=True)])
+        agree = language.accepting[p] == _answer(tree, ends)
+        need(agree, f"language: scancraft.json differs; its {states} answers to state {p} of the certificate")
         for a, symbol in enumerate(language.symbols):
-            pair = (int(language.table[p, a]), other["transitions"].get(q, {}).get(symbol))
+            after = (leaf["transitions"].get(q, {}).get(symbol) for leaf, q in zip(leaves, states, strict=True))
+            pair = (int(language.table[p, a]), tuple(after))
             if pair not in pairs:
-                pairs[pair] = None
+                need(len(pairs) < MOST_PAIRS, f"language: more than {MOST_PAIRS:,} states side by side")
+                pairs.add(pair)
                 todo.append(pair)
+
+
+def _parts(tree: Any) -> tuple[str, list[Any]]:
+    need(type(tree) is dict and len(tree) == 1, "language: a combination is one operator and its parts")
+    ((operator, parts),) = tree.items()
+    need(operator in ("all", "any", "not") and type(parts) is list and parts, "language: an unknown combination")
+    need(operator != "not" or len(parts) == 1, "language: the complement of more than one")
+    return operator, parts
+
+
+def _leaves(tree: Any) -> list[dict[str, Any]]:
+    """The automata of a combination, from left to right."""
+    return [
+        leaf
+        for part in _parts(tree)[1]
+        for leaf in ([part["dfa"]] if type(part) is dict and set(part) == {"dfa"} else _leaves(part))
+    ]
+
+
+def _answer(tree: Any, ends: Iterator[bool]) -> bool:
+    """Whether a combination accepts, from the answers of its automata, from left to right."""
+    operator, parts = _parts(tree)
+    found = [next(ends) if set(part) == {"dfa"} else _answer(part, ends) for part in parts]
+    return not found[0] if operator == "not" else all(found) if operator == "all" else any(found)
 
 
 class CounterLanguage(NamedTuple):

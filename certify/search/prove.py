@@ -21,6 +21,7 @@ from torch import Tensor
 from ...automata.alphabet import EOS
 from ...automata.bounded_dyck import BoundedDyck
 from ...automata.budget import Budget
+from ...automata.combination import Combination
 from ...automata.counters.acceptor import CounterAcceptor
 from ...automata.counters.machine import CounterMachine
 from ...automata.dfa import Dfa
@@ -83,6 +84,7 @@ def search(
         note: told now and then what is going on.
         counts: whether a model whose states may add up is to be followed to the first dead prefixes only.
     """
+    assert not isinstance(language, Combination), "certified by its product"
     if not isinstance(language, Dfa):
         try:
             return _control(model, language, readout, budget, note)

@@ -247,14 +247,14 @@ class Circuit:
         constant: the exponent of the stream's constant: squares of features sum to less than 2^(2 constant - 25).
     """
 
-    kind: Literal["cascade", "plan", "flip-flop", "bounded Dyck", "counters", "walk"]
+    kind: Literal["cascade", "plan", "walk", "combination", "flip-flop", "bounded Dyck", "counters"]
     construction: str
     alphabet: tuple[str, ...]
     features: tuple[str, ...]
     tokens: Mapping[str, Form]
     blocks: tuple[CircuitBlock, ...]
     verdicts: Mapping[str, Form]
-    contract: Literal["all-words", "live-prefixes"]
+    contract: Literal["all-words", "live-prefixes", "recognise"]
     limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     reach: Mapping[str, int] = field(default_factory=dict)
     letters: Mapping[str, str] = field(default_factory=dict)

@@ -6,6 +6,8 @@ x w^N with the model's own step (``replay``), compare the states of the last two
 through the DFA. Where the search leapt over turns that count, they are computed for all n at once, in the arithmetic of
 certificates (``lines``).
 
+Over 450 lines: the fields of a refutation are judged in the order in which they stand, each by a method of one class.
+
 Trusted: this folder, what it uses of ``certify.checker``, ``transformers``' Mamba with its cache, torch, numpy, json.
 Nothing that is read is.
 """
@@ -256,7 +258,7 @@ class _Check:
             rows = [dict(zip(language.alphabet, row, strict=True)) for row in language.semiautomaton.table]
             meant = {"alphabet": language.alphabet, "initial": language.initial, "accepting": language.accepting}
             try:
-                same_language(own_language, {**meant, "transitions": dict(enumerate(rows))})
+                same_language(own_language, {"dfa": {**meant, "transitions": dict(enumerate(rows))}})
             except RejectedError as error:
                 raise RejectedError("the refutation is about another language") from error
         given = self.content["readout"]

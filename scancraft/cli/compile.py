@@ -12,6 +12,7 @@ from msgspec.structs import asdict
 
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import Budget
+from ..automata.combination import Combination
 from ..automata.dfa import Dfa
 from ..automata.families import dyck as dyck_dfa
 from ..automata.families import flip_flop as flip_flop_dfa
@@ -45,6 +46,7 @@ class ConstructionName(StrEnum):
 
     cascade = "cascade"
     plan = "plan"
+    side_by_side = "side-by-side"
 
 
 def compile(
@@ -59,7 +61,11 @@ def compile(
     ] = None,
     alphabet: Alphabet = None,
     contract: Annotated[
-        ContractName | None, typer.Option(help="Right on all words, or on those that can still be completed.")
+        ContractName | None,
+        typer.Option(
+            help="Right on all words, or on those that can still be completed; of a combination (& or ~ on top) also: "
+            "recognise, only the end of the word."
+        ),
     ] = None,
     general: Annotated[
         bool, typer.Option("--general", help="Use the general compiler where the paper has its own construction.")
@@ -75,7 +81,8 @@ def compile(
         typer.Option("--optimise", help="Fewest blocks, or fewest parameters (default) and then fewest blocks."),
     ] = None,
     construction: Annotated[
-        ConstructionName | None, typer.Option("--construction", help="Insist on the cascade, or on a plan.")
+        ConstructionName | None,
+        typer.Option("--construction", help="Insist on the cascade, a plan, or (& or ~ on top) side-by-side."),
     ] = None,
     gates: Annotated[
         GatesName, typer.Option("--gates", help="The strongest gates allowed; nonnegative: a real Mamba or none.")
@@ -157,6 +164,8 @@ def _way(language: Language, named: bool, general: bool, budget: Budget, d_state
     Raises:
         ArgumentError: ``d_state`` where a construction decides it, or the general compiler for counters.
     """
+    if general and isinstance(language, Combination):
+        language = language.dfa(budget)
     if general and isinstance(language, BoundedDyck):
         if language.brackets != BoundedDyck(language.kinds, language.depth).brackets:
             raise ArgumentError("--general compiles bounded Dyck languages over their usual brackets only")
@@ -164,7 +173,7 @@ def _way(language: Language, named: bool, general: bool, budget: Budget, d_state
     elif general and not isinstance(language, Dfa):
         raise ArgumentError("--general compiles star-free languages; counters have one construction only")
     own_flip_flop = not general and named and language == flip_flop_dfa()
-    if d_state != 1 and (own_flip_flop or not isinstance(language, Dfa)):
+    if d_state != 1 and (own_flip_flop or not isinstance(language, (Dfa, Combination))):
         raise ArgumentError("--d-state goes with the general compiler; this construction decides it itself")
     return language, own_flip_flop
 

@@ -12,6 +12,7 @@ from ..automata.budget import Budget
 from ..automata.dfa import Dfa
 from ..automata.errors import ScancraftError, UnknownSymbolError
 from ..automata.languages import Language, as_language
+from ..automata.regex.combinations import parse_combination
 from ..automata.regex.regex import parse_regex
 from ..suite.languages import SuiteLanguage, suite_language
 from .io import ArgumentError, note
@@ -64,6 +65,8 @@ def choose_language(
         return BoundedDyck(*_two_numbers(dyck))
     if file is not None and alphabet is None:
         return as_language(file)
+    if regex is not None:
+        return parse_combination(regex, None if alphabet is None else alphabet.split(), budget)
     return read_language(file, regex, alphabet, budget)
 
 

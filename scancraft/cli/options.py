@@ -39,6 +39,7 @@ class ContractName(StrEnum):
 
     all_words = "all-words"
     live_prefixes = "live-prefixes"
+    recognise = "recognise"
 
 
 MOST = 1_000_000

@@ -96,7 +96,8 @@ class Verdicts:
         word: the word.
         alphabet: the symbols.
         accepted: whether each prefix is accepted, shape (1 + length,), the empty prefix first.
-        following: whether each symbol may come next, shape (1 + length, symbols).
+        following: whether each symbol may come next, shape (1 + length, symbols), or (1 + length, 0) if the model does
+            not say.
     """
 
     word: tuple[str, ...]
@@ -106,7 +107,8 @@ class Verdicts:
 
     def tokens(self, position: int) -> list[str]:
         """The tokens that may come next after so many symbols, ``<eos>`` last."""
-        found = [s for s, yes in zip(self.alphabet, self.following[position], strict=True) if yes]
+        following = self.following[position]
+        found = [s for s, yes in zip(self.alphabet, following, strict=True) if yes] if len(following) else []
         return [*found, EOS] if self.accepted[position] else found
 
     def as_json(self) -> dict[str, object]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..automata.alphabet import is_spaced
 from ..automata.bounded_dyck import BoundedDyck
+from ..automata.combination import Combination
 from ..automata.dfa import Dfa
 from ..automata.errors import ScancraftError
 from ..automata.languages import Language
@@ -68,6 +69,8 @@ def _title(language: Language) -> str:
         return f"{language.n_states}-state language over {symbols}"
     if isinstance(language, BoundedDyck):
         return f"{language.name} over {symbols}"
+    if isinstance(language, Combination):
+        return f"combination of {len(language.leaves)} languages over {symbols}"
     return f"counter language over {symbols}"
 
 
@@ -91,6 +94,11 @@ def _language(language: Language) -> dict[str, Any]:
             "brackets": [list(pair) for pair in language.brackets],
             "depth": language.depth,
         }
+    if isinstance(language, Combination):
+        raise PageError(
+            "the page compares a model with one automaton, and a combination has several; `scancraft explain` without "
+            "--html shows its blocks"
+        )
     _check_transitions(sum(1 for _ in language.steps()))
     return {
         "kind": "counter_machine",

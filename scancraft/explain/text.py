@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..automata.bounded_dyck import BoundedDyck
+from ..automata.combination import Combination
 from ..automata.dfa import Dfa
 from ..automata.languages import Language
 from ..compiler.checkpoints import Checkpoint
@@ -69,6 +70,8 @@ def _kind(language: Language) -> str:
         return f"{language.n_states} states" if language.n_states > 1 else "1 state"
     if isinstance(language, BoundedDyck):
         return language.name
+    if isinstance(language, Combination):
+        return f"{len(language.leaves)} automata side by side"
     return f"{len(language.counters)} counters" if len(language.counters) > 1 else "1 counter"
 
 
