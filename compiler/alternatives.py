@@ -26,8 +26,9 @@ from .targets.layout import MIN_WIDTH
 Optimise = Literal["depth", "size"]
 Construction = Literal["cascade", "plan", "side-by-side"]
 
-PLAN_ITEMS = 20_000
-"""How many things each effort of the search for plans may look at, if the budget allows more."""
+PLAN_ITEMS, PLAN_ITEMS_DEPTH = 2_000, 20_000
+"""How many things each effort of the search for plans may look at, if the budget allows more: as a rule, and where
+somebody asked for the fewest blocks."""
 
 
 class UnknownChoiceError(ScancraftError):
@@ -108,7 +109,7 @@ def by_cascade(dfa: Dfa, budget: Budget, lower: Lower) -> Alternative:
     return Alternative(circuit, lower(circuit), decomposed=stages)
 
 
-def by_plans(dfa: Dfa, budget: Budget, lower: Lower, widest: int) -> Iterator[Alternative]:
+def by_plans(dfa: Dfa, budget: Budget, lower: Lower, widest: int, *, longer: bool) -> Iterator[Alternative]:
     """A language compiled by each plan that is found; each is proved first.
 
     Args:
@@ -116,8 +117,9 @@ def by_plans(dfa: Dfa, budget: Budget, lower: Lower, widest: int) -> Iterator[Al
         budget: how far the search and the proofs may go.
         lower: writes a circuit as weights.
         widest: how many letters a plan may look at.
+        longer: whether to look longer.
     """
-    for plan, circuit in plan_circuits(dfa, budget, widest):
+    for plan, circuit in plan_circuits(dfa, budget, widest, longer=longer):
         try:
             found = Alternative(circuit, lower(circuit), plan=plan)
         except ScancraftError:
@@ -127,9 +129,9 @@ def by_plans(dfa: Dfa, budget: Budget, lower: Lower, widest: int) -> Iterator[Al
             return
 
 
-def plan_circuits(dfa: Dfa, budget: Budget, widest: int) -> Iterator[tuple[Plan, Circuit]]:
+def plan_circuits(dfa: Dfa, budget: Budget, widest: int, *, longer: bool = False) -> Iterator[tuple[Plan, Circuit]]:
     """Each plan that is found, proved, and a circuit; with the circuit. See :func:`by_plans`."""
-    limited = Budget(min(budget.items, PLAN_ITEMS), budget.seconds)
+    limited = Budget(min(budget.items, PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS), budget.seconds)
     for plan in plans(dfa, limited):
         if plan.window > widest:
             continue

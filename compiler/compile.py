@@ -241,7 +241,7 @@ def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> list[
         except BudgetExceededError as error:
             past_budget = error
     if star_free and choice.construction != "cascade" and not any(way.least for way in found):
-        found += by_plans(dfa, choice.budget, lower, widest)
+        found += by_plans(dfa, choice.budget, lower, widest, longer=choice.optimise == "depth")
     if not found and past_budget is not None:
         raise past_budget
     if not found:
