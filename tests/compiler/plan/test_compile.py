@@ -118,7 +118,7 @@ def test_a_plan_is_there_where_the_cascade_is_past_the_budget() -> None:
 def test_what_cannot_be_asked_for() -> None:
     with pytest.raises(UnknownChoiceError, match="depth or size, not 'speed'"):
         scancraft.compile("ab", optimise="speed")  # type: ignore[arg-type]
-    with pytest.raises(UnknownChoiceError, match="a cascade or a plan, not 'magic'"):
+    with pytest.raises(UnknownChoiceError, match="no construction 'magic'"):
         scancraft.compile("ab", construction="magic")  # type: ignore[arg-type]
     with pytest.raises(NoPlanError, match="no plan was found"):
         scancraft.compile("(aa)*", construction="plan")
