@@ -13,6 +13,7 @@ from .cascade.cascade import Cascade, decompose
 from .cascade.rules import RuleTable, tabulate
 from .circuits.circuit import Circuit
 from .circuits.levels import cascade_circuit
+from .circuits.walks import counted
 from .manifest import SizeOf
 from .plan.circuits import plan_circuit
 from .plan.plan import Plan
@@ -24,7 +25,7 @@ from .targets import Lowered
 from .targets.layout import MIN_WIDTH
 
 Optimise = Literal["depth", "size"]
-Construction = Literal["cascade", "plan", "side-by-side"]
+Construction = Literal["cascade", "plan", "walk", "side-by-side"]
 
 PLAN_ITEMS, PLAN_ITEMS_DEPTH = 2_000, 20_000
 """How many things each effort of the search for plans may look at, if the budget allows more: as a rule, and where
@@ -72,7 +73,8 @@ class Alternative:
     @property
     def size(self) -> SizeOf:
         """For the manifest."""
-        construction: Literal["cascade", "plan"] = "cascade" if self.plan is None else "plan"
+        construction = self.circuit.kind
+        assert construction in ("cascade", "plan", "walk"), "an automaton by another construction"
         shape = self.found.weights.shape
         return SizeOf(construction, shape.n_layers, self.found.weights.n_parameters)
 
@@ -127,6 +129,15 @@ def by_plans(dfa: Dfa, budget: Budget, lower: Lower, widest: int, *, longer: boo
         yield found
         if found.least:
             return
+
+
+def by_walk(dfa: Dfa, lower: Lower) -> Iterator[Alternative]:
+    """A language whose live part is a walk in Z^d by counters, if it is one (``compiler.circuits.walks``).
+
+    Its certificate has a limit: how far its counters may run after a word has died.
+    """
+    if (circuit := counted(dfa)) is not None:
+        yield Alternative(circuit, lower(circuit))
 
 
 def plan_circuits(dfa: Dfa, budget: Budget, widest: int, *, longer: bool = False) -> Iterator[tuple[Plan, Circuit]]:

@@ -11,6 +11,7 @@ from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.combination import Combination
 from ..automata.decide.aperiodic import NotStarFreeError, star_free_witness
 from ..automata.decide.classification import Classification, GateClass, classify_by_groups
+from ..automata.decide.walks import NoWalk, NoWalkError, walk_of
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
 from ..automata.languages import as_language, language_to_json
@@ -22,6 +23,7 @@ from .alternatives import (
     Optimise,
     by_cascade,
     by_plans,
+    by_walk,
     check_choice,
     sizes,
     smallest,
@@ -85,8 +87,8 @@ def compile(
             the weights (a smaller constant in the norms), and only some models fit it (docs/precision.md).
         optimise: of a regular language: "depth" takes the fewest blocks, and of these the fewest parameters; "size",
             or nothing, the fewest parameters, and of these the fewest blocks.
-        construction: of a regular language: "cascade" or "plan" insists on one of both; of a combination that means
-            its product, and "side-by-side" its parts.
+        construction: of a regular language: "cascade", "plan" or "walk" (counters, in the target mamba) insists on one
+            of them; of a combination that means its product, and "side-by-side" its parts.
 
     Returns:
         :class:`Compiled` for a DFA, else :class:`~scancraft.compiler.compiled.Constructed`.
@@ -99,6 +101,7 @@ def compile(
         UnknownTargetError: there is no such target.
         UnknownChoiceError: ``optimise`` or ``construction`` is neither.
         NoPlanError: a plan was asked for, and none was found.
+        NoWalkError: a walk was asked for, and the language is none.
         ForesightError: of a combination side by side, whose parts do not know what may come next, "all-words".
         TargetError: the target has no such sizes or no such construction, or its gates are stronger than ``gates``.
         PrecisionError: the model is not exact in ``dtype``.
@@ -222,10 +225,11 @@ def _combined(language: Combination, choice: Choice, contract: str | None) -> Co
 
 
 def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> list[Alternative]:
-    """The cascade and plans, as far as they are wanted; at least one of them.
+    """The cascade, plans and a walk, as far as they are wanted; at least one of them.
 
-    Where both are, a cascade past the budget is left out if there is a plan, and no plan is looked for if the cascade
-    is as small as models get.
+    Where several are, a cascade past the budget is left out if there is something else, and no plan is looked for if
+    the cascade is as small as models get. Walks are for those who ask for one, or for something to be optimised: their
+    certificates have a limit.
     """
     options = Options(d_state=choice.d_state, d_conv=choice.d_conv or FEWEST_TAPS)
     widest = choice.d_conv or max(target.d_conv)
@@ -233,17 +237,24 @@ def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> list[
     def lower(circuit: Circuit) -> Lowered:
         return lowered(circuit, target, options, choice.dtype)
 
-    found: list[Alternative] = []
+    walks: list[Alternative] = []
     past_budget: BudgetExceededError | None = None
-    if choice.construction != "plan":
+    if star_free and target.name == "mamba":
+        if choice.construction == "walk" or (choice.construction is None and choice.optimise is not None):
+            walks = list(by_walk(dfa, lower))
+    found = list(walks)
+    if choice.construction in (None, "cascade"):
         try:
             found.append(by_cascade(dfa, choice.budget, lower))
         except BudgetExceededError as error:
             past_budget = error
-    if star_free and choice.construction != "cascade" and not any(way.least for way in found):
-        found += by_plans(dfa, choice.budget, lower, widest, longer=choice.optimise == "depth")
+    if star_free and choice.construction in (None, "plan") and not any(way.least for way in found):
+        found += by_plans(dfa, choice.budget, lower, widest, longer=choice.optimise == "depth" and not walks)
     if not found and past_budget is not None:
         raise past_budget
+    if not found and choice.construction == "walk":
+        witness = walk_of(dfa)
+        raise NoWalkError(witness if isinstance(witness, NoWalk) else None)
     if not found:
         raise NoPlanError("no plan was found within the budget; leave the construction open, or ask for a cascade")
     return found

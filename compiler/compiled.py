@@ -152,7 +152,9 @@ class Compiled(CompiledModel):
         return self.circuit
 
     def __str__(self) -> str:
-        way = self.circuit.construction if self.plan else f"cascade of height {self.cascade.height}"
+        way = (
+            f"cascade of height {self.cascade.height}" if self.circuit.kind == "cascade" else self.circuit.construction
+        )
         return f"{self.dfa.n_states}-state DFA -> {way} -> {self.weights}"
 
 

@@ -218,7 +218,7 @@ class StateEntries(Record, frozen=True):
 class SizeOf(Record, frozen=True):
     """One way to compile the language, and how large the model then is."""
 
-    construction: Literal["cascade", "plan"]
+    construction: Literal["cascade", "plan", "walk"]
     blocks: Positive
     parameters: Positive
 

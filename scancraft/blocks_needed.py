@@ -103,7 +103,7 @@ def depth(language: object, *, window: int = WINDOW, budget: Budget = DEFAULT_BU
         raise LanguageFormatError(
             f"a {type(dfa).__name__} is not given as a regular language; give a DFA, a regular expression or a file"
         )
-    model = compile(dfa, budget=budget, gates="nonnegative", d_conv=window, target="mamba")
+    model = compile(dfa, budget=budget, gates="nonnegative", d_conv=window, target="mamba", optimise="depth")
     return Depth(model, lower_bound(dfa, window, budget), window)
 
 

@@ -46,6 +46,7 @@ class ConstructionName(StrEnum):
 
     cascade = "cascade"
     plan = "plan"
+    walk = "walk"
     side_by_side = "side-by-side"
 
 
@@ -82,7 +83,9 @@ def compile(
     ] = None,
     construction: Annotated[
         ConstructionName | None,
-        typer.Option("--construction", help="Insist on the cascade, a plan, or (& or ~ on top) side-by-side."),
+        typer.Option(
+            "--construction", help="Insist on the cascade, a plan, a walk (counters), or (& or ~ on top) side-by-side."
+        ),
     ] = None,
     gates: Annotated[
         GatesName, typer.Option("--gates", help="The strongest gates allowed; nonnegative: a real Mamba or none.")

@@ -131,3 +131,18 @@ def test_what_is_no_walk_is_refused_with_a_reason() -> None:
     assert counted(Dfa.empty("ab")) is None
     with pytest.raises(NoWalkError, match="needs no counter"):
         walk(Dfa.universal("ab"))
+
+
+@pytest.mark.parametrize("optimise", ["depth", "size"])
+def test_compile_takes_a_walk_where_something_is_to_be_optimised(optimise: Any, tmp_path: Path) -> None:
+    compiled = scancraft.compile(d_n(12), tmp_path / "m", optimise=optimise)
+    assert (compiled.manifest.kind, compiled.weights.shape.n_layers) == ("walk", 2)
+    assert {size.construction for size in compiled.manifest.alternatives} >= {"walk", "cascade"}
+    assert scancraft.load(tmp_path / "m").manifest == compiled.manifest
+    assert str(compiled).startswith("14-state DFA -> a walk in Z")
+    assert scancraft.compile(d_n(12)).manifest.kind != "walk"
+
+
+def test_asking_for_a_walk_where_there_is_none() -> None:
+    with pytest.raises(NoWalkError, match="no walk"):
+        scancraft.compile("(a|b)*a", construction="walk")
