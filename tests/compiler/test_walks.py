@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from against_truth import short_words
 from examples import dfa, dfas
 from walking import between, shuffled, walking
 
+import scancraft
 from scancraft.automata.alphabet import EOS, Word
 from scancraft.automata.decide.walks import NoWalkError
 from scancraft.automata.dfa import Dfa
