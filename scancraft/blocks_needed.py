@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import asdict
+
 from .automata.budget import DEFAULT_BUDGET, Budget
 from .automata.combination import Combination
 from .automata.decide.depth import DepthWitness, lower_bound
@@ -12,9 +14,6 @@ from .automata.errors import LanguageFormatError
 from .automata.languages import as_language
 from .compiler.compile import compile
 from .compiler.compiled import CompiledModel
-
-WINDOW = 2
-"""What a block sees, by default: as many letters as the convolutions of compiled models."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,8 @@ class Depth:
         witness = self.witness
         return {
             "at_most": self.at_most,
+            "parameters": self.model.weights.n_parameters,
+            "alternatives": [asdict(size) for size in self.model.manifest.alternatives],
             "construction": self.model.circuit.construction,
             "counts": self.counts,
             "at_least": self.at_least,
@@ -83,12 +84,13 @@ class Depth:
         return f"open: no model with {fewer} was found, and no two words that such a model must confuse"
 
 
-def depth(language: object, *, window: int = WINDOW, budget: Budget = DEFAULT_BUDGET) -> Depth:
+def depth(language: object, *, window: int | None = None, budget: Budget = DEFAULT_BUDGET) -> Depth:
     """How many blocks a regular language needs (docs/walkthroughs/how_many_blocks.md).
 
     Args:
         language: whatever ``compile`` takes, if it is regular.
-        window: how many letters a block sees at a time (``d_conv``), 2 to 4.
+        window: how many letters a block sees at a time (``d_conv``), 2 to 4; by default as many as the shallowest model
+            that is found does.
         budget: of each search.
 
     Raises:
@@ -104,7 +106,8 @@ def depth(language: object, *, window: int = WINDOW, budget: Budget = DEFAULT_BU
             f"a {type(dfa).__name__} is not given as a regular language; give a DFA, a regular expression or a file"
         )
     model = compile(dfa, budget=budget, gates="nonnegative", d_conv=window, target="mamba", optimise="depth")
-    return Depth(model, lower_bound(dfa, window, budget), window)
+    seen = model.weights.shape.d_conv
+    return Depth(model, lower_bound(dfa, seen, budget), seen)
 
 
 def _blocks(n: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -117,3 +118,20 @@ def test_the_table_beside_training_holds_measured_figures() -> None:
     sizes = suite["Dyck-1"]["parameters"], trained["Dyck-1"]["sizes"]["parameters"]
     assert f"| Dyck-1: parameters | {sizes[0]:,} | {sizes[1]:,} | |" in text
     assert f"| Dyck-1: time to make | {suite['Dyck-1']['seconds']:.3f} s | " in text
+
+
+def test_the_fewest_blocks_are_those_that_are_found() -> None:
+    """Each row of the table, by the command that stands above it."""
+    text = README.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| ([\d, ]+) \| ([\d, ]+) \| (walk|plan) \| (\d+) \|$", text, flags=re.MULTILINE)
+    assert len(rows) == 5
+    for name, cascade, fewest, way, least in rows:
+        plain = name.replace("\\", "")
+        option = "--named" if "-" in plain else "--regex"
+        result = CliRunner().invoke(app, ["depth", option, plain, "--json"])
+        assert result.exit_code == 0, result.output
+        facts = json.loads(result.stdout)
+        sizes = {s["construction"]: f"{s['blocks']}, {s['parameters']:,}" for s in facts["alternatives"][::-1]}
+        assert f"{facts['at_most']}, {facts['parameters']:,}" == sizes[way] == fewest
+        assert sizes["cascade"] == cascade
+        assert facts["at_least"] == int(least)

@@ -19,7 +19,12 @@ def depth(
         str | None, typer.Option(metavar="NAME", help="A language of the suite: D-12, Tomita-7, ...")
     ] = None,
     alphabet: Alphabet = None,
-    window: Annotated[int, typer.Option(metavar="N", min=2, max=4, help="Letters that a block sees at a time.")] = 2,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=2, max=4, help="Letters that a block sees at a time; default: as many as it takes."
+        ),
+    ] = None,
     budget: Items = None,
     seconds: Seconds = None,
     json: Json = False,
