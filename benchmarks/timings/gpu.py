@@ -147,9 +147,17 @@ def engines(device: torch.device) -> list[Engine]:
     return found
 
 
+def _installed(name: str) -> bool:
+    """Whether a package is there; a module that something else put in its place is not one."""
+    try:
+        return find_spec(name) is not None
+    except ValueError:
+        return False
+
+
 def why_no_mamba_ssm(device: torch.device) -> str | None:
     """What keeps mamba_ssm from running; None if nothing does."""
-    missing = [name for name in ("mamba_ssm", "selective_scan_cuda", "triton", "einops") if find_spec(name) is None]
+    missing = [name for name in ("mamba_ssm", "selective_scan_cuda", "triton", "einops") if not _installed(name)]
     if missing:
         return f"not installed: {', '.join(missing)}"
     return None if device.type == "cuda" else "its kernels need an NVIDIA GPU"

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from walking import between, shuffled
 
 import scancraft
+from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import d_n
 from scancraft.certify.certify import FARTHEST, Certificate, Refuted, certify
@@ -62,7 +63,7 @@ def test_saved_ones_are_accepted(forge: Forge) -> None:
 
 def test_another_language_is_not(forge: Forge) -> None:
     checkpoint = scancraft.load(forge("walk"))
-    found = certify(checkpoint.model(), d_n(4), readout=checkpoint.readout)
+    found = certify(checkpoint.model(), d_n(4), readout=checkpoint.readout, budget=Budget(items=500))
     assert isinstance(found, Refuted)
 
 

@@ -47,7 +47,7 @@ SPLIT = CounterMachine(  # a adds 1 or 2 on the way into q, depending on where i
 
 
 def test_flip_flop_is_smaller_than_what_the_general_compiler_makes() -> None:
-    general = scancraft.compile(flip_flop_dfa())
+    general = scancraft.compile(flip_flop_dfa(), construction="cascade")
     assert general.weights.shape.n_layers == 4
     assert flip_flop().weights.shape.n_layers == 2
     assert flip_flop(contract="live-prefixes").weights.shape.n_layers == 1

@@ -44,7 +44,7 @@ def positive(compiled: Any, tokens: Sequence[int]) -> list[frozenset[str]]:
 @pytest.mark.parametrize("name", NAMED)
 def test_plans_of_well_known_languages(name: str) -> None:
     dfa = dfas()[name]
-    compiled = scancraft.compile(dfa, optimise="depth")
+    compiled = scancraft.compile(dfa, optimise="depth", construction="plan")
     assert compiled.plan is not None
     assert prove(compiled.plan, dfa) >= dfa.n_states
     assert compiled.weights.shape.n_layers <= BLOCKS[name] < compiled.cascade.height

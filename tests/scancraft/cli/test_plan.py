@@ -18,7 +18,9 @@ D2 = ("--regex", "(a(ab)*b)*")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A plan's checkpoint, certified, and what the command printed."""
     place = tmp_path_factory.mktemp("plans") / "d2"
-    return place, answer(invoke("compile", *D2, "-o", place, "--optimise", "depth", "--certify", "--json"))
+    return place, answer(
+        invoke("compile", *D2, "-o", place, "--optimise", "depth", "--target", "falcon_mamba", "--certify", "--json")
+    )
 
 
 def test_compile_takes_the_shallower_one_and_says_what_else_there_was(made: tuple[Path, Any]) -> None:
