@@ -6,9 +6,9 @@ its parts, which run side by side, and an expression over their answers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,8 @@ from .dfa import Dfa
 from .errors import BudgetExceededError, LanguageFormatError
 from .formats.formats import from_json, to_json_dict
 from .search import leading_to, numbered
+
+T = TypeVar("T")
 
 Operator = Literal["all", "any", "not"]
 OPERATORS: tuple[Operator, ...] = ("all", "any", "not")
@@ -73,13 +75,20 @@ class Combination:
             leaf for part in self.parts for leaf in (part.leaves if isinstance(part, Combination) else (part,))
         )
 
+    def shared_out(self, answers: Sequence[T]) -> Iterator[tuple[Dfa | Combination, Sequence[T]]]:
+        """Each part with what belongs to its leaves, of something for each leaf."""
+        begin = 0
+        for part in self.parts:
+            end = begin + (len(part.leaves) if isinstance(part, Combination) else 1)
+            yield part, answers[begin:end]
+            begin = end
+
     def value(self, answers: Sequence[Any]) -> Any:
         """The answer from those of the leaves: booleans, or arrays of booleans."""
-        found, rest = [], list(answers)
-        for part in self.parts:
-            size = len(part.leaves) if isinstance(part, Combination) else 1
-            mine, rest = rest[:size], rest[size:]
-            found.append(np.asarray(part.value(mine) if isinstance(part, Combination) else mine[0]))
+        found = [
+            np.asarray(part.value(mine) if isinstance(part, Combination) else mine[0])
+            for part, mine in self.shared_out(answers)
+        ]
         match self.operator:
             case "all":
                 return np.logical_and.reduce(found)

@@ -155,9 +155,15 @@ def _regular(values: Sequence[Any]) -> list[Dfa | Combination]:
     symbols = sorted({symbol for language in found for symbol in language.alphabet})
     languages: list[Dfa | Combination] = []
     for value, language in zip(values, found, strict=True):
-        if not isinstance(language, (Dfa, Combination)):
-            raise LanguageFormatError(
-                f"a {type(language).__name__} is not given as a regular language; give a DFA, an expression or a file"
-            )
-        languages.append(parse_regex(value, symbols) if isinstance(value, str) else language)
+        known = need_regular(language)
+        languages.append(parse_regex(value, symbols) if isinstance(value, str) else known)
     return languages
+
+
+def need_regular(language: Language) -> Dfa | Combination:
+    """The language; :class:`LanguageFormatError` if it is not given as a regular one."""
+    if isinstance(language, (Dfa, Combination)):
+        return language
+    raise LanguageFormatError(
+        f"a {type(language).__name__} is not given as a regular language; give a DFA, a regular expression or a file"
+    )

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from ..automata.budget import Budget
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError, ScancraftError
+from ..models.weights import ModelWeights
 from .cascade.cascade import Cascade, decompose
 from .cascade.rules import RuleTable, tabulate
 from .circuits.circuit import Circuit
@@ -155,6 +156,12 @@ def plan_circuits(dfa: Dfa, budget: Budget, widest: int, *, longer: bool = False
             yield plan, circuit
 
 
+def rank(weights: ModelWeights, optimise: Optimise | None) -> tuple[int, int]:
+    """What to keep small: parameters, then blocks; for "depth" the other way round."""
+    numbers = (weights.n_parameters, weights.shape.n_layers)
+    return numbers[::-1] if optimise == "depth" else numbers
+
+
 def smallest(alternatives: Iterable[Alternative], optimise: Optimise | None) -> Alternative:
     """The one with fewest parameters, then fewest blocks; for "depth" the other way round; a cascade before a plan.
 
@@ -164,9 +171,7 @@ def smallest(alternatives: Iterable[Alternative], optimise: Optimise | None) -> 
     """
 
     def cost(alternative: Alternative) -> tuple[int, int, bool]:
-        size = alternative.size
-        numbers = (size.parameters, size.blocks)
-        return (*(numbers[::-1] if optimise == "depth" else numbers), alternative.plan is not None)
+        return (*rank(alternative.found.weights, optimise), alternative.plan is not None)
 
     return min(alternatives, key=cost)
 

@@ -10,13 +10,12 @@ from ..automata.combination import Combination
 from ..automata.decide.aperiodic import NotStarFreeError, star_free_witness
 from ..automata.dfa import Dfa
 from ..automata.errors import ScancraftError
-from ..automata.languages import language_to_json
 from .alternatives import decomposed, plan_circuits
 from .circuits.circuit import Circuit
 from .circuits.levels import cascade_circuit
 from .circuits.side_by_side import decided, side_by_side
-from .compiled import Constructed, allowed_target, lowered, manifest_of
-from .targets import Options
+from .compiled import Constructed
+from .constructions import constructed
 
 PRODUCT_ITEMS = 2_000
 """Up to so many states the product of a combination is looked at."""
@@ -61,11 +60,8 @@ def combination(
         )
     known = {leaf: _part(leaf, budget, d_conv) for leaf in dict.fromkeys(language.leaves)}
     circuit = side_by_side(language, [known[leaf] for leaf in language.leaves], predict=foresees)
-    chosen = allowed_target(target or "mamba")
-    found = lowered(circuit, chosen, Options(d_conv=d_conv), dtype)
     promised = language.dfa(few) if foresees and not language.is_union else language
-    about = language_to_json(promised) | {"class": "star-free"}
-    return Constructed(found.weights, manifest_of(circuit, found, chosen, about), promised, circuit)
+    return constructed(promised, "star-free", circuit, d_conv, None, target, dtype)
 
 
 def _part(dfa: Dfa, budget: Budget, d_conv: int) -> Circuit:

@@ -25,6 +25,7 @@ from .alternatives import (
     by_plans,
     by_walk,
     check_choice,
+    rank,
     sizes,
     smallest,
 )
@@ -209,19 +210,16 @@ def _combined(language: Combination, choice: Choice, contract: str | None) -> Co
     items = choice.budget.items
     few = replace(choice.budget, items=items if beside is None else min(items, PRODUCT_ITEMS))
     try:
-        product = _regular(language.dfa(few), choice)
+        known = beside.language if beside is not None else None
+        product = _regular(known if isinstance(known, Dfa) else language.dfa(few), choice)
     except BudgetExceededError:
         if beside is None:
             raise
         return beside
 
-    def cost(model: CompiledModel) -> tuple[int, int]:
-        numbers = (model.weights.n_parameters, model.weights.shape.n_layers)
-        return numbers[::-1] if choice.optimise == "depth" else numbers
-
-    if beside is None or beside.manifest.contract == "recognise" or cost(product) <= cost(beside):
+    if beside is None or beside.manifest.contract == "recognise":
         return product
-    return beside
+    return min(product, beside, key=lambda model: rank(model.weights, choice.optimise))
 
 
 def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> list[Alternative]:

@@ -64,7 +64,7 @@ d_inner 16, d_state 1, d_conv 2, dt_rank 4, 2,352 parameters, 196 not zero
     """
     check_contract(contract)
     circuit = flip_flop_circuit(all_words=contract == "all-words")
-    return _constructed(flip_flop_language(), "star-free", circuit, d_conv, out, target, dtype)
+    return constructed(flip_flop_language(), "star-free", circuit, d_conv, out, target, dtype)
 
 
 def dyck(
@@ -120,7 +120,7 @@ def bounded_dyck(
     circuit = bounded_dyck_circuit(language, all_words=contract == "all-words")
     if not any("float32" in limits for limits in circuit.limits.values()):
         raise BracketLanguageError(f"{language.name} is too deep for float32 to count exactly; give a smaller depth")
-    return _constructed(language, "star-free", circuit, d_conv, out, target, dtype)
+    return constructed(language, "star-free", circuit, d_conv, out, target, dtype)
 
 
 def counters(
@@ -156,7 +156,7 @@ def counters(
                 f"others (2^24 in all, half of it for signed counters); give smaller amounts"
             )
     circuit = counter_circuit(machine, all_words=contract == "all-words", budget=budget)
-    return _constructed(machine, "counter", circuit, d_conv, out, target, dtype)
+    return constructed(machine, "counter", circuit, d_conv, out, target, dtype)
 
 
 def walk(
@@ -192,10 +192,10 @@ d_state 1, d_conv 2, dt_rank 2, 2,224 parameters, 77 not zero
     if circuit is None:
         found = walk_of(dfa)
         raise NoWalkError(found if isinstance(found, NoWalk) else None)
-    return _constructed(dfa, "star-free", circuit, d_conv, out, target, dtype)
+    return constructed(dfa, "star-free", circuit, d_conv, out, target, dtype)
 
 
-def _constructed(
+def constructed(
     language: Language,
     kind: str,
     circuit: Circuit,
@@ -204,11 +204,12 @@ def _constructed(
     target: str | None,
     dtype: str,
 ) -> Constructed:
+    """A language's circuit in a target, by default mamba; written to ``out`` unless that is None."""
     chosen = allowed_target(target or "mamba")
     found = lowered(circuit, chosen, Options(d_conv=d_conv), dtype)
     states = {"states": language.n_states} if isinstance(language, Dfa) else {}
     about = language_to_json(language) | states | {"class": kind}
-    constructed = Constructed(found.weights, manifest_of(circuit, found, chosen, about), language, circuit)
+    model = Constructed(found.weights, manifest_of(circuit, found, chosen, about), language, circuit)
     if out is not None:
-        constructed.save(out)
-    return constructed
+        model.save(out)
+    return model

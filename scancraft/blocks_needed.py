@@ -9,9 +9,7 @@ from msgspec.structs import asdict
 from .automata.budget import DEFAULT_BUDGET, Budget
 from .automata.combination import Combination
 from .automata.decide.depth import DepthWitness, lower_bound
-from .automata.dfa import Dfa
-from .automata.errors import LanguageFormatError
-from .automata.languages import as_language
+from .automata.languages import as_language, need_regular
 from .compiler.compile import compile
 from .compiler.compiled import CompiledModel
 
@@ -98,13 +96,8 @@ def depth(language: object, *, window: int | None = None, budget: Budget = DEFAU
         BudgetExceededError: no model was found within the budget.
         ScancraftError: the language cannot be read, is not regular, or the window is no number of taps.
     """
-    dfa = as_language(language)
-    if isinstance(dfa, Combination):
-        dfa = dfa.dfa(budget)
-    if not isinstance(dfa, Dfa):
-        raise LanguageFormatError(
-            f"a {type(dfa).__name__} is not given as a regular language; give a DFA, a regular expression or a file"
-        )
+    regular = need_regular(as_language(language))
+    dfa = regular.dfa(budget) if isinstance(regular, Combination) else regular
     model = compile(dfa, budget=budget, gates="nonnegative", d_conv=window, target="mamba", optimise="depth")
     seen = model.weights.shape.d_conv
     return Depth(model, lower_bound(dfa, seen, budget), seen)

@@ -195,13 +195,10 @@ class _Answers:
 
     def form(self, language: Combination, leaves: Sequence[Form], token: str) -> _Answer:
         """The answer of a combination from those of its leaves."""
-        answers, rest = [], list(leaves)
-        for part in language.parts:
-            size = len(part.leaves) if isinstance(part, Combination) else 1
-            mine, rest = rest[:size], rest[size:]
-            answers.append(
-                self.form(part, mine, token) if isinstance(part, Combination) else _Answer(dict(mine[0]), True, 0)
-            )
+        answers = [
+            self.form(part, mine, token) if isinstance(part, Combination) else _Answer(dict(mine[0]), True, 0)
+            for part, mine in language.shared_out(leaves)
+        ]
         if language.operator == "not":
             known = self._binary(answers[0], token)
             return _Answer(plus({ONE: 1}, times(-1, known.form)), True, known.level)
