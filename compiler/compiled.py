@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import msgspec
 
 from ..automata.alphabet import BOS, EOS, PAD, is_spaced
 from ..automata.budget import DEFAULT_BUDGET, Budget
@@ -27,6 +29,7 @@ from .manifest import (
     NeededGates,
     SizeOf,
     Sizes,
+    Source,
     SpecialTokens,
     StateEntries,
     TiledSet,
@@ -91,6 +94,10 @@ class CompiledModel:
 
         native = dtype is None and isinstance(self.weights, MambaWeights)
         return runner_of(self.weights if native else self.model(dtype), self.manifest, dtype)
+
+    def named(self, source: Source | None) -> Self:
+        """The same model, whose manifest says how a person named the language."""
+        return replace(self, manifest=msgspec.structs.replace(self.manifest, source=source))
 
     def save(self, directory: str | PathLike[str]) -> Path:
         """Write a standard checkpoint directory and return its path; equal input gives equal bytes.

@@ -20,6 +20,9 @@ from ..models.errors import CheckpointError
 
 SCHEMA_VERSION: Final = 3
 
+MOST_SOURCE: Final = 1000
+"""Characters of a language's source that are kept; a longer one is left out."""
+
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
@@ -31,6 +34,18 @@ class ManifestError(CheckpointError):
 
 class Record(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A frozen value that is an object in JSON: no key more, and a field that has its default value is left out."""
+
+
+class Source(Record, frozen=True):
+    """How a person named the language: to be shown as text, and for nothing else, since nothing vouches for it.
+
+    Attributes:
+        kind: "regex" (``text`` is the expression), "suite" (a name of the suite) or "file" (its name, no folders).
+        text: as it was given.
+    """
+
+    kind: Literal["regex", "suite", "file"]
+    text: Annotated[str, Meta(min_length=1, max_length=MOST_SOURCE)]
 
 
 class SpecialTokens(Record, frozen=True):
@@ -249,6 +264,7 @@ class Manifest(Record, frozen=True):
         alternatives: the sizes of all that was there to choose from, the least first.
         levels: the image sets of a cascade, top first.
         states: of a cascade: the state of the language's automaton that each slot stands for at the end.
+        source: how the language was named, if it was.
     """
 
     schema_version: Literal[3]
@@ -272,6 +288,7 @@ class Manifest(Record, frozen=True):
     alternatives: tuple[SizeOf, ...] = ()
     levels: tuple[LevelSets, ...] = ()
     states: Mapping[Natural, str] | None = None
+    source: Source | None = None
 
     def __post_init__(self) -> None:
         """Raise :class:`ValueError` if parts contradict each other."""
@@ -326,6 +343,11 @@ class Manifest(Record, frozen=True):
             return msgspec.convert(content, cls, str_keys=True)
         except msgspec.ValidationError as error:
             raise ManifestError(f"{where}: {error}; compile the language again") from None
+
+
+def source(kind: Literal["regex", "suite", "file"], text: str) -> Source | None:
+    """How a language was named; None if that is empty or longer than :data:`MOST_SOURCE`."""
+    return Source(kind, text) if 0 < len(text) <= MOST_SOURCE else None
 
 
 def write_schema(path: Path) -> None:

@@ -23,7 +23,7 @@ from ..compiler.constructions import flip_flop
 from ..compiler.targets import TARGETS
 from .check import EXIT_CODES, prove
 from .io import ArgumentError, console, say, show_json, status
-from .languages import budget_of, choose_language
+from .languages import budget_of, choose_language, source_of
 from .options import Alphabet, ContractName, Items, Json, LanguageFile, ModelDtype, Regex, Seconds
 
 
@@ -128,7 +128,7 @@ def compile(
                 construction=None if construction is None else construction.value,
             )
         elapsed = time.perf_counter() - started  # without writing, which imports torch
-        compiled.save(out)
+        compiled.named(source_of(file, regex, named)).save(out)
     verdict = None
     if certify:
         verdict = prove(out)

@@ -179,6 +179,6 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
             )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not the configuration that scancraft writes ({error})") from None
-    if replace(compiled.manifest, alternatives=()) != replace(manifest, alternatives=()):
+    if replace(compiled.manifest, alternatives=(), source=None) != replace(manifest, alternatives=(), source=None):
         note("scancraft: this version compiles the language otherwise than the checkpoint was; its own stages follow")
     return compiled

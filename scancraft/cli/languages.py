@@ -14,6 +14,7 @@ from ..automata.errors import ScancraftError, UnknownSymbolError
 from ..automata.languages import Language, as_language
 from ..automata.regex.combinations import parse_combination
 from ..automata.regex.regex import parse_regex
+from ..compiler.manifest import Source, source
 from ..suite.languages import SuiteLanguage, suite_language
 from .io import ArgumentError, note
 
@@ -68,6 +69,15 @@ def choose_language(
     if regex is not None:
         return parse_combination(regex, None if alphabet is None else alphabet.split(), budget)
     return read_language(file, regex, alphabet, budget)
+
+
+def source_of(file: Path | None, regex: str | None, named: str | None) -> Source | None:
+    """How the options of ``compile`` name a language; None for a bounded Dyck language, which has a name of its own."""
+    if named is not None:
+        return source("suite", suite_language(named).name)
+    if regex is not None:
+        return source("regex", regex)
+    return None if file is None else source("file", file.name)
 
 
 def by_name(name: str) -> SuiteLanguage | Language:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import scancraft
+from scancraft.automata.formats.formats import to_json_dict
 from scancraft.compiler.constructions import counters, dyck, flip_flop
-from scancraft.compiler.manifest import Manifest, ManifestError, write_schema
+from scancraft.compiler.manifest import Manifest, ManifestError, Source, write_schema
 from scancraft.compiler.targets import TARGETS
 from scancraft.suite.languages import suite_language
 
@@ -86,6 +88,9 @@ CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
     "no number": (lambda m: m["constants"].update(T=float("nan")), r"Expected `float` .* - at `\$.constants"),
     "no finite number": (lambda m: m["constants"].update(T=float("inf")), r"Expected `float` .* - at `\$.constants"),
     "true for a constant": (lambda m: m["constants"].update(T=True), r"Expected `float`, got `bool`"),
+    "a source of no kind": (lambda m: m.update(source={"kind": "url", "text": "x"}), r"'url' - at `\$.source.kind`"),
+    "a source too long": (lambda m: m["source"].update(text="x" * 1001), r"length <= 1000 - at `\$.source.text`"),
+    "an empty source": (lambda m: m["source"].update(text=""), r"length >= 1 - at `\$.source.text`"),
     "a slot without a number": (lambda m: m.update(states={"x": "0"}), r"got `str` - at `key` in `\$.states`"),
     "a slot below 0": (lambda m: m.update(states={"-1": "0"}), r"at `key` in `\$.states`"),
     "two tokens of one id": (lambda m: m["tokens"].update(a=4), "tokens gives two tokens one id"),
@@ -111,6 +116,22 @@ def test_whatever_is_wrong_is_named(case: str, tmp_path: Path) -> None:
         Manifest.from_json(content)
     assert str(told.value).startswith("scancraft.json")
     assert str(told.value).endswith("compile the language again")
+
+
+def test_the_manifest_keeps_how_the_language_was_named(tmp_path: Path) -> None:
+    d_2 = scancraft.parse_regex("(a(ab)*b)*")
+    (tmp_path / "x.json").write_text(json.dumps(to_json_dict(d_2)))
+    assert manifest_of("D-2 on mamba").source == Source("regex", "(a(ab)*b)*")
+    assert scancraft.compile(tmp_path / "x.json").manifest.source == Source("file", "x.json")
+    assert scancraft.compile(d_2).manifest.source is None
+    assert scancraft.compile("a" + "|a" * 500).manifest.source is None, "too long to be kept"
+    assert scancraft.compile("a" + "|a" * 499).manifest.source is not None
+
+
+def test_a_manifest_without_a_source_is_read() -> None:
+    content = d2()
+    del content["source"]
+    assert replace(Manifest.from_json(content), source=manifest_of("D-2 on mamba").source) == Manifest.from_json(d2())
 
 
 def test_what_is_no_object_is_refused() -> None:

@@ -43,6 +43,17 @@ def test_compile_says_what_it_made(name: str, built: Built) -> None:
     assert sorted(p.name for p in place.iterdir()) == sorted(p.name for p in built("dyck")[0].iterdir())
 
 
+def test_the_checkpoint_keeps_how_the_language_was_named(built: Built) -> None:
+    for name, kind, text in (("D-2", "regex", "(a(ab)*b)*"), ("a^n b^n", "suite", "a^n b^n")):
+        source = load(built(name)[0]).manifest.source
+        assert source is not None
+        assert (source.kind, source.text) == (kind, text)
+    source = load(built("file")[0]).manifest.source
+    assert source is not None
+    assert (source.kind, source.text.rpartition(".")[2]) == ("file", "json")
+    assert load(built("dyck")[0]).manifest.source is None
+
+
 def test_compile_prints_a_table(tmp_path: Path, language: Path) -> None:
     result = invoke("compile", "--dyck", "8,10", "-o", tmp_path / "x")
     assert (result.exit_code, result.stderr) == (0, "")
