@@ -83,7 +83,8 @@ class BoundedDyck:
 
     @property
     def lower_bound(self) -> float:
-        """h log2 K: bits that every recurrent model needs (Hewitt et al. 2020)."""
+        """h log2 K: bits that every recurrent model needs (Hewitt et al. 2020). For one kind of brackets that is 0,
+        and says nothing: log2(h + 1) bits are needed then, for the depth."""
         return self.depth * log2(self.kinds)
 
     def run(self, word: Word) -> Iterator[tuple[int, ...] | None]:

@@ -67,8 +67,8 @@ def compile(
     is, gates of -1 suffice (a *signed* Mamba, ``models.signed_mamba``). *Proof, as it runs here.* Deciding finds the
     weakest gates that suffice, or a witness that none do; the language's automaton is decomposed into a cascade of
     memories that letters reset (or swap); its rules are merged and proved, triple by triple; the rules are a circuit
-    over integers, one block per level; a target writes the circuit as weights whose every sum is exact. Bounded Dyck
-    languages (theorem 6) and counter languages (theorem 5) are circuits at once.
+    over integers, one block per level; a target writes the circuit as weights whose roundings are harmless. Bounded
+    Dyck languages (theorem 6) and counter languages (theorem 5) are circuits at once.
 
     Args:
         language: a :class:`Dfa`, a regular expression (str), a JSON file (Path) or mapping, a networkx graph, or a DFA

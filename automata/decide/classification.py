@@ -11,8 +11,9 @@ signed      2-groups                     Krohn and Rhodes (1965): a cascade of m
                                          2411.12537)
 complex     solvable groups              Krohn and Rhodes (1965), with cyclic groups; Shakerinava et al. (ICLR 2026,
                                          arXiv 2603.01959)
-unsolvable  some group is not solvable   the language is complete for NC1 (Barrington 1989); no fixed number of
-                                         layers suffices unless TC0 = NC1 (Merrill et al. 2024, arXiv 2404.08819)
+unsolvable  some group is not solvable   at finite precision no diagonal gates suffice (Shakerinava et al. 2026); the
+                                         language is complete for NC1 (Barrington 1989), so at a precision of O(log n)
+                                         none do unless TC0 = NC1 (Merrill et al. 2024, arXiv 2404.08819)
 =========== ============================ ========================================================================
 
 :mod:`.permutators` says which groups are looked at, and why these are enough.
@@ -53,7 +54,7 @@ class GateClass(Enum):
     """Complex gates of modulus at most 1; 0 and roots of unity suffice."""
 
     UNSOLVABLE = "unsolvable"
-    """No diagonal gates suffice."""
+    """At finite precision no diagonal gates suffice; at a precision of O(log n) none do unless TC0 = NC1."""
 
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, GateClass):

@@ -24,8 +24,8 @@ PROPERTIES = ("NONNEGATIVE", "TIME-INVARIANT", "FIXED-PHASE")
 
 SHORT = {
     Consequence.STAR_FREE: "no PARITY, at most star-free (thms. 2, 4)",
-    Consequence.NO_PARITY: "no PARITY (time-invariant)",
-    Consequence.NOT_EXCLUDED_FIXED_PHASE: "neither theorem applies; no input flips a state that another keeps",
+    Consequence.NO_PARITY: "no PARITY, by the paper's appendix (time-invariant)",
+    Consequence.NOT_EXCLUDED_FIXED_PHASE: "neither theorem applies; all inputs turn an entry by one angle",
     Consequence.NOT_EXCLUDED: "PARITY not excluded",
     Consequence.UNDECIDED: "undecided",
 }

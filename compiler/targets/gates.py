@@ -35,7 +35,8 @@ class GateClassError(NotStarFreeError):
             f"the language needs {self.gates} gates, which no target has yet: {self.reason}. Give one that is "
             f"{' or '.join(GATES)} (`scancraft decide` says which)"
             if self.gates != "unsolvable"
-            else f"no diagonal gates suffice for the language: {self.reason}. Give one whose groups are 2-groups"
+            else f"no diagonal gates suffice for the language at finite precision: {self.reason}. "
+            "Give one whose groups are 2-groups"
         )
 
     def as_json(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Mamba as a target: one block for each of the circuit, dyadic numbers, every sum exact.
+"""Mamba as a target: one block for each of the circuit, dyadic numbers, every rounding harmless.
 
 Everything is an integer of ``compiler.circuits.circuit``, scaled by powers of two; T = 2^10.
 
@@ -16,10 +16,10 @@ Everything is an integer of ``compiler.circuits.circuit``, scaled by powers of t
   only the present write is there.
 - *Reading.* C = 1 and D x = skip * x; the gate branch is silu(T gate) = T max(0, gate); out_proj has writes / T.
 
-So each gate is exactly 0 or 1, every activation is a small multiple of a power of two, and every sum is exact in
-whatever order it is taken: the scan lemma (``docs/construction.md``) makes the parallel scan equal to the step. RMSNorm
-is an exact identity as long as the squares of the features sum to less than 2^55 (``compiler.targets.lower``), which
-holds for a hundred counters up to 2^24 (a certificate checks it).
+So each gate is exactly 0 or 1, every activation is a small multiple of a power of two, and every sum but that of
+RMSNorm is exact in whatever order it is taken: the scan lemma (``docs/construction.md``) makes the parallel scan equal
+to the step. RMSNorm's sum absorbs the squares of the features, and it is an exact identity, as long as they add up to
+less than 2^55 (``compiler.targets.lower``); that holds for a hundred counters up to 2^24 (a certificate checks it).
 """
 
 from __future__ import annotations

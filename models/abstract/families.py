@@ -23,9 +23,13 @@ class Consequence(Enum):
     """What the theorems say of a stack of such layers at finite precision, with phi as in the paper."""
 
     STAR_FREE = "no PARITY (theorem 2); of regular languages at most the star-free ones (theorem 4)"
-    NO_PARITY = "no PARITY (the paper's result for TIME-INVARIANT SSMs)"
-    NOT_EXCLUDED_FIXED_PHASE = "neither theorem applies; but no input flips a state that another keeps"
-    NOT_EXCLUDED = "PARITY is not excluded: inputs can flip a state or keep it"
+    NO_PARITY = (
+        "no PARITY (the paper's result for TIME-INVARIANT SSMs; what is proved here of it: docs/abstract_ssm.md)"
+    )
+    NOT_EXCLUDED_FIXED_PHASE = (
+        "neither theorem applies; but no two inputs turn an entry of the state by different angles"
+    )
+    NOT_EXCLUDED = "PARITY is not excluded: two inputs can turn an entry of the state by different angles"
     UNDECIDED = "undecided"
 
 
