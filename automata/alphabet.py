@@ -23,15 +23,15 @@ def check_alphabet(symbols: Iterable[str]) -> tuple[str, ...]:
     """Validate an alphabet and return it as a tuple, in the order given.
 
     Raises:
-        AlphabetError: a symbol is not a string, is empty, contains whitespace, contains a special token,
-            or occurs twice.
+        AlphabetError: a symbol is not a string, is empty, holds half of a surrogate pair or a special token, or
+            occurs twice.
     """
     alphabet = tuple(symbols)
     for symbol in alphabet:
         if not isinstance(symbol, str):
             raise AlphabetError(f"symbol {symbol!r} is not a string; name symbols by strings")
-        if not symbol or any(ch.isspace() for ch in symbol):
-            raise AlphabetError(f"symbol {symbol!r} is empty or contains whitespace; rename it")
+        if not symbol:
+            raise AlphabetError("a symbol is the empty string; give it a name")
         if any("\ud800" <= ch <= "\udfff" for ch in symbol):
             raise AlphabetError(f"symbol {symbol!r} holds half of a surrogate pair, which no file can store; rename it")
         special = next((token for token in SPECIAL_TOKENS if token in symbol), None)
@@ -48,25 +48,64 @@ def is_spaced(alphabet: Iterable[str]) -> bool:
     return any(len(symbol) > 1 for symbol in alphabet)
 
 
+def spellings(alphabet: Iterable[str]) -> dict[str, str]:
+    r"""How each symbol is written in a word: as it is, except that blanks would part symbols.
+
+    If words are written with spaces and a symbol holds whitespace, then in all symbols whitespace and backslashes are
+    written as Python's escapes.
+
+    >>> spellings(["New York", "a"])["New York"], spellings([" ", "a"])[" "]
+    ('New\x20York', ' ')
+    """
+    symbols = tuple(alphabet)
+    if not is_spaced(symbols) or not any(ch.isspace() for symbol in symbols for ch in symbol):
+        return {symbol: symbol for symbol in symbols}
+    return {symbol: "".join(_escaped(ch) if ch == "\\" or ch.isspace() else ch for ch in symbol) for symbol in symbols}
+
+
+def _escaped(ch: str) -> str:
+    return "\\x20" if ch == " " else ch.encode("unicode_escape").decode("ascii")
+
+
+def shown_text(text: str) -> str:
+    r"""Text in one line: what cannot be seen, but for blanks, as Python's escapes.
+
+    >>> shown_text("a\tb c")
+    'a\\tb c'
+    """
+    return "".join(ch if ch.isprintable() else _escaped(ch) for ch in text)
+
+
 def parse_word(text: str, alphabet: Sequence[str]) -> tuple[str, ...]:
     """Read a word as typed: split at whitespace if any symbol is longer than one character, else characters.
 
-    >>> parse_word("abba", ("a", "b"))
+    In the first case symbols are written as :func:`spellings` says; in the second, whitespace that is no symbol means
+    nothing.
+
+    >>> parse_word("ab ba", ("a", "b"))
     ('a', 'b', 'b', 'a')
     >>> parse_word("push pop", ("push", "pop"))
     ('push', 'pop')
+    >>> parse_word("a b", ("a", "b", " "))
+    ('a', ' ', 'b')
 
     Raises:
         UnknownSymbolError: the text holds something that is not a symbol.
     """
-    word = tuple(text.split()) if is_spaced(alphabet) else tuple(ch for ch in text if not ch.isspace())
+    if is_spaced(alphabet):
+        named = {spelt: symbol for symbol, spelt in spellings(alphabet).items()}
+        word = tuple(named.get(part, part) for part in text.split())
+    else:
+        symbols = set(alphabet)
+        word = tuple(ch for ch in text if ch in symbols or not ch.isspace())
     check_word(word, alphabet)
     return word
 
 
 def format_word(word: Word, alphabet: Sequence[str]) -> str:
     """The inverse of :func:`parse_word`; the empty word is written ``""``."""
-    return (" " if is_spaced(alphabet) else "").join(word)
+    spelt = spellings(alphabet)
+    return (" " if is_spaced(alphabet) else "").join(spelt.get(symbol, symbol) for symbol in word)
 
 
 def check_word(word: Word, alphabet: Sequence[str]) -> None:
@@ -85,9 +124,9 @@ def check_word(word: Word, alphabet: Sequence[str]) -> None:
 def shown_word(word: tuple[str, ...], alphabet: Sequence[str]) -> str:
     """A word in quotation marks; of a long one the beginning and the length."""
     if len(word) <= MOST_SYMBOLS:
-        return f'"{format_word(word, alphabet)}"'
+        return f'"{shown_text(format_word(word, alphabet))}"'
     space = " " if is_spaced(alphabet) else ""
-    return f'"{format_word(word[: MOST_SYMBOLS - 20], alphabet)}{space}..." ({len(word):,} symbols)'
+    return f'"{shown_text(format_word(word[: MOST_SYMBOLS - 20], alphabet))}{space}..." ({len(word):,} symbols)'
 
 
 def shown_states(names: Sequence[str], between: str = ", ") -> str:

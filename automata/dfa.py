@@ -110,6 +110,10 @@ class Dfa:
         table, final = nfa.determinise(initial, accepting, budget)
         return cls.from_table(nfa.alphabet, table, 0, final)
 
+    def dfa(self, budget: Budget = DEFAULT_BUDGET) -> Dfa:
+        """Itself: what describes a regular language has a method ``dfa``."""
+        return self
+
     # -- reading words -----------------------------------------------------------------------------------------
 
     @property

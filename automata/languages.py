@@ -17,7 +17,8 @@ from .counters.acceptor import CounterAcceptor
 from .counters.machine import CounterMachine, counter_machine_from_json, counter_machine_to_json
 from .dfa import Dfa
 from .errors import BracketLanguageError, LanguageFormatError
-from .formats.formats import as_dfa, from_json, naming, read_json, to_json_dict
+from .formats.formats import as_dfa, from_json, naming, to_json_dict
+from .formats.registry import load_description
 from .regex.regex import parse_regex
 
 Language = Dfa | Combination | BoundedDyck | CounterMachine
@@ -74,9 +75,9 @@ def as_language(value: Any) -> Language:
     if isinstance(value, Language):
         return value
     if isinstance(value, Path):
-        data = read_json(value)
+        data = load_description(value)
         with naming(value):
-            return as_language(data if isinstance(data, Mapping) else from_json(data))
+            return as_language(data if isinstance(data, (Mapping, Dfa)) else from_json(data))
     if isinstance(value, Mapping) and len(value) == 1 and set(value) <= set(KINDS):
         return language_from_json(value)
     if isinstance(value, Mapping) and "counters" in value:

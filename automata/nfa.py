@@ -15,6 +15,12 @@ from .search import numbered
 Table = Sequence[Sequence[int]]
 """``table[q][a]`` is the state that letter number ``a`` leads to from state ``q``."""
 
+LARGE = 8_192
+"""A subset counts once more against the budget for every so many states that it spans (a kilobyte)."""
+
+WIDE = 1_024
+"""And once more for every so many letters."""
+
 
 @dataclass
 class NfaBuilder:
@@ -66,35 +72,45 @@ class NfaBuilder:
     ) -> tuple[Table, list[int]]:
         """The subset construction, on bitmasks: a table with initial state 0, and the accepting states.
 
-        O(k * n * subsets) for n states; subsets up to 2^n.
+        O((k + moves) * subsets), on masks of n bits for n states; subsets up to 2^n. What is not reached costs nothing.
 
         Raises:
             BudgetExceededError: more subsets than the budget allows.
         """
-        closures = self._closures()
-        steps = [[0] * len(self.moves) for _ in self.alphabet]
-        for q, moves in enumerate(self.moves):
-            for a, targets in moves.items():
-                for t in targets:
-                    steps[a][q] |= closures[t]
+        closures: dict[int, int] = {}
+        rows: dict[int, list[tuple[int, int]]] = {}
+        meter, k = budget.meter("subset states"), len(self.alphabet)
+
+        def row(q: int) -> list[tuple[int, int]]:
+            """The letters that state ``q`` reads, and where they lead, worked out on the first visit."""
+            if q not in rows:
+                rows[q] = [
+                    (a, reduce(or_, [self._closure(t, closures) for t in sorted(targets)], 0))
+                    for a, targets in self.moves[q].items()
+                ]
+            return rows[q]
 
         def successors(subset: int) -> list[int]:
-            states = members(subset)
-            return [reduce(or_, [step[q] for q in states], 0) for step in steps]
+            found = [0] * k
+            for q in members(subset):
+                for a, mask in row(q):
+                    found[a] |= mask
+            # A subset of very many states, or a row for very many letters, takes as much room as several small ones.
+            meter.tick(subset.bit_length() // LARGE + k // WIDE)
+            return found
 
         goal = sum(1 << q for q in set(accepting))
-        subsets, table = numbered(closures[initial], successors, budget.meter("subset states"))
+        subsets, table = numbered(self._closure(initial, closures), successors, meter)
         return table, [i for i, subset in enumerate(subsets) if subset & goal]
 
-    def _closures(self) -> list[int]:
-        """Epsilon closure of each state as a bitmask. O(n * edges)."""
-        closures = []
-        for q in range(len(self.moves)):
+    def _closure(self, q: int, known: dict[int, int]) -> int:
+        """The epsilon closure of a state as a bitmask. O(edges)."""
+        if q not in known:
             seen, stack = 1 << q, [q]
             while stack:
                 for t in self.epsilon[stack.pop()]:
                     if not seen >> t & 1:
                         seen |= 1 << t
                         stack.append(t)
-            closures.append(seen)
-        return closures
+            known[q] = seen
+        return known[q]

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..automata.alphabet import format_word
+from ..automata.alphabet import format_word, spellings
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.combination import Combination
 from ..automata.counters.machine import CounterMachine
@@ -98,7 +98,8 @@ class Checkpoint:
         path, alphabet = self.directory / "tokenizer.json", self.language.alphabet
         try:
             tokenizer = Tokenizer.from_file(str(path))
-            right = tokenizer.get_vocab() == self.manifest.tokens
+            spelt = spellings(alphabet)
+            right = tokenizer.get_vocab() == {spelt.get(t, t): i for t, i in self.manifest.tokens.items()}
             for word in ((), *((s,) for s in alphabet), alphabet):
                 right &= tokenizer.encode(format_word(word, alphabet)).ids == self.readout.encode(word)
         except Exception as error:  # tokenizers raises bare exceptions

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 
-from ..automata.alphabet import BOS, EOS, PAD, is_spaced
+from ..automata.alphabet import BOS, EOS, PAD, is_spaced, spellings
 from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.decide.classification import Classification
 from ..automata.dfa import Dfa
@@ -108,8 +108,9 @@ class CompiledModel:
         from ..models.checkpoints.checkpoint import write_checkpoint
 
         place = Path(directory)
-        spaced = is_spaced(self.language.alphabet)
-        write_checkpoint(place, self.weights, self.manifest.to_json(), bos=BOS, eos=EOS, pad=PAD, spaced=spaced)
+        alphabet, manifest = self.language.alphabet, self.manifest.to_json()
+        written: Any = {"spaced": is_spaced(alphabet), "spellings": spellings(alphabet)}
+        write_checkpoint(place, self.weights, manifest, bos=BOS, eos=EOS, pad=PAD, **written)
         return place
 
 

@@ -16,6 +16,8 @@ from .foreign import from_automata_lib as from_automata_lib
 from .foreign import from_networkx as from_networkx
 from .foreign import from_pyformlang as from_pyformlang
 from .foreign import to_networkx as to_networkx
+from .json_nfa import nfa_from_json
+from .reading import read_text
 from .tables import Delta, assemble, kind, sorted_symbols
 from .tables import to_json_dict as to_json_dict
 
@@ -28,6 +30,8 @@ KEYS = ("alphabet", "initial", "accepting", "transitions")
 
 def from_json(text_or_mapping: str | Mapping[str, object]) -> Dfa:
     """Read the JSON format, as text or already parsed.
+
+    A list of states may stand in the place of a target, and of the initial state: then the automaton is determinised.
 
     The format is ``{"alphabet": ["a", ...], "initial": "q0", "accepting": ["q1", ...],
     "transitions": {"q0": {"a": "q1", ...}, ...}}``. A missing transition means rejection. Every name that occurs
@@ -42,9 +46,12 @@ def from_json(text_or_mapping: str | Mapping[str, object]) -> Dfa:
     >>> from_json('{"alphabet": ["a"], "initial": "p", "accepting": ["p"], "transitions": {}}').names
     ('p', 'dead')
     """
-    data = _parse(text_or_mapping) if isinstance(text_or_mapping, str) else text_or_mapping
+    data = parse_json_text(text_or_mapping) if isinstance(text_or_mapping, str) else text_or_mapping
     if not isinstance(data, Mapping):
         raise LanguageFormatError(f"the JSON value is {kind(data)}; give an object with the keys {', '.join(KEYS)}")
+    nondeterministic = nfa_from_json(data)
+    if nondeterministic is not None:
+        return nondeterministic.dfa()
     unknown = [key for key in data if key not in KEYS]
     missing = [key for key in KEYS if key not in data]
     if unknown or missing:
@@ -69,8 +76,8 @@ def from_json(text_or_mapping: str | Mapping[str, object]) -> Dfa:
     return assemble({q: dict(row) for q, row in rows.items()}, data["initial"], accepting, alphabet)
 
 
-def _parse(text: str) -> Any:
-    """JSON, with duplicate keys refused."""
+def parse_json_text(text: str) -> Any:
+    """The value of a JSON text; :class:`LanguageFormatError` if it is none, or has a key twice in one object."""
     try:
         # The last of two equal keys would win silently; a hook sees them both.
         return json.loads(text, object_pairs_hook=_no_duplicates)
@@ -88,14 +95,9 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     Raises:
         LanguageFormatError: the file cannot be read, or is not JSON without duplicate keys; the message names the file.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise LanguageFormatError(f"{os.fspath(path)}: cannot be read ({error.strerror}); check the path") from None
-    except UnicodeDecodeError as error:
-        raise LanguageFormatError(f"{os.fspath(path)}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    text = read_text(path)
     with naming(path):
-        return _parse(text)
+        return parse_json_text(text)
 
 
 @contextmanager

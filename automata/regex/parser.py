@@ -119,17 +119,23 @@ def _parser() -> Lark:
     return Lark.open("regex.lark", rel_to=__file__, parser="lalr", transformer=_ToAst())
 
 
+_CONTROL = {"t": "\t", "n": "\n", "r": "\r"}
+"""What letters after a backslash stand for."""
+
+
 def _name(token: Token) -> str:
     """The symbol that a token stands for."""
     if token.type == "ESCAPE":
-        return token[1]
+        return _CONTROL.get(token[1], token[1])
     if token.type != "QUOTED":
         return str(token)
     out, inside = [], iter(token[1:-1])
     for ch in inside:
-        if ch == "\\" and (ch := next(inside)) not in "\\'\"":
+        if ch == "\\" and (ch := _CONTROL.get(letter := next(inside), letter)) not in "\\'\"\t\n\r":
             raise _LocatedError(
-                RegexSyntaxError(f"unknown escape \\{ch} in a quoted symbol; only \\\\, \\' and \\\" are used there"),
+                RegexSyntaxError(
+                    f"unknown escape \\{ch} in a quoted symbol; \\\\, \\', \\\", \\t, \\n and \\r are used there"
+                ),
                 token,
             )
         out.append(ch)

@@ -254,6 +254,6 @@ class Repeat(Regex):
 
 def _quote(name: str, meta: frozenset[str]) -> str:
     """A symbol as it is written where the characters of ``meta`` mean something."""
-    if len(name) == 1:
+    if len(name) == 1 and not name.isspace():
         return "\\" + name if name in meta else name
     return "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"

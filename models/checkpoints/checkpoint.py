@@ -53,16 +53,25 @@ def write_checkpoint(
     eos: str,
     pad: str,
     spaced: bool,
+    spellings: Mapping[str, str] | None = None,
 ) -> None:
     """Write a complete checkpoint; equal input gives equal bytes.
 
     ``config.json``, ``generation_config.json``, ``model.safetensors``, the tokenizer, ``scancraft.json`` (the
     manifest), and, if ``mamba_ssm`` knows such models, the same weights as it reads them under ``mamba_ssm/``.
 
+    Args:
+        directory: where to.
+        weights: of the model.
+        manifest: with the ids of the tokens.
+        bos, eos, pad: the special tokens.
+        spaced: whether words are written with spaces between symbols; else every character is a symbol.
+        spellings: from symbol to how it is written in a word, where that differs.
+
     Raises:
         CheckpointError: the directory is in the way or cannot be written.
     """
-    tokens = manifest["tokens"]
+    tokens, written = manifest["tokens"], spellings or {}
     ids = {"pad": tokens[pad], "bos": tokens[bos], "eos": tokens[eos]}
     with replace_directory(directory, MANIFEST, WRITTEN) as place, _writing(directory):
         write_json(place / CONFIG, weights.config(**ids))
@@ -70,7 +79,8 @@ def write_checkpoint(
         state = {name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}
         save_file(state, place / WEIGHTS, metadata={"format": "pt"})
         (place / WEIGHTS).chmod(0o644)  # safetensors makes it private to the user
-        tokenizer = build_tokenizer(tokens, bos=bos, eos=eos, pad=pad, spaced=spaced)
+        spelt = {written.get(token, token): number for token, number in tokens.items()}
+        tokenizer = build_tokenizer(spelt, bos=bos, eos=eos, pad=pad, spaced=spaced)
         (place / TOKENIZER).write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
         write_json(place / TOKENIZER_CONFIG, tokenizer_config(bos=bos, eos=eos, pad=pad))
         write_json(place / MANIFEST, manifest)

@@ -22,6 +22,7 @@ from ..automata.errors import ScancraftError
 from .check import certify, check
 from .compile import compile, targets
 from .conformance import conformance
+from .convert import convert
 from .decide import decide
 from .depth import depth
 from .explain import explain
@@ -40,6 +41,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     generate: "generate out/d2 -n 20 --max-length 30",
     explain: "explain out/d2 --html d2.html; scancraft explain out/d2 --picture w.png --of weights",
     decide: "decide --regex '(aa)*'",
+    convert: "convert machine.jff machine.dot; scancraft convert learned.dot dfa.json --accepting-output 1",
     depth: "depth --regex '(a(ab)*b)*'; scancraft depth --named D-12",
     conformance: (
         "conformance transformers --mode full --mode step; scancraft conformance my_kernel:load --quick; "

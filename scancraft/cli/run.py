@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..automata.alphabet import EOS, format_word, parse_word
+from ..automata.alphabet import EOS, format_word, parse_word, shown_text
 from ..automata.languages import truth_of
 from ..models.checkpoints.quiet import quiet_transformers
 from .io import ArgumentError, console, say, show_json, status
@@ -85,7 +85,7 @@ def generate(
         show_json([{"word": list(s.word), "complete": s.complete} for s in samples])
         return
     for s in samples:
-        say((format_word(s.word, alphabet) or "(the empty word)") + ("" if s.complete else " …"))
+        say((shown_text(format_word(s.word, alphabet)) or "(the empty word)") + ("" if s.complete else " …"))
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Verdicts:
 
     def __str__(self) -> str:
         """One line: the word, shortened, and whether it is accepted."""
-        shown = format_word(self.word, self.alphabet) or "(the empty word)"
+        shown = shown_text(format_word(self.word, self.alphabet)) or "(the empty word)"
         if len(shown) > TITLE:
             shown = f"{shown[: TITLE - 20]} … {shown[-15:]} ({len(self.word):,} symbols)"
         return f"{shown}: {'accepted' if self.accepted[-1] else 'rejected'}"

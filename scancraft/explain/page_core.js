@@ -335,13 +335,16 @@ const Scancraft = (() => {
 
   // A word as typed: split at spaces if any symbol is longer than one character. Throws at an unknown symbol.
   function parseWord(text, page) {
-    const word = page.spaced ? text.split(/\s+/u).filter((s) => s) : [...text].filter((ch) => !/\s/u.test(ch));
+    const named = new Map(page.alphabet.map((symbol) => [page.spellings.get(symbol) ?? symbol, symbol]));
+    const word = page.spaced
+      ? text.split(/\s+/u).filter((s) => s).map((s) => named.get(s) ?? s)
+      : [...text].filter((ch) => named.has(ch) || !/\s/u.test(ch));
     const unknown = word.find((symbol) => !page.alphabet.includes(symbol));
     if (unknown !== undefined) throw new Error(`“${unknown}” is no symbol of this language`);
     return word;
   }
 
-  const formatWord = (word, page) => word.join(page.spaced ? " " : "");
+  const formatWord = (word, page) => word.map((symbol) => page.spellings.get(symbol) ?? symbol).join(page.spaced ? " " : "");
 
   // The model and the language side by side, after <bos> and after every symbol of a word.
   class Session {
@@ -373,7 +376,7 @@ const Scancraft = (() => {
   }
 
   // The page's data as JSON gives it; tokens become a Map, so that a symbol may have any name.
-  const open = (page) => ({ ...page, tokens: new Map(page.tokens) });
+  const open = (page) => ({ ...page, tokens: new Map(page.tokens), spellings: new Map(page.spellings) });
 
   return { Session, open, parseWord, formatWord };
 })();

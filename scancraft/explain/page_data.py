@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..automata.alphabet import is_spaced
+from ..automata.alphabet import is_spaced, spellings
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.combination import Combination
 from ..automata.dfa import Dfa
@@ -54,6 +54,7 @@ def page_data(checkpoint: Checkpoint) -> dict[str, Any]:
         "memories": [memory.as_json() for memory in memories_of(manifest)],
         "alphabet": list(language.alphabet),
         "spaced": is_spaced(language.alphabet),
+        "spellings": [[symbol, spelt] for symbol, spelt in spellings(language.alphabet).items() if symbol != spelt],
         "tokens": [[name, number] for name, number in manifest.tokens.items()],
         "language": about,
         "model": _model(model),

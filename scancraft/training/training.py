@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..accuracy import accuracy
-from ..automata.alphabet import BOS, EOS, PAD, Word, is_spaced
+from ..automata.alphabet import BOS, EOS, PAD, Word, is_spaced, spellings
 from ..automata.errors import EmptyLanguageError, ScancraftError
 from ..automata.languages import Language, language_to_json, truth_of
 from ..compiler.targets.tokens import token_ids, vocabulary_size
@@ -210,7 +210,8 @@ class Trained:
         Raises:
             CheckpointError: the directory is in the way or cannot be written.
         """
-        tokens, names = token_ids(self.language.alphabet), {"bos": BOS, "eos": EOS, "pad": PAD}
+        spelt, names = spellings(self.language.alphabet), {"bos": BOS, "eos": EOS, "pad": PAD}
+        tokens = {spelt.get(token, token): i for token, i in token_ids(self.language.alphabet).items()}
         with replace_directory(Path(directory), RECORD, WRITTEN) as place:
             self.model.save_pretrained(place)
             (place / "model.safetensors").chmod(0o644)  # safetensors makes it private to the user

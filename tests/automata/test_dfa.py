@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scancraft import Budget, BudgetExceededError, Dfa, Semiautomaton
-from scancraft.automata.alphabet import check_alphabet, format_word, parse_word
+from scancraft.automata.alphabet import check_alphabet, format_word, parse_word, shown_word
 from scancraft.automata.errors import AlphabetError, EmptyLanguageError, LanguageFormatError, UnknownSymbolError
 
 SHORT = [word for n in range(6) for word in itertools.product("ab", repeat=n)]
@@ -144,7 +144,7 @@ def test_values_are_immutable_and_picklable() -> None:
     assert (error.what, error.reached, error.limit) == ("things", 3, 2)
 
 
-@pytest.mark.parametrize("bad", [[""], ["a b"], ["a", "a"], ["<eos>"], ["x<bos>"], ["\t"], [3]])
+@pytest.mark.parametrize("bad", [[""], ["a", "a"], ["<eos>"], ["x<bos>"], ["\ud800"], [3]])
 def test_bad_symbols(bad: list[str]) -> None:
     with pytest.raises(AlphabetError):
         check_alphabet(bad)
@@ -196,6 +196,12 @@ def test_words_as_people_type_them() -> None:
     assert parse_word("  push  pop ", ("push", "pop")) == ("push", "pop")
     assert format_word(("push", "pop"), ("push", "pop")) == "push pop"
     assert format_word(("a", "b"), ("a", "b")) == "ab"
+    assert parse_word("a  b", ("a", "b", " ")) == ("a", " ", " ", "b")  # a blank that is a symbol, and one that is not
+    assert parse_word("a\tb c", ("a", "b", "c", "\t")) == ("a", "\t", "b", "c")
+    odd = ("New York", " ", "\\", "x\n", "\x80")
+    assert format_word(odd, odd) == "New\\x20York \\x20 \\\\ x\\n \x80"
+    assert parse_word(format_word(odd, odd), odd) == odd
+    assert shown_word(("\t", "a"), ("\t", "a", "\x80")) == '"\\ta"'
     with pytest.raises(UnknownSymbolError, match="position 1"):
         parse_word("ac", ("a", "b"))
     with pytest.raises(UnknownSymbolError):

@@ -109,7 +109,7 @@ def test_states_may_be_named_anywhere() -> None:
         ({"alphabet": "ab"}, '"alphabet" is a string'),
         ({"initial": 0}, '"initial" is a number, 0'),
         ({"initial": None}, '"initial" is null'),
-        ({"initial": ["even"]}, '"initial" is a list'),
+        ({"initial": ["even", 1]}, 'an entry of "initial" is a number'),
         ({"accepting": "even"}, '"accepting" is a string'),
         ({"accepting": ["even", 1]}, 'entry 1 of "accepting" is a number'),
         ({"accepting": {"even": True}}, '"accepting" is an object'),
@@ -117,7 +117,8 @@ def test_states_may_be_named_anywhere() -> None:
         ({"transitions": []}, '"transitions" is a list'),
         ({"transitions": {"even": ["odd"]}}, "of state 'even' are a list"),
         ({"transitions": {"even": {"a": 1}}}, "the target of state 'even' on symbol 'a' is a number"),
-        ({"transitions": {"even": {"a": ["odd", "even"]}}}, "the target of state 'even' on symbol 'a' is a list"),
+        ({"transitions": {"even": {"a": ["odd", 1]}}}, "a target of state 'even' on symbol 'a' is a number"),
+        ({"transitions": {"even": {"a": ["even", "x"]}}}, "the state 'x' is not declared"),
         ({"transitions": {"even": {"c": "odd"}}}, "state 'even' has a transition on 'c'.*not in the alphabet"),
         ({"transitions": {0: {"a": "odd"}}}, 'a key of "transitions" is a number'),
     ],
@@ -134,7 +135,7 @@ def test_missing_keys_are_named(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "alphabet", [["a", "a", "b"], ["a", "b", ""], ["a", "b", 3], ["a", "b", ["c"]], ["a", "b", " "]]
+    "alphabet", [["a", "a", "b"], ["a", "b", ""], ["a", "b", 3], ["a", "b", ["c"]], ["a", "b", "\ud800"]]
 )
 def test_bad_symbols(alphabet: list[Any]) -> None:
     with pytest.raises(AlphabetError, match="symbol"):

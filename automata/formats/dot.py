@@ -1,0 +1,271 @@
+r"""Graphviz DOT as LearnLib, AALpy, the automata wiki, automata-lib and pyformlang write it.
+
+States are nodes; accepting is what has the shape ``doublecircle`` or two ``peripheries``. The initial state is the one
+that an edge without label leads to from a node that is no state (of shape ``none`` or ``point``, or invisible, or
+called ``__start0``), or that has ``is_start=True``. An edge reads its label, one symbol; a line break in a label
+(``\n``) parts several, and so does a comma in the drawings of automata-lib. ``ε``, ``ɛ``, ``λ`` and ``epsilon`` are the
+empty word.
+
+Labels ``a / 1`` are those of a Mealy machine, ``q|1`` in a record that of a state of a Moore machine; which outputs
+accept has to be said (``Options.accepting_outputs``). The attribute ``symbol`` of an edge, which we write where a label
+would be read otherwise, is a symbol with Python's escapes.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+
+from lark import Lark, Token, Tree, UnexpectedInput
+
+from ..dfa import Dfa
+from ..errors import LanguageFormatError
+from .nfa import Move, Nfa
+from .reading import AS_WRITTEN, Options, accepted_by_output, accepting_states
+
+EPSILONS = frozenset({"ε", "ɛ", "λ", "epsilon"})
+
+_STARTS = re.compile(r"_*(start|init)\w*\Z", re.IGNORECASE)
+_NO_STATE = frozenset({"none", "point", "plaintext", "plain"})
+_LOOKS = re.compile(r"(\s|//[^\n]*\n|/\*.*?\*/|#[^\n]*\n)*(strict\s+)?(di)?graph\b", re.IGNORECASE | re.DOTALL)
+_PLAIN = re.compile(r"[^\s\"\\/,|<>{}]+\Z")
+
+
+def looks_like_dot(text: str) -> bool:
+    """Whether it begins as a graph does."""
+    return _LOOKS.match(text) is not None
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """What a file says: the attributes of its nodes, and its edges with theirs."""
+
+    nodes: dict[str, dict[str, str]] = field(default_factory=dict)
+    edges: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+
+
+def read_dot(text: str, options: Options = AS_WRITTEN) -> Nfa:
+    """Read an automaton; see the module.
+
+    Raises:
+        LanguageFormatError: not DOT, an undirected graph, no initial state or no label where one has to be, or outputs
+            that were not asked for.
+        AlphabetError: a symbol that cannot be used.
+    """
+    graph = _parsed(text)
+    starts, initial = _starts(graph)
+    states = [name for name in graph.nodes if name not in starts]
+    moves: list[Move] = []
+    mealy: list[tuple[str, str, str, str]] = []
+    commas = any(source in starts and data.get("tooltip", "").startswith("->") for source, _, data in graph.edges)
+    for source, target, data in graph.edges:
+        if source in starts:
+            continue
+        for symbol, exactly in _symbols(source, target, data, commas):
+            parts = None if exactly or symbol is None else _split_output(symbol)
+            if parts is None:
+                moves.append((source, symbol, target))
+            else:
+                mealy.append((source, parts[0], parts[1], target))
+    outputs = {q: _record_output(graph.nodes[q]) for q in states}
+    if mealy and not moves:
+        moves, first, accepting = accepted_by_output(mealy, initial, options)
+        return Nfa.of(first, accepting, moves, states=states)
+    moves += [(source, f"{symbol}/{output}", target) for source, symbol, output, target in mealy]
+    moore = {q: output for q, output in outputs.items() if output is not None}
+    if moore and len(moore) == len(states):
+        accepting = accepting_states(moore, options)
+    else:
+        accepting = [q for q in states if _accepts(graph.nodes[q])]
+    return Nfa.of(initial, accepting, moves, states=states)
+
+
+# -- what the graph means --------------------------------------------------------------------------------------------
+
+
+def _starts(graph: _Graph) -> tuple[set[str], list[str]]:
+    """The nodes that only mark where to begin, and the initial states."""
+    entered = {target for _, target, _ in graph.edges}
+    labelled = {source for source, _, data in graph.edges if data.get("label", "").strip() or "symbol" in data}
+    marks: set[str] = set()
+    for name, data in graph.nodes.items():
+        shape = data.get("shape", "").lower()
+        unseen = shape in _NO_STATE or "invis" in data.get("style", "")
+        if name not in entered and name not in labelled and (unseen or (_STARTS.match(name) and "label" in data)):
+            marks.add(name)
+    named = [name for name, data in graph.nodes.items() if data.get("is_start", "").lower() == "true"]
+    named += [target for source, target, _ in graph.edges if source in marks]
+    if not named:
+        raise LanguageFormatError(
+            'no node is marked as the initial state; mark it as in: __start0 [shape=none label=""]; __start0 -> s0;'
+        )
+    return marks, list(dict.fromkeys(named))
+
+
+def _accepts(data: dict[str, str]) -> bool:
+    return (
+        data.get("shape", "").lower() in ("doublecircle", "doubleoctagon")
+        or data.get("peripheries", "") == "2"
+        or data.get("is_final", "").lower() == "true"
+    )
+
+
+def _record_output(data: dict[str, str]) -> str | None:
+    """The output in the label of a state of a Moore machine, ``q|1``, or None."""
+    _, bar, output = data.get("label", "").strip("{} ").partition("|")
+    return output.strip() if bar and data.get("shape", "").lower() in ("record", "mrecord") else None
+
+
+def _symbols(source: str, target: str, data: dict[str, str], commas: bool) -> Iterator[tuple[str | None, bool]]:
+    """What an edge reads, and whether it is to be taken as it is."""
+    if "symbol" in data:
+        try:
+            yield data["symbol"].encode("ascii", "backslashreplace").decode("unicode_escape"), True
+        except UnicodeDecodeError:
+            raise LanguageFormatError(f"the symbol {data['symbol']!r} of an edge has a broken escape") from None
+        return
+    found = [
+        part.strip() for line in data.get("label", "").split("\n") for part in (line.split(",") if commas else [line])
+    ]
+    found = [part for part in found if part]
+    if not found:
+        raise LanguageFormatError(f"the edge from {source!r} to {target!r} has no label; write its symbol there, or ε")
+    for part in found:
+        yield (None if part in EPSILONS else part), False
+
+
+def _split_output(label: str) -> tuple[str, str] | None:
+    """Input and output of a label ``a / 1`` or ``a/1``."""
+    for between in (" / ", "/"):
+        before, found, after = label.partition(between)
+        if found and before.strip() and after.strip():
+            return before.strip(), after.strip()
+    return None
+
+
+# -- the text --------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _parser() -> Lark:
+    return Lark.open("dot.lark", rel_to=__file__, parser="lalr")
+
+
+def _parsed(text: str) -> _Graph:
+    try:
+        tree = _parser().parse("\n" + text)  # the line break lets a "#" line come first
+    except UnexpectedInput as error:
+        place = f"line {error.line - 1}, column {error.column}" if error.line and error.line > 0 else "the end"
+        raise LanguageFormatError(f"not a graph in DOT: something else is expected at {place}") from None
+    graph = _Graph()
+    head = [token for token in tree.children if isinstance(token, Token) and token.type in ("GRAPH", "DIGRAPH")]
+    if head[0].type == "GRAPH":
+        raise LanguageFormatError("the graph is undirected; write digraph and ->")
+    scopes: list[tuple[Iterator[object], dict[str, str], dict[str, str]]] = [(iter(tree.children), {}, {})]
+    while scopes:
+        statements, of_nodes, of_edges = scopes[-1]
+        for statement in statements:
+            if not isinstance(statement, Tree):
+                continue
+            if statement.data == "attributes":
+                kind, given = statement.children[0], _attributes(statement)
+                {"NODE": of_nodes, "EDGE": of_edges}.get(getattr(kind, "type", ""), {}).update(given)
+            elif statement.data == "node":
+                _node(graph, statement.children[0], of_nodes).update(_attributes(statement))
+            elif statement.data == "subgraph":
+                scopes.append((iter(statement.children), dict(of_nodes), dict(of_edges)))
+                break
+            elif statement.data == "edge":
+                inner = [part for part in statement.children if isinstance(part, Tree) and part.data == "subgraph"]
+                _edge(graph, statement, of_nodes, of_edges)
+                if inner:
+                    scopes += [(iter(part.children), dict(of_nodes), dict(of_edges)) for part in inner]
+                    break
+        else:
+            scopes.pop()
+    return graph
+
+
+def _edge(graph: _Graph, statement: Tree[Token], of_nodes: dict[str, str], of_edges: dict[str, str]) -> None:
+    ends = [part for part in statement.children if isinstance(part, Tree) and part.data in ("node_id", "subgraph")]
+    groups = [[part] if part.data == "node_id" else list(part.find_data("node_id")) for part in ends]
+    names = [list(dict.fromkeys(_name(part) for part in group)) for group in groups]
+    for group in groups:
+        for part in group:
+            _node(graph, part, of_nodes)
+    data = of_edges | _attributes(statement)
+    for sources, targets in pairwise(names):
+        graph.edges.extend((source, target, data) for source in sources for target in targets)
+
+
+def _node(graph: _Graph, part: object, defaults: dict[str, str]) -> dict[str, str]:
+    assert isinstance(part, Tree)
+    return graph.nodes.setdefault(_name(part), dict(defaults))
+
+
+def _name(part: Tree[Token]) -> str:
+    return _value(part.children[0])
+
+
+def _attributes(statement: Tree[Token]) -> dict[str, str]:
+    return {
+        _value(attribute.children[0]): _value(attribute.children[1]) if len(attribute.children) > 1 else "true"
+        for part in statement.children
+        if isinstance(part, Tree) and part.data == "attribute_list"
+        for attribute in part.children
+        if isinstance(attribute, Tree)
+    }
+
+
+def _value(part: object) -> str:
+    """What an identifier stands for, line breaks in labels included."""
+    if isinstance(part, Tree):
+        return "".join(map(_value, part.children))
+    assert isinstance(part, Token)
+    if part.type == "HTML":
+        rows = re.sub(r"(?i)<br\s*/?>|</tr>", "\n", part[1:-1])
+        return html.unescape(re.sub(r"<[^<>]*>", "", rows)).strip()
+    if part.type != "QUOTED":
+        return str(part)
+    text = part[1:-1].replace("\\\n", "")
+    return re.sub(r"\\([\s\S])", lambda found: {"n": "\n", "l": "\n", "r": "\n"}.get(found[1], _kept(found[1])), text)
+
+
+def _kept(ch: str) -> str:
+    """What a backslash and a character stand for in a label: quotes and backslashes lose it."""
+    return ch if ch in '"\\' else "\\" + ch
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------
+
+
+def write_dot(dfa: Dfa) -> str:
+    """The complete minimal DFA, as LearnLib draws one."""
+    lines = ["digraph g {"]
+    for q, name in enumerate(dfa.names):
+        shape = "doublecircle" if q in dfa.accepting else "circle"
+        lines.append(f"  s{q} [shape={shape} label={_quoted(name)}];")
+    for q, row in enumerate(dfa.table):
+        for symbol, target in zip(dfa.alphabet, row, strict=True):
+            exact = (
+                ""
+                if _PLAIN.match(symbol) and symbol.isprintable() and symbol not in EPSILONS
+                else f" symbol={_escaped(symbol)}"
+            )
+            lines.append(f"  s{q} -> s{target} [label={_quoted(symbol)}{exact}];")
+    return "\n".join([*lines, '  __start0 [label="" shape=none];', "  __start0 -> s0;", "}", ""])
+
+
+def _quoted(text: str) -> str:
+    shown = "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode("ascii") for ch in text)
+    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _escaped(symbol: str) -> str:
+    """A symbol for the attribute of that name: ASCII, with Python's escapes, whose backslashes DOT doubles."""
+    ascii_only = symbol.encode("unicode_escape").decode("ascii")
+    return '"' + ascii_only.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,154 @@
+"""JFLAP's ``.jff``: a finite automaton, a Mealy or a Moore machine as XML.
+
+An empty ``<read/>`` is epsilon; a longer one is read letter by letter, as JFLAP does, ``[a-z]`` being any of these.
+JFLAP's letters are single characters. Documents with a type declaration, and so with entities of their own, are
+refused.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers.expat import ExpatError, ParserCreate
+from xml.sax.saxutils import escape, quoteattr
+
+from ..dfa import Dfa
+from ..errors import LanguageFormatError
+from .nfa import Move, Nfa
+from .reading import AS_WRITTEN, Options, accepted_by_output, accepting_states
+
+DEEPEST = 32
+"""How deep elements may be nested; JFLAP needs five levels."""
+
+_RANGE = re.compile(r"\[(.)-(.)\]\Z", re.DOTALL)
+_XML_LETTER = re.compile("[\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]\\Z")
+
+
+def looks_like_xml(text: str) -> bool:
+    """Whether it begins with an angle bracket."""
+    return text.lstrip()[:1] == "<"
+
+
+def read_jflap(text: str, options: Options = AS_WRITTEN) -> Nfa:
+    """Read an automaton; see the module.
+
+    Raises:
+        LanguageFormatError: no XML, one with a type declaration or nested too deeply, another kind of machine, a
+            transition without ends, or outputs that were not asked for.
+        AlphabetError: a symbol that cannot be used.
+    """
+    root = parse_xml(text)
+    if root.tag != "structure":
+        raise LanguageFormatError(f"the root element is <{root.tag[:40]}>; a JFLAP file has <structure>")
+    kind = (root.findtext("type") or "").strip()
+    if kind not in ("fa", "mealy", "moore"):
+        raise LanguageFormatError(f"a JFLAP file of type {kind[:40]!r}; finite automata (fa), mealy and moore are read")
+    body = root.find("automaton")
+    body = root if body is None else body
+    found = [(e.get("id"), e) for e in body.findall("state")]
+    names = {key: _state_name(key) for key, _ in found if key is not None}
+    if len(names) != len(found):
+        raise LanguageFormatError("a state has no id, or one that another state has; give each its own")
+    initial = [names[key] for key, e in found if key is not None and e.find("initial") is not None]
+    if not initial:
+        raise LanguageFormatError("no state is marked <initial/>; mark one")
+    arcs = [
+        (_end(e, "from", names), e.findtext("read") or "", e.findtext("transout") or "", _end(e, "to", names))
+        for e in body.findall("transition")
+    ]
+    states = list(names.values())
+    if kind == "mealy":
+        moves, initial, accepting = accepted_by_output(arcs, initial, options)
+        return Nfa.of(initial, accepting, _lettered(moves), states=states)
+    if kind == "moore":
+        accepting = accepting_states({names[k]: e.findtext("output") or "" for k, e in found if k is not None}, options)
+    else:
+        accepting = [names[key] for key, e in found if key is not None and e.find("final") is not None]
+    return Nfa.of(initial, accepting, _lettered([(s, read, t) for s, read, _, t in arcs]), states=states)
+
+
+def _state_name(key: str) -> str:
+    return f"q{key}" if key.isdigit() else key
+
+
+def _end(transition: Element, tag: str, names: dict[str, str]) -> str:
+    key = (transition.findtext(tag) or "").strip()
+    if key not in names:
+        raise LanguageFormatError(f"a transition has <{tag}>{key[:40]}</{tag}>, which is the id of no state")
+    return names[key]
+
+
+def _lettered(moves: list[Move]) -> list[Move]:
+    """Moves that read letters: longer readings get states in between."""
+    result: list[Move] = []
+    for number, (source, reading, target) in enumerate(moves):
+        span = _RANGE.match(reading or "")
+        if span is not None:
+            if span[1] > span[2] or ord(span[2]) - ord(span[1]) > 10_000:
+                raise LanguageFormatError(f"the range {reading!r} of a transition is empty or very large; write it out")
+            result += [(source, chr(code), target) for code in range(ord(span[1]), ord(span[2]) + 1)]
+        elif not reading:
+            result.append((source, None, target))
+        else:
+            between = [f"{source} {number}.{i}" for i in range(1, len(reading))]
+            result += zip([source, *between], reading, [*between, target], strict=True)
+    return result
+
+
+def parse_xml(text: str) -> Element:
+    """A document without a type declaration, no deeper than ``DEEPEST``.
+
+    Raises:
+        LanguageFormatError: it is none.
+    """
+    builder, parser, depth = TreeBuilder(), ParserCreate(), 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > DEEPEST:
+            raise LanguageFormatError(f"elements are nested deeper than {DEEPEST} levels; a JFLAP file needs five")
+        builder.start(tag, attributes)
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(tag)
+
+    def declared(*_: object) -> None:
+        raise LanguageFormatError(
+            "the XML has a document type declaration (<!DOCTYPE ...>), where entities that grow without bound can be "
+            "declared; a JFLAP file needs none, so remove it"
+        )
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = builder.data, declared
+    try:
+        parser.Parse(text, True)
+        return builder.close()
+    except (ExpatError, UnicodeError) as error:
+        raise LanguageFormatError(f"not XML: {error}; correct the text there") from None
+
+
+def write_jflap(dfa: Dfa) -> str:
+    """The complete minimal DFA, its states in a row.
+
+    Raises:
+        LanguageFormatError: a symbol that is not one character, or one that XML or JFLAP cannot hold.
+    """
+    for symbol in dfa.alphabet:
+        if not _XML_LETTER.match(symbol):
+            raise LanguageFormatError(
+                f"the symbol {symbol!r} cannot stand in a JFLAP file, whose letters are single characters; "
+                "write another format"
+            )
+    lines = ['<?xml version="1.0" encoding="UTF-8" standalone="no"?><!--Created with scancraft--><structure>']
+    lines += ["\t<type>fa</type>", "\t<automaton>", "\t\t<!--The list of states.-->"]
+    for q in range(dfa.n_states):
+        marks = "<initial/>" * (q == 0) + "<final/>" * (q in dfa.accepting)
+        lines.append(f'\t\t<state id="{q}" name={quoteattr(f"q{q}")}><x>{80 * q}.0</x><y>80.0</y>{marks}</state>')
+    lines.append("\t\t<!--The list of transitions.-->")
+    for q, row in enumerate(dfa.table):
+        for symbol, target in zip(dfa.alphabet, row, strict=True):
+            lines.append(f"\t\t<transition><from>{q}</from><to>{target}</to><read>{escape(symbol)}</read></transition>")
+    return "\n".join([*lines, "\t</automaton>", "</structure>", ""])
