@@ -55,7 +55,7 @@ def spellings(alphabet: Iterable[str]) -> dict[str, str]:
     written as Python's escapes.
 
     >>> spellings(["New York", "a"])["New York"], spellings([" ", "a"])[" "]
-    ('New\x20York', ' ')
+    ('New\\x20York', ' ')
     """
     symbols = tuple(alphabet)
     if not is_spaced(symbols) or not any(ch.isspace() for symbol in symbols for ch in symbol):

@@ -39,10 +39,10 @@ def parse_ast(text: str) -> Regex:
     try:
         ast = _parser().parse(text)
     except _LocatedError as error:
-        raise type(error.cause)(_located(text, error.position, str(error.cause))) from error.cause
+        raise type(error.cause)(located(text, error.position, str(error.cause))) from error.cause
     except UnexpectedInput as error:
         position = _position(text, error)
-        raise RegexSyntaxError(_located(text, position, _complaint(text, position, error))) from None
+        raise RegexSyntaxError(located(text, position, _complaint(text, position, error))) from None
     assert isinstance(ast, Regex)
     return ast
 
@@ -163,8 +163,8 @@ def _position(text: str, error: UnexpectedInput) -> int:
     return len(text) if at_end else error.pos_in_stream or 0
 
 
-def _located(text: str, position: int, complaint: str) -> str:
-    """The message, the stretch of the expression around the position, and a caret under it."""
+def located(text: str, position: int, complaint: str) -> str:
+    """The message with the position, the stretch of the expression around the position, and a caret under it."""
     start = max(0, position - 40)
     window = "".join(" " if ch.isspace() else ch for ch in text[start : position + 30])
     return f"{complaint} (at position {position})\n    {window}\n    {' ' * (position - start)}^"

@@ -29,9 +29,11 @@ from ..budget import DEFAULT_BUDGET, Budget, Meter
 from ..dfa import Dfa
 from ..errors import AlphabetError, UnknownSymbolError
 from ..nfa import NfaBuilder
-from .parser import parse_ast
+from .anchors import ANCHORS, without_anchors
+from .dialects import parse_in
 from .tree import (
     Alternation,
+    Anchor,
     AnySymbol,
     CharClass,
     Complement,
@@ -49,13 +51,24 @@ from .tree import (
 T = TypeVar("T")
 
 
-def parse_regex(text: str, alphabet: Sequence[str] | None = None, budget: Budget = DEFAULT_BUDGET) -> Dfa:
-    """The language of an expression: :func:`parse_ast`, then :func:`to_dfa`, which see for the errors.
+def parse_regex(
+    text: str, alphabet: Sequence[str] | None = None, budget: Budget = DEFAULT_BUDGET, dialect: str = "scancraft"
+) -> Dfa:
+    r"""The language of an expression: :func:`parse_in`, then :func:`to_dfa`, which see for the errors.
 
+    Args:
+        text: the expression.
+        alphabet: the symbols, in order; see :func:`to_dfa`.
+        budget: see :func:`to_dfa`.
+        dialect: one of ``dialects.Dialect``: scancraft (the syntax above), python (that of ``re``, for the words that
+            ``re.fullmatch`` accepts), greenery, pyformlang.
+
+    >>> parse_regex(r"^\w+ \w+?$", "ab _", dialect="python").accepts("a_ b")
+    True
     >>> parse_regex("~(~∅ '0' '0' '0' ~∅)", "01").n_states
     4
     """
-    return to_dfa(parse_ast(text), alphabet, budget)
+    return to_dfa(parse_in(dialect, text), alphabet, budget)
 
 
 def to_dfa(ast: Regex, alphabet: Sequence[str] | None = None, budget: Budget = DEFAULT_BUDGET) -> Dfa:
@@ -161,6 +174,8 @@ class _Construction:
         nfa = NfaBuilder(self.alphabet)
         entry = self._state(nfa)
         leave = yield self._fragment(nfa, node, entry)
+        if any(isinstance(part, Anchor) for part in node.walk()):
+            nfa, entry, leave = without_anchors(nfa, entry, leave, self.meter)
         self.meter.check_time()
         return Dfa.determinised(nfa, entry, [leave], self.budget)
 
@@ -202,6 +217,10 @@ class _Construction:
             case Repeat():
                 end = yield self._repeat(nfa, node, entry)
                 return end
+            case Anchor(where):
+                target = self._state(nfa)
+                nfa.link(entry, len(self.alphabet) + ANCHORS.index(where), target)
+                return target
             case _:
                 target = self._state(nfa)
                 letters = self._letters(node)
@@ -259,7 +278,7 @@ def _allows(node: Regex | Range, symbol: str) -> bool:
         case Range(first, last):
             return len(symbol) == 1 and first <= symbol <= last
         case Shorthand():
-            return (symbol in node.members) != node.negated
+            return node.allows(symbol)
         case CharClass(items, negated):
             return any(_allows(item, symbol) for item in items) != negated
     raise TypeError(f"{type(node).__name__} does not stand for one symbol")

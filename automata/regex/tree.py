@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,8 +12,17 @@ from ..errors import RegexSyntaxError
 
 _OUTSIDE_META = frozenset("|&~*+?{}()[].\\'\"ε∅^$")
 _CLASS_META = frozenset("[]\\'\"ε∅-^")
-_DIGITS = frozenset(string.digits)
-_WORD = frozenset(string.ascii_letters + string.digits + "_")
+_ASCII = {
+    "d": frozenset(string.digits),
+    "w": frozenset(string.ascii_letters + string.digits + "_"),
+    "s": frozenset(" \t\n\r\f\v"),
+    "n": frozenset("\n"),
+}
+_UNICODE: dict[str, Callable[[str], bool]] = {
+    "d": str.isdecimal,
+    "w": lambda ch: ch.isalnum() or ch == "_",
+    "s": str.isspace,
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,8 +51,10 @@ class Regex:
                 return [self.sign]
             case Symbol(name):
                 return [_quote(name, _OUTSIDE_META)]
-            case Shorthand(letter):
-                return ["\\" + letter]
+            case Shorthand(letter, unicode):
+                return [f"(?u:\\{letter})" if unicode else "\\" + letter]
+            case Anchor(where):
+                return [{"start": "^", "end": "\\Z"}.get(where, "$")]
             case CharClass(items, negated):
                 inside = [_quote(item.name, _CLASS_META) if isinstance(item, Symbol) else str(item) for item in items]
                 return ["[^" if negated else "[", *inside, "]"]
@@ -130,23 +141,47 @@ class Symbol(Regex):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Shorthand(Regex):
-    """One of the classes ``\\d``, ``\\w``, ``\\D``, ``\\W``; ``letter`` is the letter after the backslash."""
+    """A class with a letter: digits (d), letters, digits and ``_`` (w), white space (s); capitals: all other symbols.
+
+    Args:
+        letter: after the backslash; N is any symbol but a line break. Our own expressions have d, w, D, W only.
+        unicode: whether it means all characters that Unicode has of the kind, as Python's ``re`` does; else ASCII's.
+    """
 
     letter: str
+    unicode: bool = False
 
     def __post_init__(self) -> None:
-        if self.letter not in ("d", "w", "D", "W"):
+        if self.letter not in tuple("dwsDWSN"):
             raise RegexSyntaxError(f"there is no class \\{self.letter}; the classes are \\d, \\w, \\D and \\W")
 
     @property
     def members(self) -> frozenset[str]:
-        """The characters of ``\\d`` or ``\\w``, which ``\\D`` and ``\\W`` leave out."""
-        return _DIGITS if self.letter in "dD" else _WORD
+        """The ASCII characters of the class, or for a capital those that it leaves out."""
+        return _ASCII[self.letter.lower()]
 
     @property
     def negated(self) -> bool:
         """Whether the members are left out."""
-        return self.letter in "DW"
+        return self.letter.isupper()
+
+    def allows(self, symbol: str) -> bool:
+        """Whether it stands for a symbol; longer ones are no digits, letters or white space."""
+        known = symbol in self.members
+        if self.unicode and not known and len(symbol) == 1:
+            known = _UNICODE[self.letter.lower()](symbol)
+        return known != self.negated
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Anchor(Regex):
+    """The empty word, but only in some places; other dialects have it, our own expressions do not.
+
+    Args:
+        where: one of ``anchors.ANCHORS``.
+    """
+
+    where: str
 
 
 @dataclass(frozen=True)
