@@ -341,7 +341,7 @@ class Manifest(Record, frozen=True):
             )
         try:
             return msgspec.convert(content, cls, str_keys=True)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter: half a character
             raise ManifestError(f"{where}: {error}; compile the language again") from None
 
 

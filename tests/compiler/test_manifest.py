@@ -85,6 +85,8 @@ CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
     "an object for an array": (lambda m: m.update(blocks={}), r"Expected `array`, got `object` - at `\$.blocks`"),
     "an array for an object": (lambda m: m.update(shape=[]), r"Expected `object`, got `array` - at `\$.shape`"),
     "an unknown contract": (lambda m: m.update(contract="some-words"), r"'some-words' - at `\$.contract`"),
+    "half a character": (lambda m: m.update(contract="\ud800"), "surrogates not allowed"),
+    "half a character for a key": (lambda m: m.update({"\ud800": 1}), "surrogates not allowed"),
     "no number": (lambda m: m["constants"].update(T=float("nan")), r"Expected `float` .* - at `\$.constants"),
     "no finite number": (lambda m: m["constants"].update(T=float("inf")), r"Expected `float` .* - at `\$.constants"),
     "true for a constant": (lambda m: m["constants"].update(T=True), r"Expected `float`, got `bool`"),
