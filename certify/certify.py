@@ -40,6 +40,7 @@ from .checker.certificate import claim
 from .checker.configuration import why_not_loaded
 from .checker.counters import check_watched
 from .checker.judge import AFTER_DEATH, CONSTRUCTIONS, UNTIL_DEATH, judge
+from .checker.machine import rounded_weight
 from .checker.parts import RejectedError, content_digest, tensors_digest, text_digest
 from .search.evidence import evidence
 from .search.prove import BATCH, Candidate, Found, search
@@ -127,8 +128,10 @@ def certify(
 
 
 def _as_loaded(found: Certificate, directory: Path) -> Certificate | Open:
-    """The certificate, if it speaks of the model in the format in which transformers loads it."""
-    config = read_json(directory / CONFIG)
+    """The certificate, if it speaks of the model in the formats in which transformers can load it."""
+    config, stated = read_json(directory / CONFIG), found.content["dtype"]
+    if found.scope == "every-implementation" and (name := rounded_weight(directory, getattr(torch, stated))):
+        return Open(f"{name} has numbers that {stated} does not hold, so in a wider format the model is another", 0.0)
     why = why_not_loaded(found.content["dtype"], found.content["scope"], config)
     return Open(f"{why}; certify it with --dtype {config['dtype']}", 0.0) if why else found
 

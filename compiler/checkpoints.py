@@ -20,6 +20,7 @@ from ..models.mamba import MODEL_TYPES, MambaWeights, model_type_of
 from ..models.readout import Readout
 from ..models.run.model_runner import ModelRunner
 from ..models.run.runner import Runner, Watch
+from .circuits.counting import machine_limits
 from .manifest import Manifest, ManifestError
 from .targets import TARGETS
 
@@ -142,6 +143,15 @@ def _check_counters(place: Path, manifest: Manifest, machine: CounterMachine) ->
         raise ManifestError(
             f"{place / MANIFEST}: counters does not list each counter of the language once; compile the language again"
         )
+    most = {f"counter {c.name}": known for c, known in zip(machine.counters, machine_limits(machine), strict=True)}
+    for counter in manifest.counters:
+        known = most.get(counter.name) or {}
+        for dtype, limit in counter.limits.items():
+            if not counter.of and limit > known.get(dtype, 0):
+                raise ManifestError(
+                    f"{place / MANIFEST}: {counter.name} is exact up to {known.get(dtype, 0):,} in {dtype}, not "
+                    f"{limit:,}; compile the language again"
+                )
 
 
 def _kind(language: Language) -> str:

@@ -249,6 +249,9 @@ class Obligations:
         exp = self.scale(epsilon_of(norm), stream, where)
         normed = times(stream, exactly(np.ldexp(1.0, -exp)[:, None]))
         result = times(normed, exactly(norm.weight))
+        # Of any vector the norm is finite, of a token's that a mask hides, too: 0 times an infinity is none.
+        most = min(LARGEST, 2.0 ** self.stored[2])
+        self.need("rmsnorm", np.abs(array(norm.weight)) * stream.lo.shape[1] <= most, f"{where}: size of a weight")
         for part in (stream, normed, result):
             self.fits(part, f"{where}: rounding")
         return result

@@ -53,6 +53,7 @@ def step(
     x = convolved.map(lambda a: a[:, :d].reshape(rows, heads, -1, 1))
     b, c = (convolved.map(lambda a, at=at: a[:, None, None, at : at + n]) for at in (d, d + n))
 
+    dt = beside([dt, exactly(np.zeros((1, heads)))], 0)  # where a mask hides the token: Delta is in the chunk's sums
     delta = o.softplus(o.linear(np.eye(heads), dt, f"{where} dt_bias", mixer.dt_bias), f"{where} dt_bias")
     held = delta.lo == 0
     low, high = (float(bound) for bound in mixer.time_step_limit)
@@ -62,7 +63,7 @@ def step(
     o.need("functions", held | (delta.lo >= 1024), f"{where} gate: exp")
     o.need("sums", held | ((delta.unit >= 0) & (delta.lo <= 2.0**24 / LONGEST_CHUNK)), f"{where}: sums over a chunk")
 
-    delta, held = delta.map(lambda a: a[:, :, None, None]), held[:, :, None, None]
+    delta, held = delta.map(lambda a: a[:rows, :, None, None]), held[:rows, :, None, None]
     delta_x, product = times(delta, x), times(c, b)
     write = times(delta_x, b)
     for part in (times(delta, b), delta_x, times(b, x), write):  # in the model's format in the recurrent form

@@ -26,8 +26,8 @@ from .counters import check_watched
 from .files import check_files
 from .judge import CONSTRUCTIONS, METHODS, UNTIL_DEATH, judge
 from .languages import read_dfa, same_language
-from .machine import KINDS, load_model
-from .parts import RejectedError, content_digest, need, read_json, read_tensors, tensors_digest, text_digest
+from .machine import KINDS, load_model, rounded_weight
+from .parts import RejectedError, content_digest, need, read_json, read_tensors, same, tensors_digest, text_digest
 
 __all__ = ["CheckedCertificate", "RejectedError", "check_certificate"]
 
@@ -125,7 +125,7 @@ def _check(directory: Path) -> dict[str, Any]:
     _check_readout(content, manifest)
 
     model = load_model(directory, getattr(torch, content["dtype"]))
-    _check_tokens(model.config, manifest)
+    _check_tokens(model.config, manifest, directory / "generation_config.json")
     elsewhere = why_not_loaded(content["dtype"], content["scope"], read_json(directory / "config.json"))
     need(not elsewhere, elsewhere)
     named, kind = content["implementation"]["model"], KINDS[model.config.model_type].name
@@ -136,10 +136,13 @@ def _check(directory: Path) -> dict[str, Any]:
     need(content["sha256"]["evidence"] == tensors_digest(tensors), "certificate.safetensors: its sha256 is another")
 
     every = content["scope"] == "every-implementation"
+    if every:  # which speaks of wider formats, too
+        rounded = rounded_weight(directory, getattr(torch, content["dtype"]))
+        need(not rounded, f"model.safetensors: {rounded} has numbers that {content['dtype']} does not hold")
     found = judge(content, model, tensors, obligations=every)
     need(not every or found.scope == content["scope"], found.failure)
-    need(content["counts"] == found.counts, f"counts: the evidence has {found.counts}, not {content['counts']}")
-    need(content["margin"] == found.margin, f"margin: it is {found.margin:g}, not {content['margin']!r}")
+    need(same(content["counts"], found.counts), f"counts: the evidence has {found.counts}, not {content['counts']}")
+    need(same(content["margin"], found.margin), f"margin: it is {found.margin:g}, not {content['margin']!r}")
     for claimed, entry in zip(content["obligations"], found.obligations, strict=False):
         name, checked, detail = entry["name"], claimed["checked"], claimed["detail"]
         need(type(checked) is int and checked >= 0 and type(detail) is str, f"obligation {name}: malformed")
@@ -165,7 +168,7 @@ def _check(directory: Path) -> dict[str, Any]:
 
 def _check_words(content: dict[str, Any]) -> None:
     """Everything in ``certificate.json`` that can be judged by itself."""
-    need(content.get("schema_version") == 1, f"schema_version is {content.get('schema_version')!r}, known is 1")
+    need(same(content.get("schema_version"), 1), f"schema_version is {content.get('schema_version')!r}, known is 1")
     limited = content.get("method") in {*CONSTRUCTIONS, UNTIL_DEATH}
     keys = KEYS | {"limits"} if limited else KEYS
     need(set(content) == keys, f"certificate.json: missing or unknown keys {sorted(set(content) ^ keys)}")
@@ -242,19 +245,22 @@ def _check_readout(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     following = {} if recognises else tokens
     says = {"tokens": tokens, "bos": bos, "accept": eos, "next_symbol": following, "threshold": 0.0}
     for key in [*says, *readout]:
-        need(key in says and readout.get(key) == says[key], f"readout: {key} is not what scancraft.json says")
+        need(key in says and same(readout.get(key), says[key]), f"readout: {key} is not what scancraft.json says")
     ids = [*tokens.values(), bos, eos]
     need(all(type(n) is int and n >= 0 for n in ids) and len(set(ids)) == len(ids), "readout: tokens are not distinct")
     promised = "all-words" if recognises else given
     need(promised == content["contract"], f"contract: {content['contract']!r}, but scancraft.json says {given!r}")
 
 
-def _check_tokens(config: Any, manifest: dict[str, Any]) -> None:
-    """``config.json``, by which words are generated, numbers the special tokens as the manifest does."""
+def _check_tokens(config: Any, manifest: dict[str, Any], generation: Path) -> None:
+    """The files by which words are generated number the special tokens as the manifest does."""
     special = manifest.get("special_tokens", SPECIAL)
     for name in SPECIAL:
         given, token = getattr(config, f"{name}_token_id"), manifest["tokens"][special[name]]
         need(given == token, f"config.json: {name}_token_id is {given!r}, but scancraft.json says {token}")
+        if generation.exists():
+            given = read_json(generation).get(f"{name}_token_id")
+            need(same(given, token), f"{generation.name}: {name}_token_id is {given!r}, not {token}")
 
 
 def _described(about: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .argument import MOST_NUMBERS, Case, Count, Counted, Layer, Readouts, Unknowns, check_counting, normed
-from .arithmetic import LARGEST, LARGEST_SUM, VANISHES, Range, choose, exactly, hull, times
+from .arithmetic import FORMATS, LARGEST, LARGEST_SUM, VANISHES, Range, choose, exactly, hull, times
 from .blocks import written
 from .closure import Graph
 from .languages import SIGNS, CounterLanguage, Moves, Node
@@ -272,6 +272,9 @@ def check_watched(
         good = whole and (place in places if places else place not in taken)
         need(good, f"scancraft.json: it says that counter {name!r} is at (block, channel, state) {place}, not {places}")
         need(entry.get("unit", 1) == 1, f"scancraft.json: counter {name!r} is not counted in units of 1")
+        for other, most in entry["limits"].items():  # of another format nothing is certified, but the runner reads it
+            good = type(most) is int and other in FORMATS and 1 <= most <= 1 << FORMATS[other][0]
+            need(good, f"scancraft.json: no counter is exact up to {most!r} in {other}")
         limit = entry["limits"].get(dtype)
         need(
             type(limit) is int and limit == limits[name],

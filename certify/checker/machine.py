@@ -46,6 +46,13 @@ def _classes(kind: str) -> tuple[Any, Any]:
     return getattr(transformers, f"{name}Config"), getattr(transformers, f"{name}ForCausalLM")
 
 
+def rounded_weight(directory: Path, dtype: torch.dtype) -> str:
+    """A tensor of ``model.safetensors`` that is not the same in a format; "" if all are, and so in wider ones."""
+    state = read_tensors(directory / "model.safetensors")
+    same = {name: torch.equal(tensor.to(dtype).double(), tensor.double()) for name, tensor in state.items()}
+    return next((name for name, equal in same.items() if not equal), "")
+
+
 def load_model(directory: Path, dtype: torch.dtype) -> Any:
     """The model of a checkpoint; whatever is wrong with ``config.json`` or ``model.safetensors`` is a rejection."""
     state = read_tensors(directory / "model.safetensors")

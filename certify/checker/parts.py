@@ -22,6 +22,10 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
+LARGEST_JSON = 1 << 28
+"""Bytes of a JSON file."""
+
+
 class RejectedError(ScancraftError):
     """A certificate, or evidence for one, does not prove what it claims."""
 
@@ -55,6 +59,11 @@ def first(bad: Any) -> int:
     return next(iter(np.flatnonzero(bad).tolist()), -1)
 
 
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are the same JSON: ``true``, ``1`` and ``1.0``, which Python takes for equal, are not."""
+    return json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
+
+
 def array(tensor: Any) -> Floats:
     """A parameter in float64."""
     values = tensor.detach().double().numpy() if isinstance(tensor, Tensor) else tensor
@@ -74,6 +83,7 @@ def read_json(path: Path) -> dict[str, Any]:
         return dict(pairs)
 
     need(path.is_file(), f"{path.name} is missing")
+    need(path.stat().st_size <= LARGEST_JSON, f"{path.name} is larger than {LARGEST_JSON:,} bytes")
     try:
         value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
     except (OSError, ValueError, RecursionError) as error:

@@ -251,7 +251,13 @@ def check_directory(directory: Path) -> dict[str, Any]:
     config = {key: _decoded(value) for key, value in _object(directory / CONFIG).items()}
     _check_configuration(directory / CONFIG, config, ours)
     if (directory / GENERATION).is_file():
-        _check_keys(directory / GENERATION, _object(directory / GENERATION), GENERATION_KEYS)
+        generation = _object(directory / GENERATION)
+        _check_keys(directory / GENERATION, generation, GENERATION_KEYS)
+        for key in ("bos_token_id", "eos_token_id", "pad_token_id") if ours else ():
+            if generation.get(key) != config[key]:
+                raise CheckpointError(
+                    f"{directory / GENERATION} has {key} {_short(generation.get(key))}, {CONFIG} {config[key]}"
+                )
     if (directory / TOKENIZER_CONFIG).is_file() and "auto_map" in _object(directory / TOKENIZER_CONFIG):
         raise CheckpointError(f"{directory / TOKENIZER_CONFIG} has auto_map, which asks for code from the checkpoint")
     _check_tensors(directory / WEIGHTS, config)

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import CheckpointError
 
-LARGEST_JSON = 1 << 30
+LARGEST_JSON = 1 << 28
 """Bytes of a JSON file."""
 
 DEEPEST_JSON = 100
