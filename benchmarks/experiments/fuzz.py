@@ -31,7 +31,18 @@ from typing import Any
 import torch
 import typer.main
 from click.testing import CliRunner
-from experiments.fuzz_inputs import Honest, any_text, command, damaged, honest, odd_json
+from experiments.fuzz_inputs import (
+    DIALECTS,
+    Honest,
+    any_text,
+    command,
+    damaged,
+    damaged_file,
+    honest,
+    odd_dialect,
+    odd_file,
+    odd_json,
+)
 from page.table import Column, Json, table
 from page.targets import Target, none
 from run import write_section
@@ -39,6 +50,9 @@ from timings.measure import Measured, Tick, progress
 
 from scancraft.automata.budget import Budget
 from scancraft.automata.errors import ScancraftError
+from scancraft.automata.formats.reading import AS_WRITTEN, Options
+from scancraft.automata.formats.registry import FORMATS, detect, format_named
+from scancraft.automata.formats.registry import load as load_automaton
 from scancraft.automata.languages import as_language
 from scancraft.automata.regex.regex import parse_regex
 from scancraft.certify.checker.certificate import check_certificate
@@ -63,6 +77,7 @@ class Size:
         seconds: of processor time, after which a case counts as hanging; those that search have a budget of a second.
         memory: the address space that the process may use, in GiB: what is refused only by the allocator shows.
         seed: of the draws.
+        parsers: whether only what reads expressions and languages is tried, without command lines.
     """
 
     cases: int = WANTED
@@ -70,6 +85,7 @@ class Size:
     seconds: int = 6
     memory: int = 16
     seed: int = 0
+    parsers: bool = False
 
 
 FULL = Size()
@@ -103,13 +119,32 @@ class Hang(BaseException):
 # -- cases -----------------------------------------------------------------------------------------------------------
 
 
-def parse(made: Honest, place: Path, rng: random.Random) -> tuple[str, Callable[[], object]]:
+KINDS = ("regex", "dialect", "language", "automaton", "file", "manifest", "directory", "load", "certificate")
+PARSERS = ("regex", "dialect", "dialect", "language", "automaton", "automaton", "automaton", "file")
+LIMITS = Budget(2_000, 1.0)
+
+
+def parse(made: Honest, place: Path, rng: random.Random, kinds: Sequence[str]) -> tuple[str, Callable[[], object]]:
     """Something that reads input, and the call."""
-    kind = rng.choice(("regex", "regex", "language", "language", "manifest", "directory", "load", "certificate"))
+    kind = rng.choice(kinds)
+    if kind == "dialect":
+        text, dialect = odd_dialect(rng), rng.choice(DIALECTS)
+        symbols = rng.choice((None, ["a", "b"], list(map(chr, range(256)))))
+        return kind, lambda: parse_regex(text, symbols, LIMITS, dialect)
+    if kind == "automaton":
+        text, name = odd_file(rng)
+        insisted = rng.choice((None, name, rng.choice(FORMATS).name))
+        options = rng.choice(
+            (AS_WRITTEN, Options(accepting_outputs=frozenset({"1"})), Options(symbols={0: "e", 1: "a"}))
+        )
+        return kind, lambda: (format_named(insisted) if insisted else detect(text)).read(text, options).dfa(LIMITS)
+    if kind == "file":
+        path = damaged_file(place, rng)
+        return kind, lambda: load_automaton(path, budget=LIMITS)
     if kind == "regex":
         text = any_text(rng)
         alphabet = rng.choice((None, None, ["a", "b"], ["ab", "a"], [""], ["a", "a"]))
-        return kind, lambda: parse_regex(text, alphabet, Budget(2_000, 1.0))
+        return kind, lambda: parse_regex(text, alphabet, LIMITS)
     if kind == "language":
         text = odd_json(rng.choice(made.languages), rng)
         return kind, lambda: as_language(_or_text(text))
@@ -189,11 +224,11 @@ def judged(line: list[str], size: Size) -> tuple[str, str]:
 def case(number: int, made: Honest, place: Path, size: Size) -> tuple[str, str, str, list[str]]:
     """Draw and run one case: what was called, its fate, how it ended, and the command line."""
     rng = random.Random(f"{size.seed} {number}")
-    if rng.randrange(100) < size.commands:
+    if not size.parsers and rng.randrange(100) < size.commands:
         line = command(made, place, rng)
         os.chdir(place)
         return line[0], *judged(line, size), line
-    kind, call = parse(made, place, rng)
+    kind, call = parse(made, place, rng, PARSERS if size.parsers else KINDS)
     return f"({kind})", *parsed(call, size), []
 
 
@@ -323,12 +358,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=FULL.cases)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parsers", action="store_true", help="only what reads expressions and languages")
     parser.add_argument("--case", type=int, help="run this case alone, and say what became of it")
     parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="folder for the state and what is found")
     parser.add_argument("--write", type=Path, metavar="DOCS", help="put the counts into benchmarks.json there")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    size = replace(FULL, cases=options.count, seed=options.seed)
+    size = replace(FULL, cases=options.count, seed=options.seed, parsers=options.parsers)
     if options.case is not None:
         with tempfile.TemporaryDirectory() as folder:
             print(*case(options.case, honest(Path(folder)), Path(folder), size), sep="\n")

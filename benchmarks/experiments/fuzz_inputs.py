@@ -12,6 +12,7 @@ from typing import Any
 
 from attacks import read
 from typer.testing import CliRunner
+from written_files import CASES, HEAVY, mutated
 
 import scancraft
 from scancraft.cli.app import app
@@ -162,6 +163,69 @@ def _places(data: Any) -> list[tuple[Any, Any]]:
     return found
 
 
+PYTHON = (
+    *(
+        "a",
+        "b",
+        "(",
+        ")",
+        "(?:",
+        "(?P<x>",
+        "*",
+        "+",
+        "?",
+        "{2}",
+        "{1,",
+        "{1000000000}",
+        "{,3}",
+        "}",
+        "[",
+        "]",
+        "^",
+        "-",
+        "|",
+    ),
+    *(
+        "\\",
+        "\\d",
+        "\\1",
+        "$",
+        ".",
+        "(?",
+        "(?i)",
+        "(?s)",
+        "(?#",
+        "(?=",
+        "\\x6",
+        "\\Q",
+        "\\N{DASH}",
+        "[^",
+        "\\012",
+        "epsilon",
+        " ",
+    ),
+    *("(" * 3_000, "a" * 3_000, "\ud800", "\x00", "\u00e9", "{" + "9" * 5_000 + "}", "(a{999}){999}", "|" * 500),
+)
+"""What expressions of other dialects are made of."""
+DIALECTS = ("python", "python", "greenery", "pyformlang", "perl")
+
+
+def odd_dialect(rng: random.Random) -> str:
+    """Pieces in a row, or an expression of ours with one too many."""
+    if rng.randrange(3) == 0:
+        return any_text(rng)
+    return "".join(rng.choice(PYTHON) for _ in range(rng.randrange(1, 20)))
+
+
+def odd_file(rng: random.Random) -> tuple[str, str]:
+    """An automaton as another tool writes it, damaged as a rule, and the format of what it was."""
+    case = rng.choice(CASES)
+    if rng.randrange(40) == 0:
+        return rng.choice(HEAVY), case.format
+    text = mutated(case.text, rng)
+    return (odd_json(text, rng) if case.format == "json" else text), case.format
+
+
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
@@ -230,6 +294,20 @@ def damaged(made: Honest, folder: Path, rng: random.Random) -> None:
             (folder / name).mkdir()
 
 
+SUFFIXES = ("json", "jff", "dot", "hoa", "mata", "tmb", "ba", "fsm", "att", "x", "jflap")
+
+
+def damaged_file(place: Path, rng: random.Random) -> Path:
+    """A file of another tool, damaged."""
+    path = place / f"automaton.{rng.choice(SUFFIXES)}"
+    content = odd_file(rng)[0].encode("utf-8", "surrogatepass")
+    if rng.randrange(10) == 0:
+        at = rng.randrange(len(content) + 1)
+        content = content[:at] + bytes(rng.randrange(256) for _ in range(4)) + content[at:]
+    path.write_bytes(content)
+    return path
+
+
 # -- commands --------------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +373,16 @@ def command(made: Honest, place: Path, rng: random.Random) -> list[str]:
         lambda: ["explain", folder, "--html", str(place / "page.html")],
         lambda: ["refute", folder, "--regex", "b*(ab*ab*)*", "--seconds", "1"],
         lambda: ["refute", folder, "--check", str(model / "refutation.json")],
+        lambda: [
+            *(
+                "convert",
+                str(damaged_file(place, rng)),
+                str(place / f"converted.{rng.choice(SUFFIXES)}"),
+                "--seconds",
+                "1",
+            ),
+            *rng.choice(([], ["--force"], ["--json"], ["--from", rng.choice(SUFFIXES)], ["--accepting-output", "1"])),
+        ],
         lambda: ["targets", *rng.choice(([], ["--json"], ["x"]))],
         lambda: ["conformance", rng.choice(TEXTS), "--mode", rng.choice(("full", "x"))],
         lambda: ["train", rng.choice(TEXTS), "--budget", rng.choice(("0s", "x", "1h1", "-1s", ""))],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -275,3 +276,46 @@ CASES = (
         Options(accepting_outputs=frozenset({"o1"})),
     ),
 )
+
+BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "ha">'
+    + "".join(f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 10}">' for i in range(9))
+    + "]><structure><type>&j;</type></structure>"
+)
+"""A billion laughs."""
+
+HEAVY = (
+    BOMB,
+    "<a>" * 100_000,
+    "[" * 100_000,
+    "digraph {" + "subgraph {" * 50_000,
+    "0 1 a\n" * 20_000,
+    "@NFA\n" + '"' * 9_999,
+)
+"""Texts that are deep, or long, or grow."""
+
+
+def mutated(text: str, rng: random.Random) -> str:
+    """A text with something cut out, put in, doubled, or swapped with a piece of another file."""
+    for _ in range(rng.randrange(1, 4)):
+        i, j = sorted(rng.randrange(len(text) + 1) for _ in range(2))
+        kind = rng.randrange(6)
+        if kind == 0:
+            text = text[:i] + text[min(j, i + rng.randrange(1, 9)) :]
+        elif kind == 1:
+            text = (
+                text[:i]
+                + rng.choice(['"', "\x00", "<", ">", "{", "[", "(", "\\", "->", "&", "9" * 50, "\ud7ff", "-", "/"])
+                + text[i:]
+            )
+        elif kind == 2:
+            text = text[:j] + text[i:j] * rng.randrange(1, 4) + text[j:]
+        elif kind == 3:
+            text = text[:i]
+        elif kind == 4:
+            other = rng.choice(CASES).text
+            at = rng.randrange(len(other))
+            text = text[:i] + other[at : at + 30] + text[i:]
+        else:
+            text = text[:i] + text[i : i + 1].swapcase() + text[i + 1 :]
+    return text

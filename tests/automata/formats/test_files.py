@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyformlang.finite_automaton import Epsilon, EpsilonNFA
-from written_files import CASES, JFLAP, LEARNLIB, LEARNLIB_MEALY, MATA, OPENFST, RABIT, SPOT, Case
+from written_files import BOMB, CASES, JFLAP, LEARNLIB, LEARNLIB_MEALY, MATA, OPENFST, RABIT, SPOT, Case, mutated
 
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
@@ -179,12 +179,6 @@ def load_text(text: str, head: str = "") -> Dfa:
 
 # -- what is malformed -----------------------------------------------------------------------------------------------
 
-BOMB = (
-    '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "ha">'
-    + "".join(f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 10}">' for i in range(9))
-    + "]><structure><type>&j;</type></structure>"
-)
-
 WRONG = (
     (read_jflap, BOMB, "document type declaration"),
     (read_jflap, "<a>" * 100_000, "nested deeper than 32"),
@@ -308,32 +302,6 @@ def test_a_mealy_machine_whose_states_have_any_names() -> None:
         False,
         True,
     ]
-
-
-def mutated(text: str, rng: random.Random) -> str:
-    """A text with something cut out, put in, doubled, or swapped with a piece of another file."""
-    for _ in range(rng.randrange(1, 4)):
-        i, j = sorted(rng.randrange(len(text) + 1) for _ in range(2))
-        kind = rng.randrange(6)
-        if kind == 0:
-            text = text[:i] + text[min(j, i + rng.randrange(1, 9)) :]
-        elif kind == 1:
-            text = (
-                text[:i]
-                + rng.choice(['"', "\x00", "<", ">", "{", "[", "(", "\\", "->", "&", "9" * 50, "\ud7ff", "-", "/"])
-                + text[i:]
-            )
-        elif kind == 2:
-            text = text[:j] + text[i:j] * rng.randrange(1, 4) + text[j:]
-        elif kind == 3:
-            text = text[:i]
-        elif kind == 4:
-            other = rng.choice(CASES).text
-            at = rng.randrange(len(other))
-            text = text[:i] + other[at : at + 30] + text[i:]
-        else:
-            text = text[:i] + text[i : i + 1].swapcase() + text[i + 1 :]
-    return text
 
 
 def test_mutated_files_are_read_or_refused() -> None:
