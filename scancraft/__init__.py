@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .automata.errors import BudgetExceededError as BudgetExceededError
     from .automata.errors import ScancraftError as ScancraftError
     from .automata.formats.formats import as_dfa as as_dfa
+    from .automata.formats.registry import read_automaton as read_automaton
     from .automata.languages import all_of as all_of
     from .automata.languages import any_of as any_of
     from .automata.languages import none_of as none_of

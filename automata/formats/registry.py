@@ -135,7 +135,7 @@ def detect(text: str, path: str | os.PathLike[str] = "") -> Format:
     return found
 
 
-def load(
+def read_automaton(
     path: str | os.PathLike[str],
     *,
     format: str | None = None,
@@ -171,7 +171,7 @@ def load_description(
 ) -> Any:
     """The DFA in a file, or if it is JSON its value, which may describe a language of another kind.
 
-    Arguments and errors as for :func:`load`.
+    Arguments and errors as for :func:`read_automaton`.
     """
     text = read_text(path)
     with naming(path):

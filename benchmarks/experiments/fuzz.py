@@ -51,8 +51,7 @@ from timings.measure import Measured, Tick, progress
 from scancraft.automata.budget import Budget
 from scancraft.automata.errors import ScancraftError
 from scancraft.automata.formats.reading import AS_WRITTEN, Options
-from scancraft.automata.formats.registry import FORMATS, detect, format_named
-from scancraft.automata.formats.registry import load as load_automaton
+from scancraft.automata.formats.registry import FORMATS, detect, format_named, read_automaton
 from scancraft.automata.languages import as_language
 from scancraft.automata.regex.regex import parse_regex
 from scancraft.certify.checker.certificate import check_certificate
@@ -140,7 +139,7 @@ def parse(made: Honest, place: Path, rng: random.Random, kinds: Sequence[str]) -
         return kind, lambda: (format_named(insisted) if insisted else detect(text)).read(text, options).dfa(LIMITS)
     if kind == "file":
         path = damaged_file(place, rng)
-        return kind, lambda: load_automaton(path, budget=LIMITS)
+        return kind, lambda: read_automaton(path, budget=LIMITS)
     if kind == "regex":
         text = any_text(rng)
         alphabet = rng.choice((None, None, ["a", "b"], ["ab", "a"], [""], ["a", "a"]))

@@ -10,7 +10,7 @@ import typer
 
 from ..automata.dfa import Dfa
 from ..automata.formats.reading import Options
-from ..automata.formats.registry import FORMATS, load, load_symbols, written
+from ..automata.formats.registry import FORMATS, load_symbols, read_automaton, written
 from ..models.checkpoints.files import replace_file
 from .io import ArgumentError, FileAccessError, show, status
 from .languages import budget_of
@@ -49,7 +49,7 @@ def convert(
     """
     options = Options(None if not outputs else frozenset(outputs), None if symbols is None else load_symbols(symbols))
     with status("converting"):
-        dfa = load(source, format=read_as, options=options, budget=budget_of(budget, seconds))
+        dfa = read_automaton(source, format=read_as, options=options, budget=budget_of(budget, seconds))
     files = written(dfa, target, write_as)
     present = [path for path in files if path.exists() or path.is_symlink()]
     if present and not force:

@@ -21,7 +21,7 @@ from scancraft.automata.formats.hoa import read_hoa
 from scancraft.automata.formats.jflap import read_jflap
 from scancraft.automata.formats.nfa import Nfa
 from scancraft.automata.formats.reading import AS_WRITTEN, Options
-from scancraft.automata.formats.registry import FORMATS, detect, format_named, load, symbols_path, written
+from scancraft.automata.formats.registry import FORMATS, detect, format_named, read_automaton, symbols_path, written
 from scancraft.automata.languages import as_language
 
 WRITERS = [known for known in FORMATS if known.write]
@@ -70,7 +70,7 @@ def test_what_is_written_is_read_back(known: Any, tmp_path_factory: Any, dfa: Df
         for path, text in files.items():
             path.write_text(text, encoding="utf-8", newline="")
         assert detect(files[place]).name == known.name
-        assert load(place) == wanted
+        assert read_automaton(place) == wanted
 
 
 @pytest.mark.parametrize("symbol", ODD)
@@ -85,7 +85,7 @@ def test_one_odd_symbol(symbol: str, tmp_path: Path) -> None:
             continue
         for path, text in files.items():
             path.write_text(text, encoding="utf-8", newline="")
-        assert load(place) == wanted, known.name
+        assert read_automaton(place) == wanted, known.name
         held.append(known.name)
     assert {"json", "dot"} <= set(held)
 
@@ -140,7 +140,7 @@ def test_drawings_of_pyformlang_are_read(nfa: Nfa, tmp_path_factory: Any) -> Non
         return
     place = tmp_path_factory.mktemp("drawn") / "x.dot"
     theirs.write_as_dot(place)
-    dfa = load(place)
+    dfa = read_automaton(place)
     for length in range(4):
         for word in itertools.product("ab", repeat=length):
             known = set(word) <= set(dfa.alphabet)
@@ -255,7 +255,7 @@ def test_malformed_texts_are_named(text: str, message: str) -> None:
 def test_symbol_tables(tmp_path: Path) -> None:
     (tmp_path / "x.fst.txt").write_text("0 1 1\n1\n")
     (tmp_path / "x.syms").write_text("<eps>\t0\nNew\t1\nold\t2\n")
-    assert load(tmp_path / "x.fst.txt") == Dfa.from_words(["New", "old"], [["New"]])
+    assert read_automaton(tmp_path / "x.fst.txt") == Dfa.from_words(["New", "old"], [["New"]])
     assert symbols_path("a/b.att") == Path("a/b.syms")
     for text, message in (
         ("a\n", "symbol number"),
@@ -271,9 +271,9 @@ def test_symbol_tables(tmp_path: Path) -> None:
 
 def test_insisting_and_finding(tmp_path: Path) -> None:
     (tmp_path / "x.dot").write_text(RABIT)  # the content decides, not the name
-    assert as_language(tmp_path / "x.dot") == load(tmp_path / "x.dot", format="ba")
+    assert as_language(tmp_path / "x.dot") == read_automaton(tmp_path / "x.dot", format="ba")
     with pytest.raises(LanguageFormatError, match=r"x\.dot: not a graph in DOT"):
-        load(tmp_path / "x.dot", format="dot")
+        read_automaton(tmp_path / "x.dot", format="dot")
     with pytest.raises(LanguageFormatError, match="there is no format 'x'; the formats are json, jflap"):
         format_named("x")
     with pytest.raises(LanguageFormatError, match="the name says no format; written are json"):
@@ -284,7 +284,7 @@ def test_insisting_and_finding(tmp_path: Path) -> None:
     with huge.open("wb") as file:
         file.truncate(1 << 30)
     with pytest.raises(LanguageFormatError, match="larger than"):
-        load(huge)
+        read_automaton(huge)
 
 
 def test_a_mealy_machine_whose_states_have_any_names() -> None:

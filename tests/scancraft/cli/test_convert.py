@@ -6,7 +6,7 @@ import pytest
 from command_line import answer, invoke, refused, written
 from written_files import LEARNLIB, LEARNLIB_MEALY, MATA, OPENFST
 
-from scancraft.automata.formats.registry import load
+from scancraft.automata.formats.registry import read_automaton
 from scancraft.automata.regex.regex import parse_regex
 
 
@@ -15,7 +15,7 @@ def test_a_file_of_one_tool_becomes_one_of_another(tmp_path: Path) -> None:
     for name in ("x.json", "x.jff", "x.hoa", "x.mata", "x.tmb", "x.ba", "x.att", "y.gv"):
         found = answer(invoke("convert", source, tmp_path / name, "--json"))
         assert (found["states"], found["letters"], found["empty"]) == (2, 2, False)
-        assert load(tmp_path / name) == parse_regex("(a|b)*a")
+        assert read_automaton(tmp_path / name) == parse_regex("(a|b)*a")
     assert found["files"] == [str(tmp_path / "y.gv")]
     done = invoke("convert", tmp_path / "x.att", tmp_path / "z.fst.txt")
     assert done.stdout == f"written to {tmp_path / 'z.fst.txt'}, {tmp_path / 'z.syms'}: 2 states, 2 letters\n"
@@ -56,10 +56,10 @@ def test_refusals(text: str, options: tuple[str, ...], message: str, tmp_path: P
 def test_outputs_and_symbol_tables(tmp_path: Path) -> None:
     source = written(tmp_path / "x", LEARNLIB_MEALY)
     answer(invoke("convert", source, tmp_path / "y.json", "--accepting-output", "1", "--json"))
-    assert load(tmp_path / "y.json") == parse_regex("(a|b)*a")
+    assert read_automaton(tmp_path / "y.json") == parse_regex("(a|b)*a")
     numbers, table = written(tmp_path / "n.att", "0 1 1\n1\n"), written(tmp_path / "t.txt", "<eps> 0\ngo 1\n")
     answer(invoke("convert", numbers, tmp_path / "z.json", "--symbols", table, "--json"))
-    assert load(tmp_path / "z.json") == parse_regex("'go'")
+    assert read_automaton(tmp_path / "z.json") == parse_regex("'go'")
     nothing = written(tmp_path / "e.att", "0\t0\ta\n")
     assert "warning: no word is accepted" in invoke("convert", nothing, tmp_path / "e.json").stdout
 
