@@ -83,14 +83,35 @@ class Dimension(Record, frozen=True):
 
     Attributes:
         kind: "constant", "letter", "slot" (what it stands for changes from block to block), "indicator" (between the
-            two blocks of a level), "feature" (of one of the paper's own constructions), or "unused".
+            two blocks of a level), "feature" (of one of the paper's own constructions), "unused", or "mixed" (of the
+            manifest's ``directions``).
         name: for people.
         symbol: of a letter: the symbol, or ``<bos>``.
         number: of a slot or an indicator.
     """
 
-    kind: Literal["constant", "letter", "slot", "indicator", "feature", "unused"]
+    kind: Literal["constant", "letter", "slot", "indicator", "feature", "unused", "mixed"]
     name: str
+    symbol: str | None = None
+    number: Natural | None = None
+
+
+class DirectionLabel(Record, frozen=True):
+    """What a direction of the residual stream means, where that is not one dimension.
+
+    Attributes:
+        kind: as of a dimension.
+        name: for people.
+        write: what 1 of it is in the stream, one number per dimension.
+        read: the linear form that gives how much of it there is.
+        symbol: as of a dimension.
+        number: as of a dimension.
+    """
+
+    kind: Literal["constant", "letter", "slot", "indicator", "feature"]
+    name: str
+    write: tuple[Finite, ...]
+    read: tuple[Finite, ...]
     symbol: str | None = None
     number: Natural | None = None
 
@@ -265,6 +286,7 @@ class Manifest(Record, frozen=True):
         levels: the image sets of a cascade, top first.
         states: of a cascade: the state of the language's automaton that each slot stands for at the end.
         source: how the language was named, if it was.
+        directions: what the residual stream means, where its dimensions are mixed.
     """
 
     schema_version: Literal[3]
@@ -289,6 +311,7 @@ class Manifest(Record, frozen=True):
     levels: tuple[LevelSets, ...] = ()
     states: Mapping[Natural, str] | None = None
     source: Source | None = None
+    directions: tuple[DirectionLabel, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise :class:`ValueError` if parts contradict each other."""
@@ -302,6 +325,9 @@ class Manifest(Record, frozen=True):
                 raise ValueError(f"tokens has no {name!r}, which special_tokens names")
         if len(self.residual) != sizes.d_model:
             raise ValueError(f"residual has {len(self.residual)} entries for {sizes.d_model} dimensions")
+        for number, direction in enumerate(self.directions):
+            if not len(direction.write) == len(direction.read) == sizes.d_model:
+                raise ValueError(f"directions[{number}] is no vector of {sizes.d_model} dimensions")
         if len(self.blocks) > sizes.num_hidden_layers:
             raise ValueError(f"blocks has {len(self.blocks)} entries, the model {sizes.num_hidden_layers} blocks")
         for number, block in enumerate(self.blocks):

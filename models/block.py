@@ -17,7 +17,7 @@ Sources: Gu and Dao 2023, arXiv 2312.00752 (Mamba); Zuo et al. 2024, arXiv 2410.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -104,13 +104,58 @@ def mamba(
     dt, b, c = selected[..., : -2 * states], selected[..., -2 * states : -states], selected[..., -states:]
     if "rms_epsilon" in w:
         dt, b, c = (a.rms(v, w["rms_epsilon"]) for v in (dt, b, c))
-    delta = a.softplus(a.linear(w["mixer.dt_proj.weight"], dt, w["mixer.dt_proj.bias"]))
-    gate = a.exp(-1 * (delta[..., None] * a.exp(w["mixer.A_log"])))
+    step = a.linear(w["mixer.dt_proj.weight"], dt, w["mixer.dt_proj.bias"])
+    turn = None
     if "mixer.sign_proj.weight" in w:
-        gate = a.tanh(a.linear(w["mixer.sign_proj.weight"], dt, w["mixer.sign_proj.bias"]))[..., None] * gate
-    h = _recurrence(a, gate, delta[..., None] * b[..., None, :] * x[..., None], memory.state)
-    y = a.dot(h, c[..., None, :]) + w["mixer.D"] * x
-    return r + a.linear(w["mixer.out_proj.weight"], y * a.silu(z)), Memory(inputs, h[-1])
+        turn = a.linear(w["mixer.sign_proj.weight"], dt, w["mixer.sign_proj.bias"])
+    y, h = selective_scan(a, w, x, Selected(step, b, c, turn), memory.state)
+    return r + a.linear(w["mixer.out_proj.weight"], y * a.silu(z)), Memory(inputs, h)
+
+
+@dataclass(frozen=True)
+class Selected(Generic[T]):
+    """What a block has selected by its input.
+
+    Attributes:
+        step: Delta before softplus, shape (time, ..., channels); (time, ..., heads) in Mamba-2.
+        b: shape (time, ..., d_state).
+        c: shape (time, ..., d_state).
+        turn: of a signed block: the sign of the gate before tanh, shape (time, ..., channels).
+    """
+
+    step: T
+    b: T
+    c: T
+    turn: T | None = None
+
+
+Seen = Callable[[str, Any], Any]
+"""Shown a named array of a scan ("step" and "y" of all times, "state" at each in turn); what it returns is used."""
+
+
+def _as_it_is(_: str, value: Any) -> Any:
+    return value
+
+
+def selective_scan(
+    a: Arithmetic[Any], w: Mapping[str, Any], x: Any, selected: Selected[Any], state: Any, seen: Seen = _as_it_is
+) -> tuple[Any, Any]:
+    """From the activated convolution x to y = C h + D x, before the gate of the output, and the last state.
+
+    Args:
+        a: the arithmetic.
+        w: the parameters by their names inside the block.
+        x: shape (time, ..., channels).
+        selected: what the block has selected.
+        state: h before the first time, shape (..., channels, d_state).
+        seen: is shown Delta, each state and y, and may replace them.
+    """
+    delta = seen("step", a.softplus(selected.step))
+    gate = a.exp(-1 * (delta[..., None] * a.exp(w["mixer.A_log"])))
+    if selected.turn is not None:
+        gate = a.tanh(selected.turn)[..., None] * gate
+    h = _recurrence(a, gate, delta[..., None] * selected.b[..., None, :] * x[..., None], state, seen)
+    return seen("y", a.dot(h, selected.c[..., None, :]) + w["mixer.D"] * x), h[-1]
 
 
 def mamba2(
@@ -124,14 +169,21 @@ def mamba2(
     convolved, inputs = _convolved(a, w, xbc, memory.inputs)
     x, b, c = convolved[..., :inner], convolved[..., inner:-states], convolved[..., -states:]
     x = x.reshape(*x.shape[:-1], heads, size)
-    delta = a.softplus(dt + w["mixer.dt_bias"])
-    gate = a.exp(-1 * (delta * a.exp(w["mixer.A_log"])))
-    write = (delta[..., None] * x)[..., None] * b[..., None, None, :]
-    h = _recurrence(a, gate[..., None, None], write, memory.state)
-    y = a.dot(h, c[..., None, None, :]) + w["mixer.D"][..., None] * x
+    y, h = selective_scan_of_heads(a, w, x, Selected(dt + w["mixer.dt_bias"], b, c), memory.state)
     gated = y.reshape(z.shape) * a.silu(z)
     out = a.linear(w["mixer.out_proj.weight"], a.rms(gated, epsilon) * w["mixer.norm.weight"])
-    return r + out, Memory(inputs, h[-1])
+    return r + out, Memory(inputs, h)
+
+
+def selective_scan_of_heads(
+    a: Arithmetic[Any], w: Mapping[str, Any], x: Any, selected: Selected[Any], state: Any, seen: Seen = _as_it_is
+) -> tuple[Any, Any]:
+    """The same of Mamba-2: x has shape (time, ..., heads, head_dim), and so has y."""
+    delta = seen("step", a.softplus(selected.step))
+    gate = a.exp(-1 * (delta * a.exp(w["mixer.A_log"])))
+    write = (delta[..., None] * x)[..., None] * selected.b[..., None, None, :]
+    h = _recurrence(a, gate[..., None, None], write, state, seen)
+    return seen("y", a.dot(h, selected.c[..., None, None, :]) + w["mixer.D"][..., None] * x), h[-1]
 
 
 def _convolved(a: Arithmetic[Any], w: Mapping[str, Any], u: Any, past: Any) -> tuple[Any, Any]:
@@ -144,10 +196,10 @@ def _convolved(a: Arithmetic[Any], w: Mapping[str, Any], u: Any, past: Any) -> t
     return a.silu(total), wide[time:]
 
 
-def _recurrence(a: Arithmetic[Any], gates: Any, writes: Any, state: Any) -> Any:
+def _recurrence(a: Arithmetic[Any], gates: Any, writes: Any, state: Any, seen: Seen) -> Any:
     """All h <- g h + w, shape (time, ...)."""
     states = []
     for gate, write in zip(a.steps(gates), a.steps(writes), strict=True):
-        state = gate * state + write
+        state = seen("state", gate * state + write)
         states.append(state)
     return a.stack(states)

@@ -296,8 +296,16 @@ class Circuit:
         Under the contract "live-prefixes" nothing is computed any more once a symbol was ruled out: the features stay
         as they were, and nothing may come next. O(|word| * size of the circuit).
         """
-        check_word(word, self.alphabet)
+        yield from self._run(word, [_BlockRun(block) for block in self.blocks])
+
+    def held(self, word: Word) -> Iterator[dict[str, int]]:
+        """What the memories hold, by name, per prefix, the empty one first; arguments and cost as of :meth:`run`."""
         runs = [_BlockRun(block) for block in self.blocks]
+        for _ in self._run(word, runs):
+            yield {name: value for run in runs for name, value in run.memories().items()}
+
+    def _run(self, word: Word, runs: Sequence[_BlockRun]) -> Iterator[tuple[dict[str, int], frozenset[str]]]:
+        check_word(word, self.alphabet)
         features: dict[str, int] = {}
         allowed = frozenset({BOS})
         for token in (BOS, *word):
@@ -350,6 +358,11 @@ class _BlockRun:
             for name, weight in channel.writes.items():
                 after[name] += weight * y * gate
         return after
+
+    def memories(self) -> dict[str, int]:
+        """What is held now, by name."""
+        held = {name: self.held[ns[0]] for name, (m, ns) in self.block.memories.items() if not isinstance(m, Shown)}
+        return held | self.labels
 
     def _write(self, register: Register, x: Sequence[int]) -> None:
         written = [(label, times) for label, form in register.writes.items() if (times := _sum(form, x))]
