@@ -8,12 +8,14 @@
 It rests on everything below the face; nothing but the command line rests on it.
 """
 
-from .errors import HookPointError, NotLookedIntoError, PatchError
+from .errors import BenchError, HookPointError, NotLookedIntoError, PatchError, VariantError
 from .expected import expected
 from .labels import Channel, Direction, Labels, Memory, labels_of
 from .run import Cache, Patch, ablate, gradients, patch, run_with_cache
+from .variants import Variant, variant
 
 __all__ = [
+    "BenchError",
     "Cache",
     "Channel",
     "Direction",
@@ -23,10 +25,13 @@ __all__ = [
     "NotLookedIntoError",
     "Patch",
     "PatchError",
+    "Variant",
+    "VariantError",
     "ablate",
     "expected",
     "gradients",
     "labels_of",
     "patch",
     "run_with_cache",
+    "variant",
 ]
