@@ -45,8 +45,8 @@ def parity() -> Dfa:
 def tomita(number: int) -> Dfa:
     """The languages of Tomita (1982), over 0, 1.
 
-    1: 1*. 2: (10)*. 3: no maximal odd run of 1s directly followed by a maximal odd run of 0s. 4: no factor 000.
-    5: an even number of 0s and an even number of 1s. 6: the numbers of 0s and of 1s agree modulo 3. 7: 0*1*0*1*.
+    1: ``1*``. 2: ``(10)*``. 3: no maximal odd run of 1s directly followed by a maximal odd run of 0s. 4: no factor 000.
+    5: an even number of 0s and an even number of 1s. 6: the numbers of 0s and of 1s agree modulo 3. 7: ``0*1*0*1*``.
 
     Raises:
         ValueError: ``number`` is not one of 1..7.
@@ -57,7 +57,7 @@ def tomita(number: int) -> Dfa:
 
 
 def repetition(word: str) -> Dfa:
-    """The powers of one non-empty word of single-character symbols, over these symbols, sorted: (word)*."""
+    """The powers of one non-empty word of single-character symbols, over these symbols, sorted: ``(word)*``."""
     if not word:
         raise ValueError("the word to repeat is empty; give one with symbols")
     return _read(f"({word})*", sorted(set(word)))
@@ -69,27 +69,27 @@ def mod_length(modulus: int) -> Dfa:
 
 
 def d_n(depth: int) -> Dfa:
-    """D_0 = {empty word}, D_n = (a D_{n-1} b)*: a opens, b closes, balanced, depth at most n. n + 2 states."""
+    """D_0 = {empty word}, D_n = ``(a D_{n-1} b)*``: a opens, b closes, balanced, depth at most n. n + 2 states."""
     return _read("(a" * depth + "()" + "b)*" * depth, "ab")
 
 
 def ascending_runs(alphabet: str = "abcde") -> Dfa:
-    """Each symbol at least once, in order: aa*bb*cc*dd*ee*."""
+    """Each symbol at least once, in order: ``aa*bb*cc*dd*ee*``."""
     return _read("".join(f"{symbol}+" for symbol in alphabet), alphabet)
 
 
 def one_divider() -> Dfa:
-    """{a,b}*d{b,c}* over a, b, c, d."""
+    """``{a,b}*d{b,c}*`` over a, b, c, d."""
     return _read("[ab]*d[bc]*", "abcd")
 
 
 def zero_then_twos() -> Dfa:
-    """{0,1,2}*02* over 0, 1, 2."""
+    """``{0,1,2}*02*`` over 0, 1, 2."""
     return _read(".*02*", "012")
 
 
 def flip_flop() -> Dfa:
-    """(instruction bit)* over w, r, i, 0, 1 (Liu et al. 2023).
+    """``(instruction bit)*`` over w, r, i, 0, 1 (Liu et al. 2023).
 
     The first instruction is w (write); the bit after r (read) is the bit after the last w; the bit after i (ignore)
     is free.

@@ -12,9 +12,6 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "_ext"))
 
 # For the kernels that execute the pages.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(HERE / "_ext"), os.environ.get("PYTHONPATH", "")]),
-)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -22,18 +19,22 @@ os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 os.environ.setdefault("COLUMNS", "120")
 os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # tqdm, about a widget that no page uses
 
-# Kernels start without anybody's own settings, and keep quiet about how they are connected.
+# Kernels start without anybody's own settings, keep quiet about how they are connected, and draw SVGs.
 SETTINGS = tempfile.TemporaryDirectory(prefix="scancraft-docs-")
 PROFILE = Path(SETTINGS.name) / "profile_default"
 PROFILE.mkdir()
-(PROFILE / "ipython_kernel_config.py").write_text("get_config().IPKernelApp.log_level = 40\n", encoding="utf-8")
+KERNEL = """c = get_config()
+c.IPKernelApp.log_level = 40
+c.InlineBackend.figure_formats = {"svg"}
+"""
+(PROFILE / "ipython_kernel_config.py").write_text(KERNEL, encoding="utf-8")
 os.environ["IPYTHONDIR"] = SETTINGS.name
 logging.getLogger("traitlets").setLevel(logging.WARNING)
 
 project = "scancraft"
 author = "the scancraft developers"
 copyright = "2026, the scancraft developers; Apache-2.0"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "api"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "api", "pictures", "notebooks"]
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 root_doc = "index"
 

@@ -63,7 +63,6 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(suite, "run_suite", few)
     monkeypatch.setattr(training, "train", partial(training.train, max_steps=20))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(DOCS / "_ext")
     matplotlib.use("agg")
     return tmp_path
 

@@ -92,10 +92,10 @@ def test_the_pictures_are_what_the_commands_draw(tmp_path: Path) -> None:
     command = ["compile", "--regex", "(a(ab)*b)*", "--construction", "cascade", "-o", checkpoint]
     assert runner.invoke(app, command).exit_code == 0
     for name, options in {"d2_cascade": [], "d2_memories": ["--of", "memories", "--word", "aabbaba"]}.items():
-        drawn = tmp_path / f"{name}.png"
+        drawn = tmp_path / f"{name}.svg"
         assert runner.invoke(app, ["explain", checkpoint, "--picture", str(drawn), *options]).exit_code == 0
-        assert f"docs/{name}.png" in README.read_text(encoding="utf-8")
-        assert drawn.read_bytes() == (README.parent / "docs" / f"{name}.png").read_bytes()
+        assert f"docs/{name}.svg" in README.read_text(encoding="utf-8")
+        assert drawn.read_bytes() == (README.parent / "docs" / f"{name}.svg").read_bytes()
 
 
 def test_the_table_beside_training_holds_measured_figures() -> None:

@@ -3,7 +3,7 @@
 Each refutation is verified by the separate checker. An interrupted run goes on where it was
 (``out/benchmarks/refute``). Without ``run.py``, from the root of a checkout:
 
-    python benchmarks/experiments/refute.py --plot docs/refutation.png     only the picture of docs/refutation.md
+    python benchmarks/experiments/refute.py --plot docs/refutation.svg     only the picture of docs/refutation.md
 """
 
 from __future__ import annotations

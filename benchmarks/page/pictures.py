@@ -8,7 +8,7 @@ from typing import Any
 from page.table import Json
 
 from scancraft.automata.languages import language_to_json
-from scancraft.models.checkpoints.files import replace_file
+from scancraft.explain.picture_file import drawing, write_picture
 from scancraft.suite.languages import suite_language
 from scancraft.suite.plot import draw as draw_suite
 
@@ -27,11 +27,11 @@ def draw(folder: Path, name: str, known: Json, raw: Json) -> None:
     if name in ("suite", "trained") and "suite" in known:
         trained = known["trained"]["result"]["rows"] if "trained" in known else []
         trainings = [row | {"language": language_to_json(suite_language(row["name"]).language)} for row in trained]
-        draw_suite(known["suite"]["result"]["rows"], folder / "suite.png", trainings)
+        draw_suite(known["suite"]["result"]["rows"], folder / "suite.svg", trainings)
     if name == "bounded_dyck":
-        draw_dyck(raw["rows"], folder / "bounded_dyck.png")
+        draw_dyck(raw["rows"], folder / "bounded_dyck.svg")
     if name == "refute" and raw["curve"]["N"] is not None:
-        draw_curve(raw["curve"], folder / "refutation.png")
+        draw_curve(raw["curve"], folder / "refutation.svg")
 
 
 def draw_dyck(rows: list[Json], path: Path) -> None:
@@ -108,5 +108,5 @@ def draw_curve(curve: Json, path: Path) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    with replace_file(path) as fresh:
-        figure.savefig(fresh, format="png", dpi=110, facecolor="white")
+    with drawing():
+        write_picture(figure, path)

@@ -17,8 +17,8 @@ A channel that is constant is needed for the constants; a block without one has 
 as those of masked padding are, where rms(0) = 0.
 
 Counters: Delta = 2^30, and A_log = -60: exp(-2^30 e^-60) rounds to 1 even in float64. B is 2^-40 * (what is added), 0
-where nothing is. At ``<bos>`` Delta = 2^98 and the gate exp(-2^98 e^-60) underflows to 0, with B = 2^-108
-* (the initial value). (Mamba's own constants would leave too little room beside the constant of B.)
+where nothing is. At ``<bos>`` Delta = 2^98 and the gate exp(-2^98 e^-60) underflows to 0, with B =
+2^-108 * (the initial value). (Mamba's own constants would leave too little room beside the constant of B.)
 """
 
 from __future__ import annotations

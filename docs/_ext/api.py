@@ -1,8 +1,9 @@
 """The API reference: every public module of a folder, found when the docs are built, so that none is forgotten.
 
 In a page a line ``<!-- modules of scancraft.automata -->`` stands for all its public modules, and
-``<!-- public names of scancraft -->`` for a table of what ``import scancraft`` offers. Docstrings are written for
-people in the terminal; what reStructuredText would take for markup in them is escaped here.
+``<!-- public names of scancraft -->`` for what ``import scancraft`` offers: a table, then each under that name, and not
+once more under its module's. Docstrings are written for people in the terminal; what reStructuredText would take for
+markup in them is escaped here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from sphinx.application import Sphinx
 
 MODULES = re.compile(r"^<!-- modules of (\S+) -->$", re.MULTILINE)
 NAMES = re.compile(r"^<!-- public names of (\S+) -->$", re.MULTILINE)
-SAFE = re.compile(r"(``(?:(?!``|\n\n).)+``|:[a-z:]+:`[^`]+`|`[^`]+`_)", re.DOTALL)
+SAFE = re.compile(
+    r"(``(?:(?!``|\n\n).)+``|:[a-z:]+:`[^`]+`|`[^`]+`_|(?<![\w*])\*\*(?=[A-Za-z])(?:(?![*`]|\n\n).)+\*\*"
+    r"|(?<![\w*\\)\]}])\*(?![\s*)])(?:(?![*`]|\n\n).)+(?<![\s*(])\*(?![\w*(]))",
+    re.DOTALL,
+)
+"""Literals, roles, links, **strong** and *emphasis*."""
 SECTION = re.compile(r"^\s*(Args|Attributes|Raises|Returns|Yields):\s*$")
 
 
@@ -50,15 +56,21 @@ def module_section(name: str) -> str:
     return f"## `{name}`\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
 
 
-def name_table(package: str) -> str:
-    """What a package offers under its own name, where it lives, and what it is."""
+def public(package: str) -> dict[str, Any]:
+    """What a package offers under its own name."""
     top = import_module(package)
-    rows = ["| name | what it is |", "|---|---|"]
-    for name in top.__all__:
-        thing = getattr(top, name)
-        home = f"{package}.{top._HOME[name]}"
-        rows.append(f"| {{py:obj}}`{package}.{name} <{home}.{name}>` | {first_sentence(thing.__doc__)} |")
-    return "\n".join(rows)
+    return {name: getattr(top, name) for name in top.__all__}
+
+
+def name_table(package: str) -> str:
+    """What a package offers under its own name: a table, then each with all that is said of it."""
+    rows, parts = ["| name | what it is |", "|---|---|"], []
+    for name, thing in public(package).items():
+        rows.append(f"| {{py:obj}}`{package}.{name}` | {first_sentence(thing.__doc__)} |")
+        kind = "function" if not isinstance(thing, type) else "exception" if issubclass(thing, Exception) else "class"
+        members = "" if kind == "function" else "   :members:\n"
+        parts.append(f"```{{eval-rst}}\n.. auto{kind}:: {package}.{name}\n{members}```\n")
+    return "\n".join([*rows, "", *parts])
 
 
 def expand(app: Sphinx, page: str, source: list[str]) -> None:
@@ -111,7 +123,9 @@ def _plain(text: str) -> str:
     """Text with stars, bars, backquotes and trailing underscores escaped, outside of literals and roles."""
     pieces = SAFE.split(text)
     for i in range(0, len(pieces), 2):
-        piece = re.sub(r"([*|])|(?<=\w)(_)(?=\W|$)", lambda m: "\\" + m[0], pieces[i])
+        piece = re.sub(r"(?:\A|(?<=[\w)\]|])) \* (?=[\w(\[|]|\Z)", " · ", pieces[i])  # a product
+        piece = re.sub(r"(?<=\w) ?\*\* ?(?=\w)", "^", piece)  # a power
+        piece = re.sub(r"([*|])|(?<=\w)(_)(?=\W|$)", lambda m: "\\" + m[0], piece)
         piece = re.sub(r"(?m)(?<=\n\n)(\s*)\\\*(?= )", r"\1*", piece)  # a list keeps its stars
         piece = re.sub(r"(?m)^(\s*)\\\*(?= .*\n\s*\\\* )", r"\1*", piece)
         pieces[i] = piece.replace("`", "\\`")
@@ -121,7 +135,11 @@ def _plain(text: str) -> str:
 def skip(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:
     """Leave out what another public module has documented, or will."""
     home, here = getattr(thing, "__module__", None), str(app.env.current_document.autodoc_module)
-    if what != "module" or not isinstance(home, str) or home == here or not home.startswith("scancraft."):
+    if what != "module" or not isinstance(home, str) or not home.startswith("scancraft."):
+        return None
+    if any(thing is other for other in public("scancraft").values()):
+        return True
+    if home == here:
         return None
     if not any(part.startswith("_") for part in home.split(".")):
         return True

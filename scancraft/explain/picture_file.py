@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
+from colorsys import hls_to_rgb, rgb_to_hls
 from contextlib import contextmanager
+from io import StringIO
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,10 @@ LARGEST_SIDE = 6000
 """Pixels of a PNG; 150 to the inch as long as that fits."""
 
 PAPER = "white"
-"""Pictures bring their own paper, so that they can be read on a dark page too."""
+"""Pictures bring their own paper. That of an SVG is dark where the page is (:func:`with_dark`)."""
+
+DARKEST, LIGHTEST = 0.075, 0.925
+"""Lightness that white and black get on a dark page."""
 
 INK, FAINT = "#1b1f24", "#68727d"
 """FAINT has a contrast of 4.9 to 1 on PAPER, so that it can be read in print."""
@@ -73,17 +79,45 @@ def write_text(page: Any, x: float, y: float, text: str, size: float = 7.0, **st
     page.text(x, y, text, **{"fontsize": size, "color": INK, "va": "center", "parse_math": False, **style})
 
 
+def with_dark(svg: str) -> str:
+    """An SVG that matplotlib wrote, with a style for dark pages: colours keep their hue, light and dark change places.
+
+    A page's own choice counts, where it says ``color-scheme``; else the reader's. An SVG that has such a style already
+    is returned as it is.
+    """
+    if "prefers-color-scheme" in svg:
+        return svg
+    rules = [f".themed{{fill:{_turned('#000000')}}}"]  # matplotlib leaves black out
+    for kind, colour in sorted(set(re.findall(r"(fill|stroke): (#[0-9a-f]{6})", svg))):
+        rules.append(f'.themed [style*="{kind}: {colour}"]{{{kind}:{_turned(colour)}!important}}')
+    style = "<style>@media(prefers-color-scheme:dark){" + "".join(rules) + "}</style>"
+    return re.sub(r"<svg\b([^>]*)>", lambda m: f'<svg class="themed"{m[1]}>{style}', svg, count=1)
+
+
+def _turned(colour: str) -> str:
+    """The colour on a dark page."""
+    hue, light, full = rgb_to_hls(*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)))
+    turned = hls_to_rgb(hue, LIGHTEST - (LIGHTEST - DARKEST) * light, full)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in turned)
+
+
 def write_picture(figure: Any, target: Path) -> None:
-    """Save a figure under a temporary name beside the target, then rename.
+    """Save a figure under a temporary name beside the target, then rename. Equal figures give equal files.
 
     Raises:
         PictureError: the file cannot be written.
     """
     kind = target.suffix.lower()[1:]
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
+    dpi = min(150.0, LARGEST_SIDE / max(figure.get_size_inches()))
+    settings: dict[str, Any] = {"format": kind, "dpi": dpi, "metadata": undated[kind], "facecolor": PAPER}
     try:
-        dpi = min(150.0, LARGEST_SIDE / max(figure.get_size_inches()))
         with replace_file(target) as fresh:
-            figure.savefig(fresh, format=kind, dpi=dpi, metadata=undated[kind], facecolor=PAPER)
+            if kind == "svg":
+                text = StringIO()
+                figure.savefig(text, **settings)
+                Path(fresh).write_text(with_dark(text.getvalue()), encoding="utf-8")
+            else:
+                figure.savefig(fresh, **settings)
     except OSError as error:
         raise PictureError(f"{target} cannot be written ({error.strerror}); check the place") from None

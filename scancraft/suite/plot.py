@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..automata.errors import MissingExtraError, ScancraftError
 from ..automata.languages import Language, language_from_json
-from ..models.checkpoints.files import replace_file
+from ..explain.picture_file import drawing, picture_path, write_picture
 from ..models.errors import CheckpointError
 from .languages import SuiteLanguage, suite_language
 
@@ -73,11 +73,8 @@ def draw(
         handles.append(figure.axes[0].plot([], [], color=TRAINED, marker="s", ms=4, ls="--", label=label)[0])
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    kind = path.suffix.removeprefix(".") or "png"
-    # Without dates, so that equal figures give equal files.
-    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-    with replace_file(path) as fresh:
-        figure.savefig(fresh, format=kind, dpi=110, facecolor="white", metadata=metadata)
+    with drawing():
+        write_picture(figure, picture_path(path))
     return path
 
 
@@ -99,6 +96,7 @@ def _panel(
 ) -> None:
     axis.set_title(suite.name, fontsize=9)
     axis.set_xscale("log")
+    axis.minorticks_off()
     axis.set_xlim(1, 2e5)
     axis.set_ylim(-5, 108)
     axis.tick_params(labelsize=7)

@@ -23,7 +23,7 @@ from scancraft.automata.languages import truth_of
 from scancraft.compiler.checkpoints import Checkpoint, load
 from scancraft.compiler.compiled import Compiled
 from scancraft.explain import pictures
-from scancraft.explain.picture_file import PictureError
+from scancraft.explain.picture_file import PictureError, with_dark
 from scancraft.explain.pictures import draw_memories, draw_weights
 from scancraft.explain.tables import MemoryTable, memory_table, number_text, weight_table
 from scancraft.models.errors import CheckpointError, ReadoutError
@@ -269,3 +269,22 @@ def test_explain_refuses(
     assert result.exit_code == 2
     assert message in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_svg_is_dark_where_the_page_is(built: Explained, tmp_path: Path) -> None:
+    """Every colour of the picture has a rule, and paper and ink change places; nothing else is different."""
+    drawn = draw_memories(built["D-2"], "aab", tmp_path / "x.svg").read_text(encoding="utf-8")
+    (style,) = re.findall(r"<style>@media\(prefers-color-scheme:dark\)\{(.*)\}</style>", drawn)
+    rules = dict(re.findall(r'\[style\*="((?:fill|stroke): #\w{6})"\]\{\w+:(#\w{6})!important\}', style))
+    body = drawn.replace(style, "")
+    assert set(rules) == {f"{k}: {c}" for k, c in re.findall(r"(fill|stroke): (#\w{6})", body)}
+
+    def light(colour: str) -> float:
+        return sum(int(colour[i : i + 2], 16) for i in (1, 3, 5)) / 765
+
+    assert any(light(told[-7:]) > 0.8 for told in rules)
+    assert any(light(told[-7:]) < 0.3 for told in rules)
+    for told, dark in rules.items():
+        assert light(told[-7:]) <= 0.8 or light(dark) < 0.4, told
+        assert light(told[-7:]) >= 0.3 or light(dark) > 0.6, told
+    assert with_dark(drawn) == drawn

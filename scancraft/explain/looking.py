@@ -1,7 +1,8 @@
 """Looking into a Mamba: every number of every block, computed from the parameters by the formulas of the paper.
 
-The walkthroughs use it to show what a compiled model holds. It shares no code with ``transformers`` or with scancraft;
-``docs/walkthroughs/mamba_block.md`` asserts that its logits are bit for bit those of the model.
+The walkthroughs, and the notebooks made of them, use it to show what a compiled model holds. It shares no code with
+``transformers`` or with the rest of scancraft; ``docs/walkthroughs/mamba_block.md`` asserts that its logits are bit for
+bit those of the model.
 """
 
 from __future__ import annotations
