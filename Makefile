@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find automata models compiler certify refute conformance scancraft -name '*.py' -o -name '*.lark' -o -name 'page*') pyproject.toml
 
-.PHONY: run test lint types bench gpu docs proofs clean
+.PHONY: run test lint types bench gpu docs proofs dist clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -68,6 +68,15 @@ PROOFS := Floats Scan Sums Norm Closure
 proofs:
 	cd proofs && for file in $(PROOFS); do echo "coqc $$file.v"; coqc -Q . "" $$file.v || exit 1; done
 
+# What goes to PyPI: an sdist with tests, docs and benchmarks, and a wheel made from it. tests/test_release.py looks at both.
+dist: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt build twine
+	@rm -rf dist build *.egg-info
+	$(BIN)/python -m build
+	@rm -rf build *.egg-info
+	$(BIN)/python -m twine check --strict dist/*
+	@ls -l dist
+
 clean:
 	rm -rf proofs/*.vo* proofs/*.glob proofs/.*.aux proofs/.*.cache
-	rm -rf $(VENV) out build docs/_build *.egg-info
+	rm -rf $(VENV) out build dist docs/_build *.egg-info
