@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..automata.errors import MissingExtraError
 from ..models.checkpoints.mamba_ssm import load_mamba_ssm
+from ..models.run.caching import continued
 from ..models.run.runner import Runner
 from .case import ConformanceError
 from .trials import MODES
@@ -89,12 +90,11 @@ class _Transformers:
         return logits
 
     def prefill(self, ids: Tensor) -> tuple[Tensor, Any]:
-        out = self.run(ids, use_cache=True)
-        return out.logits, out.cache_params
+        return self.step(ids, None)
 
     def step(self, ids: Tensor, cache: Any) -> tuple[Tensor, Any]:
-        out = self.run(ids, cache_params=cache, use_cache=True)
-        return out.logits, out.cache_params
+        out, cache = continued(self.model, ids, cache, self.run)
+        return out.logits, cache
 
     extend = step
 

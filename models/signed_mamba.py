@@ -73,23 +73,30 @@ class SignedMambaMixer(MambaMixer):
         init.constant_(self.sign_proj.bias, INITIAL_SIGN)
 
     def forward(
-        self, hidden_states: Tensor, cache_params: Any = None, attention_mask: Tensor | None = None, **kwargs: Any
+        self,
+        hidden_states: Tensor,
+        cache_params: Any = None,
+        attention_mask: Tensor | None = None,
+        cache: Any = None,
+        **kwargs: Any,
     ) -> Tensor:
         """The block's contribution to the residual stream, shape (batch, time, d_model), of the input's dtype.
 
         Args:
             hidden_states: normed residual stream, shape (batch, time, d_model).
             cache_params: a ``transformers`` cache; read if an earlier call filled it, and brought up to date.
+            cache: the same, as ``transformers`` calls it from 5.24 on.
             attention_mask: shape (batch, at least time), 0 at padding; the last columns count. As in Mamba, padding
                 writes nothing to a state, but the gate of an empty input acts on it, so pad on the left.
             kwargs: ignored.
         """
+        cache = cache_params if cache is None else cache
         dtype, time = hidden_states.dtype, hidden_states.shape[1]
         mask = None if attention_mask is None else attention_mask[:, -time:, None].to(dtype)
         hidden = hidden_states if mask is None else hidden_states * mask
         u, z = self.in_proj(hidden).chunk(2, dim=-1)
-        start = self._state(cache_params)  # before the convolution marks the cache as filled
-        x = self.act(self._convolved(u, cache_params))
+        start = self._state(cache)  # before the convolution marks the cache as filled
+        x = self.act(self._convolved(u, cache))
         x = x if mask is None else x * mask
         dt, b, c = self.x_proj(x).split([self.time_step_rank, self.ssm_state_size, self.ssm_state_size], dim=-1)
         # Like transformers' Mamba: the product is rounded before the bias is added.
@@ -99,8 +106,8 @@ class SignedMambaMixer(MambaMixer):
         gates = sign[..., None] * torch.exp(delta[..., None] * -torch.exp(self.A_log.to(wide)))
         writes = delta[..., None] * b[:, :, None, :].to(wide) * x[..., None]
         states = _recurrence(gates, writes, start)
-        if cache_params is not None:
-            cache_params.update_recurrent_state(states[:, -1], self.layer_idx)
+        if cache is not None:
+            cache.update_recurrent_state(states[:, -1], self.layer_idx)
         read = torch.matmul(states.to(dtype), c[..., None])[..., 0]
         y = (read + x * self.D.to(wide)) * self.act(z)
         out: Tensor = self.out_proj(y.to(dtype))

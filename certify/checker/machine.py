@@ -188,7 +188,7 @@ class Machine:
                     layer.conv_states[0].copy_(conv)
                     layer.recurrent_states[0].copy_(ssm)
                     layer.has_previous_state[0] = True
-                hidden = self.blocks[number](hidden, cache_params=cache)
+                hidden = self.blocks[number](hidden, cache)
                 window = layer.conv_states[0].to(self.wide).flatten(1)
                 after.append(window * torch.from_numpy(self.kept[number]))
                 # As float32 it is read again, in float64 models, too.

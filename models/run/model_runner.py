@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CounterRangeError, ReadoutError
+from .caching import continued
 from .runner import Watch
 
 
@@ -60,8 +61,7 @@ class ModelRunner:
             return logits
         cache, parts = None, []
         for time in range(ids.shape[1]):
-            out = self.model(ids[:, time : time + 1], cache_params=cache, use_cache=True)
-            cache = out.cache_params
+            out, cache = continued(self.model, ids[:, time : time + 1], cache)
             parts.append(out.logits.float())
             self._look(cache, time)
         return torch.cat(parts, dim=1)

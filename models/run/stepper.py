@@ -166,7 +166,7 @@ class Stepper:
             for i in range(first, last):
                 if state_chunks is not None:
                     self._put(cache.layers[i], state_chunks[number][0], i - first)
-                hidden = self.blocks[i](hidden, cache_params=cache)
+                hidden = self.blocks[i](hidden, cache)
                 parts.append(self._take(cache.layers[i], self.masks[i]))
             streams.append(canonical(hidden[:size, 0, :].to(self.wide)))
             finals.append(torch.cat(parts, dim=1)[:size])

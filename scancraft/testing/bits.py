@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..automata.alphabet import BOS, EOS, PAD, Word, format_word
 from ..compiler.checkpoints import Checkpoint, load
+from ..models.run.caching import continued
 
 if TYPE_CHECKING:
     from ..compiler.compiled import CompiledModel
@@ -74,8 +75,7 @@ def _ways(model: Any, sequences: list[list[int]], pad: int) -> Iterator[tuple[st
 def _stepped(model: Any, ids: list[int]) -> Tensor:
     cache, logits = None, []
     for token in ids:
-        output = model(torch.tensor([[token]]), use_cache=True, cache_params=cache)
-        cache = output.cache_params
+        output, cache = continued(model, torch.tensor([[token]]), cache)
         logits.append(output.logits[0, 0].float())
     return torch.stack(logits)
 
