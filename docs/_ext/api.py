@@ -48,7 +48,7 @@ def first_sentence(text: str) -> str:
     """The first paragraph of a docstring on one line, without reStructuredText roles."""
     line = " ".join((text or "").strip().split("\n\n")[0].split())
     line = re.sub(r":[a-z:]+:`~?([^`]+)`", r"`\1`", line).replace("``", "`")
-    return line.replace("|", "\\|")
+    return line.replace(" * ", " · ").replace("|", "\\|")
 
 
 def module_section(name: str) -> str:
