@@ -238,7 +238,8 @@ class _Reader:
             return {"*": (0, None), "+": (1, None), "?": (0, 1)}[ch]
         found = _COUNT.match(self.text, start)
         if found is None or found[0] == "{}":
-            return self.brace(start)
+            self.brace(start)
+            return None
         self.at = found.end()
         least, comma, most = found.groups()
         for digits in (least, most or ""):
