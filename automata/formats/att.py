@@ -118,13 +118,15 @@ def read_symbols(text: str) -> dict[int, str]:
         LanguageFormatError: a line of another form, or a symbol or number that occurs twice.
     """
     table: dict[int, str] = {}
+    names: set[str] = set()
     for number, line in lines_of(text):
         fields = _fields(line)
         if len(fields) != 2 or not _NUMBER.match(fields[1]) or not fields[0]:
             raise wrong(number, "no line of a symbol table, which is: symbol number")
-        if int(fields[1]) in table or fields[0] in table.values():
+        if int(fields[1]) in table or fields[0] in names:
             raise wrong(number, f"the symbol {fields[0]!r} or its number {fields[1]} occurs twice")
         table[int(fields[1])] = fields[0]
+        names.add(fields[0])
     return table
 
 

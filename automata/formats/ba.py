@@ -14,14 +14,13 @@ from .nfa import Move, Nfa
 from .reading import AS_WRITTEN, Options, lines_of, wrong
 
 _STATE = re.compile(r"\s*\[[^][,\"{}]*\]\s*")
-_ARROW = re.compile(r"(.*),(.*)->(.*)", re.DOTALL)
 
 
 def looks_like_ba(text: str) -> bool:
     """Whether one of the first two lines is a transition and the other a state, or both are states in brackets."""
     first = ""
     for i, (_, line) in enumerate(lines_of(text)):
-        if _ARROW.fullmatch(line):
+        if _arrow(line) is not None:
             return True
         if i == 1 and _STATE.fullmatch(first) and _STATE.fullmatch(line):
             return True
@@ -42,18 +41,26 @@ def read_ba(text: str, options: Options = AS_WRITTEN) -> Nfa:
     after: list[str] = []
     moves: list[Move] = []
     for number, line in lines_of(text):
-        arrow = _ARROW.fullmatch(line)
+        arrow = _arrow(line)
         if arrow is None:
             (after if moves or before else before).append(line.strip())
         elif len(after) > 0:
             raise wrong(number, "a transition after an accepting state; list accepting states at the end")
         else:
-            moves.append((arrow[2].strip(), arrow[1] if arrow[1].isspace() else arrow[1].strip(), arrow[3].strip()))
+            symbol, source, target = arrow
+            moves.append((source.strip(), symbol if symbol.isspace() else symbol.strip(), target.strip()))
     if not before and not moves:
         raise LanguageFormatError("there is no line; an automaton has an initial state")
     initial = before[0] if before else moves[0][0]
     every = dict.fromkeys([initial, *(q for source, _, target in moves for q in (source, target))])
     return Nfa.of([initial], after or every, moves, states=every)
+
+
+def _arrow(line: str) -> tuple[str, str, str] | None:
+    """Symbol, source and target of a line that is a transition."""
+    before, arrow, target = line.rpartition("->")
+    symbol, comma, source = before.rpartition(",")
+    return (symbol, source, target) if arrow and comma else None
 
 
 def write_ba(dfa: Dfa) -> str:

@@ -25,13 +25,13 @@ from lark import Lark, Token, Tree, UnexpectedInput
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
 from .nfa import Move, Nfa
-from .reading import AS_WRITTEN, Options, accepted_by_output, accepting_states
+from .reading import AS_WRITTEN, Options, accepted_by_output, accepting_states, check_moves
 
 EPSILONS = frozenset({"ε", "ɛ", "λ", "epsilon"})
 
 _STARTS = re.compile(r"_*(start|init)\w*\Z", re.IGNORECASE)
 _NO_STATE = frozenset({"none", "point", "plaintext", "plain"})
-_LOOKS = re.compile(r"(\s|//[^\n]*\n|/\*.*?\*/|#[^\n]*\n)*(strict\s+)?(di)?graph\b", re.IGNORECASE | re.DOTALL)
+_LOOKS = re.compile(r"(\s|//[^\n]*\n|/\*.*?\*/|#[^\n]*\n)*+(strict\s+)?(di)?graph\b", re.IGNORECASE | re.DOTALL)
 _PLAIN = re.compile(r"[^\s\"\\/,|<>{}]+\Z")
 
 
@@ -199,6 +199,7 @@ def _edge(graph: _Graph, statement: Tree[Token], of_nodes: dict[str, str], of_ed
             _node(graph, part, of_nodes)
     data = of_edges | _attributes(statement)
     for sources, targets in pairwise(names):
+        check_moves(len(graph.edges) + len(sources) * len(targets))
         graph.edges.extend((source, target, data) for source in sources for target in targets)
 
 

@@ -22,7 +22,7 @@ from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
 from .nfa import Move, Nfa
-from .reading import AS_WRITTEN, Options
+from .reading import AS_WRITTEN, Options, check_moves
 
 MOST_PROPOSITIONS = 12
 """So that there are at most 4,096 letters."""
@@ -32,7 +32,7 @@ ONE_HOT = "one-letter-at-a-time:"
 _TOKEN = re.compile(
     r'\s+|/\*[\s\S]*?\*/|(?P<token>"(?:[^"\\]|\\[\s\S])*"|--[A-Z]+--|@?[a-zA-Z_][0-9a-zA-Z_-]*:?|[0-9]+|[][{}()!&|])'
 )
-_LOOKS = re.compile(r"(\s|/\*[\s\S]*?\*/)*HOA:")
+_LOOKS = re.compile(r"(\s|/\*[\s\S]*?\*/)*+HOA:")
 
 _LABEL = """
 ?start: either
@@ -279,6 +279,7 @@ def _body(
             mask, implicit = 1 << implicit, implicit + 1  # edges without labels are for the letters in their order
             if implicit > len(letters):
                 raise LanguageFormatError(f"state {named[-1]} has more edges without labels than there are letters")
+        check_moves(len(moves) + mask.bit_count())
         moves += [(named[-1], letter, target) for j, letter in enumerate(letters) if mask >> j & 1]
     return moves, accepting, named
 
@@ -301,7 +302,11 @@ def write_hoa(dfa: Dfa) -> str:
     propositions, labels, one_hot = _propositions(dfa.alphabet)
     names = " ".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in propositions)
     lines = ["HOA: v1", f"States: {dfa.n_states}", "Start: 0", f"AP: {len(propositions)} {names}".rstrip()]
-    lines += ["acc-name: Buchi", "Acceptance: 1 Inf(0)", "properties: deterministic state-acc explicit-labels"]
+    lines += [
+        "acc-name: Buchi",
+        "Acceptance: 1 Inf(0)",
+        "properties: trans-labels explicit-labels state-acc deterministic complete",
+    ]
     lines += [f"{ONE_HOT} t"] * one_hot + ["--BODY--"]
     for q, row in enumerate(dfa.table):
         lines.append(f"State: {q}" + " {0}" * (q in dfa.accepting))

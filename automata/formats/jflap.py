@@ -8,6 +8,7 @@ refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers.expat import ExpatError, ParserCreate
 from xml.sax.saxutils import escape, quoteattr
@@ -15,7 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
 from .nfa import Move, Nfa
-from .reading import AS_WRITTEN, Options, accepted_by_output, accepting_states
+from .reading import AS_WRITTEN, Options, accepted_by_output, accepting_states, check_moves
 
 DEEPEST = 32
 """How deep elements may be nested; JFLAP needs five levels."""
@@ -46,7 +47,8 @@ def read_jflap(text: str, options: Options = AS_WRITTEN) -> Nfa:
     body = root.find("automaton")
     body = root if body is None else body
     found = [(e.get("id"), e) for e in body.findall("state")]
-    names = {key: _state_name(key) for key, _ in found if key is not None}
+    numbered = all(key is not None and key.isdigit() for key, _ in found)
+    names = {key: f"q{key}" if numbered else key for key, _ in found if key is not None}
     if len(names) != len(found):
         raise LanguageFormatError("a state has no id, or one that another state has; give each its own")
     initial = [names[key] for key, e in found if key is not None and e.find("initial") is not None]
@@ -59,16 +61,12 @@ def read_jflap(text: str, options: Options = AS_WRITTEN) -> Nfa:
     states = list(names.values())
     if kind == "mealy":
         moves, initial, accepting = accepted_by_output(arcs, initial, options)
-        return Nfa.of(initial, accepting, _lettered(moves), states=states)
+        return Nfa.of(initial, accepting, _lettered(moves, (*states, *accepting)), states=states)
     if kind == "moore":
         accepting = accepting_states({names[k]: e.findtext("output") or "" for k, e in found if k is not None}, options)
     else:
         accepting = [names[key] for key, e in found if key is not None and e.find("final") is not None]
-    return Nfa.of(initial, accepting, _lettered([(s, read, t) for s, read, _, t in arcs]), states=states)
-
-
-def _state_name(key: str) -> str:
-    return f"q{key}" if key.isdigit() else key
+    return Nfa.of(initial, accepting, _lettered([(s, read, t) for s, read, _, t in arcs], states), states=states)
 
 
 def _end(transition: Element, tag: str, names: dict[str, str]) -> str:
@@ -78,19 +76,23 @@ def _end(transition: Element, tag: str, names: dict[str, str]) -> str:
     return names[key]
 
 
-def _lettered(moves: list[Move]) -> list[Move]:
-    """Moves that read letters: longer readings get states in between."""
+def _lettered(moves: list[Move], taken: Collection[str]) -> list[Move]:
+    """Moves that read letters: longer readings get states in between, with names that no state has."""
     result: list[Move] = []
+    mark = " "
+    while any(mark in q for q in taken):
+        mark += " "
     for number, (source, reading, target) in enumerate(moves):
         span = _RANGE.match(reading or "")
         if span is not None:
             if span[1] > span[2] or ord(span[2]) - ord(span[1]) > 10_000:
                 raise LanguageFormatError(f"the range {reading!r} of a transition is empty or very large; write it out")
+            check_moves(len(result) + ord(span[2]) - ord(span[1]))
             result += [(source, chr(code), target) for code in range(ord(span[1]), ord(span[2]) + 1)]
         elif not reading:
             result.append((source, None, target))
         else:
-            between = [f"{source} {number}.{i}" for i in range(1, len(reading))]
+            between = [f"{source}{mark}{number}.{i}" for i in range(1, len(reading))]
             result += zip([source, *between], reading, [*between, target], strict=True)
     return result
 

@@ -15,7 +15,7 @@ from .nfa import Move, Nfa
 from .reading import AS_WRITTEN, Options, lines_of, wrong
 
 _TOKEN = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|(#.*)|([^\s"#]+))')
-_LOOKS = re.compile(r"(\s|#[^\n]*(\n|\Z))*@[A-Za-z]")
+_LOOKS = re.compile(r"(\s|#[^\n]*(\n|\Z))*+@[A-Za-z]")
 
 
 def looks_like_mata(text: str) -> bool:

@@ -14,6 +14,9 @@ from .nfa import Move
 LARGEST_FILE = 1 << 28
 """Bytes of a file with an automaton."""
 
+MOST_MOVES = 5_000_000
+"""Transitions of an automaton: a label may stand for very many letters, an edge for very many edges."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -60,6 +63,12 @@ def lines_of(text: str, comment: str | None = None) -> Iterator[tuple[int, str]]
         kept = line if comment is None else line.partition(comment)[0]
         if kept.strip():
             yield number, kept
+
+
+def check_moves(count: int) -> None:
+    """:class:`LanguageFormatError` if there are more than ``MOST_MOVES``, before they are made."""
+    if count > MOST_MOVES:
+        raise LanguageFormatError(f"the file stands for more than {MOST_MOVES:,} transitions; give a smaller automaton")
 
 
 def wrong(number: int, complaint: str) -> LanguageFormatError:

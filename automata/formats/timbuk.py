@@ -12,7 +12,7 @@ from ..errors import LanguageFormatError
 from .nfa import Move, Nfa
 from .reading import AS_WRITTEN, Options, lines_of, wrong
 
-_HEAD = re.compile(r"\s*Ops\b(.*?)\bAutomaton\s+\S+\s+States\b(.*?)\bFinal\s+States\b(.*?)\bTransitions\b", re.DOTALL)
+_HEADINGS = (r"Ops\b", r"\bAutomaton\s+\S+\s+States\b", r"\bFinal\s+States\b", r"\bTransitions\b")
 _RULE = re.compile(r"\s*([^\s(]+)\s*(?:\(([^()]*)\))?\s*->\s*(\S+)\s*")
 
 
@@ -29,16 +29,23 @@ def read_timbuk(text: str, options: Options = AS_WRITTEN) -> Nfa:
             of another form.
         AlphabetError: a symbol that cannot be used.
     """
-    head = _HEAD.match(text)
-    if head is None:
-        raise LanguageFormatError("the sections Ops, Automaton NAME, States, Final States, Transitions are not there")
-    ranks = [item.rpartition(":") for item in head[1].split()]
+    parts = [""]
+    rest = text.lstrip()
+    for heading in _HEADINGS:  # one after the other: a single pattern would try all ways to find them
+        found = re.compile(heading).search(rest)
+        if found is None or (heading is _HEADINGS[0] and found.start()):
+            raise LanguageFormatError(
+                "the sections Ops, Automaton NAME, States, Final States, Transitions are not there"
+            )
+        parts[-1:] = [rest[: found.start()], ""]
+        rest = rest[found.end() :]
+    ranks = [item.rpartition(":") for item in parts[1].split()]
     unary = [name for name, _, rank in ranks if rank == "1"]
-    states, final = ([_state(item) for item in part.split()] for part in (head[2], head[3]))
+    states, final = ([_state(item) for item in part.split()] for part in parts[2:4])
     initial: list[str] = []
     moves: list[Move] = []
-    before = text.count("\n", 0, head.end())
-    for number, line in lines_of(text[head.end() :]):
+    before = text.count("\n", 0, len(text) - len(rest))
+    for number, line in lines_of(rest):
         rule = _RULE.fullmatch(line)
         if rule is None:
             raise wrong(before + number, "no rule, which is: symbol(state) -> state, or: symbol -> state")

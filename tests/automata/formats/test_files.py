@@ -3,6 +3,7 @@
 import itertools
 import random
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,55 @@ MALFORMED = (
 def test_malformed_texts_are_named(text: str, message: str) -> None:
     with pytest.raises(LanguageFormatError, match=message):
         load_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/**/" * 50_000 + "x",
+        "# \n" * 50_000 + "x",
+        "Ops Automaton A States Final States " * 20_000,
+        "," * 500_000,
+        "a," * 200_000 + "->" + ",->" * 200_000,
+        '"' * 100_001,
+        "@NFA\n" + " " * 500_000 + '"',
+        "<" * 300_000,
+        "digraph {a -> <" + "<b>" * 100_000,
+        "---\n0\n---\n1 1 " + '" ' * 200_000,
+        "HOA: v1 " + "/*" * 200_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_patterns_do_not_try_every_way(text: str) -> None:
+    """Each takes minutes, or years, if a pattern looks for its parts again and again."""
+    read = []
+    for known in FORMATS:
+        known.looks(text)
+        with suppress(LanguageFormatError):
+            read.append(known.read(text, AS_WRITTEN).dfa().n_states)
+    assert all(n <= 3 for n in read)  # RABIT's reader takes some for the name of a state
+
+
+def test_what_stands_for_very_many_transitions_is_refused() -> None:
+    many = " ".join(f"s{i}" for i in range(4_000))
+    names = " ".join(f'"p{i}"' for i in range(12))
+    edges = "[t] 0\n" * 2_000
+    ranges = "<transition><from>0</from><to>0</to><read>[0-\u2700]</read></transition>" * 1_000
+    for text in (
+        f"digraph {{ {{ {many} }} -> {{ {many} }} [label=a] }}",
+        f"HOA: v1 Start: 0 AP: 12 {names} Acceptance: 0 t --BODY-- State: 0 {edges} --END--",
+        '<structure><type>fa</type><state id="0"><initial/></state>' + ranges + "</structure>",
+    ):
+        with pytest.raises(LanguageFormatError, match="more than 5,000,000 transitions"):
+            load_text(text)
+
+
+def test_states_of_jflap_keep_apart() -> None:
+    arcs = ((0, 1, "ab"), (1, 1, "c"))
+    moves = "".join(f"<transition><from>{s}</from><to>{t}</to><read>{a}</read></transition>" for s, t, a in arcs)
+    for odd in ("q0", "q0 0.1", "0 0.1"):
+        states = f'<state id="0"><initial/></state><state id="1"/><state id="{odd}"><final/></state>'
+        assert read_jflap(f"<structure><type>fa</type>{states}{moves}</structure>").dfa().is_empty()
 
 
 def test_symbol_tables(tmp_path: Path) -> None:
