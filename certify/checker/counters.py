@@ -12,7 +12,7 @@ from .arithmetic import FORMATS, LARGEST, LARGEST_SUM, VANISHES, Range, choose, 
 from .blocks import written
 from .closure import Graph
 from .languages import SIGNS, CounterLanguage, Moves, Node
-from .parts import Bools, Floats, Ints, array, bias_of, first, need
+from .parts import Bools, Floats, Ints, array, bias_of, first, need, same
 
 MOST_BREAKPOINTS = 1000
 
@@ -271,12 +271,12 @@ def check_watched(
         # A counter that never moves need not have an entry of its own.
         good = whole and (place in places if places else place not in taken)
         need(good, f"scancraft.json: it says that counter {name!r} is at (block, channel, state) {place}, not {places}")
-        need(entry.get("unit", 1) == 1, f"scancraft.json: counter {name!r} is not counted in units of 1")
-        for other, most in entry["limits"].items():  # of another format nothing is certified, but the runner reads it
-            good = type(most) is int and other in FORMATS and 1 <= most <= 1 << FORMATS[other][0]
-            need(good, f"scancraft.json: no counter is exact up to {most!r} in {other}")
+        need(same(entry.get("unit", 1), 1), f"scancraft.json: counter {name!r} is not counted in units of 1")
         limit = entry["limits"].get(dtype)
         need(
             type(limit) is int and limit == limits[name],
             f"scancraft.json: another limit of counter {name!r}: {limit!r}, not {limits[name]:,} in {dtype}",
         )
+        for other, most in entry["limits"].items():  # of another format nothing is certified, but the runner reads it
+            good = type(most) is int and other in FORMATS and 1 <= most <= 1 << FORMATS[other][0]
+            need(good, f"scancraft.json: no counter is exact up to {most!r} in {other}")
