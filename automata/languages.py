@@ -108,11 +108,13 @@ def language_to_json(language: Language) -> dict[str, Any]:
 
 
 def language_from_json(data: Mapping[str, Any]) -> Language:
-    """The inverse of :func:`language_to_json`; further keys are ignored.
+    """The inverse of :func:`language_to_json`; keys that name no kind are ignored.
 
     Raises:
-        ScancraftError: no known kind, or its description is malformed.
+        ScancraftError: not just one known kind, or its description is malformed.
     """
+    if len(named := [kind for kind in KINDS if kind in data]) > 1:
+        raise LanguageFormatError(f"{' and '.join(named)} stand for two languages; give one")
     if "dfa" in data:
         return from_json(data["dfa"])
     if "bounded_dyck" in data:

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..automata.alphabet import format_word, spellings
+from ..automata.alphabet import is_spaced, spellings
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.combination import Combination
 from ..automata.counters.machine import CounterMachine
@@ -15,6 +15,7 @@ from ..automata.dfa import Dfa
 from ..automata.languages import Language, language_from_json
 from ..models.checkpoints.checkpoint import load_model, read_manifest
 from ..models.checkpoints.closed import MANIFEST, check_directory
+from ..models.checkpoints.tokenizer import build_tokenizer, why_another
 from ..models.errors import CheckpointError
 from ..models.mamba import MODEL_TYPES, MambaWeights, model_type_of
 from ..models.readout import Readout
@@ -93,20 +94,20 @@ class Checkpoint:
         return runner_of(self.model(dtype), self.manifest, dtype)
 
     def check_tokenizer(self) -> None:
-        """Raise :class:`CheckpointError` unless ``tokenizer.json`` gives symbols the tokens of the manifest."""
-        from tokenizers import Tokenizer
-
-        path, alphabet = self.directory / "tokenizer.json", self.language.alphabet
+        """Raise :class:`CheckpointError` unless ``AutoTokenizer`` gives symbols the manifest's tokens, and no more."""
+        alphabet, special = self.language.alphabet, self.manifest.special_tokens
+        names = {"bos": special.bos, "eos": special.eos, "pad": special.pad}
+        spelt = spellings(alphabet)
+        tokens = {spelt.get(token, token): number for token, number in self.manifest.tokens.items()}
         try:
-            tokenizer = Tokenizer.from_file(str(path))
-            spelt = spellings(alphabet)
-            right = tokenizer.get_vocab() == {spelt.get(t, t): i for t, i in self.manifest.tokens.items()}
-            for word in ((), *((s,) for s in alphabet), alphabet):
-                right &= tokenizer.encode(format_word(word, alphabet)).ids == self.readout.encode(word)
+            why = why_another(self.directory, build_tokenizer(tokens, **names, spaced=is_spaced(alphabet)), **names)
         except Exception as error:  # tokenizers raises bare exceptions
-            raise CheckpointError(f"{path} cannot be used ({error}); compile the language again") from error
-        if not right:
-            raise CheckpointError(f"{path} and {MANIFEST} disagree on tokens; compile the language again")
+            reason = f"the tokenizer in {self.directory} cannot be used ({error})"
+            raise CheckpointError(f"{reason}; compile the language again") from error
+        if why:
+            raise CheckpointError(
+                f"{self.directory} and {MANIFEST} disagree on tokens: {why}; compile the language again"
+            )
 
 
 def load(directory: str | PathLike[str]) -> Checkpoint:

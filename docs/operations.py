@@ -23,7 +23,7 @@ OBLIGATIONS = {
     "products": "the product is stored without rounding (checked under the obligation sums)",
     "functions": "evaluated only where every faithful implementation returns the same number",
     "gates": "exactly 0, 1 or -1, and one of 1 or -1 comes with a write of 0 (or counts)",
-    "rmsnorm": "the large constant absorbs all else; the mean is a power of four",
+    "rmsnorm": "the large constant absorbs all else; the mean is a power of four; no vector overflows",
     "exact": "a sign, a mask or a bound that never binds: nothing to round",
 }
 """What each word of the tables demands of the numbers that go in; docs/certificates.md has them in full."""
@@ -272,7 +272,7 @@ by `docs/operations.py`.
 
 "weights" is the dtype of the weights: bfloat16 in a bfloat16 model, and then a result that is stored there must fit
 it. Operations that only move numbers are left out. A batch with padding multiplies by the mask as well, which is 0 or
-1.
+1; what it hides is finite, whatever the token's embedding (rmsnorm).
 
 `mamba_ssm`'s kernels compute the same formulas in float32 inside and store in the dtype of their inputs:
 `selective_scan_fwd_kernel.cuh` takes softplus as log1p(exp(.)) up to 20 and the identity above, the gate as

@@ -223,6 +223,7 @@ def claim(contract: str, method: str, *, predicts: bool = True) -> str:
 def _check_language(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     """The language is the manifest's, and the digest is its own."""
     about, named = content["language"], manifest["language"]
+    need(len({"dfa", "combination", *CONSTRUCTIONS.values()} & set(named)) == 1, "language: scancraft.json names two")
     if content["method"] in CONSTRUCTIONS:
         digest = text_digest(about)
         same = text_digest({key: value for key, value in named.items() if key != "class"}) == digest
@@ -238,7 +239,7 @@ def _check_readout(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     """The readout and the contract are the manifest's."""
     special = manifest.get("special_tokens", SPECIAL)
     tokens = dict(manifest["tokens"])
-    bos, eos, _ = (tokens.pop(special[name]) for name in ("bos", "eos", "pad"))
+    bos, eos, pad = (tokens.pop(special[name]) for name in ("bos", "eos", "pad"))
     readout = content["readout"]
     given = manifest["contract"]
     recognises = given == "recognise"  # then nothing is said of the symbols that may come next
@@ -246,7 +247,7 @@ def _check_readout(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     says = {"tokens": tokens, "bos": bos, "accept": eos, "next_symbol": following, "threshold": 0.0}
     for key in [*says, *readout]:
         need(key in says and same(readout.get(key), says[key]), f"readout: {key} is not what scancraft.json says")
-    ids = [*tokens.values(), bos, eos]
+    ids = [*tokens.values(), bos, eos, pad]
     need(all(type(n) is int and n >= 0 for n in ids) and len(set(ids)) == len(ids), "readout: tokens are not distinct")
     promised = "all-words" if recognises else given
     need(promised == content["contract"], f"contract: {content['contract']!r}, but scancraft.json says {given!r}")

@@ -11,13 +11,16 @@ from pathlib import Path
 
 from .parts import need, read_json
 
-LOADED = {"config.json", "model.safetensors", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}
+LOADED = {
+    *("config.json", "model.safetensors", "generation_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+}
 """What transformers looks at."""
 
 OURS = {"scancraft.json", "certificate.json", "certificate.safetensors", "training.json"}
 """What scancraft alone looks at."""
 
-IDLE = {"special_tokens_map.json", "README.md", "LICENSE", ".gitattributes", ".gitignore", ".git", ".cache"}
+IDLE = {"README.md", "LICENSE", ".gitattributes", ".gitignore", ".git", ".cache"}
 """What changes no model."""
 
 COPY, OF_COPY = "mamba_ssm", {"config.json", "pytorch_model.bin"}
@@ -41,6 +44,7 @@ def check_files(directory: Path) -> None:
         elif path.name == COPY and path.is_dir():
             stray = sorted({inner.name for inner in path.iterdir()} - OF_COPY)
             need(not stray, f"{COPY} holds {stray[:1]}, which is no part of a checkpoint")
+            need(all(inner.is_file() for inner in path.iterdir()), f"{COPY} holds what is no regular file")
         else:
             known = path.name in IDLE or re.fullmatch(UNFINISHED, path.name)
             need(known, f"the directory holds {path.name!r}, which is no part of a checkpoint")

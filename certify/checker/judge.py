@@ -131,6 +131,13 @@ def judge(
     return _judge_regular(case, language) if construction is None else _judge_construction(case, language)
 
 
+def _check_weights(o: Obligations, model: Any) -> None:
+    """No weight is a subnormal number, which some implementations take for 0."""
+    for name, tensor in model.state_dict().items():
+        tiny = (tensor != 0) & (tensor.abs() < 2.0 ** o.stored[1])
+        o.need("sums", not tiny.any().item(), f"{name}: a subnormal number")
+
+
 def _judge_regular(case: _Case, language: Language) -> Findings:
     machine = case.machine
     need(case.stages > 0, "counts: no stage")
@@ -150,6 +157,7 @@ def _judge_regular(case: _Case, language: Language) -> Findings:
     margin = float(np.abs(scores - threshold).min(initial=np.inf))
     if case.o is not None and failure is None:
         try:
+            _check_weights(case.o, machine.model)
             _check_head(case, case.o, vectors, scores)
         except ObligationError as error:
             failure = error
@@ -190,6 +198,7 @@ def _check_head(case: _Case, o: Obligations, vectors: Any, scores: Floats) -> No
 def _judge_construction(case: _Case, language: Any) -> Findings:
     assert case.o is not None
     machine, o = case.machine, case.o
+    _check_weights(o, machine.model)
     control = language.control
     closed = case.close(control)
     if closed.failure is not None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+
+from .files import read_json
 
 WHITESPACE = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680"
@@ -13,6 +16,13 @@ WHITESPACE = (
     + "\u2028\u2029\u202f\u205f\u3000"
 )
 """What ``str.isspace`` says is whitespace."""
+
+
+CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""What transformers calls the class that only reads ``tokenizer.json``."""
+
+ADDED = frozenset({"backend", "is_local", "local_files_only", "model_max_length"})
+"""Settings that transformers adds and that change no token."""
 
 
 def build_tokenizer(tokens: Mapping[str, int], *, bos: str, eos: str, pad: str, spaced: bool) -> Tokenizer:
@@ -41,6 +51,30 @@ def build_tokenizer(tokens: Mapping[str, int], *, bos: str, eos: str, pad: str, 
     )
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (pad, bos, eos)])
     return tokenizer
+
+
+def why_another(directory: Path, tokenizer: Tokenizer, *, bos: str, eos: str, pad: str) -> str:
+    """What in a directory makes ``AutoTokenizer`` load another tokenizer than the given one; "" if nothing does.
+
+    The tokenizer itself must be the same in every part (normaliser, added tokens, post-processor, ...), and the
+    settings beside it those that are written here, or that transformers adds when it saves them again.
+    """
+    if Tokenizer.from_file(str(directory / "tokenizer.json")).to_str() != tokenizer.to_str():
+        return "tokenizer.json is not that of the manifest's tokens"
+    named = {"bos_token": bos, "eos_token": eos, "pad_token": pad}
+    settings = read_json(directory / "tokenizer_config.json")
+    wanted = tokenizer_config(bos=bos, eos=eos, pad=pad)
+    for key, value in settings.items():
+        if key not in ADDED and (key not in wanted or wanted[key] != value):
+            if key != "tokenizer_class" or value not in CLASSES:
+                return f"tokenizer_config.json: {key} is {value!r:.60}"
+    if missing := sorted(wanted.keys() - settings.keys()):
+        return f"tokenizer_config.json lacks {missing[0]}"
+    if (path := directory / "special_tokens_map.json").exists():
+        for key, value in read_json(path).items():
+            if (value.get("content") if isinstance(value, dict) else value) != named.get(key, ""):
+                return f"special_tokens_map.json: {key} is {value!r:.60}"
+    return ""
 
 
 def tokenizer_config(*, bos: str, eos: str, pad: str) -> dict[str, Any]:

@@ -82,6 +82,29 @@ def test_weights_in_float64_that_float32_does_not_hold(forge: Forge) -> None:
     assert isinstance(scancraft.certify(place), Open)
 
 
+def test_weights_that_some_take_for_0(tmp_path: Path) -> None:
+    """Subnormal ones, where a processor is told to flush them: the scores are 0, which is not above the threshold."""
+    place = tmp_path / "m"
+    scancraft.compile("a*b", place, construction="plan")
+    certified(place)
+
+    def edit(weights: Any) -> None:
+        weights["backbone.norm_f.weight"] *= 2.0**70
+        weights["lm_head.weight"] *= 2.0**-133
+
+    edit_weights(place, edit)
+    assert scores(place, "a")[:2] == [2.0**-59, 2.0**-59]
+    if torch.set_flush_denormal(True):
+        try:
+            assert scores(place, "a")[:2] == [0.0, 0.0]
+        finally:
+            torch.set_flush_denormal(False)
+    rejected(place, "lm_head.weight: a subnormal number")
+    found = scancraft.certify(place)
+    assert isinstance(found, Certificate)
+    assert found.scope == "step"
+
+
 # -- padding ---------------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +223,33 @@ def test_the_runner_trusts_no_limit_past_what_a_format_holds(which: str, dtype: 
     edit_json(place / "scancraft.json", edit)
     rejected(place, "scancraft.json")
     with pytest.raises(CheckpointError, match="is exact up to"):
+        scancraft.load(place)
+
+
+def test_a_manifest_that_names_two_languages(forge: Forge) -> None:
+    """One for the checker, and one for all other commands."""
+    place = forge("regular")
+
+    def edit(content: Any) -> None:
+        about = content["language"]
+        about["combination"] = {"all": [{"dfa": about["dfa"]}]}
+        about["dfa"] = {**about["dfa"], "accepting": []}
+
+    edit_json(place / "scancraft.json", edit)
+    rejected(place, "scancraft.json names two")
+    with pytest.raises(scancraft.ScancraftError, match="dfa and combination stand for two languages"):
+        scancraft.load(place)
+
+
+def test_padding_that_is_a_letter(forge: Forge) -> None:
+    place = forge("regular")
+
+    def edit(content: Any) -> None:
+        content["tokens"]["<pad>"] = next(n for n in content["tokens"].values() if n > 2)
+
+    edit_json(place / "scancraft.json", edit)
+    rejected(place, "tokens are not distinct")
+    with pytest.raises(CheckpointError, match="one id"):
         scancraft.load(place)
 
 
