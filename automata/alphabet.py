@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from .errors import AlphabetError, UnknownSymbolError
@@ -74,6 +75,22 @@ def shown_text(text: str) -> str:
     'a\\tb c'
     """
     return "".join(ch if ch.isprintable() else _escaped(ch) for ch in text)
+
+
+_ESCAPE = re.compile(r"\\(?:[tnrvf]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4})")
+
+
+def parse_alphabet(text: str) -> tuple[str, ...]:
+    r"""Symbols as typed, separated by whitespace; what cannot be typed so is an escape: ``\x20``, ``\t``, ``\u00e9``.
+
+    >>> parse_alphabet(r"a \x20 New\x20York \ ")
+    ('a', ' ', 'New York', '\\')
+
+    Raises:
+        AlphabetError: see :func:`check_alphabet`.
+    """
+    found = (_ESCAPE.sub(lambda e: e[0].encode("ascii").decode("unicode_escape"), part) for part in text.split())
+    return check_alphabet(found)
 
 
 def parse_word(text: str, alphabet: Sequence[str]) -> tuple[str, ...]:

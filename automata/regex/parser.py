@@ -181,6 +181,11 @@ def _complaint(text: str, position: int, error: UnexpectedInput) -> str:
             escape = text[position : position + 2].rstrip()
             return f"unknown escape {escape}; a backslash goes before d, w, D, W or before a character such as * or ("
         return f"the quote {found} is not closed"
+    if found in ("+", "?") and text[:position].rstrip()[-1:] in ("*", "+", "?", "}"):
+        return (
+            f"{found!r} after a repetition: in Python's re that is a lazy or possessive form; put the inner repetition "
+            'in a group, (r*)?, or say dialect="python"'
+        )
     wanted = error.accepts if isinstance(error, UnexpectedToken) else set()
     expected = [phrase for name, phrase in _PHRASES.items() if name in wanted]
     in_class = "CLASS_CHAR" in wanted

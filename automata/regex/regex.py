@@ -4,7 +4,7 @@ Syntax, loosest first (white space outside quotes means nothing)::
 
     r|s     either                          r&s     both
     rs      one after the other             ~r      the words over the alphabet that are not in r
-    r* r+ r?  r{3} r{2,} r{,3} r{2,3}       repetition; the whole bound is read, there are no lazy forms
+    r* r+ r?  r{3} r{2,} r{,3} r{2,3}       repetition; + and ? do not follow one (no lazy forms), r** is (r*)*
 
     a       the symbol a                    'push' "pop"   symbols of any length
     \\*      the symbol *                    .       any one symbol of the alphabet

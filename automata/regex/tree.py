@@ -69,7 +69,7 @@ class Regex:
                 short = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((least, most))
                 if short is None:
                     short = f"{{{least}}}" if least == most else f"{{{least},{'' if most is None else most}}}"
-                return [*self._child(inner, self.binding), short]
+                return [*self._child(inner, self.binding + 1), short]
         raise TypeError(f"{type(self).__name__} is no node of an expression")
 
     def walk(self) -> Iterator[Regex]:

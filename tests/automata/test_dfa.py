@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scancraft import Budget, BudgetExceededError, Dfa, Semiautomaton
-from scancraft.automata.alphabet import check_alphabet, format_word, parse_word, shown_word
+from scancraft.automata.alphabet import check_alphabet, format_word, parse_alphabet, parse_word, shown_word
 from scancraft.automata.errors import AlphabetError, EmptyLanguageError, LanguageFormatError, UnknownSymbolError
 
 SHORT = [word for n in range(6) for word in itertools.product("ab", repeat=n)]
@@ -201,6 +201,7 @@ def test_words_as_people_type_them() -> None:
     odd = ("New York", " ", "\\", "x\n", "\x80")
     assert format_word(odd, odd) == "New\\x20York \\x20 \\\\ x\\n \x80"
     assert parse_word(format_word(odd, odd), odd) == odd
+    assert parse_alphabet(r"a \x20 x\ty \u00e9 \q \ ") == ("a", " ", "x\ty", "é", "\\q", "\\")
     assert shown_word(("\t", "a"), ("\t", "a", "\x80")) == '"\\ta"'
     with pytest.raises(UnknownSymbolError, match="position 1"):
         parse_word("ac", ("a", "b"))

@@ -120,7 +120,7 @@ def render(term):
         return rest[0][0], 5, rest[0][1]
     parts = [render(t) for t in rest[0]]
     own = ["alt", "and", "cat", "not", "rep"].index(kind)
-    needed = own if kind in ("not", "rep") else own + 1
+    needed = own if kind == "not" else own + 1
     texts = [text if binding >= needed else f"( {text} )" for text, binding, _ in parts]
     words = [w for *_, w in parts]
     if kind == "alt":
@@ -324,6 +324,10 @@ def test_a_blank_that_is_a_symbol(text):
         ("a{" + "9" * 5000 + "}", 2, "5000 digits"),
         ("b{0," + "9" * 21 + "}", 4, "21 digits"),
         ("a}", 1, "unexpected '}'"),
+        ("a+?b", 2, "'?' after a repetition: in Python's re that is a lazy or possessive form"),
+        ("a{2} ?b", 5, "'?' after a repetition"),
+        ("a++a", 2, "'+' after a repetition: in Python's re"),
+        ("a?+", 2, 'or say dialect="python"'),
         ("a]", 1, "unexpected ']'"),
         ("^a", 0, "no anchors"),
         ("a$", 1, "no anchors, the whole word has to match; for the symbol itself write \\$"),
