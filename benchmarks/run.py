@@ -36,6 +36,7 @@ SECTIONS = {
     "attack": "experiments.attack",
     "suite": "experiments.suite",
     "trained": "experiments.trained",
+    "peers": "experiments.peers",
     "bounded_dyck": "experiments.bounded_dyck",
     "walks": "experiments.walks",
     "scan": "timings.scan",
