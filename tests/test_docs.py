@@ -81,6 +81,15 @@ def test_the_cells_of_a_page_run(page: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.strip()
 
 
+@pytest.mark.parametrize("page", EXECUTED, ids=name)
+def test_a_page_is_a_notebook_that_runs_elsewhere(page: Path) -> None:
+    """Its kernel has the name that jupytext and Jupyter ask for, and no cell imports a module of the docs' own."""
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("---\nfile_format: mystnb\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n")
+    own = {path.stem for path in (DOCS / "_ext").glob("*.py")}
+    assert not own & set(re.findall(r"^\s*(?:from|import) (\w+)", code_of(page), re.MULTILINE))
+
+
 def test_a_false_assertion_in_a_cell_is_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Page\n\n```{code-cell} ipython3\nprint(1)\nassert 1 == 2\n```\n", encoding="utf-8")

@@ -16,7 +16,7 @@ PRIMED = re.compile(r"([A-Za-z}])('+)(_(?:\{[^{}]*\}|[A-Za-z0-9]))?")
 def mathml(formula: str, **options: bool) -> str:
     """A formula of TeX as MathML."""
     primed = PRIMED.sub(lambda m: m[1] + (m[3] or "") + "^{" + r"\prime" * len(m[2]) + "}", formula)
-    return str(latex2mathml.tex2mathml(primed, **options))
+    return str(latex2mathml.tex2mathml(primed, **options)).replace("<mi>′</mi>", '<mi class="prime">′</mi>')
 
 
 def visit_math(self: Any, node: nodes.math) -> None:
