@@ -58,7 +58,7 @@
   const brief = (set) => (set.length > 60 ? `${set.slice(0, 44)}… (${set.split(/[,|]/).length} states)` : set);
   const short = (text) => (text.length > 16 ? `${text.slice(0, 15)}…` : text);
   const difference = (now, before) => Math.fround(now - before);
-  const symbolAt = (t) => (t === 0 ? "<bos>" : session.word[t - 1]);
+  const symbolAt = (t) => (t === 0 ? "<bos>" : Scancraft.shown(session.word[t - 1]));
   const outputs = [...page.alphabet, "<eos>"];
 
   // -- the parts ---------------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@
         if (product !== 0) terms.push(`${product > 0 ? "+" : ""}${shown(product)} ${brief(featureName(head.places[i], page.blocks.length))}`);
       }
       const line = row(body, [
-        element("th", token, "symbol name", { scope: "row" }),
+        element("th", Scancraft.shown(token), "symbol name", { scope: "row" }),
         element("td", may ? "yes" : "no", may ? "yes" : "no"),
         element("td", says ? "yes" : "no", may === says ? (says ? "yes" : "no") : "wrong"),
         element("td", shown(logit)),
@@ -334,7 +334,7 @@
   $("title").textContent = page.title;
   for (const [name, value] of page.facts) $("facts").append(element("dt", name), element("dd", value));
   for (const symbol of page.alphabet) {
-    const button = element("button", symbol, "", { type: "button" });
+    const button = element("button", Scancraft.shown(symbol), "", { type: "button" });
     button.addEventListener("click", () => write([...session.word, symbol]));
     $("symbols").append(button);
   }

@@ -346,6 +346,10 @@ const Scancraft = (() => {
 
   const formatWord = (word, page) => word.map((symbol) => page.spellings.get(symbol) ?? symbol).join(page.spaced ? " " : "");
 
+  // A symbol as a label shows it: what cannot be seen as an escape, a blank as an open box.
+  const shown = (symbol) =>
+    symbol.replace(/[\s\p{Cc}\p{Cf}]/gu, (ch) => (ch === " " ? "␣" : `\\u${ch.codePointAt(0).toString(16).padStart(4, "0")}`));
+
   // The model and the language side by side, after <bos> and after every symbol of a word.
   class Session {
     constructor(page) {
@@ -378,7 +382,7 @@ const Scancraft = (() => {
   // The page's data as JSON gives it; tokens become a Map, so that a symbol may have any name.
   const open = (page) => ({ ...page, tokens: new Map(page.tokens), spellings: new Map(page.spellings) });
 
-  return { Session, open, parseWord, formatWord };
+  return { Session, open, parseWord, formatWord, shown };
 })();
 
 if (typeof module !== "undefined") module.exports = Scancraft;

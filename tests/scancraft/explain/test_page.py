@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from stepwise import trace
 
+from scancraft.automata.alphabet import format_word, is_spaced, spellings
 from scancraft.automata.languages import truth_of
 from scancraft.compiler.checkpoints import Checkpoint, load
 from scancraft.compiler.compiled import Compiled
@@ -107,6 +108,30 @@ def in_node(checkpoint: Checkpoint, words: list[tuple[str, ...]]) -> list[list[d
     done = subprocess.run(["node", "-e", DRIVER, str(core)], input=data, capture_output=True, text=True, check=True)
     found: list[list[dict[str, Any]]] = json.loads(done.stdout)
     return found
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("symbols", "labels"),
+    [
+        ([" ", "a", "\t", "\n", "\\"], ["␣", "a", "\\u0009", "\\u000a", "\\"]),
+        (["New York", " ", "\\", "x\u2028"], ["New␣York", "␣", "\\", "x\\u2028"]),
+    ],
+)
+def test_words_over_odd_symbols_are_typed_as_in_the_shell(symbols: list[str], labels: list[str]) -> None:
+    core = Path(explain_page.__file__).with_name("page_core.js")
+    text = format_word([*symbols, *symbols], symbols)
+    spelt = [[symbol, name] for symbol, name in spellings(symbols).items()]
+    page = {"alphabet": symbols, "spaced": is_spaced(symbols), "tokens": [], "spellings": spelt}
+    driver = """
+        const { open, parseWord, formatWord, shown } = require(process.argv[1]);
+        const { data, text } = JSON.parse(require("fs").readFileSync(0));
+        const page = open(data), word = parseWord(text, page);
+        console.log(JSON.stringify([word, formatWord(word, page), data.alphabet.map(shown)]));
+    """
+    given = json.dumps({"data": page, "text": text})
+    done = subprocess.run(["node", "-e", driver, str(core)], input=given, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [[*symbols, *symbols], text, labels]
 
 
 @needs_node
