@@ -120,6 +120,25 @@ def test_the_table_beside_training_holds_measured_figures() -> None:
     assert f"| Dyck-1: time to make | {suite['Dyck-1']['seconds']:.3f} s | " in text
 
 
+def test_the_table_beside_other_compilers_holds_measured_figures() -> None:
+    found = json.loads((README.parent / "docs" / "benchmarks.json").read_text(encoding="utf-8"))["peers"]["result"]
+    ours, graphs, machines = (
+        next(row for row in found["rows"] if (row["by"], row["limit"]) == (name, 512))
+        for name in ("scancraft", "torchwright", "firebrand")
+    )
+    text = README.read_text(encoding="utf-8")
+
+    def right(row: dict[str, object]) -> str:
+        shares = [
+            share if isinstance(share, str) else f"{100 * share:g}%" for share in (row["at the limit"], row["past it"])
+        ]
+        return " / ".join(shares)
+
+    assert f"512 right / 1,024 | {right(ours)} | | | | {right(graphs)} | {right(machines)} |" in text
+    assert re.search(rf"Dyck-1: parameters .* {graphs['parameters']:,} \| {machines['parameters']:,} \|\n", text)
+    assert re.search(rf"time to make .* {graphs['seconds']:.1f} s \| {machines['seconds']:.2f} s \|\n", text)
+
+
 def test_the_fewest_blocks_are_those_that_are_found() -> None:
     """Each row of the table, by the command that stands above it."""
     text = README.read_text(encoding="utf-8")

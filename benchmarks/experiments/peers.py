@@ -128,7 +128,7 @@ def _theirs(name: str, limit: int, words: list[str]) -> Json:
 
 
 def _share(value: object) -> str:
-    return value if isinstance(value, str) else f"{100 * float(value):g}%"  # type: ignore[arg-type]
+    return value if isinstance(value, str) else f"{100 * float(value):.3g}%"  # type: ignore[arg-type]
 
 
 COLUMNS = (

@@ -199,6 +199,21 @@ def test_the_page_of_the_docs_is_up_to_date(run: Any) -> None:
     assert (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8") == render.markdown(known, run.sections())
 
 
+def test_peers(run: Any, sections: dict[str, Any]) -> None:
+    """In the small size the other compilers are not asked for; a row of theirs is shown as it was found."""
+    section, _ = sections["peers"]
+    assert [row["by"] for row in section["result"]["rows"]] == ["scancraft"]
+    assert targets(run, "peers", section) == [True]
+    more = copy.deepcopy(section)
+    (ours,) = section["result"]["rows"]
+    more["result"]["rows"].append(ours | {"by": "another", "short": 0.5, "at the limit": 0.0, "past it": "refused"})
+    (line,) = re.findall(r"^\|.*`another`.*$", rendered(run, "peers", more), re.MULTILINE)
+    assert "| 50% | 0% | refused |" in line
+    assert targets(run, "peers", more) == [True]
+    more["result"]["rows"][0] = ours | {"past it": 0.5}
+    assert targets(run, "peers", more) == [False]
+
+
 # -- random languages ------------------------------------------------------------------------------------------------
 
 
