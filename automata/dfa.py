@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, singledispatch
+from typing import Any
 
 from .alphabet import EOS, Word, check_alphabet
 from .budget import DEFAULT_BUDGET, Budget
@@ -14,6 +15,14 @@ from .minimise import minimise
 from .nfa import NfaBuilder
 from .search import leading_to, numbered, shortest
 from .semiautomaton import Semiautomaton
+
+
+@singledispatch
+def operand(value: Any, alphabet: Sequence[str]) -> Dfa:
+    """The other side of an operator: a DFA, or what ``languages`` reads as one, over this alphabet if it names none."""
+    if isinstance(value, Dfa):
+        return value
+    raise LanguageFormatError(f"a {type(value).__name__} is no DFA; give as_dfa(...) of it")
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,17 +234,21 @@ class Dfa:
     def __hash__(self) -> int:
         return hash((frozenset(self.alphabet), self.n_states, len(self.accepting)))
 
-    def _aligned(self, other: Dfa) -> Dfa:
+    def _aligned(self, other: Any) -> Dfa:
         """The other language over this alphabet, in its order; :class:`AlphabetError` if the symbols differ."""
+        other = operand(other, self.alphabet)
         if set(self.alphabet) != set(other.alphabet):
             raise AlphabetError(
                 f"the alphabets {{{', '.join(self.alphabet)}}} and {{{', '.join(other.alphabet)}}} differ; "
                 "bring both languages over one alphabet with .over(...)"
             )
-        return other if self.alphabet == other.alphabet else other.over(self.alphabet)
+        found: Dfa = other if self.alphabet == other.alphabet else other.over(self.alphabet)
+        return found
 
-    def product(self, other: Dfa, accept: Callable[[bool, bool], bool], budget: Budget = DEFAULT_BUDGET) -> Dfa:
+    def product(self, other: Any, accept: Callable[[bool, bool], bool], budget: Budget = DEFAULT_BUDGET) -> Dfa:
         """The words on which ``accept(in self, in other)`` holds. O(n * m * k) for n and m states.
+
+        Like every operator it takes what ``as_dfa`` reads; an expression is one over this alphabet.
 
         Raises:
             AlphabetError: the alphabets differ (use :meth:`over` first).
@@ -248,31 +261,42 @@ class Dfa:
         accepting = [i for i, (p, q) in enumerate(pairs) if accept(p in self.accepting, q in other.accepting)]
         return Dfa.from_table(self.alphabet, table, 0, accepting)
 
-    def __and__(self, other: Dfa) -> Dfa:
+    def __and__(self, other: Any) -> Dfa:
         return self.product(other, lambda p, q: p and q)
 
-    def __or__(self, other: Dfa) -> Dfa:
+    def __or__(self, other: Any) -> Dfa:
         return self.product(other, lambda p, q: p or q)
 
-    def __sub__(self, other: Dfa) -> Dfa:
+    def __sub__(self, other: Any) -> Dfa:
         return self.product(other, lambda p, q: p and not q)
 
-    def __xor__(self, other: Dfa) -> Dfa:
+    def __xor__(self, other: Any) -> Dfa:
         return self.product(other, lambda p, q: p != q)
+
+    def __rsub__(self, other: Any) -> Dfa:
+        return self.product(other, lambda p, q: q and not p)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __invert__(self) -> Dfa:
         everything = frozenset(range(self.n_states))
         return Dfa(self.semiautomaton, 0, everything - self.accepting, self.names)
 
-    def __le__(self, other: Dfa) -> bool:
-        return (self - other).is_empty()
+    def __le__(self, other: Any) -> bool:
+        return bool((self - other).is_empty())
 
-    def __lt__(self, other: Dfa) -> bool:
-        return self <= other and self != other
+    def __lt__(self, other: Any) -> bool:
+        return self <= other and not (other - self).is_empty()
+
+    def __ge__(self, other: Any) -> bool:
+        return bool((other - self).is_empty())
+
+    def __gt__(self, other: Any) -> bool:
+        return self >= other and not self <= other
 
     # -- concatenation and iteration ---------------------------------------------------------------------------
 
-    def then(self, other: Dfa, budget: Budget = DEFAULT_BUDGET) -> Dfa:
+    def then(self, other: Any, budget: Budget = DEFAULT_BUDGET) -> Dfa:
         """The words u v with u in this language and v in the other; exponential in the worst case.
 
         Raises:
@@ -286,8 +310,11 @@ class Dfa:
         nfa.jump(middle, onward)
         return Dfa.determinised(nfa, entry, [leave], budget)
 
-    def __add__(self, other: Dfa) -> Dfa:
+    def __add__(self, other: Any) -> Dfa:
         return self.then(other)
+
+    def __radd__(self, other: Any) -> Dfa:
+        return operand(other, self.alphabet).then(self)
 
     def star(self, budget: Budget = DEFAULT_BUDGET) -> Dfa:
         """The Kleene star of the language; exponential in the worst case."""

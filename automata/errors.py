@@ -86,3 +86,11 @@ class BracketLanguageError(ScancraftError):
 
 class UnknownLanguageError(ScancraftError):
     """No language of the suite has this name."""
+
+
+class AmbiguousLanguageError(ScancraftError):
+    """A bare string may be meant as something else than a regular expression; the message says how to say which."""
+
+
+class NotRegularError(ScancraftError):
+    """A language that has no DFA was given where a regular one is needed."""

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from .bounded_dyck import bracket_pairs
+from .bounded_dyck import bracket_pairs, stack_dfa
 from .budget import DEFAULT_BUDGET, Budget
 from .dfa import Dfa
-from .search import numbered
 from .semiautomaton import Semiautomaton
 
 
@@ -109,21 +108,7 @@ def dyck(kinds: int, depth: int, budget: Budget = DEFAULT_BUDGET) -> Dfa:
     """
     if kinds < 1 or depth < 0:
         raise ValueError(f"Dyck_{{{kinds},{depth}}} does not exist; give at least one kind and a depth of 0 or more")
-    pairs = bracket_pairs(kinds)
-    closer = dict(pairs)
-    symbols = [symbol for pair in pairs for symbol in pair]
-
-    def step(stack: tuple[str, ...] | None, symbol: str) -> tuple[str, ...] | None:
-        if stack is None:
-            return None
-        if symbol in closer:
-            return (*stack, symbol) if len(stack) < depth else None
-        return stack[:-1] if stack and closer[stack[-1]] == symbol else None
-
-    empty: tuple[str, ...] | None = ()
-    stacks, table = numbered(empty, lambda stack: [step(stack, s) for s in symbols], budget.meter("states"))
-    names = ["dead" if stack is None else "".join(stack) or "-" for stack in stacks]
-    return Dfa.from_table(symbols, table, 0, [0], names)
+    return stack_dfa(bracket_pairs(kinds), depth, budget)
 
 
 def order_preserving(points: int) -> Semiautomaton:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -11,15 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from .acceptor import Acceptor, Codes, Index
 from .alphabet import Word
+from .bare import bare
 from .bounded_dyck import BoundedDyck, StackAcceptor
+from .budget import DEFAULT_BUDGET, Budget
 from .combination import Combination, CombinationAcceptor, combination_from_json, combination_to_json, combined
 from .counters.acceptor import CounterAcceptor
 from .counters.machine import CounterMachine, counter_machine_from_json, counter_machine_to_json
-from .dfa import Dfa
-from .errors import BracketLanguageError, LanguageFormatError
-from .formats.formats import as_dfa, from_json, naming, to_json_dict
+from .dfa import Dfa as Dfa
+from .dfa import operand
+from .errors import BracketLanguageError, LanguageFormatError, NotRegularError
+from .formats.formats import from_json, from_object, naming, to_json_dict
 from .formats.registry import load_description
-from .regex.regex import parse_regex
+from .regex.combinations import regex
 
 Language = Dfa | Combination | BoundedDyck | CounterMachine
 """A regular language, a combination of some or a bounded Dyck language (regular, but without their DFAs), or a counter
@@ -65,18 +69,37 @@ def truth_of(language: Language) -> Truth:
     return Acceptor.of(language)
 
 
-def as_language(value: Any) -> Language:
-    """A language from anything that describes one: see ``as_dfa``; also the JSON of counter machines, and what
-    :func:`language_to_json` gives.
+def as_language(value: Any, budget: Budget = DEFAULT_BUDGET) -> Language:
+    """A language from anything that describes one: every function that takes a language takes all of these.
+
+    Args:
+        value: a language of scancraft, such as ``scancraft.named("D-12")`` or ``scancraft.regex("(ab)*")``, or anything
+            with one as its attribute ``language``; a ``pathlib.Path`` of a file (JSON, or an automaton of another
+            tool); a mapping in the JSON format (of a DFA, a counter machine, brackets, or what
+            :func:`language_to_json` gives); a networkx graph with the graph attributes ``initial`` and ``accepting``
+            (and ``alphabet``, if it has one); a DFA of automata-lib or pyformlang; a ``str``, which is a regular
+            expression.
+        budget: for the automaton of an expression.
 
     Raises:
-        ScancraftError: the description cannot be read.
+        AmbiguousLanguageError: a bare string that is a name of the suite, looks like a path, or has what expressions
+            seldom have; the message says how to write what was meant.
+        ScancraftError: none of these, or one that is malformed.
+
+    >>> as_language("(ab)*") == as_language({"alphabet": ["a", "b"], "initial": "p", "accepting": ["p"],
+    ...     "transitions": {"p": {"a": "q"}, "q": {"b": "p"}}})
+    True
     """
     if isinstance(value, Language):
         return value
-    if isinstance(value, Path):
-        data = load_description(value)
-        with naming(value):
+    if isinstance(value, str):
+        return bare(value, budget=budget)
+    if isinstance(own := getattr(value, "language", None), Language):
+        return own
+    if isinstance(value, os.PathLike):
+        path = Path(value)
+        data = load_description(path)
+        with naming(path):
             return as_language(data if isinstance(data, (Mapping, Dfa)) else from_json(data))
     if isinstance(value, Mapping) and len(value) == 1 and set(value) <= set(KINDS):
         return language_from_json(value)
@@ -84,7 +107,34 @@ def as_language(value: Any) -> Language:
         return counter_machine_from_json(value)
     if isinstance(value, Mapping) and "brackets" in value:
         return _bounded_dyck(value)
-    return as_dfa(value)
+    return from_object(value)
+
+
+def as_dfa(value: Any, budget: Budget = DEFAULT_BUDGET) -> Dfa:
+    """A regular language, however it is given, as its minimal DFA.
+
+    Args:
+        value: whatever :func:`as_language` reads, if it is regular.
+        budget: for the automaton of an expression, and the states of a product or of a bounded Dyck language.
+
+    Raises:
+        NotRegularError: a counter language.
+        BudgetExceededError: the automaton is too large.
+        ScancraftError: as :func:`as_language`.
+
+    >>> as_dfa("a & ~b").n_states, as_dfa(BoundedDyck(2, 2)).n_states
+    (3, 8)
+    """
+    language = as_language(value, budget)
+    if isinstance(language, CounterMachine):
+        raise NotRegularError(f"a {type(language).__name__} has no DFA, and a regular language is needed here")
+    return language if isinstance(language, Dfa) else language.dfa(budget)
+
+
+@operand.register(object)
+def _operand(value: Any, alphabet: Sequence[str]) -> Dfa:
+    """The other side of an operator of ``Dfa``: an expression is read over the symbols of this one."""
+    return as_dfa(bare(value, alphabet) if isinstance(value, str) else value)
 
 
 def _bounded_dyck(value: Mapping[str, Any]) -> BoundedDyck:
@@ -134,7 +184,8 @@ def all_of(languages: Sequence[Any]) -> Combination:
             read over the symbols of all, an automaton has no words with symbols that it does not know.
 
     Raises:
-        LanguageFormatError: there is none, or one is not given as a regular language.
+        LanguageFormatError: there is none.
+        NotRegularError: one of them is a counter language.
 
     >>> all_of(["(a|b)*a", "(ab|ba|a)*"]).accepts("aba")
     True
@@ -158,15 +209,8 @@ def _regular(values: Sequence[Any]) -> list[Dfa | Combination]:
     symbols = sorted({symbol for language in found for symbol in language.alphabet})
     languages: list[Dfa | Combination] = []
     for value, language in zip(values, found, strict=True):
-        known = need_regular(language)
-        languages.append(parse_regex(value, symbols) if isinstance(value, str) else known)
+        if isinstance(value, str):
+            languages.append(regex(value, symbols))
+        else:
+            languages.append(language if isinstance(language, Combination) else as_dfa(language))
     return languages
-
-
-def need_regular(language: Language) -> Dfa | Combination:
-    """The language; :class:`LanguageFormatError` if it is not given as a regular one."""
-    if isinstance(language, (Dfa, Combination)):
-        return language
-    raise LanguageFormatError(
-        f"a {type(language).__name__} is not given as a regular language; give a DFA, a regular expression or a file"
-    )

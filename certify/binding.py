@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from os import PathLike
 from typing import Any
 
 import torch
 
 from ..automata.languages import Language, as_language
-from ..compiler.checkpoints import load
-from ..compiler.compiled import CompiledModel
+from ..compiler.checkpoints import Checkpoint, opened
+from ..compiler.language_model import LanguageModel
 from ..compiler.manifest import Manifest
 from ..models.errors import ReadoutError, WeightsError
 from ..models.readout import Readout
@@ -27,13 +26,11 @@ def resolve(
         CheckpointError: the directory cannot be loaded.
         WeightsError: a weight of it is NaN or infinite.
     """
-    if isinstance(target, CompiledModel):
-        wanted = target.language if language is None else as_language(language)
-        return target.model(dtype), wanted, readout or target.readout, None
-    if isinstance(target, (str, PathLike)):
-        checkpoint = load(target)
-        wanted = checkpoint.language if language is None else as_language(language)
-        return checkpoint.model(dtype), wanted, readout or checkpoint.readout, checkpoint.manifest
+    source = opened(target)
+    if isinstance(source, LanguageModel):
+        wanted = source.language if language is None else as_language(language)
+        manifest = source.manifest if isinstance(source, Checkpoint) else None
+        return source.model(dtype), wanted, readout or source.readout, manifest
     if language is None or readout is None:
         raise ReadoutError("give the language and a Readout with a model; only checkpoints bring their own")
     return target, as_language(language), readout, None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,9 @@ from ..automata.errors import BudgetExceededError
 from ..automata.formats.formats import to_json_dict
 from ..automata.languages import Language, language_to_json
 from ..automata.words.mixtures import mixture_of
+from ..compiler.checkpoints import Checkpoint, opened
 from ..compiler.circuits.counting import FLOAT_BITS, machine_limits
-from ..compiler.compiled import CompiledModel
+from ..compiler.language_model import LanguageModel
 from ..models.checkpoints.closed import CONFIG
 from ..models.checkpoints.files import read_json
 from ..models.errors import CheckpointError, ReadoutError
@@ -75,9 +75,9 @@ def certify(
     A counter language is proved for all words along which the counters keep within what the dtype holds exactly.
 
     Args:
-        target: a checkpoint directory, what ``scancraft.compile`` returned, or a ``transformers`` ``MambaForCausalLM``
-            or ``SignedMambaForCausalLM`` (then give ``language`` and ``readout``).
-        language: anything that ``as_language`` reads; by default the checkpoint's own.
+        target: a checkpoint or its directory, what ``scancraft.compile`` returned, or a ``transformers``
+            ``MambaForCausalLM`` or ``SignedMambaForCausalLM`` (then give ``language`` and ``readout``).
+        language: whatever ``as_language`` reads; by default the checkpoint's own.
         readout: how the model is bound to the language; by default the checkpoint's own. Its contract is honoured:
             under "live-prefixes" the claim is about prefixes that can still be completed.
         budget: events per stage of a search, seconds for all stages together.
@@ -89,8 +89,9 @@ def certify(
         WeightsError: a weight is NaN or infinite.
         CheckpointError: the directory cannot be loaded.
     """
-    compiled = isinstance(target, (str, PathLike, CompiledModel)) and language is None
-    model, wanted, readout, manifest = resolve(target, language, readout, dtype)
+    source = opened(target)
+    compiled = isinstance(source, LanguageModel) and language is None
+    model, wanted, readout, manifest = resolve(source, language, readout, dtype)
     started = time.perf_counter()
     if isinstance(wanted, Combination):
         try:
@@ -117,8 +118,8 @@ def certify(
             other = judged(search(model, wanted, readout, left, compiled=compiled, note=note, counts=False))
             reason = f"{UNTIL_DEATH}: {verdict.reason}"
             verdict = Open(f"{reason}; {other.reason}", 0.0) if isinstance(other, Open) else other
-        if isinstance(verdict, Certificate) and isinstance(target, (str, PathLike)):
-            verdict = _as_loaded(verdict, Path(target))
+        if isinstance(verdict, Certificate) and isinstance(source, Checkpoint):
+            verdict = _as_loaded(verdict, source.directory)
         if isinstance(verdict, Open):
             note("sampled words")
             verdict = _sampled(model, wanted, readout) or verdict

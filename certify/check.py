@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,11 @@ from jaxtyping import UInt16
 from numpy.typing import NDArray
 
 from ..automata.alphabet import EOS, Word, format_word
+from ..automata.combination import Combination
 from ..automata.languages import Language, Truth, as_language, truth_of
 from ..automata.words.mixtures import mixture_of
-from ..compiler.checkpoints import load
+from ..compiler.checkpoints import Checkpoint, opened
+from ..compiler.language_model import LanguageModel
 from ..models.errors import ReadoutError
 from ..models.readout import Readout
 from ..models.run.batches import Model, batches, prefix_scores
@@ -116,8 +117,9 @@ def check(
     """Compare a model with a language at every prefix of sampled words and of all short words.
 
     Args:
-        target: a checkpoint directory, or a model (then give ``language`` and ``readout``).
-        language: anything that ``as_language`` reads; by default the checkpoint's own.
+        target: a checkpoint or its directory, what ``scancraft.compile`` returned, or a model (then give ``language``
+            and ``readout``).
+        language: whatever ``as_language`` reads; by default the checkpoint's own.
         readout: how the model is bound to the language; by default the checkpoint's own.
         words: how many words to sample: half members, a quarter one-symbol edits of members, a quarter arbitrary.
         max_length: of the sampled words.
@@ -130,17 +132,18 @@ def check(
         ReadoutError: no readout for a model, or one over other symbols than the language's.
         CheckpointError: the directory cannot be loaded, or its tokenizer is not that of its manifest.
     """
-    if isinstance(target, (str, PathLike)):
-        checkpoint = load(target)
-        checkpoint.check_tokenizer()
-        model, readout = checkpoint.runner(), readout or checkpoint.readout
-        wanted = checkpoint.language if language is None else as_language(language)
+    source = opened(target)
+    if isinstance(source, LanguageModel):
+        if isinstance(source, Checkpoint):
+            source.check_tokenizer()
+        model, readout = source.runner(), readout or source.readout
+        wanted = source.language if language is None else as_language(language)
     else:
         if language is None or readout is None:
-            raise ReadoutError(
-                "give the language and a Readout with a model; only checkpoint directories bring their own"
-            )
+            raise ReadoutError("give the language and a Readout with a model; only checkpoints bring their own")
         model, wanted = target, as_language(language)
+    if isinstance(wanted, Combination) and readout.next_index and not wanted.is_union:
+        wanted = wanted.dfa()  # whose parts alone do not know what may come next
     rng = np.random.default_rng(seed)
     sampled = mixture_of(wanted, words, 0, max_length, rng) if words else []
     depth = exhaustive_depth(len(wanted.alphabet), short, max_length)

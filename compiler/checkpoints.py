@@ -22,6 +22,7 @@ from ..models.readout import Readout
 from ..models.run.model_runner import ModelRunner
 from ..models.run.runner import Runner, Watch
 from .circuits.counting import machine_limits
+from .language_model import LanguageModel
 from .manifest import Manifest, ManifestError
 from .targets import TARGETS
 
@@ -33,20 +34,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(LanguageModel):
     """A checkpoint directory.
 
     Attributes:
         directory: where it is.
         manifest: what its ``scancraft.json`` says.
         language: the language that the manifest names.
-        readout: how the model is bound to it.
     """
 
     directory: Path
     manifest: Manifest
     language: Language
-    readout: Readout
+
+    @property
+    def readout(self) -> Readout:
+        """How the model is bound to the language."""
+        return readout_of(self.manifest)
 
     @property
     def dfa(self) -> Dfa:
@@ -110,6 +114,11 @@ class Checkpoint:
             )
 
 
+def opened(target: Any) -> Any:
+    """The checkpoint, if the target is a directory's name; else the target."""
+    return load(target) if isinstance(target, (str, PathLike)) else target
+
+
 def load(directory: str | PathLike[str]) -> Checkpoint:
     """Open a checkpoint directory written by ``scancraft compile``; weights are read by :meth:`Checkpoint.model`.
 
@@ -128,9 +137,8 @@ def load(directory: str | PathLike[str]) -> Checkpoint:
     language = language_from_json(manifest.language)
     if isinstance(language, CounterMachine):
         _check_counters(place, manifest, language)
-    readout = readout_of(manifest)
-    readout.check_alphabet(language.alphabet)
-    return Checkpoint(place, manifest, language, readout)
+    readout_of(manifest).check_alphabet(language.alphabet)
+    return Checkpoint(place, manifest, language)
 
 
 def _check_counters(place: Path, manifest: Manifest, machine: CounterMachine) -> None:

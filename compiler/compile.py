@@ -16,7 +16,6 @@ from ..automata.decide.walks import NoWalk, NoWalkError, walk_of
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
 from ..automata.languages import as_language, language_to_json
-from ..automata.regex.combinations import parse_combination
 from .alternatives import (
     Alternative,
     Construction,
@@ -71,10 +70,10 @@ def compile(
     Dyck languages (theorem 6) and counter languages (theorem 5) are circuits at once.
 
     Args:
-        language: a :class:`Dfa`, a regular expression (str), a JSON file (Path) or mapping, a networkx graph, or a DFA
-            of automata-lib or pyformlang (see ``scancraft.as_dfa``); or a :class:`Combination` of some
-            (``scancraft.all_of``, or an expression with ``&`` or ``~`` on top), a :class:`BoundedDyck` or a
-            :class:`CounterMachine`.
+        language: whatever :func:`~..automata.languages.as_language` reads: ``scancraft.named("D-12")``,
+            ``scancraft.regex("(ab)*")``, a ``Path``, a :class:`Dfa`, a :class:`Combination` of some
+            (``scancraft.all_of``, or an expression with ``&`` or ``~`` on top), a :class:`BoundedDyck`, a
+            :class:`CounterMachine`; a bare string is a regular expression.
         out: a directory to write the checkpoint to; None to keep it in memory.
         budget: how far the searches may go.
         d_state: states per channel of the Mamba layers (one is enough; counters take one each, whatever is asked).
@@ -117,7 +116,7 @@ def compile(
     4-state DFA -> cascade of height 3 -> Mamba: 3 blocks, d_model 16, d_inner 16, d_state 1, d_conv 2, \
 dt_rank 2, 3,200 parameters, 218 not zero
     """
-    wanted = parse_combination(language, budget=budget) if isinstance(language, str) else as_language(language)
+    wanted = as_language(language, budget)
     check_gates(gates)
     check_choice(optimise, construction)
     if contract is not None:

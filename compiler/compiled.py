@@ -22,6 +22,7 @@ from .alternatives import Decomposed, decomposed
 from .cascade.cascade import Cascade
 from .cascade.rules import RuleTable
 from .circuits.circuit import Circuit
+from .language_model import LanguageModel
 from .manifest import (
     SCHEMA_VERSION,
     LevelSets,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CompiledModel:
+class CompiledModel(LanguageModel):
     """A language as a language model of state-space layers: what every way of compiling gives.
 
     Attributes:

@@ -12,8 +12,7 @@ from ..automata.decide.walks import NoWalk, NoWalkError, walk_of
 from ..automata.dfa import Dfa
 from ..automata.errors import BracketLanguageError, BudgetExceededError, CounterLanguageError
 from ..automata.families import flip_flop as flip_flop_language
-from ..automata.formats.formats import as_dfa
-from ..automata.languages import Language, language_to_json
+from ..automata.languages import Language, as_dfa, language_to_json
 from ..models.errors import ReadoutError
 from .circuits.bounded_dyck import bounded_dyck_circuit
 from .circuits.circuit import Circuit
@@ -171,7 +170,7 @@ def walk(
     """A regular language whose live part is a walk in Z^d, by d counters: D_n in one block or two, for every n.
 
     Args:
-        language: a DFA, or anything that ``as_dfa`` reads.
+        language: whatever ``as_dfa`` reads.
         out: a directory to write the checkpoint to; None to keep it in memory.
         contract: "all-words", or "live-prefixes", which saves a block.
         d_conv: taps of the convolution, 2 to 4.

@@ -49,7 +49,8 @@ def _open_foreign(
     own_language, own_readout = _trained(place)
     if language is None and own_language is None:
         raise ReadoutError(
-            f"{place} holds no {MANIFEST} and no {TRAINING}, so it names no language; give one (--language, --regex)"
+            f"{place} holds no {MANIFEST} and no {TRAINING}, so it names no language; "
+            "give one (--named, --regex, --language)"
         )
     wanted = own_language if language is None else as_language(language)
     assert wanted is not None

@@ -23,7 +23,7 @@ from ..automata.languages import Language, language_to_json
 from ..certify.binding import dtype_name, implementation_of, readout_json
 from ..certify.certify import Certificate, Open, Refuted, certify
 from ..certify.search.prove import Judge
-from ..compiler.compiled import CompiledModel
+from ..compiler.language_model import LanguageModel
 from ..models.errors import ReadoutError
 from ..models.mamba import SIGNED_MAMBA, model_type_of
 from ..models.readout import Readout
@@ -55,9 +55,9 @@ def refute(
     """Show that a model is wrong on infinitely many words of a language that is not star-free.
 
     Args:
-        target: a checkpoint directory (ours, or any that ``transformers`` loads as a ``MambaForCausalLM``), what
+        target: a checkpoint, its directory (ours, or any that ``transformers`` loads as a ``MambaForCausalLM``), what
             ``scancraft.compile`` returned, or a ``MambaForCausalLM`` (then give ``language`` and ``readout``).
-        language: anything that ``as_language`` reads; by default the checkpoint's own.
+        language: whatever ``as_language`` reads; by default the checkpoint's own.
         readout: how the model is bound to the language; by default the checkpoint's own, and for a directory without
             any the tokens as scancraft numbers them: ``<bos>`` 1, ``<eos>`` 2, the symbols from 3 on. Its contract is
             honoured: under "live-prefixes" only words are counted that can still be completed.
@@ -151,7 +151,7 @@ def _certified(
 ) -> Certificate | Refuted | Open:
     """What ``certify`` says; what it cannot look at is undecided."""
     try:
-        if isinstance(target, (str, PathLike, CompiledModel)):
+        if isinstance(target, (str, PathLike, LanguageModel)):
             return certify(target, readout=readout, dtype=dtype, note=note)
         return certify(target, language, readout=readout, note=note)
     except ScancraftError as error:

@@ -40,14 +40,19 @@ if TYPE_CHECKING:
     from .automata.decide.classification import Classification as Classification
     from .automata.decide.classification import GateClass as GateClass
     from .automata.decide.classification import classify as classify
-    from .automata.dfa import Dfa as Dfa
+    from .automata.errors import AmbiguousLanguageError as AmbiguousLanguageError
     from .automata.errors import BudgetExceededError as BudgetExceededError
+    from .automata.errors import NotRegularError as NotRegularError
     from .automata.errors import ScancraftError as ScancraftError
-    from .automata.formats.formats import as_dfa as as_dfa
     from .automata.formats.registry import read_automaton as read_automaton
+    from .automata.languages import Dfa as Dfa
     from .automata.languages import all_of as all_of
     from .automata.languages import any_of as any_of
+    from .automata.languages import as_dfa as as_dfa
+    from .automata.languages import as_language as as_language
     from .automata.languages import none_of as none_of
+    from .automata.named import named as named
+    from .automata.regex.combinations import regex as regex
     from .automata.regex.regex import parse_regex as parse_regex
     from .automata.semiautomaton import Semiautomaton as Semiautomaton
     from .automata.words.mixtures import live_word_of as live_word_of

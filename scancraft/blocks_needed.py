@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from msgspec.structs import asdict
 
 from .automata.budget import DEFAULT_BUDGET, Budget
-from .automata.combination import Combination
 from .automata.decide.depth import DepthWitness, lower_bound
-from .automata.languages import as_language, need_regular
+from .automata.languages import as_dfa
 from .compiler.compile import compile
 from .compiler.compiled import CompiledModel
 
@@ -96,8 +95,7 @@ def depth(language: object, *, window: int | None = None, budget: Budget = DEFAU
         BudgetExceededError: no model was found within the budget.
         ScancraftError: the language cannot be read, is not regular, or the window is no number of taps.
     """
-    regular = need_regular(as_language(language))
-    dfa = regular.dfa(budget) if isinstance(regular, Combination) else regular
+    dfa = as_dfa(language, budget)
     model = compile(dfa, budget=budget, gates="nonnegative", d_conv=window, target="mamba", optimise="depth")
     seen = model.weights.shape.d_conv
     return Depth(model, lower_bound(dfa, seen, budget), seen)

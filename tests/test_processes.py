@@ -12,7 +12,7 @@ import scancraft
 HEAVY = {"torch", "transformers", "sympy", "numba", "matplotlib"}
 LIGHT = """
 import sys
-from scancraft.automata.formats.formats import as_dfa
+from scancraft.automata.languages import as_dfa
 as_dfa({"alphabet": [], "initial": "p", "accepting": [], "transitions": {}})
 assert not {"networkx", "pyformlang"} & set(sys.modules)
 import scancraft

@@ -24,12 +24,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 from ..alphabet import shown_cycle, shown_word
 from ..budget import DEFAULT_BUDGET, Budget
 from ..dfa import Dfa
 from ..errors import BudgetExceededError, ScancraftError
 from ..images import letter_columns
+from ..languages import as_dfa
 from ..search import shortest
 from ..semiautomaton import Semiautomaton
 from .permutations import Letters, Loop, components, try_short_words
@@ -211,16 +213,22 @@ class NotStarFreeError(ScancraftError):
         }
 
 
-def star_free_witness(dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> Witness | None:
+def star_free_witness(language: Any, budget: Budget = DEFAULT_BUDGET) -> Witness | None:
     """Why the language is not star-free, or None if it is star-free. Cost as for :func:`find_permutation`.
 
+    Args:
+        language: whatever :func:`~..languages.as_dfa` reads.
+        budget: see :func:`find_permutation`.
+
     Raises:
+        NotRegularError: a counter language.
         BudgetExceededError: undecided within the budget.
 
     >>> witness = star_free_witness(Dfa.from_table(("0", "1"), [[0, 1], [1, 0]], 0, [0]))
     >>> witness.word, witness.states, witness.access, witness.distinguish
     (('1',), (0, 1), (), ())
     """
+    dfa = as_dfa(language, budget)
     permutation = find_permutation(dfa.semiautomaton, budget)
     return None if permutation is None else witness_of(dfa, permutation)
 

@@ -24,11 +24,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import total_ordering
+from typing import Any
 
 from ..alphabet import shown_cycle, shown_states, shown_word
 from ..budget import DEFAULT_BUDGET, Budget, Meter
 from ..dfa import Dfa
 from ..groups.permutation_group import PermutationGroup
+from ..languages import as_dfa
 from .aperiodic import Witness, star_free_witness
 from .odd_periods import odd_witness
 from .permutations import components
@@ -148,15 +150,16 @@ UNSOLVABLE = (
 # -- classifying -----------------------------------------------------------------------------------------------------
 
 
-def classify(dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> Classification:
+def classify(language: Any, budget: Budget = DEFAULT_BUDGET) -> Classification:
     """The weakest class of gates that suffices for a regular language, with the reason.
 
     Args:
-        dfa: the language.
+        language: whatever :func:`~..languages.as_dfa` reads.
         budget: how many image sets may be created per strongly connected component of the DFA; the time is counted over
             everything.
 
     Raises:
+        NotRegularError: a counter language.
         BudgetExceededError: undecided within the budget.
 
     Cost: that of deciding star-freeness, and if the language is not star-free, O(k n) per image set for n states
@@ -168,6 +171,7 @@ def classify(dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> Classification:
     >>> found.gates, found.witness.word, found.group.name
     (<GateClass.SIGNED: 'signed'>, ('1',), 'Z2')
     """
+    dfa = as_dfa(language, budget)
     clock = budget.meter("image sets")
     return classify_by_groups(dfa, star_free_witness(dfa, budget), clock)
 

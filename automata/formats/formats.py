@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn
 
 from ..dfa import Dfa
@@ -34,13 +33,14 @@ def from_json(text_or_mapping: str | Mapping[str, object]) -> Dfa:
     A list of states may stand in the place of a target, and of the initial state: then the automaton is determinised.
 
     The format is ``{"alphabet": ["a", ...], "initial": "q0", "accepting": ["q1", ...],
-    "transitions": {"q0": {"a": "q1", ...}, ...}}``. A missing transition means rejection. Every name that occurs
-    anywhere is a state. The names are kept as :attr:`Dfa.names`; a rejecting state that has to be added is called
-    ``dead``, or ``dead'`` and so on where that name is taken. O(states * letters), and minimisation.
+    "transitions": {"q0": {"a": "q1", ...}, ...}}``. A missing transition means rejection. A state has a row of its
+    own, or is initial or accepting; a target that is none of these is taken for a misspelling. The names are kept as
+    :attr:`Dfa.names`; a rejecting state that has to be added is called ``dead``, or ``dead'`` and so on where that name
+    is taken. O(states * letters), and minimisation.
 
     Raises:
         LanguageFormatError: not JSON, a duplicate, missing or unknown key, a name that is not a string, a transition
-            on a symbol outside the alphabet.
+            on a symbol outside the alphabet or to a state that is named nowhere else.
         AlphabetError: a symbol that cannot be used.
 
     >>> from_json('{"alphabet": ["a"], "initial": "p", "accepting": ["p"], "transitions": {}}').names
@@ -67,13 +67,21 @@ def from_json(text_or_mapping: str | Mapping[str, object]) -> Dfa:
     _need_string(data["initial"], '"initial"')
     for i, name in enumerate(accepting):
         _need_string(name, f'entry {i} of "accepting"')
+    named = {data["initial"], *accepting, *rows}
     for source, row in rows.items():
         _need_string(source, 'a key of "transitions"')
         if not isinstance(row, Mapping):
             raise LanguageFormatError(f"the transitions of state {source!r} are {kind(row)}; give {{symbol: state}}")
         for symbol, target in row.items():
             _need_string(target, f"the target of state {source!r} on symbol {symbol!r}")
-    return assemble({q: dict(row) for q, row in rows.items()}, data["initial"], accepting, alphabet)
+    found = assemble({q: dict(row) for q, row in rows.items()}, data["initial"], accepting, alphabet)
+    for source, symbol, target in ((q, s, t) for q, row in rows.items() for s, t in row.items()):
+        if target not in named:
+            raise LanguageFormatError(
+                f"state {source!r} goes on {symbol!r} to {target!r}, which is named nowhere else; correct the name "
+                f'or give the state a row in "transitions", say {json.dumps({target: {}})}'
+            )
+    return found
 
 
 def parse_json_text(text: str) -> Any:
@@ -179,45 +187,32 @@ def from_dict(
     return assemble(delta, initial, accepting, alphabet)
 
 
-def as_dfa(language: object) -> Dfa:
-    """Whatever describes a regular language, as a :class:`Dfa`.
-
-    Args:
-        language: a ``Dfa``; a ``str``, which is a regular expression; a ``pathlib.Path``, which is a JSON file; a
-            mapping in the JSON format; a networkx graph with the graph attributes ``initial`` and ``accepting`` (and
-            ``alphabet``, if it has one); a DFA of automata-lib or pyformlang.
+def from_object(value: object) -> Dfa:
+    """A mapping in the JSON format, a networkx graph with the graph attributes ``initial`` and ``accepting`` (and
+    ``alphabet``, if it has one), or a DFA of automata-lib or pyformlang.
 
     Raises:
         LanguageFormatError: none of these, or one that is malformed.
-        RegexSyntaxError: a string that is not a regular expression.
         AlphabetError: a symbol that cannot be used.
-        BudgetExceededError: a regular expression whose automaton is too large.
 
-    >>> as_dfa({"alphabet": ["a"], "initial": "p", "accepting": ["p"], "transitions": {"p": {"a": "p"}}}).accepts("aa")
-    True
+    >>> from_object({"alphabet": ["a"], "initial": "p", "accepting": ["p"], "transitions": {"p": {"a": "p"}}}).n_states
+    1
     """
-    if isinstance(language, Dfa):
-        return language
-    if isinstance(language, str):
-        from ..regex.regex import parse_regex
-
-        return parse_regex(language)
-    if isinstance(language, Path):
-        return load_json(language)
-    if isinstance(language, Mapping):
-        return from_json(language)
-    packages = {c.__module__.partition(".")[0] for c in type(language).__mro__}
-    if "networkx" in packages and hasattr(language, "edges"):
-        return from_annotated_graph(language)
-    if is_a(language, "automata.fa", "FA"):
-        return from_automata_lib(language)
+    if isinstance(value, Mapping):
+        return from_json(value)
+    packages = {c.__module__.partition(".")[0] for c in type(value).__mro__}
+    if "networkx" in packages and hasattr(value, "edges"):
+        return from_annotated_graph(value)
+    if is_a(value, "automata.fa", "FA"):
+        return from_automata_lib(value)
     if "pyformlang" in packages:
-        return from_pyformlang(language)
-    _refuse(language)
+        return from_pyformlang(value)
+    _refuse(value)
 
 
 def _refuse(language: object) -> NoReturn:
     raise LanguageFormatError(
-        f"{class_name(language)} does not describe a language here; give a regular expression, a pathlib.Path of a "
-        "JSON file, a mapping in the JSON format, a networkx graph, or a DFA of scancraft, automata-lib or pyformlang"
+        f"{class_name(language)} does not describe a language here; give scancraft.regex(...), scancraft.named(...), a "
+        "pathlib.Path of a JSON file, a mapping in the JSON format, a networkx graph, or a DFA of scancraft, "
+        "automata-lib or pyformlang"
     )

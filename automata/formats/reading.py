@@ -44,6 +44,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """
     place = Path(path)
     try:
+        if place.is_dir():
+            raise LanguageFormatError(f"{place} is a directory; give a file, or scancraft.load(...) of a checkpoint")
         if place.is_file() and place.stat().st_size > LARGEST_FILE:
             raise LanguageFormatError(
                 f"{os.fspath(path)}: larger than {LARGEST_FILE:,} bytes; give a smaller automaton"

@@ -8,23 +8,29 @@ from ..alphabet import check_alphabet
 from ..budget import DEFAULT_BUDGET, Budget
 from ..combination import DEEPEST, Combination
 from ..dfa import Dfa
-from .parser import parse_ast
+from .dialects import parse_in
 from .regex import named_alphabet, to_dfa
 from .tree import Alternation, Complement, Intersection, Regex
 
 
-def parse_combination(
-    text: str, alphabet: Sequence[str] | None = None, budget: Budget = DEFAULT_BUDGET
+def regex(
+    text: str, alphabet: Sequence[str] | None = None, budget: Budget = DEFAULT_BUDGET, dialect: str = "scancraft"
 ) -> Dfa | Combination:
     """The language of an expression as it is written: a combination if ``&`` or ``~`` stands on top, else a DFA.
 
     On top means under ``&``, ``|`` and ``~`` only. A ``|`` between expressions without ``&`` and ``~`` on top is none.
-    See :func:`parse_regex` for the arguments and the errors.
 
-    >>> print(parse_combination("(a|b)*a & ~(ab)*"))
+    Args:
+        text: the expression, in the syntax of :mod:`.regex`.
+        alphabet: the symbols, in order; without it, every symbol that the expression names, sorted. ``.``, ``~`` and
+            ``[^...]`` mean all of them.
+        budget: see :func:`.regex.to_dfa`, which has the errors too.
+        dialect: whose syntax it is: see :func:`.regex.parse_regex`.
+
+    >>> print(regex("(a|b)*a & ~(ab)*"))
     all of (a DFA with 2 states, not (a DFA with 3 states))
     """
-    ast = parse_ast(text)
+    ast = parse_in(dialect, text)
     if _height(ast) == 0 or _height(ast) > DEEPEST:
         return to_dfa(ast, alphabet, budget)
     symbols = named_alphabet(ast, budget) if alphabet is None else check_alphabet(alphabet)

@@ -1,10 +1,13 @@
 """Random words of any language: members, test mixtures, and long words that stay live.
 
 Members have a length that is uniform over the lengths with words in a range, and are uniform among those of their
-length; those of counter languages are walked (:class:`~.walks.CompletedWalks`). Equal seeds give equal words.
+length; those of counter languages are walked (:class:`~.walks.CompletedWalks`). Equal seeds give equal words. A
+language is whatever ``as_language`` reads.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +17,7 @@ from ..combination import Combination
 from ..counters.machine import CounterMachine
 from ..dfa import Dfa
 from ..errors import BudgetExceededError, EmptyLanguageError
-from ..languages import Language
+from ..languages import Language, as_language
 from .brackets import BracketWords, live_bracket_word
 from .draw import Rng, Symbols, arbitrary, check_range, edit_within, generator_of
 from .regular import RegularWords
@@ -27,7 +30,7 @@ TRIES = 50
 """How many words are tried per member that is wanted, where members are found."""
 
 
-def members_of(language: Language, count: int, shortest: int, longest: int, rng: Rng) -> list[Symbols]:
+def members_of(language: Any, count: int, shortest: int, longest: int, rng: Rng) -> list[Symbols]:
     """Members with lengths from ``shortest`` to ``longest``, both included, independently drawn. O(count * longest).
 
     Raises:
@@ -35,6 +38,7 @@ def members_of(language: Language, count: int, shortest: int, longest: int, rng:
         EmptyLanguageError: the language has no word in the range (and ``count`` is not 0), or no walk found one.
     """
     _check(count, shortest, longest)
+    language = as_language(language)
     if not count:
         return []
     generator = generator_of(rng)
@@ -56,7 +60,7 @@ def members_of(language: Language, count: int, shortest: int, longest: int, rng:
     return [sampler.word(lengths[int(generator.integers(len(lengths)))], generator) for _ in range(count)]
 
 
-def mixture_of(language: Language, count: int, shortest: int, longest: int, rng: Rng) -> list[Symbols]:
+def mixture_of(language: Any, count: int, shortest: int, longest: int, rng: Rng) -> list[Symbols]:
     """Test words with lengths in a range: half members, a quarter one-symbol edits of members, the rest arbitrary.
 
     In this order; all lengths are in the range, those of edits too, and those of arbitrary words are uniform. Where the
@@ -68,6 +72,7 @@ def mixture_of(language: Language, count: int, shortest: int, longest: int, rng:
         AlphabetError: the alphabet is empty, and the range begins past 0.
     """
     _check(count, shortest, longest)
+    language = as_language(language)
     generator = generator_of(rng)
     n_members, n_edits = count - count // 2, count // 4
     words: list[Symbols] = []
@@ -114,7 +119,7 @@ def _live_words(language: Language, count: int, shortest: int, longest: int, rng
     return words
 
 
-def live_word_of(language: Language, length: int, rng: Rng) -> Symbols:
+def live_word_of(language: Any, length: int, rng: Rng) -> Symbols:
     """A random word of exactly this length all of whose prefixes can be completed; it need not be a member.
 
     Of a regular language uniformly; of a bounded Dyck language depths walk up and down alike; of a counter language it
@@ -126,6 +131,7 @@ def live_word_of(language: Language, length: int, rng: Rng) -> Symbols:
     """
     if length < 0:
         raise ValueError(f"length {length} is negative; give a length of 0 or more")
+    language = as_language(language)
     if isinstance(language, Combination):
         try:
             return live_word_of(language.dfa(SMALL), length, rng)

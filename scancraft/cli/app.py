@@ -48,7 +48,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
         "scancraft conformance --list"
     ),
     refute: (
-        "refute my-mamba --language Parity --tokens 0=3,1=4 --bos 1 --accept 2 -o parity.json; "
+        "refute my-mamba --named Parity --tokens 0=3,1=4 --bos 1 --accept 2 -o parity.json; "
         "scancraft refute my-mamba --check parity.json"
     ),
     suite: "suite; scancraft suite --only 'D-12;Dyck-1' --check; scancraft suite --json --plot suite.png",

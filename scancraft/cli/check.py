@@ -9,8 +9,8 @@ import typer
 
 from ..models.checkpoints.quiet import quiet_transformers
 from .io import ArgumentError, progress_bar, show, status
-from .languages import budget_of, compared_language
-from .options import MOST, Directory, Dtype, Items, Json, OtherLanguage, OtherRegex, Seconds, Seed
+from .languages import LanguageOptions, budget_of, compared
+from .options import MOST, Directory, Dtype, Items, Json, Seconds, Seed
 
 if TYPE_CHECKING:
     from ..automata.budget import Budget
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 EXIT_CODES = {"certified": 0, "counterexample": 1, "undecided": 3}
 
 
+@compared
 def check(
     directory: Directory,
-    language: OtherLanguage = None,
-    regex: OtherRegex = None,
+    language: LanguageOptions,
     words: Annotated[int, typer.Option(metavar="N", min=0, max=MOST, help="Words to sample.")] = 400,
     max_length: Annotated[int, typer.Option(metavar="L", min=0, max=MOST, help="Their greatest length.")] = 200,
     short: Annotated[int, typer.Option(metavar="N", min=0, help="Try all short words, if at most N.")] = 20_000,
@@ -39,7 +39,7 @@ def check(
     from ..certify.check import check as compare
     from ..compiler.checkpoints import load
 
-    other = compared_language(language, regex, load(directory).language.alphabet)
+    other = language.read_if_given(load(directory).language.alphabet)
     quiet_transformers()
     with progress_bar("checking words") as progress:
         report = compare(
@@ -49,10 +49,10 @@ def check(
     raise typer.Exit(0 if report.agrees else 1)
 
 
+@compared
 def certify(
     directory: Directory,
-    language: OtherLanguage = None,
-    regex: OtherRegex = None,
+    language: LanguageOptions,
     dtype: Annotated[Dtype, typer.Option(help="Run the checkpoint in this dtype.")] = Dtype.float32,
     check: Annotated[bool, typer.Option("--check", help="Validate the saved certificate, without searching.")] = False,
     budget: Items = None,
@@ -71,7 +71,7 @@ def certify(
 
     quiet_transformers()
     if check:
-        if language is not None or regex is not None:
+        if language != LanguageOptions():
             raise ArgumentError(
                 "--check validates a saved certificate, which names its own language; drop the language"
             )
@@ -81,7 +81,7 @@ def certify(
             checked = check_certificate(directory)
         show(checked, as_json=json)
         raise typer.Exit(0 if checked.accepted else 1)
-    other = compared_language(language, regex, load(directory).language.alphabet)
+    other = language.read_if_given(load(directory).language.alphabet)
     verdict = prove(directory, other, dtype, budget_of(budget, seconds, CERTIFY_BUDGET))
     show(verdict, as_json=json)
     raise typer.Exit(EXIT_CODES[verdict.verdict])

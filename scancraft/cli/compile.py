@@ -14,7 +14,6 @@ from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import Budget
 from ..automata.combination import Combination
 from ..automata.dfa import Dfa
-from ..automata.families import dyck as dyck_dfa
 from ..automata.families import flip_flop as flip_flop_dfa
 from ..automata.languages import Language
 from ..compiler.compile import compile as compile_language
@@ -23,8 +22,8 @@ from ..compiler.constructions import flip_flop
 from ..compiler.targets import TARGETS
 from .check import EXIT_CODES, prove
 from .io import ArgumentError, console, say, show_json, status
-from .languages import budget_of, choose_language, source_of
-from .options import Alphabet, ContractName, Items, Json, LanguageFile, ModelDtype, Regex, Seconds
+from .languages import LanguageOptions, about, budget_of
+from .options import ContractName, Items, Json, ModelDtype, Seconds
 
 
 class GatesName(StrEnum):
@@ -50,17 +49,10 @@ class ConstructionName(StrEnum):
     side_by_side = "side-by-side"
 
 
+@about
 def compile(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to write the checkpoint.")],
-    file: LanguageFile = None,
-    regex: Regex = None,
-    named: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A language of the suite: D-12, Shuffle-2, 'a^n b^n', ...")
-    ] = None,
-    dyck: Annotated[
-        str | None, typer.Option(metavar="K,h", help="Balanced over K kinds of brackets, at most h deep: two blocks.")
-    ] = None,
-    alphabet: Alphabet = None,
+    language: LanguageOptions,
     contract: Annotated[
         ContractName | None,
         typer.Option(
@@ -107,8 +99,7 @@ def compile(
     """
     limits = budget_of(budget, seconds)
     with status("compiling"):
-        language = choose_language(file, regex, named, dyck, alphabet, limits)
-        language, own_flip_flop = _way(language, named is not None, general, limits, d_state)
+        chosen, own_flip_flop = _way(language.read(limits), language.name is not None, general, limits, d_state)
         promised: Any = None if contract is None else contract.value
         started = time.perf_counter()
         compiled: CompiledModel
@@ -116,7 +107,7 @@ def compile(
             compiled = flip_flop(contract=promised or "all-words", d_conv=d_conv or 2, target=target, dtype=dtype)
         else:
             compiled = compile_language(
-                language,
+                chosen,
                 budget=limits,
                 d_state=d_state,
                 d_conv=d_conv,
@@ -128,7 +119,7 @@ def compile(
                 construction=None if construction is None else construction.value,
             )
         elapsed = time.perf_counter() - started  # without writing, which imports torch
-        compiled.named(source_of(file, regex, named)).save(out)
+        compiled.named(language.source).save(out)
     verdict = None
     if certify:
         verdict = prove(out)
@@ -167,12 +158,8 @@ def _way(language: Language, named: bool, general: bool, budget: Budget, d_state
     Raises:
         ArgumentError: ``d_state`` where a construction decides it, or the general compiler for counters.
     """
-    if general and isinstance(language, Combination):
+    if general and isinstance(language, (BoundedDyck, Combination)):
         language = language.dfa(budget)
-    if general and isinstance(language, BoundedDyck):
-        if language.brackets != BoundedDyck(language.kinds, language.depth).brackets:
-            raise ArgumentError("--general compiles bounded Dyck languages over their usual brackets only")
-        language = dyck_dfa(language.kinds, language.depth, budget)
     elif general and not isinstance(language, Dfa):
         raise ArgumentError("--general compiles star-free languages; counters have one construction only")
     own_flip_flop = not general and named and language == flip_flop_dfa()

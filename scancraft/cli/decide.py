@@ -11,15 +11,15 @@ from ..automata.decide.aperiodic import NotStarFreeError, Witness, star_free_wit
 from ..automata.decide.classification import Classification, classify_by_groups
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
+from ..automata.languages import as_dfa
 from .io import show, status
-from .languages import budget_of, read_language
-from .options import Alphabet, Items, Json, LanguageFile, Regex, Seconds
+from .languages import LanguageOptions, about, budget_of
+from .options import Items, Json, Seconds
 
 
+@about
 def decide(
-    file: LanguageFile = None,
-    regex: Regex = None,
-    alphabet: Alphabet = None,
+    language: LanguageOptions,
     budget: Items = None,
     seconds: Seconds = None,
     json: Json = False,
@@ -32,7 +32,7 @@ def decide(
     """
     limits = budget_of(budget, seconds)
     with status("deciding"):
-        decision = decide_language(read_language(file, regex, alphabet, limits), limits)
+        decision = decide_language(as_dfa(language.read(limits), limits), limits)
     show(decision, as_json=json)
     raise typer.Exit(0 if decision.witness is None else 1)
 

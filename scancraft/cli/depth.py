@@ -8,17 +8,13 @@ import typer
 
 from ..blocks_needed import depth as depth_of
 from .io import show, status
-from .languages import budget_of, choose_language
-from .options import Alphabet, Items, Json, LanguageFile, Regex, Seconds
+from .languages import LanguageOptions, about, budget_of
+from .options import Items, Json, Seconds
 
 
+@about
 def depth(
-    file: LanguageFile = None,
-    regex: Regex = None,
-    named: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A language of the suite: D-12, Tomita-7, ...")
-    ] = None,
-    alphabet: Alphabet = None,
+    language: LanguageOptions,
     window: Annotated[
         int | None,
         typer.Option(
@@ -34,7 +30,6 @@ def depth(
     The lower bound is about gates 0 and 1 that write nothing where they hold (docs/walkthroughs/how_many_blocks.md).
     """
     limits = budget_of(budget, seconds)
-    language = choose_language(file, regex, named, None, alphabet, limits)
     with status("compiling, and looking for words that fewer blocks confuse"):
-        found = depth_of(language, window=window, budget=limits)
+        found = depth_of(language.read(limits), window=window, budget=limits)
     show(found, as_json=json)

@@ -1,21 +1,30 @@
-"""The languages, words and budgets that the options of a command name."""
+"""The language that a command is about: one group of options for all commands; and words and budgets.
+
+A command that takes a language has a parameter ``language: LanguageOptions`` and is decorated with :func:`about` (the
+language is an argument) or :func:`compared` (it is an option beside a model that has a language of its own).
+"""
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated, Any, get_type_hints
 
-from ..automata.alphabet import parse_word
+import typer
+
+from ..automata.alphabet import parse_alphabet, parse_word
 from ..automata.bounded_dyck import BoundedDyck
-from ..automata.budget import Budget
+from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.dfa import Dfa
-from ..automata.errors import ScancraftError, UnknownSymbolError
+from ..automata.errors import ScancraftError, UnknownLanguageError, UnknownSymbolError
+from ..automata.formats.registry import format_of_name
 from ..automata.languages import Language, as_language
-from ..automata.regex.combinations import parse_combination
-from ..automata.regex.regex import parse_regex
+from ..automata.named import LANGUAGES, name_of, named
+from ..automata.regex.combinations import regex
 from ..compiler.manifest import Source, source
-from ..suite.languages import SuiteLanguage, suite_language
 from .io import ArgumentError, note
 
 
@@ -23,86 +32,111 @@ class WordsFileError(ScancraftError):
     """A file of words cannot be read."""
 
 
-def budget_of(items: int | None, seconds: float | None, default: Budget | None = None) -> Budget:
-    """The budget that the options name; what is not named is that of ``default``."""
-    default = Budget() if default is None else default
-    return Budget(default.items if items is None else items, default.seconds if seconds is None else seconds)
+WAYS = "LANGUAGE, --regex, --named and --dyck"
+PANEL = "The language"
 
 
-def read_language(file: Path | None, regex: str | None, alphabet: str | None, budget: Budget | None = None) -> Dfa:
-    """A regular language: a JSON file or a regular expression.
+@dataclass(frozen=True)
+class LanguageOptions:
+    """What the options say about the language.
 
-    Raises:
-        ArgumentError: none or both of ``file`` and ``regex``, or the language of the file is not regular.
-        ScancraftError: the language cannot be read.
+    Attributes:
+        place: a file, a name of the suite, or a checkpoint (whose language it is).
+        regex: a regular expression.
+        named: a name of the suite.
+        dyck: the kinds of brackets and the depth, as in ``8,10``.
+        alphabet: symbols of an expression or of a file, separated by spaces.
     """
-    if (file is None) == (regex is None):
-        raise ArgumentError("give exactly one of a JSON file and --regex")
-    symbols = None if alphabet is None else alphabet.split()
-    if regex is not None:
-        return parse_regex(regex, symbols, budget or Budget())
-    language = as_language(file)
+
+    place: str | None = None
+    regex: str | None = None
+    named: str | None = None
+    dyck: str | None = None
+    alphabet: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The name of the suite that was given, as the suite has it."""
+        if self.place is not None and not _is_file(self.place):
+            return name_of(self.place)
+        return None if self.named is None else name_of(self.named)
+
+    @property
+    def source(self) -> Source | None:
+        """What a manifest says of how the language was named; None for brackets, which have a name of their own."""
+        if self.name is not None:
+            return source("suite", self.name)
+        if self.regex is not None:
+            return source("regex", self.regex)
+        return None if self.place is None else source("file", Path(self.place).name)
+
+    def read(self, budget: Budget = DEFAULT_BUDGET) -> Language:
+        """The language.
+
+        Raises:
+            ArgumentError: none, or more than one, is named.
+            ScancraftError: it cannot be read.
+        """
+        found = self.read_if_given(budget=budget)
+        if found is None:
+            raise ArgumentError(f"no language is named; give exactly one of {WAYS}")
+        return found
+
+    def read_if_given(self, alphabet: Sequence[str] | None = None, budget: Budget = DEFAULT_BUDGET) -> Language | None:
+        """The language, an expression being over ``alphabet`` if no other is given; None if none is named.
+
+        Raises:
+            ArgumentError: more than one is named, or an alphabet for a language that brings its own.
+            ScancraftError: it cannot be read.
+        """
+        given = [text for text in (self.place, self.regex, self.named, self.dyck) if text is not None]
+        if len(given) > 1:
+            raise ArgumentError(f"{' and '.join(map(repr, given))} name two languages; give exactly one of {WAYS}")
+        symbols = self.symbols
+        if self.regex is not None:
+            return regex(self.regex, symbols or alphabet, budget)
+        own = self.place is not None and _is_file(self.place)
+        if symbols is not None and not own:
+            raise ArgumentError("--alphabet goes with --regex or a file; other languages bring their own")
+        if self.named is not None:
+            return named(self.named)
+        if self.dyck is not None:
+            return BoundedDyck(*_two_numbers(self.dyck))
+        return None if self.place is None else _over(_at(self.place), symbols)
+
+    @property
+    def symbols(self) -> tuple[str, ...] | None:
+        """The symbols that ``--alphabet`` names."""
+        return None if self.alphabet is None else parse_alphabet(self.alphabet)
+
+
+def _is_file(place: str) -> bool:
+    return "/" in place or format_of_name(place) is not None or Path(place).exists()
+
+
+def _at(place: str) -> Language:
+    """The language of the suite with this name, or the one in a file or a checkpoint."""
+    if not _is_file(place):
+        if name_of(place) is None:
+            raise UnknownLanguageError(
+                f"no file and no language of the suite is called {place!r}; an expression is given with "
+                f"--regex, and the suite has {', '.join(LANGUAGES)}"
+            )
+        return named(place)
+    if Path(place).is_dir():
+        from ..compiler.checkpoints import load  # imports torch
+
+        return load(place).language
+    return as_language(Path(place))
+
+
+def _over(language: Language, symbols: Sequence[str] | None) -> Language:
+    """The language over more symbols, or the same in another order."""
+    if symbols is None:
+        return language
     if not isinstance(language, Dfa):
-        raise ArgumentError(f"{file} describes {type(language).__name__}, but a regular language is needed here")
-    return language if symbols is None else language.over(symbols)
-
-
-def choose_language(
-    file: Path | None, regex: str | None, named: str | None, dyck: str | None, alphabet: str | None, budget: Budget
-) -> Language:
-    """The language that the options of ``compile`` name, of any kind.
-
-    Raises:
-        ArgumentError: not exactly one of them, or an alphabet for a language that brings its own.
-        ScancraftError: the language cannot be read.
-    """
-    if sum(value is not None for value in (file, regex, named, dyck)) != 1:
-        raise ArgumentError("give exactly one of a JSON file, --regex, --named and --dyck")
-    if alphabet is not None and (named is not None or dyck is not None):
-        raise ArgumentError("--alphabet goes with a JSON file or --regex; other languages bring their own")
-    if named is not None:
-        return suite_language(named).language
-    if dyck is not None:
-        return BoundedDyck(*_two_numbers(dyck))
-    if file is not None and alphabet is None:
-        return as_language(file)
-    if regex is not None:
-        return parse_combination(regex, None if alphabet is None else alphabet.split(), budget)
-    return read_language(file, regex, alphabet, budget)
-
-
-def source_of(file: Path | None, regex: str | None, named: str | None) -> Source | None:
-    """How the options of ``compile`` name a language; None for a bounded Dyck language, which has a name of its own."""
-    if named is not None:
-        return source("suite", suite_language(named).name)
-    if regex is not None:
-        return source("regex", regex)
-    return None if file is None else source("file", file.name)
-
-
-def by_name(name: str) -> SuiteLanguage | Language:
-    """A language of the suite, or the one in a JSON file: whatever is a file or ends like one.
-
-    Raises:
-        ScancraftError: the suite has none of this name, or the file cannot be read.
-    """
-    if name.endswith(".json") or Path(name).is_file():
-        return as_language(Path(name))
-    return suite_language(name)
-
-
-def compared_language(file: Path | None, regex: str | None, alphabet: Sequence[str]) -> Language | None:
-    """The language that ``--language`` or ``--regex`` names instead of a checkpoint's own; None if neither does.
-
-    Raises:
-        ArgumentError: both do.
-        ScancraftError: the language cannot be read.
-    """
-    if file is not None and regex is not None:
-        raise ArgumentError("give at most one of --language and --regex")
-    if file is not None:
-        return as_language(file)
-    return None if regex is None else read_language(None, regex, " ".join(alphabet))
+        raise ArgumentError(f"--alphabet goes with a DFA, and the file has a {type(language).__name__}; drop it")
+    return language.over(symbols)
 
 
 def _two_numbers(text: str) -> tuple[int, int]:
@@ -113,6 +147,85 @@ def _two_numbers(text: str) -> tuple[int, int]:
             f"--dyck {text!r} is not K,h; give the kinds of brackets and the depth, as in 8,10"
         ) from None
     return first, second
+
+
+# -- the options ---------------------------------------------------------------------------------------------------
+
+PLACE_HELP = "A file (JSON, or an automaton of another tool), a name of the suite, or a checkpoint."
+ARGUMENT = Annotated[str | None, typer.Argument(metavar="LANGUAGE", help=PLACE_HELP, show_default=False)]
+OPTION = Annotated[
+    str | None,
+    typer.Option(
+        "--language", metavar="LANGUAGE", help=f"Instead of the model's own. {PLACE_HELP}", rich_help_panel=PANEL
+    ),
+]
+SHARED: dict[str, Any] = {
+    "regex": Annotated[
+        str | None, typer.Option("--regex", metavar="R", help="A regular expression.", rich_help_panel=PANEL)
+    ],
+    "named": Annotated[
+        str | None,
+        typer.Option(
+            "--named", metavar="NAME", help="A name of the suite: D-12, Shuffle-2, 'a^n b^n'.", rich_help_panel=PANEL
+        ),
+    ],
+    "dyck": Annotated[
+        str | None,
+        typer.Option("--dyck", metavar="K,h", help="K kinds of brackets, at most h deep.", rich_help_panel=PANEL),
+    ],
+    "alphabet": Annotated[
+        str | None,
+        typer.Option(
+            "--alphabet",
+            metavar="SYMBOLS",
+            help="The symbols of an expression or a file, separated by spaces.",
+            rich_help_panel=PANEL,
+        ),
+    ],
+}
+
+Command = Callable[..., None]
+
+
+def about(command: Command) -> Command:
+    """A command about a language, which is its argument or one of the options."""
+    return _with_options(command, ARGUMENT)
+
+
+def compared(command: Command) -> Command:
+    """A command about a model, which may be compared with another language than its own."""
+    return _with_options(command, OPTION)
+
+
+def _with_options(command: Command, place: Any) -> Command:
+    """The command with an option for each field of :class:`LanguageOptions` in place of its parameter ``language``."""
+    kinds: dict[str, Any] = {"place": place} | SHARED
+    names = [field.name for field in fields(LanguageOptions)]
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name == "language":
+            keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
+            parameters += [inspect.Parameter(n, keyword, default=None, annotation=kinds[n]) for n in names]
+        else:
+            parameters.append(parameter.replace(annotation=hints[parameter.name]))
+
+    def run(**given: Any) -> None:
+        command(language=LanguageOptions(*(given.pop(name) for name in names)), **given)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+# -- words and budgets ---------------------------------------------------------------------------------------------
+
+
+def budget_of(items: int | None, seconds: float | None, default: Budget | None = None) -> Budget:
+    """The budget that the options name; what is not named is that of ``default``."""
+    default = Budget() if default is None else default
+    return Budget(default.items if items is None else items, default.seconds if seconds is None else seconds)
 
 
 def read_words(words: list[str] | None, file: Path | None, alphabet: Iterable[str]) -> list[tuple[str, ...]]:

@@ -46,20 +46,6 @@ MOST = 1_000_000
 """Of words, and of symbols in one, that are sampled: more is refused before anything is allocated."""
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint written by scancraft compile.")]
-LanguageFile = Annotated[
-    Path | None, typer.Argument(metavar="FILE.json", help="The language as JSON: a DFA or counters.")
-]
-Regex = Annotated[str | None, typer.Option("--regex", metavar="R", help="The language as a regular expression.")]
-Alphabet = Annotated[
-    str | None,
-    typer.Option("--alphabet", metavar="SYMBOLS", help="Its symbols, separated by spaces; default: those named."),
-]
-OtherLanguage = Annotated[
-    Path | None, typer.Option("--language", metavar="FILE.json", help="Judge it by this language instead of its own.")
-]
-OtherRegex = Annotated[
-    str | None, typer.Option("--regex", metavar="R", help="Judge it by this one, over the checkpoint's alphabet.")
-]
 Items = Annotated[
     int | None, typer.Option("--budget", metavar="N", min=1, help="Give up after N image sets or the like.")
 ]

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..automata.dfa import Dfa
-from ..automata.languages import Language, language_from_json
+from ..automata.languages import as_dfa, language_from_json
 from ..models.checkpoints.quiet import quiet_transformers
-from ..suite.languages import SuiteLanguage
 from .io import ArgumentError, note, show, status
-from .languages import budget_of, by_name, read_language
-from .options import Alphabet, ContractName, Json, ModelDtype
+from .languages import LanguageOptions, budget_of, compared
+from .options import ContractName, Json, ModelDtype
 
 LONGEST_ID = 9
 """Digits of a token id."""
@@ -24,16 +21,12 @@ LONGEST_ID = 9
 EXIT_CODES = {"refuted": 0, "not applicable": 1, "undecided": 3}
 
 
+@compared
 def refute(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="A checkpoint: ours, or any Mamba that transformers loads.")
     ],
-    language: Annotated[
-        str | None,
-        typer.Option("--language", metavar="NAME", help="The language: a name of the suite, or a FILE.json."),
-    ] = None,
-    regex: Annotated[str | None, typer.Option("--regex", metavar="R", help="Or a regular expression.")] = None,
-    alphabet: Alphabet = None,
+    language: LanguageOptions,
     tokens: Annotated[
         str | None, typer.Option(metavar="a=3,b=4", help="Token ids of the symbols, where MODEL does not name them.")
     ] = None,
@@ -66,14 +59,11 @@ def refute(
     --tokens a checkpoint that names no tokens is read as scancraft numbers them: <bos> 1, <eos> 2, the symbols 3, 4,
     and so on. With --check: 0 if the saved refutation holds, 1 if not, 3 if the budget does not suffice to say.
     """
-    if language is not None and regex is not None:
-        raise ArgumentError("give at most one of --language and --regex")
     quiet_transformers()
-    symbols = None if alphabet is None else alphabet.split()
     if check is not None:
         if any(value is not None for value in (tokens, bos, accept, contract, dtype, out)):
             raise ArgumentError("--check verifies a saved refutation, which names tokens and dtype; drop the rest")
-        raise typer.Exit(_validate(check, model, language, regex, symbols, (budget, seconds), as_json=json))
+        raise typer.Exit(_validate(check, model, language, (budget, seconds), as_json=json))
     import torch
 
     from ..refute.models import default_readout, own_binding
@@ -82,14 +72,13 @@ def refute(
 
     own_language, own_readout = own_binding(model)
     changes = _changes(tokens, bos, accept, contract)
-    if symbols is None and (tokens is not None or own_language is not None):
-        symbols = list(changes["tokens"] if own_language is None or tokens is not None else own_language.alphabet)
-    wanted = _language(language, regex, symbols)
+    symbols = changes.get("tokens") or (None if own_language is None else own_language.alphabet)
+    wanted = language.read_if_given(None if symbols is None else tuple(symbols))
     readout = None
     if changes:
         about = own_language if wanted is None else wanted
         if about is None:
-            raise ArgumentError(f"{model} names no language; give --language or --regex")
+            raise ArgumentError(f"{model} names no language; give one with --named, --regex or --language")
         readout = replace(own_readout or default_readout(about.alphabet), **changes)
     limits = budget_of(budget, seconds, REFUTE_BUDGET)
     with status("refuting") as say:
@@ -101,16 +90,6 @@ def refute(
     if out is not None:
         note(f"refutation written to {out}" if isinstance(verdict, Refutation) else "nothing to save")
     raise typer.Exit(EXIT_CODES[verdict.verdict])
-
-
-def _language(name: str | None, regex: str | None, symbols: Sequence[str] | None) -> Language | None:
-    """The language that the options name."""
-    if regex is not None:
-        return read_language(None, regex, None if symbols is None else " ".join(symbols))
-    if name is None:
-        return None
-    found = by_name(name)
-    return found.language if isinstance(found, SuiteLanguage) else found
 
 
 def _changes(tokens: str | None, bos: str | None, accept: str | None, contract: ContractName | None) -> dict[str, Any]:
@@ -157,9 +136,7 @@ def _whose(own: bool) -> str:
 def _validate(
     check: Path,
     model: Path,
-    language: str | None,
-    regex: str | None,
-    symbols: Sequence[str] | None,
+    language: LanguageOptions,
     limits: tuple[int | None, float | None],
     *,
     as_json: bool,
@@ -172,9 +149,8 @@ def _validate(
 
     saved = Refutation.load(check)
     own_language, own_readout = own_binding(model)
-    wanted = _language(language, regex, symbols or saved.alphabet)
-    if wanted is not None and not isinstance(wanted, Dfa):
-        raise ArgumentError("a refutation is about a regular language; give one")
+    given = language.read_if_given(saved.alphabet)
+    wanted = None if given is None else as_dfa(given)
     budget, seconds = limits
     with status("checking the refutation") as told:
         checked = check_refutation(

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..models.checkpoints.quiet import quiet_transformers
-from ..suite.languages import Bin, SuiteLanguage
+from ..suite.languages import Bin, suite_language
 from .io import ArgumentError, console, progress_bar, say, show_json, status
-from .languages import by_name, read_language
-from .options import Alphabet, Json, Regex, Seed
+from .languages import LanguageOptions, about
+from .options import Json, Seed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,12 +25,9 @@ if TYPE_CHECKING:
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
+@about
 def train(
-    name: Annotated[
-        str | None, typer.Argument(metavar="LANG", help="A language of the suite (D-12, Tomita-3, ...) or a JSON file.")
-    ] = None,
-    regex: Regex = None,
-    alphabet: Alphabet = None,
+    language: LanguageOptions,
     budget: Annotated[
         str, typer.Option(metavar="TIME", help="Time to train: 60s, 2m, or a number of seconds.")
     ] = "60s",
@@ -54,7 +51,7 @@ def train(
     learned until then is kept.
     """
     seconds = seconds_of(budget)
-    subject = chosen(name, regex, alphabet).over(shortest, longest)
+    subject = chosen(language).over(shortest, longest)
     with status("starting"):
         from ..training.training import Settings, check_place
         from ..training.training import train as train_model
@@ -121,24 +118,17 @@ class Subject:
         return Subject(self.name, self.language, (Bin(low, high, ignore=first.ignore), *later))
 
 
-def chosen(name: str | None, regex: str | None, alphabet: str | None) -> Subject:
-    """The language that the arguments name; one of the suite with the published lengths.
+def chosen(options: LanguageOptions) -> Subject:
+    """The language that the options name; one of the suite with the published lengths.
 
     Raises:
-        ArgumentError: none or both of a name and --regex, or an alphabet without --regex.
-        ScancraftError: the language cannot be read, or the suite has none of this name.
+        ScancraftError: see :meth:`LanguageOptions.read`.
     """
-    if (name is None) == (regex is None):
-        raise ArgumentError("give exactly one of LANG (a name of the suite or a JSON file) and --regex")
-    usual = (Bin(1, 50),)
-    if name is None:
-        return Subject(str(regex), read_language(None, regex, alphabet), usual)
-    if alphabet is not None:
-        raise ArgumentError("--alphabet goes with --regex; other languages bring their own")
-    found = by_name(name)
-    if isinstance(found, SuiteLanguage):
-        return Subject(found.name, found.language, found.bins)
-    return Subject(Path(name).stem, found, usual)
+    language = options.read()
+    if options.name is not None:
+        return Subject(options.name, language, suite_language(options.name).bins)
+    title = options.regex or options.dyck or Path(str(options.place)).stem
+    return Subject(title, language, (Bin(1, 50),))
 
 
 def seconds_of(text: str) -> float:

@@ -7,16 +7,11 @@ of one to three layers unless a note says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
-from ..automata.bounded_dyck import BoundedDyck
-from ..automata.counters.families import boolean, dyck_1, equal_blocks, shuffle
-from ..automata.errors import UnknownLanguageError
 from ..automata.families import SUITE, NamedLanguage
-from ..automata.languages import Language
+from ..automata.named import Named, known_name, named
 
 Kind = Literal["star-free", "not star-free", "counter"]
 
@@ -58,7 +53,6 @@ class SuiteLanguage:
         name: as in the literature.
         kind: what it is, hence which theorem applies.
         theorem: of the paper: what makes it possible, or excludes it.
-        build: makes the language.
         bins: the lengths published with the suite, the training bin first.
         note: what else there is to say about the published figures.
     """
@@ -66,14 +60,13 @@ class SuiteLanguage:
     name: str
     kind: Kind
     theorem: str
-    build: Callable[[], Language]
     bins: tuple[Bin, ...]
     note: str = ""
 
     @property
-    def language(self) -> Language:
+    def language(self) -> Named:
         """The language."""
-        return self.build()
+        return named(self.name)
 
 
 PERFECT = (100.0, 100.0)
@@ -101,33 +94,31 @@ _NOT_LEARNT: dict[str, tuple[float, float]] = {
 }
 
 
-def _regular(named: NamedLanguage) -> SuiteLanguage:
-    name = named.name
+def _regular(entry: NamedLanguage) -> SuiteLanguage:
+    name = entry.name
     if name == "Flip-flop":
         bins = tuple(Bin(512, 512, PERFECT if ignore != 0.8 else None, ignore) for ignore in (0.8, 0.98, 0.1))
-        return SuiteLanguage(name, "star-free", FLIP_FLOP, named.build, bins)
+        return SuiteLanguage(name, "star-free", FLIP_FLOP, bins)
     bounds: tuple[int, ...] = _TOMITA if name.startswith("Tomita") else _D_N if name.startswith("D-") else _OTHER
     if name.endswith(")*"):
         bounds = _MOD
     elif name == "Parity":
         bounds = _SHORT
-    if named.star_free:
+    if entry.star_free:
         figures: tuple[tuple[float, float] | None, ...] = (PERFECT, PERFECT)
         if name == "D-12":
             figures = ((93.65, 99.99), (93.35, 99.85))
-        return SuiteLanguage(name, "star-free", POSITIVE, named.build, _bins(*bounds, published=figures))
+        return SuiteLanguage(name, "star-free", POSITIVE, _bins(*bounds, published=figures))
     first, later = _NOT_LEARNT.get(name, (4.2, 0.0))
     figures = ((first, first), (later, later))
     note = "" if name in _NOT_LEARNT else AT_MOST
     theorem = "Theorem 2" if name == "Parity" else NEGATIVE
-    return SuiteLanguage(name, "not star-free", theorem, named.build, _bins(*bounds, published=figures), note)
+    return SuiteLanguage(name, "not star-free", theorem, _bins(*bounds, published=figures), note)
 
 
-def _counter(
-    name: str, build: Callable[[], Language], bounds: tuple[int, ...], later: tuple[float, float]
-) -> SuiteLanguage:
+def _counter(name: str, bounds: tuple[int, ...], later: tuple[float, float]) -> SuiteLanguage:
     figures = ((99.25, 100.0), later, (0.0, 15.0))
-    return SuiteLanguage(name, "counter", COUNTING, build, _bins(*bounds, published=figures[: len(bounds) // 2]))
+    return SuiteLanguage(name, "counter", COUNTING, _bins(*bounds, published=figures[: len(bounds) // 2]))
 
 
 def _blocks(alphabet: str, first: int) -> SuiteLanguage:
@@ -135,22 +126,17 @@ def _blocks(alphabet: str, first: int) -> SuiteLanguage:
     name = "".join(f"{s}^n " for s in alphabet).strip()
     k = len(alphabet)
     bounds = (k, k * first, k * (first + 1), k * 599)
-    return _counter(name, partial(equal_blocks, alphabet), bounds, (0.0, 21.0))
+    return _counter(name, bounds, (0.0, 21.0))
 
 
 LANGUAGES: tuple[SuiteLanguage, ...] = (
-    *(_regular(named) for named in SUITE if named.name != "Flip-flop"),
-    _counter("Dyck-1", dyck_1, _SHORT, (49.0, 63.0)),
-    *(_counter(f"Shuffle-{k}", partial(shuffle, k), _SHORT if k == 2 else _SHUFFLE, (39.0, 66.0)) for k in (2, 4, 6)),
-    *(_counter(f"Boolean-{n}", partial(boolean, n), _SHORT, (30.0, 80.0)) for n in (3, 5)),
+    *(_regular(entry) for entry in SUITE if entry.name != "Flip-flop"),
+    _counter("Dyck-1", _SHORT, (49.0, 63.0)),
+    *(_counter(f"Shuffle-{k}", _SHORT if k == 2 else _SHUFFLE, (39.0, 66.0)) for k in (2, 4, 6)),
+    *(_counter(f"Boolean-{n}", _SHORT, (30.0, 80.0)) for n in (3, 5)),
     *(_blocks(alphabet, first) for alphabet, first in (("ab", 100), ("abc", 150), ("abcd", 200))),
-    *(_regular(named) for named in SUITE if named.name == "Flip-flop"),
-    *(
-        SuiteLanguage(
-            f"Dyck_{{8,{h}}}", "star-free", DYCK, partial(BoundedDyck, 8, h), _bins(2, 700, 701, 1400), DYCK_NOTE
-        )
-        for h in (5, 10)
-    ),
+    *(_regular(entry) for entry in SUITE if entry.name == "Flip-flop"),
+    *(SuiteLanguage(f"Dyck_{{8,{h}}}", "star-free", DYCK, _bins(2, 700, 701, 1400), DYCK_NOTE) for h in (5, 10)),
 )
 """All of them, in the order of the tables."""
 
@@ -164,13 +150,5 @@ def suite_language(name: str) -> SuiteLanguage:
     >>> suite_language("d-12").language.n_states
     14
     """
-    wanted = "".join(name.split()).lower()
-    for language in LANGUAGES:
-        if "".join(language.name.split()).lower() == wanted:
-            return language
-    raise UnknownLanguageError(f"no language of the suite is called {name!r}; there are {names()}")
-
-
-def names() -> str:
-    """The names, separated by commas."""
-    return ", ".join(language.name for language in LANGUAGES)
+    wanted = known_name(name)
+    return next(language for language in LANGUAGES if language.name == wanted)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike
 from typing import Any
 
 from ..automata.alphabet import Word
 from ..automata.languages import as_language
 from ..certify.check import CheckReport, check, compare, exhaustive_depth
-from ..compiler.checkpoints import load
-from ..compiler.compiled import CompiledModel
+from ..compiler.checkpoints import opened
+from ..compiler.language_model import LanguageModel
 from ..models.readout import Readout
 
 
@@ -30,9 +29,9 @@ def assert_models_language(
     that no word of the language starts with are not compared.
 
     Args:
-        model: a checkpoint directory, what ``scancraft.compile`` returned, or any function (say a torch module, in eval
-            mode) from token ids of shape (batch, time) to an output that the readout understands.
-        language: anything that ``as_language`` reads; by default that of the checkpoint or the compiled language.
+        model: a checkpoint or its directory, what ``scancraft.compile`` returned, or any function (say a torch module,
+            in eval mode) from token ids of shape (batch, time) to an output that the readout understands.
+        language: whatever ``as_language`` reads; by default that of the checkpoint or the compiled language.
         readout: how the model is bound to the language; by default that of the checkpoint or the compiled language.
         words: how many words to sample (members, one-symbol edits of members, arbitrary words), or the words.
         max_length: of the sampled words.
@@ -53,11 +52,8 @@ def assert_models_language(
     >>> assert_models_language(scancraft.compile("(ab)*"), words=20).agrees
     True
     """
-    if isinstance(model, (str, PathLike)):
-        checkpoint = load(model)
-        language = checkpoint.language if language is None else language
-        model, readout = checkpoint.model(), readout or checkpoint.readout
-    elif isinstance(model, CompiledModel):
+    model = opened(model)
+    if isinstance(model, LanguageModel):
         language = model.language if language is None else language
         model, readout = model.model(), readout or model.readout
     if language is None or readout is None or isinstance(words, int):

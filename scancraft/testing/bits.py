@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..automata.alphabet import BOS, EOS, PAD, Word, format_word
-from ..compiler.checkpoints import Checkpoint, load
+from ..compiler.checkpoints import opened
+from ..compiler.language_model import LanguageModel
 from ..models.run.caching import continued
-
-if TYPE_CHECKING:
-    from ..compiler.compiled import CompiledModel
 
 DTYPES = (torch.float32, torch.bfloat16)
 
 
 def assert_same_bits(
-    target: CompiledModel | Checkpoint | str | PathLike[str],
+    target: LanguageModel | str | PathLike[str],
     words: Sequence[Word],
     *,
     dtypes: Sequence[torch.dtype] = DTYPES,
@@ -43,7 +41,7 @@ def assert_same_bits(
         AssertionError: two differ; names which, after which prefix of which word, on which token.
         ReadoutError: a symbol that has no token.
     """
-    source = load(target) if isinstance(target, (str, PathLike)) else target
+    source: LanguageModel = opened(target)
     readout = source.readout
     sequences = [readout.encode(word) for word in words]
     reference: list[Tensor] = []
@@ -96,7 +94,7 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _fail(one: str, other: str, source: CompiledModel | Checkpoint, word: Word, right: Tensor, found: Tensor) -> None:
+def _fail(one: str, other: str, source: LanguageModel, word: Word, right: Tensor, found: Tensor) -> None:
     """Raise for the first difference."""
     position, token = ((right != found) | right.isnan() | found.isnan()).nonzero()[0].tolist()
     readout, alphabet = source.readout, source.language.alphabet

@@ -25,7 +25,7 @@ from torch.nn import functional
 from ..accuracy import accuracy
 from ..automata.alphabet import BOS, EOS, PAD, Word, is_spaced, spellings
 from ..automata.errors import EmptyLanguageError, ScancraftError
-from ..automata.languages import Language, language_to_json, truth_of
+from ..automata.languages import Language, as_language, language_to_json, truth_of
 from ..compiler.targets.tokens import token_ids, vocabulary_size
 from ..models.checkpoints.closed import CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONFIG, TRAINING, WEIGHTS
 from ..models.checkpoints.files import replace_directory, write_json
@@ -228,7 +228,7 @@ def check_place(directory: str | PathLike[str]) -> None:
 
 
 def train(
-    language: Language,
+    language: Any,
     *,
     seconds: float,
     bins: Sequence[Bin] = (Bin(1, 50),),
@@ -242,7 +242,7 @@ def train(
     """Train a Mamba on members of a language, on the CPU, and measure it on fresh ones.
 
     Args:
-        language: what to learn.
+        language: what to learn: whatever ``as_language`` reads.
         seconds: wall-clock budget of the training (drawing the words and all tests come on top).
         bins: ranges of lengths: that of training, then others to test on (those without words are left out).
         seed: of the initial weights and of all words.
@@ -256,6 +256,7 @@ def train(
         TrainingError: no time, no steps, no or impossible lengths, or the loss became infinite.
         EmptyLanguageError: the language has no word to train on.
     """
+    language = as_language(language)
     if not 0 < seconds < math.inf:
         raise TrainingError(f"the budget is {seconds} seconds; give a number above 0")
     if max_steps is not None and max_steps < 1:

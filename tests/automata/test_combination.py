@@ -16,7 +16,7 @@ from scancraft.automata.alphabet import EOS
 from scancraft.automata.budget import Budget
 from scancraft.automata.combination import Combination, combination_from_json, combination_to_json
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.errors import BudgetExceededError, EmptyLanguageError, LanguageFormatError
+from scancraft.automata.errors import BudgetExceededError, EmptyLanguageError, LanguageFormatError, NotRegularError
 from scancraft.automata.languages import all_of, any_of, as_language, language_to_json, none_of, truth_of
 from scancraft.automata.words.mixtures import live_word_of, members_of, mixture_of
 
@@ -140,5 +140,5 @@ def test_deep_combinations_are_refused() -> None:
         data = {"not": [data]}
     with pytest.raises(LanguageFormatError, match="nested"):
         as_language({"combination": data})
-    with pytest.raises(LanguageFormatError, match="CounterMachine"):
+    with pytest.raises(NotRegularError, match="CounterMachine"):
         scancraft.all_of([scancraft.suite_language("Dyck-1").language])

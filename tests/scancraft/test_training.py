@@ -23,6 +23,7 @@ from scancraft.automata.languages import language_from_json, truth_of
 from scancraft.automata.words.mixtures import mixture_of
 from scancraft.certify.check import compare
 from scancraft.cli.io import ArgumentError
+from scancraft.cli.languages import LanguageOptions
 from scancraft.cli.train import Subject, chosen, seconds_of
 from scancraft.models.checkpoints.checkpoint import load_model
 from scancraft.models.errors import CheckpointError, ReadoutError
@@ -327,10 +328,10 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("D-13",), "no language of the suite is called 'D-13'"),
-        ((), "exactly one of LANG"),
-        (("D-2", "--regex", "a"), "exactly one of LANG"),
-        (("x.json", "--alphabet", "a"), "--alphabet goes with --regex"),
+        (("D-13",), "no file and no language of the suite is called 'D-13'"),
+        ((), "exactly one of LANGUAGE"),
+        (("D-2", "--regex", "a"), "exactly one of LANGUAGE"),
+        (("D-2", "--alphabet", "a"), "--alphabet goes with --regex"),
         (("nowhere.json",), "cannot be read"),
         (("--regex", "a*", "--budget", "soon"), "--budget 'soon' is no time"),
         (("--regex", "a*", "--shortest", 9, "--longest", 3), "no word has a length in 9..3"),
@@ -385,7 +386,7 @@ def test_other_lengths_keep_the_later_ranges_behind_them() -> None:
 
 
 def test_the_flip_flop_language_has_lengths_of_its_own() -> None:
-    subject = chosen("flip-flop", None, None)
+    subject = chosen(LanguageOptions("flip-flop"))
     assert subject.name == "Flip-flop"
     training, sparse, dense = subject.over(None, 20).bins
     assert training == Bin(20, 20, ignore=training.ignore)
@@ -398,7 +399,7 @@ def test_the_flip_flop_language_has_lengths_of_its_own() -> None:
 
 @pytest.mark.parametrize("name", ["Tomita-3", "Dyck-1", "Dyck_{8,5}", "a^n b^n c^n"])
 def test_languages_of_every_kind_can_be_trained_on(name: str) -> None:
-    subject = chosen(name, None, None).over(None, 12)
+    subject = chosen(LanguageOptions(name)).over(None, 12)
     done = train(subject.language, seconds=60, max_steps=1, bins=subject.bins[:1], settings=TINY, test_words=3)
     assert done.bin.longest == 12
     assert done.accuracy[0].words == 3

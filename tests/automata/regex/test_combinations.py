@@ -7,7 +7,7 @@ import pytest
 from scancraft.automata.combination import Combination
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import UnknownSymbolError
-from scancraft.automata.regex.combinations import parse_combination
+from scancraft.automata.regex.combinations import regex
 from scancraft.automata.regex.regex import parse_regex
 
 
@@ -22,7 +22,7 @@ from scancraft.automata.regex.regex import parse_regex
     ],
 )
 def test_booleans_on_top_are_kept(text: str, operator: str, leaves: int) -> None:
-    found = parse_combination(text)
+    found = regex(text)
     assert isinstance(found, Combination)
     assert (found.operator, len(found.leaves)) == (operator, leaves)
     assert found.dfa() == parse_regex(text)
@@ -30,11 +30,11 @@ def test_booleans_on_top_are_kept(text: str, operator: str, leaves: int) -> None
 
 @pytest.mark.parametrize("text", ["(a|b)*", "a|b", "(~a)b", "(a&b)*", "ε", "~" * 150 + "a"])
 def test_others_are_automata(text: str) -> None:
-    found = parse_combination(text, "ab")
+    found = regex(text, "ab")
     assert isinstance(found, Dfa)
     assert found == parse_regex(text, "ab")
 
 
 def test_a_symbol_outside_the_alphabet_is_refused() -> None:
     with pytest.raises(UnknownSymbolError):
-        parse_combination("a & ~c", "ab")
+        regex("a & ~c", "ab")

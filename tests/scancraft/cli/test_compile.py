@@ -99,7 +99,8 @@ def test_a_bounded_dyck_language_as_a_file(tmp_path: Path) -> None:
     verdict = answer(invoke("run", tmp_path / "x", "begin do od end", "begin od", "--json"))
     assert [v["accepted"] for v in verdict] == [True, False]
     assert verdict[0]["prefixes"][2]["next"] == ["od"]
-    assert "usual brackets only" in refused(invoke("compile", file, "--general", "-o", tmp_path / "y"))
+    facts = answer(invoke("compile", file, "--general", "-o", tmp_path / "y", "--json"))
+    assert (facts["states"], facts["blocks"]) == (8, 3)
 
 
 def test_more_taps_and_the_general_compilers_states(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ BAD: dict[str, tuple[tuple[Any, ...], str]] = {
     "none": ((), "exactly one"),
     "alphabet of a name": (("--named", "D-2", "--alphabet", "a b c"), "bring their own"),
     "alphabet of dyck": (("--dyck", "2,2", "--alphabet", "( )"), "bring their own"),
-    "alphabet of counters": ((TWO_FOR_ONE, "--alphabet", "a b x"), "regular language is needed"),
+    "alphabet of counters": ((TWO_FOR_ONE, "--alphabet", "a b x"), "--alphabet goes with a DFA"),
     "general counters": ((TWO_FOR_ONE, "--general"), "counters have one construction only"),
     "general Dyck-1": (("--named", "Dyck-1", "--general"), "counters have one construction only"),
     "d_state of dyck": (("--dyck", "2,2", "--d-state", 2), "--d-state goes with the general compiler"),
@@ -310,6 +311,6 @@ def test_gates_may_stay_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_decide_is_for_regular_languages(tmp_path: Path) -> None:
     counters = written(tmp_path / "counters.json", TWO_FOR_ONE)
     brackets = written(tmp_path / "brackets.json", {"brackets": [["(", ")"]], "depth": 3})
-    for file in (counters, brackets):
-        assert "regular language is needed" in refused(invoke("decide", file))
-    assert answer(invoke("decide", counters, "--json"), 2)["error"] == "Argument"
+    assert "regular language is needed" in refused(invoke("decide", counters))
+    assert answer(invoke("decide", brackets, "--json"))["states"] == 5
+    assert answer(invoke("decide", counters, "--json"), 2)["error"] == "NotRegular"

@@ -118,7 +118,7 @@ def test_undecided(plain: Path, tmp_path: Path) -> None:
 def test_what_is_refused(plain: Path, all_words: Path, tmp_path: Path) -> None:
     assert "names no language" in refused(invoke("refute", plain))
     assert "names no language" in refused(invoke("refute", plain, "--bos", "1"))
-    assert "at most one" in refused(invoke("refute", plain, "--language", "Parity", "--regex", "a"))
+    assert "exactly one" in refused(invoke("refute", plain, "--language", "Parity", "--regex", "a"))
     assert "No such file or directory" in refused(invoke("refute", tmp_path / "no", "--language", "Parity"))
     assert "no-such" in refused(invoke("refute", plain, "--language", "no-such"))
     assert "none.json" in refused(invoke("refute", plain, "--language", tmp_path / "none.json"))

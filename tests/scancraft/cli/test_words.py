@@ -42,7 +42,7 @@ def test_check_finds_a_disagreement(d2: Path, language: Path) -> None:
 
 def test_check_of_nothing_or_against_two_languages_is_refused(d2: Path, language: Path, tmp_path: Path) -> None:
     assert "nothing to try" in refused(invoke("check", d2, "--words", 0, "--short", 0))
-    assert "at most one" in refused(invoke("check", d2, "--regex", "a", "--language", language))
+    assert "exactly one" in refused(invoke("check", d2, "--regex", "a", "--language", language))
     assert "not in the alphabet" in refused(invoke("check", d2, "--regex", "x*"))
     assert "cannot be read" in refused(invoke("check", d2, "--language", tmp_path / "none.json"))
 

@@ -1,0 +1,61 @@
+"""The languages that have a name: those of the suite, by the names that the literature gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from .bounded_dyck import BoundedDyck
+from .counters.families import boolean, dyck_1, equal_blocks, shuffle
+from .counters.machine import CounterMachine
+from .dfa import Dfa
+from .errors import UnknownLanguageError
+from .families import SUITE
+
+Named = Dfa | BoundedDyck | CounterMachine
+
+LANGUAGES: Mapping[str, Callable[[], Named]] = {
+    **{language.name: language.build for language in SUITE},
+    "Dyck-1": dyck_1,
+    **{f"Shuffle-{k}": partial(shuffle, k) for k in (2, 4, 6)},
+    **{f"Boolean-{n}": partial(boolean, n) for n in (3, 5)},
+    **{" ".join(f"{s}^n" for s in alphabet): partial(equal_blocks, alphabet) for alphabet in ("ab", "abc", "abcd")},
+    **{f"Dyck_{{8,{h}}}": partial(BoundedDyck, 8, h) for h in (5, 10)},
+}
+"""What makes each of them, by its name."""
+
+
+def _plain(name: str) -> str:
+    return "".join(name.split()).lower()
+
+
+_NAMES = {_plain(name): name for name in LANGUAGES}
+
+
+def name_of(text: str) -> str | None:
+    """The name that a text is, though with other spaces or in another case; None if it is none."""
+    return _NAMES.get(_plain(text))
+
+
+def known_name(text: str) -> str:
+    """:func:`name_of`, or an error.
+
+    Raises:
+        UnknownLanguageError: no language has this name; the message lists the names.
+    """
+    found = name_of(text)
+    if found is None:
+        raise UnknownLanguageError(f"no language of the suite is called {text!r}; there are {', '.join(LANGUAGES)}")
+    return found
+
+
+def named(name: str) -> Named:
+    """The language of the suite that has this name (spaces and case do not matter).
+
+    Raises:
+        UnknownLanguageError: there is none; the message lists the names.
+
+    >>> named("d-12").n_states
+    14
+    """
+    return LANGUAGES[known_name(name)]()
