@@ -32,6 +32,8 @@ EPSILONS = frozenset({"ε", "ɛ", "λ", "epsilon"})
 _STARTS = re.compile(r"_*(start|init)\w*\Z", re.IGNORECASE)
 _NO_STATE = frozenset({"none", "point", "plaintext", "plain"})
 _LOOKS = re.compile(r"(\s|//[^\n]*\n|/\*.*?\*/|#[^\n]*\n)*+(strict\s+)?(di)?graph\b", re.IGNORECASE | re.DOTALL)
+_LISTED = re.compile(r"\w+(\s*,\s*\w+)+")
+"""A label that may be a list of symbols."""
 _PLAIN = re.compile(r"[^\s\"\\/,|<>{}]+\Z")
 
 
@@ -135,6 +137,11 @@ def _symbols(source: str, target: str, data: dict[str, str], commas: bool) -> It
     if not found:
         raise LanguageFormatError(f"the edge from {source!r} to {target!r} has no label; write its symbol there, or ε")
     for part in found:
+        if _LISTED.fullmatch(part):
+            raise LanguageFormatError(
+                f"the label {part!r} of the edge from {source!r} to {target!r} may be one or several; draw an edge "
+                f"for each, or give the edge the attribute symbol={part!r}"
+            )
         yield (None if part in EPSILONS else part), False
 
 

@@ -193,6 +193,11 @@ WRONG = (
     (read_dot, LEARNLIB.replace("__start0", "s7").replace("none", "circle"), "no node is marked as the initial state"),
     (read_dot, LEARNLIB.replace("digraph", "graph"), "undirected"),
     (read_dot, LEARNLIB.replace('[label="a"]', ""), "the edge from 's0' to 's1' has no label"),
+    (
+        read_dot,
+        LEARNLIB.replace('"a"', '"a, b"'),
+        "the label 'a, b' of the edge from 's0' to 's1' may be one or several",
+    ),
     (read_dot, LEARNLIB[:-20], "not a graph in DOT: something else is expected at"),
     (read_dot, "digraph {" + "subgraph {" * 50_000, "not a graph in DOT"),
     (read_dot, LEARNLIB_MEALY, r"a machine with outputs \('0', '1'\)"),
