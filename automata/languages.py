@@ -79,7 +79,7 @@ def as_language(value: Any, budget: Budget = DEFAULT_BUDGET) -> Language:
             :func:`language_to_json` gives); a networkx graph with the graph attributes ``initial`` and ``accepting``
             (and ``alphabet``, if it has one); a DFA of automata-lib or pyformlang; a ``str``, which is a regular
             expression.
-        budget: for the automaton of an expression.
+        budget: for the automaton of an expression, and of a file that has to be determinised.
 
     Raises:
         AmbiguousLanguageError: a bare string that is a name of the suite, looks like a path, or has what expressions
@@ -98,7 +98,7 @@ def as_language(value: Any, budget: Budget = DEFAULT_BUDGET) -> Language:
         return own
     if isinstance(value, os.PathLike):
         path = Path(value)
-        data = load_description(path)
+        data = load_description(path, budget=budget)
         with naming(path):
             return as_language(data if isinstance(data, (Mapping, Dfa)) else from_json(data))
     if isinstance(value, Mapping) and len(value) == 1 and set(value) <= set(KINDS):

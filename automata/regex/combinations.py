@@ -21,11 +21,11 @@ def regex(
     On top means under ``&``, ``|`` and ``~`` only. A ``|`` between expressions without ``&`` and ``~`` on top is none.
 
     Args:
-        text: the expression, in the syntax of :mod:`.regex`.
+        text: the expression, in the syntax of :mod:`.regex` or of the dialect.
         alphabet: the symbols, in order; without it, every symbol that the expression names, sorted. ``.``, ``~`` and
             ``[^...]`` mean all of them.
         budget: see :func:`.regex.to_dfa`, which has the errors too.
-        dialect: whose syntax it is: see :func:`.regex.parse_regex`.
+        dialect: one of :class:`.dialects.Dialect`: scancraft, python, greenery, pyformlang.
 
     >>> print(regex("(a|b)*a & ~(ab)*"))
     all of (a DFA with 2 states, not (a DFA with 3 states))

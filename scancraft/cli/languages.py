@@ -20,10 +20,11 @@ from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.dfa import Dfa
 from ..automata.errors import ScancraftError, UnknownLanguageError, UnknownSymbolError
-from ..automata.formats.registry import format_of_name
+from ..automata.formats.registry import FORMATS, format_of_name, read_automaton
 from ..automata.languages import Language, as_language
 from ..automata.named import LANGUAGES, name_of, named
 from ..automata.regex.combinations import regex
+from ..automata.regex.dialects import Dialect
 from ..compiler.manifest import Source, source
 from .io import ArgumentError, note
 
@@ -46,6 +47,8 @@ class LanguageOptions:
         named: a name of the suite.
         dyck: the kinds of brackets and the depth, as in ``8,10``.
         alphabet: symbols of an expression or of a file, separated by spaces.
+        dialect: whose expression it is; ours by default.
+        format: the format of the file; by default it is recognised.
     """
 
     place: str | None = None
@@ -53,6 +56,8 @@ class LanguageOptions:
     named: str | None = None
     dyck: str | None = None
     alphabet: str | None = None
+    dialect: Dialect | None = None
+    format: str | None = None
 
     @property
     def name(self) -> str | None:
@@ -67,7 +72,7 @@ class LanguageOptions:
         if self.name is not None:
             return source("suite", self.name)
         if self.regex is not None:
-            return source("regex", self.regex)
+            return source("regex", self.regex if self.dialect is None else f"{self.regex} (dialect {self.dialect})")
         return None if self.place is None else source("file", Path(self.place).name)
 
     def read(self, budget: Budget = DEFAULT_BUDGET) -> Language:
@@ -94,15 +99,19 @@ class LanguageOptions:
             raise ArgumentError(f"{' and '.join(map(repr, given))} name two languages; give exactly one of {WAYS}")
         symbols = self.symbols
         if self.regex is not None:
-            return regex(self.regex, symbols or alphabet, budget)
+            return regex(self.regex, symbols or alphabet, budget, self.dialect or Dialect.scancraft)
         own = self.place is not None and _is_file(self.place)
+        if self.dialect is not None:
+            raise ArgumentError("--dialect goes with --regex")
+        if self.format is not None and not own:
+            raise ArgumentError("--format goes with a file")
         if symbols is not None and not own:
             raise ArgumentError("--alphabet goes with --regex or a file; other languages bring their own")
         if self.named is not None:
             return named(self.named)
         if self.dyck is not None:
             return BoundedDyck(*_two_numbers(self.dyck))
-        return None if self.place is None else _over(_at(self.place), symbols)
+        return None if self.place is None else _over(_at(self.place, self.format, budget), symbols)
 
     @property
     def symbols(self) -> tuple[str, ...] | None:
@@ -114,7 +123,7 @@ def _is_file(place: str) -> bool:
     return "/" in place or format_of_name(place) is not None or Path(place).exists()
 
 
-def _at(place: str) -> Language:
+def _at(place: str, format: str | None, budget: Budget) -> Language:
     """The language of the suite with this name, or the one in a file or a checkpoint."""
     if not _is_file(place):
         if name_of(place) is None:
@@ -127,7 +136,11 @@ def _at(place: str) -> Language:
         from ..compiler.checkpoints import load  # imports torch
 
         return load(place).language
-    return as_language(Path(place))
+    known = as_language(Path(place), budget) if format is None else None
+    language = read_automaton(place, format=format, budget=budget) if known is None else known
+    if isinstance(language, Dfa) and language.is_empty():
+        note(f"scancraft: warning: {place} accepts no word (it has no accepting state that can be reached)")
+    return language
 
 
 def _over(language: Language, symbols: Sequence[str] | None) -> Language:
@@ -178,7 +191,20 @@ SHARED: dict[str, Any] = {
         typer.Option(
             "--alphabet",
             metavar="SYMBOLS",
-            help="The symbols of an expression or a file, separated by spaces.",
+            help="The symbols of an expression or a file, separated by spaces; a blank is written \\x20.",
+            rich_help_panel=PANEL,
+        ),
+    ],
+    "dialect": Annotated[
+        Dialect | None,
+        typer.Option("--dialect", help="Whose expression; python: that of re, the whole word.", rich_help_panel=PANEL),
+    ],
+    "format": Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help=f"Insist on the format of the file: {', '.join(f.name for f in FORMATS)}.",
             rich_help_panel=PANEL,
         ),
     ],
