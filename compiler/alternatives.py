@@ -19,7 +19,8 @@ from .manifest import SizeOf
 from .plan.circuits import plan_circuit
 from .plan.plan import Plan
 from .plan.prove import prove
-from .plan.search.choose import plans
+from .plan.search.choose import MOST_BLOCKS, plans
+from .plan.search.cost import blocks_under
 from .plan.separate import separated
 from .plan.wellformed import PlanError
 from .targets import Lowered
@@ -28,7 +29,7 @@ from .targets.layout import MIN_WIDTH
 Optimise = Literal["depth", "size"]
 Construction = Literal["cascade", "plan", "walk", "side-by-side"]
 
-PLAN_ITEMS, PLAN_ITEMS_DEPTH = 2_000, 20_000
+PLAN_ITEMS, PLAN_ITEMS_DEPTH = 1_000, 20_000
 """How many things each effort of the search for plans may look at, if the budget allows more: as a rule, and where
 somebody asked for the fewest blocks."""
 
@@ -112,21 +113,44 @@ def by_cascade(dfa: Dfa, budget: Budget, lower: Lower) -> Alternative:
     return Alternative(circuit, lower(circuit), decomposed=stages)
 
 
-def by_plans(dfa: Dfa, budget: Budget, lower: Lower, widest: int, *, longer: bool) -> Iterator[Alternative]:
-    """A language compiled by each plan that is found; each is proved first.
+def by_plans(
+    dfa: Dfa,
+    budget: Budget,
+    lower: Lower,
+    widest: int,
+    *,
+    beside: Sequence[Alternative] | None = None,
+    optimise: Optimise | None = None,
+    longer: bool = False,
+) -> Iterator[Alternative]:
+    """A language compiled by plans that are found; :func:`proved` proves the one that is taken.
 
     Args:
         dfa: a star-free language.
         budget: how far the search and the proofs may go.
         lower: writes a circuit as weights.
         widest: how many letters a plan may look at.
+        beside: in the target mamba, what else there is: plans with too many blocks to be better are not looked for.
+        optimise: what better means.
         longer: whether to look longer.
     """
-    for plan, circuit in plan_circuits(dfa, budget, widest, longer=longer):
+    known = list(beside or ())
+
+    def room() -> int:
+        """How many blocks a plan may have to be better than all that is known."""
+        if not known:
+            return MOST_BLOCKS
+        blocks, parameters = min(rank(way.found.weights, "depth") for way in known)
+        if optimise == "depth":
+            return min(blocks, blocks_under(parameters, dfa.alphabet))
+        return blocks_under(min(way.found.weights.n_parameters for way in known), dfa.alphabet)
+
+    for plan, circuit in _plan_circuits(dfa, budget, widest, longer=longer, room=None if beside is None else room):
         try:
             found = Alternative(circuit, lower(circuit), plan=plan)
         except ScancraftError:
             continue  # the target or the dtype cannot hold it
+        known.append(found)
         yield found
         if found.least:
             return
@@ -141,19 +165,35 @@ def by_walk(dfa: Dfa, lower: Lower) -> Iterator[Alternative]:
         yield Alternative(circuit, lower(circuit))
 
 
-def plan_circuits(dfa: Dfa, budget: Budget, widest: int, *, longer: bool = False) -> Iterator[tuple[Plan, Circuit]]:
-    """Each plan that is found, proved, and a circuit; with the circuit. See :func:`by_plans`."""
+def plan_circuits(dfa: Dfa, budget: Budget, widest: int) -> Iterator[Circuit]:
+    """The circuit of each plan that is found and proved. See :func:`by_plans`."""
+    for plan, circuit in _plan_circuits(dfa, budget, widest):
+        if _right(plan, dfa, budget):
+            yield circuit
+
+
+def _plan_circuits(
+    dfa: Dfa, budget: Budget, widest: int, *, longer: bool = False, room: Callable[[], int] | None = None
+) -> Iterator[tuple[Plan, Circuit]]:
     limited = Budget(min(budget.items, PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS), budget.seconds)
-    for plan in plans(dfa, limited):
+    for plan in plans(dfa, limited, room=room):
         if plan.window > widest:
             continue
         try:
-            prove(plan, dfa, budget)
             circuit = plan_circuit(separated(plan, budget))
         except (BudgetExceededError, PlanError):
             continue
         if circuit.window <= widest:
             yield plan, circuit
+
+
+def _right(plan: Plan, dfa: Dfa, budget: Budget) -> bool:
+    """Whether a plan is proved within the budget."""
+    try:
+        prove(plan, dfa, budget)
+    except (BudgetExceededError, PlanError):
+        return False
+    return True
 
 
 def rank(weights: ModelWeights, optimise: Optimise | None) -> tuple[int, int]:
@@ -162,18 +202,28 @@ def rank(weights: ModelWeights, optimise: Optimise | None) -> tuple[int, int]:
     return numbers[::-1] if optimise == "depth" else numbers
 
 
-def smallest(alternatives: Iterable[Alternative], optimise: Optimise | None) -> Alternative:
-    """The one with fewest parameters, then fewest blocks; for "depth" the other way round; a cascade before a plan.
+def proved(
+    alternatives: Iterable[Alternative], optimise: Optimise | None, dfa: Dfa, budget: Budget
+) -> tuple[Alternative, ...]:
+    """The best first, and it is proved if it is a plan (cascades and walks are by themselves); what is not is left out.
+
+    The best is the one with fewest parameters, then fewest blocks; for "depth" the other way round; a cascade before a
+    plan. The others are not proved: they are for comparison.
 
     Args:
-        alternatives: at least one.
+        alternatives: ways to compile the language.
         optimise: what matters first.
+        dfa: the language.
+        budget: how far a proof may go.
     """
 
     def cost(alternative: Alternative) -> tuple[int, int, bool]:
         return (*rank(alternative.found.weights, optimise), alternative.plan is not None)
 
-    return min(alternatives, key=cost)
+    left = sorted(alternatives, key=cost)
+    while left and (plan := left[0].plan) is not None and not _right(plan, dfa, budget):
+        del left[0]
+    return tuple(left)
 
 
 def sizes(alternatives: Sequence[Alternative]) -> tuple[SizeOf, ...]:

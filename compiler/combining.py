@@ -78,5 +78,5 @@ def _circuits(dfa: Dfa, budget: Budget, d_conv: int) -> Iterator[Circuit]:
     if witness is not None:
         raise NotStarFreeError(witness, dfa.alphabet)
     yield cascade_circuit(decomposed(dfa, budget).rules, dfa)
-    for _, circuit in plan_circuits(dfa, budget, d_conv):
+    for circuit in plan_circuits(dfa, budget, d_conv):
         yield decided(circuit)

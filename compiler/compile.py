@@ -25,9 +25,9 @@ from .alternatives import (
     by_plans,
     by_walk,
     check_choice,
+    proved,
     rank,
     sizes,
-    smallest,
 )
 from .circuits.circuit import Circuit
 from .combining import PRODUCT_ITEMS, ForesightError, combination
@@ -178,7 +178,7 @@ def _regular(dfa: Dfa, choice: Choice) -> Compiled:
     star_free = needed.gates is GateClass.NONNEGATIVE
     chosen = target_named(target or ("mamba" if star_free else "signed_mamba"))
     found = _ways(dfa, choice, chosen, star_free=star_free)
-    best = smallest(found, choice.optimise)
+    best = found[0]
     kind = "star-free" if star_free else "not star-free, only 2-groups"
     manifest = manifest_of(
         best.circuit,
@@ -231,8 +231,8 @@ def _combined(language: Combination, choice: Choice, contract: str | None) -> Co
     return min(product, beside, key=lambda model: rank(model.weights, choice.optimise))
 
 
-def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> list[Alternative]:
-    """The cascade, plans and a walk, as far as they are wanted; at least one of them.
+def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> tuple[Alternative, ...]:
+    """The cascade, plans and a walk, as far as they are wanted; at least one of them, the best first.
 
     Where several are, a cascade past the budget is left out if there is something else, and no plan is looked for if
     the cascade is as small as models get. Walks are for those who ask for one, or for something to be optimised: their
@@ -256,15 +256,17 @@ def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> list[
         except BudgetExceededError as error:
             past_budget = error
     if star_free and choice.construction in (None, "plan") and not any(way.least for way in found):
-        found += by_plans(dfa, choice.budget, lower, widest, longer=choice.optimise == "depth" and not walks)
-    if not found and past_budget is not None:
+        longer = choice.optimise == "depth" and not walks
+        beside = tuple(found) if target.name == "mamba" else None  # whose models' sizes can be told beforehand
+        found += by_plans(dfa, choice.budget, lower, widest, beside=beside, optimise=choice.optimise, longer=longer)
+    if ways := proved(found, choice.optimise, dfa, choice.budget):
+        return ways
+    if past_budget is not None:
         raise past_budget
-    if not found and choice.construction == "walk":
+    if choice.construction == "walk":
         witness = walk_of(dfa)
         raise NoWalkError(witness if isinstance(witness, NoWalk) else None)
-    if not found:
-        raise NoPlanError("no plan was found within the budget; leave the construction open, or ask for a cascade")
-    return found
+    raise NoPlanError("no plan was found within the budget; leave the construction open, or ask for a cascade")
 
 
 def _decided(dfa: Dfa, budget: Budget, gates: Gates) -> Classification:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ class ModelWeights:
         """The ``model_type`` of ``config.json``."""
         return self.shape.model_type
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         """How many numbers there are."""
         return sum(t.size for t in self.tensors.values())

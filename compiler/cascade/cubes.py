@@ -9,7 +9,7 @@ convolution channels can recognise (``compiler.thresholds``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -78,6 +78,7 @@ class _Table:
         self.kept = self.mask(demands.keeps)
         labels = sorted({v for allowed in demands.resets.values() for v in allowed})
         self.allowed = {v: self.mask(t for t, allowed in demands.resets.items() if v in allowed) for v in labels}
+        self.grown: dict[tuple[int, int], tuple[tuple[Cube, int], ...]] = {}  # of a triple, with what is covered
 
     def mask(self, wanted: Iterable[Triple]) -> int:
         chosen = set(wanted)
@@ -105,8 +106,17 @@ def cover(demands: Demands, price: Price) -> tuple[Cube, ...]:
     """
     table = _Table(demands)
     efforts = EFFORTS if len(demands.triples) <= SMALL else EFFORTS[:1]
-    covers = [_greedy(table, price, seeds, exponent) for seeds, exponent in efforts]
-    return min(covers, key=lambda cubes: sum(price(cube) or 0 for cube in cubes))
+    least = len({allowed[0] for allowed in demands.resets.values() if len(allowed) == 1})  # a cube has one label
+    best: tuple[int, tuple[Cube, ...]] | None = None
+    for seeds, exponent in efforts:
+        cubes = _greedy(table, price, seeds, exponent)
+        cost = sum(price(cube) or 0 for cube in cubes)
+        if best is None or cost < best[0]:
+            best = cost, cubes
+        if cost <= max(1, least):
+            break
+    assert best is not None, "there are efforts"
+    return best[1]
 
 
 def _greedy(table: _Table, price: Price, seeds: int, exponent: float) -> tuple[Cube, ...]:
@@ -145,6 +155,12 @@ _ORDERS: Sequence[tuple[str, ...]] = tuple(permutations(("before", "letters", "a
 
 def _candidates(table: _Table, position: int, covered: int) -> Iterable[tuple[Cube, int]]:
     """Maximal cubes around the triple at a position: per label, shape and order of growth."""
+    if (known := table.grown.get((position, covered))) is None:
+        known = table.grown[position, covered] = tuple(dict.fromkeys(_grown(table, position, covered)))
+    return known
+
+
+def _grown(table: _Table, position: int, covered: int) -> Iterator[tuple[Cube, int]]:
     seed = table.demands.triples[position]
     before, _, after = seed
     for label, allowed in table.allowed.items():

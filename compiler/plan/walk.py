@@ -27,12 +27,9 @@ class Cases:
 
     def holding(self, moment: Moment) -> tuple[int, ...]:
         """The numbers of the events that hold."""
-        letters, far = moment.letters, len(moment.letters)
-        case = (
-            *(letters[back] if back < far else None for back in self._letters),
-            *(moment.labels[name] for name in self._now),
-            *(moment.before.get(name) for name in self._before),
-        )
+        letters, far, labels, before = moment.letters, len(moment.letters), moment.labels, moment.before
+        seen = [letters[back] if back < far else None for back in self._letters]
+        case = (*seen, *[labels[name] for name in self._now], *[before.get(name) for name in self._before])
         if (found := self.seen.get(case)) is None:
             found = tuple(n for n, event in enumerate(self.events) if moment.holds(event))
             self.seen[case] = found

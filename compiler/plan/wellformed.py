@@ -45,21 +45,27 @@ def check_plan(plan: Plan) -> None:
 
 
 def _check_event(event: Event, plan: Plan, known: Mapping[str, Memory], where: str) -> None:
-    where = f"{where} [{show_event(event)}]"
+    try:
+        _check_literals(event, plan, known)
+    except PlanError as error:
+        raise PlanError(f"{where} [{show_event(event)}]{error}") from None
+
+
+def _check_literals(event: Event, plan: Plan, known: Mapping[str, Memory]) -> None:
     letters = {literal.back: literal.symbols for literal in event if isinstance(literal, Letter)}
     about = [(getattr(literal, "memory", ""), literal.back) for literal in event]
-    need(len(set(about)) == len(about), f"{where}: two literals are about the same")
+    need(len(set(about)) == len(about), ": two literals are about the same")
     for literal in event:
         if isinstance(literal, Letter):
-            need(0 <= literal.back <= FARTHEST, f"{where}: a letter {literal.back} steps ago")
-            need(literal.symbols <= {*plan.alphabet, BOS}, f"{where}: an unknown symbol")
+            need(0 <= literal.back <= FARTHEST, f": a letter {literal.back} steps ago")
+            need(literal.symbols <= {*plan.alphabet, BOS}, ": an unknown symbol")
             continue
-        need(literal.memory in known, f"{where}: no earlier block has a memory {literal.memory}")
-        need(literal.labels <= set(known[literal.memory].writes), f"{where}: a label that is never written")
-        need(literal.back in (0, 1), f"{where}: what was held {literal.back} steps ago")
+        need(literal.memory in known, f": no earlier block has a memory {literal.memory}")
+        need(literal.labels <= known[literal.memory].writes.keys(), ": a label that is never written")
+        need(literal.back in (0, 1), f": what was held {literal.back} steps ago")
     farthest = max((literal.back for literal in event), default=0)
     for back in range(farthest):
-        need(BOS not in letters.get(back, {BOS}), f"{where}, and may see what came before {BOS}")
+        need(BOS not in letters.get(back, {BOS}), f", and may see what came before {BOS}")
 
 
 def need(holds: object, reason: str) -> None:

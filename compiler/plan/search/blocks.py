@@ -9,13 +9,13 @@ after each the contexts are refined, and a later memory of the block has less to
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ....automata.budget import Meter
 from ....automata.dfa import Dfa
 from .knowledge import Draft, Drafts, Knowledge, explore
 from .latches import narrowing
-from .predicates import Arena, Design, Pair, arena_of, closed, design, draft
+from .predicates import Arena, Design, Pair, arena_of, closed, design, doomed, draft, union
 
 MOST_LABELS = 8
 """How many labels a memory may have when pairs are put together."""
@@ -30,6 +30,19 @@ FIRST_LETTERS = 2
 """How many letters a rule of the first block may look at."""
 
 
+@dataclass
+class Found:
+    """What was found before, and need not be looked for again; of one language and window.
+
+    Attributes:
+        arenas: by the blocks before, and the memories of the block that is made.
+        told: by the blocks before, and what was asked for (``telling``).
+    """
+
+    arenas: dict[tuple[Drafts, tuple[Draft, ...]], Arena] = field(default_factory=dict)
+    told: dict[tuple[Drafts, int, bool], tuple[Draft, ...]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Site:
     """Where a block is made.
@@ -39,12 +52,14 @@ class Site:
         blocks: those before.
         window: how many letters a context holds.
         meter: counts what is searched.
+        found: what was found before.
     """
 
     dfa: Dfa
     blocks: Drafts
     window: int
     meter: Meter
+    found: Found = field(default_factory=Found)
 
     @property
     def letters(self) -> int:
@@ -53,19 +68,22 @@ class Site:
 
     def knowledge(self, block: Sequence[Draft] = ()) -> Knowledge:
         """What is known with this block."""
-        return explore(self.dfa, (*self.blocks, tuple(block)), self.window, self.meter, hidden=len(block))
+        return self.arena(block).knowledge
 
     def arena(self, block: Sequence[Draft] = ()) -> Arena:
         """What a further memory of the block can see, and what the others of the block know."""
-        return arena_of(self.knowledge(block), self.letters, first=not self.blocks)
+        place = self.blocks, tuple(block)
+        if (arena := self.found.arenas.get(place)) is None:
+            blocks = (*self.blocks, tuple(block))
+            knowledge = explore(self.dfa, blocks, self.window, self.meter, hidden=len(block))
+            arena = self.found.arenas[place] = arena_of(knowledge, self.letters, first=not self.blocks)
+        return arena
 
 
 def at_once(site: Site) -> tuple[Draft, ...] | None:
     """A finishing block of one memory, or None."""
     arena = site.arena()
-    separation = closed(arena, arena.pairs(verdicts=True), site.meter)
-    assert separation is not None
-    found = design(arena, separation)
+    found = design(arena, closed(arena, arena.pairs(verdicts=True), site.meter))
     return None if found is None else (draft(arena, found, site.meter),)
 
 
@@ -89,42 +107,44 @@ def telling(site: Site, cap: int, *, verdicts: bool) -> tuple[Draft, ...]:
         cap: how many labels a memory may have when pairs are put together.
         verdicts: only pairs that differ in what may come next.
     """
+    place = site.blocks, cap, verdicts
+    if (known := site.found.told.get(place)) is not None:
+        return known
     block: tuple[Draft, ...] = ()
     while True:
         arena = site.arena(block)
-        designs = families(arena, arena.pairs(verdicts=verdicts), cap, site.meter)
-        if not designs:
-            return block
+        designs, all_told = families(arena, arena.pairs(verdicts=verdicts), cap, site.meter)
         block += tuple(draft(arena, found, site.meter) for found in designs)
+        if not designs or all_told:
+            site.found.told[place] = block
+            return block
 
 
-def families(arena: Arena, pairs: Sequence[Pair], cap: int, meter: Meter) -> list[Design]:
-    """Memories that tell apart all of the pairs that one memory can, pairs put together greedily."""
-    hopeless: set[Pair] = set()
-    done: set[Pair] = set()
-    families: list[tuple[list[Pair], Design]] = []
+def families(arena: Arena, pairs: Sequence[Pair], cap: int, meter: Meter) -> tuple[list[Design], bool]:
+    """Memories that tell apart all of the pairs that one memory can, put together greedily; and whether that is all."""
+    hopeless: dict[int, int] = {}
+    done: dict[int, int] = {}
+    families: list[Design] = []
+    price = len(arena.vectors) // EVENTS
     for pair in pairs:
-        if pair in done:
+        x, y = pair
+        if (done.get(x, 0) | hopeless.get(x, 0)) >> y & 1:
             continue
-        alone = _design(arena, [pair], meter, hopeless)
+        meter.tick(price)
+        alone = design(arena, closed(arena, [pair], meter))
         if alone is None:
-            hopeless.add(pair)
+            doomed(arena, pair, hopeless)
             continue
-        done.update(alone.separation.pairs)
-        for n, (members, _) in enumerate(families):
-            joint = _design(arena, [*members, pair], meter, hopeless)
+        union(done, alone.separation.against)
+        for n, family in enumerate(families):
+            meter.tick(price)
+            joint = design(arena, family.separation.joined(alone.separation))
             if joint is not None and len(joint.groups) <= cap:
-                families[n] = ([*members, pair], joint)
+                families[n] = joint
                 break
         else:
-            families.append(([pair], alone))
-    return [found for _, found in families]
-
-
-def _design(arena: Arena, pairs: Sequence[Pair], meter: Meter, hopeless: set[Pair]) -> Design | None:
-    meter.tick(len(arena.vectors) // EVENTS)
-    separation = closed(arena, pairs, meter, hopeless)
-    return None if separation is None else design(arena, separation)
+            families.append(alone)
+    return families, not hopeless
 
 
 def narrowed(site: Site, block: tuple[Draft, ...], *, again: bool) -> tuple[Draft, ...]:
@@ -165,7 +185,7 @@ def _worst(site: Site, knowledge: Knowledge) -> list[set[int]]:
     return list(worst.values())
 
 
-def stacks(dfa: Dfa, window: int, most: int, meter: Meter, *, eager: bool) -> Iterator[Drafts]:
+def stacks(dfa: Dfa, window: int, most: int, meter: Meter, *, found: Found, eager: bool) -> Iterator[Drafts]:
     """Blocks of which the last is finishing.
 
     Args:
@@ -173,16 +193,18 @@ def stacks(dfa: Dfa, window: int, most: int, meter: Meter, *, eager: bool) -> It
         window: how many letters are looked at.
         most: how many blocks there may be.
         meter: counts what is searched.
-        eager: narrow down the states in every block, and not only where no pair of states can be told apart.
+        found: what was found with less effort; kept for more.
+        eager: narrow down the states in every block, and not only where no pair of states can be told apart; more
+            effort than without, which has shown that one block does not finish.
     """
     blocks: Drafts = ()
     while len(blocks) < most:
-        site = Site(dfa, blocks, window, meter)
-        found = False
-        for block in finishing(site):
-            found = True
+        site = Site(dfa, blocks, window, meter, found)
+        finished = False
+        for block in finishing(site) if blocks or not eager else ():
+            finished = True
             yield (*blocks, block)
-        if found or len(blocks) + 1 == most:
+        if finished or len(blocks) + 1 == most:
             return
         block = telling(site, MOST_LABELS, verdicts=False)
         if eager or not block:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
 
@@ -10,14 +10,17 @@ from ....automata.budget import DEFAULT_BUDGET, Budget
 from ....automata.dfa import Dfa
 from ....automata.errors import BudgetExceededError
 from ..plan import Plan
-from .blocks import FIRST_LETTERS, stacks
+from .blocks import FIRST_LETTERS, Found, stacks
 from .cost import cost
 from .knowledge import Drafts, explore
 from .readout import conjunctive, linear
 from .writing import plan_of
 
 WINDOWS = (1, 2, 3, 4)
-"""How many letters are looked at, in the order of effort; a convolution has at most four taps."""
+"""How many letters are looked at; a convolution has at most four taps."""
+
+FEW_LETTERS = 3
+"""With so many letters in the alphabet, looking at two of them is little more work than looking at one."""
 
 EFFORT = 80_000
 """Items of the budget that one effort may use."""
@@ -26,7 +29,13 @@ MOST_BLOCKS = 12
 """Deeper plans are not looked for, unless more is asked."""
 
 
-def plans(dfa: Dfa, budget: Budget = DEFAULT_BUDGET, *, most: int = MOST_BLOCKS) -> Iterator[Plan]:
+def plans(
+    dfa: Dfa,
+    budget: Budget = DEFAULT_BUDGET,
+    *,
+    most: int = MOST_BLOCKS,
+    room: Callable[[], int] | None = None,
+) -> Iterator[Plan]:
     """Plans of the language, least effort first; none if none is found.
 
     What is found within the budget is the same each time, unless the budget's seconds run out. Nothing is proved here
@@ -36,27 +45,43 @@ def plans(dfa: Dfa, budget: Budget = DEFAULT_BUDGET, *, most: int = MOST_BLOCKS)
         dfa: the language.
         budget: limits each effort; one that goes past it is given up.
         most: how many blocks a plan may have.
+        room: how many it may have to be of use, after all that was found so far; asked before each effort. By default
+            fewer than those found.
     """
     fewest = most + 1
-    for eager, window in product((False, True), WINDOWS):
-        # More is looked at for fewer blocks only; with two letters in place of one a plan may also be smaller.
-        allowed = min(most, fewest if window == 2 and not eager else fewest - 1)
-        if allowed < (1 if window <= FIRST_LETTERS else 2):
+    known = {window: Found() for window in WINDOWS}
+    for window, eager in _efforts(dfa):
+        useful = room() if room is not None else fewest if window == FIRST_LETTERS and not eager else fewest - 1
+        if window > FIRST_LETTERS:
+            useful = min(useful, fewest)  # such plans are wider
+        elif window < FIRST_LETTERS and known[FIRST_LETTERS].arenas and useful < fewest <= most:
+            continue  # with one letter instead of two a plan may be narrower, but hardly has fewer blocks
+        allowed = min(most, useful)
+        if allowed < (2 if eager or window > FIRST_LETTERS else 1):
             continue
         meter = replace(budget, items=min(budget.items, EFFORT)).meter("nodes of plans")
         try:
-            for blocks in stacks(dfa, window, allowed, meter, eager=eager):
-                plan = written(dfa, blocks, window, budget)
+            for blocks in stacks(dfa, window, allowed, meter, found=known[window], eager=eager):
+                plan = written(dfa, blocks, window, budget, known[window])
                 fewest = min(fewest, len(plan.blocks))
                 yield plan
         except BudgetExceededError:
             continue
 
 
-def written(dfa: Dfa, blocks: Drafts, window: int, budget: Budget) -> Plan:
+def _efforts(dfa: Dfa) -> Iterator[tuple[int, bool]]:
+    """How many letters, and whether every block narrows down the states (``blocks.stacks``); the least effort first."""
+    near = (1, 2) if len(dfa.alphabet) > FEW_LETTERS else (2, 1)
+    for windows in (near, WINDOWS[FIRST_LETTERS:]):
+        yield from product(windows, (False,))
+        yield from product(windows, (True,))
+
+
+def written(dfa: Dfa, blocks: Drafts, window: int, budget: Budget, found: Found) -> Plan:
     """A plan from blocks of which the last is finishing; a block more where no threshold reads them out."""
     meter = budget.meter("nodes of a plan")
-    knowledge = explore(dfa, blocks, window, meter)
+    arena = found.arenas.get((blocks[:-1], blocks[-1]))
+    knowledge = explore(dfa, blocks, window, meter) if arena is None else arena.knowledge
     verdicts = linear(knowledge, meter)
     if verdicts is not None:
         return plan_of(knowledge, verdicts)

@@ -6,16 +6,19 @@ Mamba with one state per channel, and off by the rank of Delta at most.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....automata.budget import DEFAULT_BUDGET, Budget
-from ...circuits.circuit import Circuit
 from ..circuits import plan_circuit
 from ..plan import Plan
 from ..separate import separated
 from ..wellformed import PlanError
 
 NARROWEST = 16
+
+SLIGHT = 0.1
+"""A model that is smaller by this share at most is not looked for."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,26 @@ def cost(plan: Plan, budget: Budget = DEFAULT_BUDGET) -> Cost | None:
     except PlanError:
         return None
     channels = max((len(block.channels) for block in circuit.blocks), default=0)
-    return Cost(circuit.n_blocks, len(circuit.features), channels, _parameters(circuit, channels, max(2, plan.window)))
+    rank = max([1, *(len({(s.register.name, s.label) for _, s in block.shown}) for block in circuit.blocks)])
+    features, conv = len(circuit.features), max(2, plan.window)
+    return Cost(
+        circuit.n_blocks,
+        features,
+        channels,
+        _parameters(circuit.n_blocks, features, channels, rank, conv, circuit.alphabet),
+    )
 
 
-def _parameters(circuit: Circuit, channels: int, conv: int) -> int:
+def blocks_under(parameters: int, alphabet: Sequence[str]) -> int:
+    """How many blocks a model over the alphabet can have that is smaller by more than :data:`SLIGHT`."""
+    one, two = (_parameters(n, len(alphabet) + 1, 1, 1, 2, alphabet) for n in (1, 2))
+    return max(0, 1 + int((parameters * (1 - SLIGHT) - one) // (two - one)))
+
+
+def _parameters(blocks: int, features: int, channels: int, rank: int, conv: int, alphabet: Sequence[str]) -> int:
     width = NARROWEST
-    while len(circuit.features) + (1 if width.bit_length() % 2 else 2) > width:
+    while features + (1 if width.bit_length() % 2 else 2) > width:
         width *= 2
     inner = max(1, -(-channels // width)) * width
-    rank = max([1, *(len({(s.register.name, s.label) for _, s in block.shown}) for block in circuit.blocks)])
     block = inner * (3 * width + conv + 2 * rank + 7) + width
-    vocabulary = len(circuit.alphabet) + 3
-    return circuit.n_blocks * block + width * (2 * vocabulary + 1)
+    return blocks * block + width * (2 * (len(alphabet) + 3) + 1)

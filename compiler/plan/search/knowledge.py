@@ -11,9 +11,10 @@ Numbers: letter ``k`` is ``<bos>``, for an alphabet of ``k`` symbols, and -1 is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from ....automata.alphabet import EOS
 from ....automata.budget import Meter
@@ -63,8 +64,7 @@ class Context:
     labels: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A step of the context machine: from a context (NOTHING before ``<bos>``) with a letter to a context."""
 
     source: int
@@ -137,31 +137,32 @@ class Knowledge:
             yield from steps
 
 
-@dataclass
+_State = tuple[Vector, Vector]
+"""A context as the search has it: the last letters, as many as the window, and the labels."""
+
+
 class _Machine:
     """The machine of some blocks, with what it has written so far, vector by vector."""
 
-    blocks: Drafts
-    window: int
-    cache: list[dict[Vector, tuple[int, ...]]] = field(default_factory=list)
+    def __init__(self, blocks: Drafts) -> None:
+        self._blocks: list[tuple[tuple[Draft, ...], dict[Vector, Vector]]] = [(block, {}) for block in blocks]
 
-    def step(self, before: Context | None, letter: int) -> Context:
-        """The context after one more letter."""
-        old = before.letters if before is not None else ()
-        letters = (letter, *old)[: self.window]
-        padded = letters + (NOTHING,) * (self.window - len(letters))
-        labels: tuple[int, ...] = ()
-        held = before.labels if before is not None else (NOTHING,) * sum(map(len, self.blocks))
-        for number, block in enumerate(self.blocks):
-            vector = padded + labels + held[: len(labels)]
-            if len(self.cache) <= number:
-                self.cache.append({})
-            known = self.cache[number]
-            if vector not in known:
-                known[vector] = tuple(draft.written(vector) for draft in block)
+    def labels(self, letters: Vector, held: Vector) -> Vector:
+        """The labels after a step.
+
+        Args:
+            letters: the last letters after it.
+            held: the labels before it.
+        """
+        labels: Vector = ()
+        for block, known in self._blocks:
             offset = len(labels)
-            labels += tuple(new if new != NOTHING else held[offset + i] for i, new in enumerate(known[vector]))
-        return Context(letters, labels)
+            vector = letters + labels + held[:offset]
+            if (new := known.get(vector)) is None:
+                new = known[vector] = tuple([draft.written(vector) for draft in block])
+            old = held[offset : offset + len(new)]
+            labels += tuple([a if a != NOTHING else b for a, b in zip(new, old, strict=True)])
+        return labels
 
 
 def explore(dfa: Dfa, blocks: Drafts, window: int, meter: Meter, *, hidden: int = 0) -> Knowledge:
@@ -178,38 +179,37 @@ def explore(dfa: Dfa, blocks: Drafts, window: int, meter: Meter, *, hidden: int 
     Raises:
         BudgetExceededError: more nodes than the meter allows.
     """
-    machine = _Machine(blocks, window)
-    n_seen = sum(map(len, blocks)) - hidden
-    none = (NOTHING,) * n_seen
-    start = machine.step(None, len(dfa.alphabet))
-    numbers = {start: 0}
-    contexts = [start]
+    machine = _Machine(blocks)
+    bos, memories = len(dfa.alphabet), sum(map(len, blocks))
+    n_seen = memories - hidden
+    none = (NOTHING,) * memories
+    letters = (bos, *[NOTHING] * (window - 1))
+    start = letters, machine.labels(letters, none)
+    numbers: dict[_State, int] = {start: 0}
+    states = [start]
     rows: list[tuple[Step, ...]] = []
-
-    def vector(context: Context, before: Sequence[int]) -> Vector:
-        padded = context.letters + (NOTHING,) * (window - len(context.letters))
-        return padded + context.labels[:n_seen] + tuple(before[:n_seen])
-
-    for c, context in enumerate(contexts):
-        row = []
-        for a in range(len(dfa.alphabet)):
-            target = machine.step(context, a)
-            if target not in numbers:
+    for c, (letters, held) in enumerate(states):
+        row, older, before = [], letters[:-1], held[:n_seen]
+        for a in range(bos):
+            now = (a, *older)
+            labels = machine.labels(now, held)
+            if (target := numbers.get(key := (now, labels))) is None:
                 meter.tick()
-                numbers[target] = len(contexts)
-                contexts.append(target)
-            row.append(Step(c, a, numbers[target], vector(target, context.labels)))
+                target = numbers[key] = len(states)
+                states.append(key)
+            row.append(Step(c, a, target, now + labels[:n_seen] + before))
         rows.append(tuple(row))
     nodes, known, table = [(0, 0)], {(0, 0): 0}, []
     for c, q in nodes:
         moves = []
         for step, state in zip(rows[c], dfa.table[q], strict=True):
-            node = (step.target, state)
-            if node not in known:
+            node = step[2], state
+            if (number := known.get(node)) is None:
                 meter.tick()
-                known[node] = len(nodes)
+                number = known[node] = len(nodes)
                 nodes.append(node)
-            moves.append(known[node])
+            moves.append(number)
         table.append(tuple(moves))
-    begin = Step(NOTHING, len(dfa.alphabet), 0, vector(start, none))
-    return Knowledge(dfa, blocks, window, tuple(contexts), tuple(rows), begin, tuple(nodes), tuple(table))
+    begin = Step(NOTHING, bos, 0, start[0] + start[1][:n_seen] + none[:n_seen])
+    contexts = tuple(Context(tuple(a for a in letters if a != NOTHING), labels) for letters, labels in states)
+    return Knowledge(dfa, blocks, window, contexts, tuple(rows), begin, tuple(nodes), tuple(table))

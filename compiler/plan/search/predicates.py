@@ -19,7 +19,7 @@ context; the tiles of a holonomy level are labels whose sets overlap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +31,33 @@ Pair = tuple[int, int]
 
 PAIRS = 16
 """So many pairs count as one item of a budget."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps of nodes, in one direction.
+
+    Attributes:
+        of: for each node the events of its steps, each with the nodes that they lead to.
+        domain: for each event the nodes that have such a step, as a mask.
+        ends: for each event, for the places of these nodes (masks of one bit), the nodes they lead to, as a mask.
+    """
+
+    of: tuple[tuple[tuple[int, tuple[int, ...]], ...], ...]
+    domain: tuple[int, ...]
+    ends: tuple[dict[int, int], ...]
+
+
+def _steps(nodes: int, moves: Sequence[Sequence[Pair]]) -> Steps:
+    """Steps, given for each event by pairs of nodes."""
+    found: list[dict[int, list[int]]] = [{} for _ in range(nodes)]
+    ends: list[dict[int, int]] = [{} for _ in moves]
+    for event, pairs in enumerate(moves):
+        for x, y in pairs:
+            found[x].setdefault(event, []).append(y)
+            ends[event][1 << x] = ends[event].get(1 << x, 0) | 1 << y
+    of = tuple(tuple((event, tuple(nodes)) for event, nodes in steps.items()) for steps in found)
+    return Steps(of, tuple(map(sum, ends)), tuple(ends))  # the sum of different bits is their union
 
 
 @dataclass(frozen=True)
@@ -52,18 +79,26 @@ class Arena:
     moves: tuple[tuple[Pair, ...], ...]
 
     @cached_property
-    def sources(self) -> tuple[dict[int, list[int]], ...]:
-        """For each node, by event, the nodes that a step leads here from."""
-        found: list[dict[int, list[int]]] = [{} for _ in self.knowledge.nodes]
-        for event, moves in enumerate(self.moves):
-            for source, target in moves:
-                found[target].setdefault(event, []).append(source)
-        return tuple(found)
+    def back(self) -> Steps:
+        """Steps against their direction."""
+        return _steps(len(self.knowledge.nodes), [[(t, s) for s, t in moves if s != NOTHING] for moves in self.moves])
+
+    @cached_property
+    def onward(self) -> Steps:
+        """Steps in their direction."""
+        return _steps(
+            len(self.knowledge.nodes), [[move for move in moves if move[0] != NOTHING] for moves in self.moves]
+        )
 
     @cached_property
     def images(self) -> tuple[int, ...]:
         """For each event the nodes it leads to, as a mask."""
         return tuple(mask_of(target for _, target in moves) for moves in self.moves)
+
+    @cached_property
+    def by_size(self) -> tuple[int, ...]:
+        """The events, those that lead to most nodes first."""
+        return tuple(sorted(range(len(self.images)), key=lambda event: -self.images[event].bit_count()))
 
     def pairs(self, *, verdicts: bool) -> list[Pair]:
         """The pairs of nodes of one context whose states differ, or (``verdicts``) in what may come next."""
@@ -113,16 +148,29 @@ class Separation:
         kept: the events.
     """
 
-    against: dict[int, int]
+    against: Mapping[int, int]
     kept: frozenset[int]
 
-    @property
-    def pairs(self) -> Iterable[Pair]:
-        """The pairs."""
-        for x, mask in self.against.items():
-            for y in bits(mask):
-                if x < y:
-                    yield x, y
+    def joined(self, other: Separation) -> Separation:
+        """The pairs of both; what is closed stays closed."""
+        against = dict(self.against)
+        union(against, other.against)
+        return Separation(against, self.kept | other.kept)
+
+
+def union(masks: dict[int, int], more: Mapping[int, int]) -> None:
+    """Add relations that are given by masks."""
+    for x, mask in more.items():
+        masks[x] = masks.get(x, 0) | mask
+
+
+def related(pairs: Iterable[Pair]) -> dict[int, int]:
+    """Pairs as a symmetric relation: for each node the others, as a mask."""
+    found: dict[int, int] = {}
+    for x, y in pairs:
+        found[x] = found.get(x, 0) | 1 << y
+        found[y] = found.get(y, 0) | 1 << x
+    return found
 
 
 def bits(mask: int) -> list[int]:
@@ -135,34 +183,49 @@ def bits(mask: int) -> list[int]:
     return found
 
 
-def closed(
-    arena: Arena, pairs: Iterable[Pair], meter: Meter, hopeless: frozenset[Pair] | set[Pair] = frozenset()
-) -> Separation | None:
-    """Close pairs under what has to be kept; None once one of the ``hopeless`` pairs is met. O(pairs * events)."""
+def closed(arena: Arena, pairs: Iterable[Pair], meter: Meter) -> Separation:
+    """Close pairs under what has to be kept. O(pairs * events)."""
     against: dict[int, int] = {}
-    kept: set[int] = set()
-    work = [(min(pair), max(pair)) for pair in pairs]
-    seen = set(work)
-    sources = arena.sources
-    meter.tick()
-    while work:
-        pair = work.pop()
-        if pair in hopeless:
-            return None
-        x, y = pair
-        against[x] = against.get(x, 0) | 1 << y
-        against[y] = against.get(y, 0) | 1 << x
-        for event in sources[x].keys() & sources[y].keys():
-            kept.add(event)
-            for s in sources[x][event]:
-                for t in sources[y][event]:
-                    before = (s, t) if s < t else (t, s)
-                    if before not in seen:
-                        seen.add(before)
-                        work.append(before)
-        if not len(seen) % PAIRS:
-            meter.tick()
+    kept = _carry(related(pairs), arena.back, against)
+    meter.tick(1 + sum(mask.bit_count() for mask in against.values()) // (2 * PAIRS))
     return Separation(against, frozenset(kept))
+
+
+def doomed(arena: Arena, pair: Pair, hopeless: dict[int, int]) -> None:
+    """Add to the pairs that no memory tells apart one more, and all that it would be needed for. O(pairs * events)."""
+    _carry(related([pair]), arena.onward, hopeless)
+
+
+def _carry(pairs: Mapping[int, int], steps: Steps, known: dict[int, int]) -> set[int]:
+    """Add pairs, and those that steps of the same event lead to; the events by which they lead to others.
+
+    Args:
+        pairs: to begin with, symmetric.
+        steps: the steps.
+        known: pairs whose successors are known, too; added to.
+    """
+    work: dict[int, int] = {}
+    for x, mask in pairs.items():
+        if new := mask & ~known.get(x, 0):
+            known[x] = known.get(x, 0) | new
+            work[x] = new
+    events = set()
+    while work:
+        x, new = work.popitem()
+        for event, targets in steps.of[x]:
+            if left := new & steps.domain[event]:
+                events.add(event)
+                ends, others = steps.ends[event], 0
+                while left:
+                    low = left & -left
+                    others |= ends[low]
+                    left ^= low
+                for target in targets:
+                    before = known.get(target, 0)
+                    if more := others & ~before & ~(1 << target):
+                        known[target] = before | more
+                        work[target] = work.get(target, 0) | more
+    return events
 
 
 @dataclass(frozen=True)
@@ -213,61 +276,72 @@ def design(arena: Arena, separation: Separation) -> Design | None:
         arena: what the block sees.
         separation: the closed pairs.
     """
-    written, tracked = labels_of(arena, separation)
-    if any(label.fails for label in written.values()):
-        return None
+    spread = Spread(arena, separation)
+    labels: dict[int, Label] = {}
+    for event in arena.by_size:  # those that lead to most nodes are the likeliest to fail
+        if event not in separation.kept:
+            labels[event] = spread.label(event)
+            if labels[event].fails:
+                return None
+    written = {event: labels[event] for event in sorted(labels)}
     groups = _coloured(arena, list(dict.fromkeys(label for label in written.values() if label != _EMPTY)))
-    return Design(separation, written, groups or (_EMPTY,), tracked)
+    return Design(separation, written, groups or (_EMPTY,), spread.tracked)
 
 
 def labels_of(arena: Arena, separation: Separation) -> tuple[dict[int, Label], int]:
     """For each event that does not keep a label of its own, and the nodes at which it matters what is held."""
-    reach, tracked = _reach(arena, separation)
-    against = {x: _union(separation.against.get(y, 0) for y in bits(mask)) for x, mask in reach.items()}
-    written = {}
-    for event, image in enumerate(arena.images):
-        if event not in separation.kept:
-            places = bits(image & tracked)
-            written[event] = Label(_union(reach[x] for x in places), _union(against[x] for x in places))
-    return written, tracked
+    spread = Spread(arena, separation)
+    events = (event for event in range(len(arena.vectors)) if event not in separation.kept)
+    return {event: spread.label(event) for event in events}, spread.tracked
 
 
-def _union(masks: Iterable[int]) -> int:
-    total = 0
-    for mask in masks:
-        total |= mask
-    return total
+class Spread:
+    """Where labels can be held: they are written where events lead, and carried on by those that keep.
 
+    Attributes:
+        tracked: the nodes from which steps that keep lead to nodes of pairs, as a mask.
+    """
 
-def _reach(arena: Arena, separation: Separation) -> tuple[dict[int, int], int]:
-    """The nodes from which steps that keep lead to nodes of pairs, and for each of them where they lead, as masks."""
-    onward: dict[int, list[int]] = {}
-    back: dict[int, list[int]] = {}
-    for event in separation.kept:
-        for source, target in arena.moves[event]:
-            onward.setdefault(source, []).append(target)
-            back.setdefault(target, []).append(source)
-    tracked = set(separation.against)
-    stack = list(tracked)
-    while stack:
-        for source in back.get(stack.pop(), ()):
-            if source not in tracked:
-                tracked.add(source)
-                stack.append(source)
-    reach = {x: 1 << x for x in tracked}
-    work = list(tracked)
-    waiting = set(work)
-    while work:
-        x = work.pop()
-        waiting.discard(x)
-        grown = reach[x] | _union(reach[y] for y in onward.get(x, ()) if y in tracked)
-        if grown != reach[x]:
-            reach[x] = grown
-            for source in back.get(x, ()):
-                if source not in waiting:
-                    waiting.add(source)
-                    work.append(source)
-    return reach, mask_of(tracked)
+    def __init__(self, arena: Arena, separation: Separation) -> None:
+        self._arena, self._separation = arena, separation
+        self._steps: dict[int, int] = {}
+        self._labels: dict[int, Label] = {}
+        kept = separation.kept
+        self.tracked = mask_of(separation.against)
+        work = list(separation.against)
+        while work:
+            for event, sources in arena.back.of[work.pop()]:
+                if event in kept:
+                    for source in sources:
+                        if not self.tracked >> source & 1:
+                            self.tracked |= 1 << source
+                            work.append(source)
+
+    def label(self, event: int) -> Label:
+        """The label that an event leads to, as far as it matters."""
+        places = self._arena.images[event] & self.tracked
+        if (known := self._labels.get(places)) is None:
+            held, against, left = places, 0, places
+            while left:
+                low = left & -left
+                x = low.bit_length() - 1
+                against |= self._separation.against.get(x, 0)
+                new = self._on(x) & ~held
+                held |= new
+                left = left ^ low | new
+            known = self._labels[places] = Label(held, against)
+        return known
+
+    def _on(self, node: int) -> int:
+        """Where steps that keep lead, as far as it matters."""
+        if (known := self._steps.get(node)) is None:
+            kept, mask = self._separation.kept, 0
+            for event, targets in self._arena.onward.of[node]:
+                if event in kept:
+                    for target in targets:
+                        mask |= 1 << target
+            known = self._steps[node] = mask & self.tracked
+        return known
 
 
 def _coloured(arena: Arena, labels: list[Label]) -> tuple[Label, ...]:

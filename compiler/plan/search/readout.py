@@ -16,12 +16,12 @@ from fractions import Fraction
 from math import lcm
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ....automata.alphabet import BOS, EOS
 from ....automata.budget import Meter
 from ..plan import Event, Holds, Letter
-from .knowledge import NOTHING, Context, Knowledge, Sides, Vector
+from .knowledge import NOTHING, Knowledge, Sides, Vector
+from .predicates import mask_of
 from .rules import Demands, cover
 from .writing import event_of, memory_name
 
@@ -40,6 +40,10 @@ MOST_COLUMNS = 600
 Verdicts = Mapping[str, Mapping[Event, int]]
 
 
+MOST_PLAIN = 4
+"""So many literals are put together without a linear program."""
+
+
 @dataclass(frozen=True)
 class Column:
     """An indicator.
@@ -47,48 +51,83 @@ class Column:
     Attributes:
         event: what it indicates.
         cost: per unit of weight.
-        values: 0 or 1 per context.
+        mask: the contexts in which it is 1.
     """
 
     event: Event
     cost: float
-    values: NDArray[np.float64]
+    mask: int
 
 
 def linear(knowledge: Knowledge, meter: Meter) -> Verdicts | None:
-    """Thresholds over literals and conjunctions of two, or None where there are none. One linear program per token.
+    """Thresholds over literals and conjunctions of two, or None where there are none.
 
     Args:
         knowledge: a settled one.
-        meter: counts linear programs.
+        meter: counts linear programs, at most one per token and choice of columns.
     """
     allowed = allowed_of(knowledge)
-    single = list(_literals(knowledge))
-    double = list(_conjunctions(knowledge, single))
-    for columns in (single, single + double) if len(single) + len(double) <= MOST_COLUMNS else (single,):
-        found = _solved((*knowledge.dfa.alphabet, EOS), allowed, columns, meter)
-        if found is not None:
-            return found
-    return None
+    tokens = (*knowledge.dfa.alphabet, EOS)
+    denied = {token: mask_of(c for c, known in enumerate(allowed) if token not in known) for token in tokens}
+    literals = Literals(knowledge)
+    single = list(literals.columns())
+    found = _solved(denied, single, len(allowed), meter)
+    if found is None and len(more := [*single, *_conjunctions(literals, single)]) <= MOST_COLUMNS:
+        found = _solved(denied, more, len(allowed), meter)
+    return found
 
 
-def _solved(
-    tokens: Sequence[str], known: Sequence[frozenset[str]], columns: Sequence[Column], meter: Meter
-) -> Verdicts | None:
-    """The read-out over these columns; what is known is the tokens that may come next, per context."""
-    matrix = np.array([column.values for column in columns]).T
-    bought: set[int] = set()
-    verdicts = {}
-    for token in tokens:
-        meter.tick()
-        allowed = np.array([token in those for those in known])
-        cost = np.array([c.cost * (BOUGHT if n in bought else 1.0) for n, c in enumerate(columns)])
-        weights = _weights(matrix, allowed, cost)
-        if weights is None:
+def _solved(denied: Mapping[str, int], columns: Sequence[Column], contexts: int, meter: Meter) -> Verdicts | None:
+    """The read-out over these columns; ``denied`` are the contexts after which a token may not come."""
+    known = {mask: _plain(mask, columns) for mask in dict.fromkeys(denied.values())}
+    if left := [mask for mask, found in known.items() if found is None]:
+        programs = _Programs(columns, contexts)
+        # Where nothing can be bought all are one program, since most of the time goes into setting one up.
+        groups = [[mask] for mask in left] if any(column.cost == PRODUCT for column in columns) else [left]
+        bought: set[int] = set()
+        for masks in groups:
+            meter.tick(len(masks))
+            cost = [c.cost * (BOUGHT if n in bought else 1.0) for n, c in enumerate(columns)]
+            weights = programs.weights(masks, cost)
+            if weights is None:
+                return None
+            for mask, of_mask in zip(masks, weights, strict=True):
+                bought |= {n for n, w in enumerate(of_mask) if w and columns[n].cost > FEATURE}
+                known[mask] = {columns[n].event: w for n, w in enumerate(of_mask) if w}
+    return {token: known[mask] or {} for token, mask in denied.items()}
+
+
+def _plain(denied: int, columns: Sequence[Column]) -> Mapping[Event, int] | None:
+    """A disjunction or a conjunction of few literals that are features, or None; of one it is the cheapest there is."""
+    full = columns[0].mask
+    if denied in (0, full):
+        return {(): 1} if denied else {}
+    signed = [(c.mask, c.event, 1) for c in columns if c.cost == FEATURE]
+    signed += [(full ^ mask, event, -1) for mask, event, _ in signed]
+    some, none = _union(denied, signed), _union(full ^ denied, signed)
+    if some is None and none is None:
+        return None
+    negated = some is None or (none is not None and len(none) < len(some))
+    chosen = (none if negated else some) or []
+    weights: dict[Event, int] = {event: -sign if negated else sign for event, sign in chosen}
+    constant = sum(sign < 0 for _, sign in chosen)  # 1 - x, where x is not to hold
+    constant = 1 - constant if negated else constant
+    return {(): constant, **weights} if constant else weights
+
+
+def _union(wanted: int, signed: Sequence[tuple[int, Event, int]]) -> list[tuple[Event, int]] | None:
+    """A few literals that hold, together, just in these contexts; greedy."""
+    inside = [entry for entry in signed if entry[0] and not entry[0] & ~wanted]
+    chosen: list[tuple[Event, int]] = []
+    while wanted:
+        if not inside or len(chosen) == MOST_PLAIN:
             return None
-        bought |= {n for n, w in enumerate(weights) if w and columns[n].cost > FEATURE}
-        verdicts[token] = {columns[n].event: int(w) for n, w in enumerate(weights) if w}
-    return verdicts
+        mask, event, sign = max(inside, key=lambda entry: (entry[0] & wanted).bit_count())
+        if not mask & wanted:
+            return None
+        chosen.append((event, sign))
+        wanted &= ~mask
+    return chosen
 
 
 def allowed_of(knowledge: Knowledge) -> list[frozenset[str]]:
@@ -101,89 +140,116 @@ def allowed_of(knowledge: Knowledge) -> list[frozenset[str]]:
     return [knowledge.allowed[knowledge.nodes[fibre[0]][1]] for fibre in knowledge.fibres]
 
 
-def _weights(matrix: NDArray[np.float64], allowed: NDArray[np.bool_], cost: NDArray[np.float64]) -> list[int] | None:
-    """Integer weights with sum <= 0 on the allowed rows and >= 1 on the others, of little cost; None if there are none.
+class _Programs:
+    """Linear programs over the same columns, one row for all contexts that these do not tell apart."""
 
-    Raises nothing: a solution that is not found again in integers counts as none.
-    """
-    from scipy.optimize import linprog
+    def __init__(self, columns: Sequence[Column], contexts: int) -> None:
+        size = -(-contexts // 8)
+        packed = b"".join(column.mask.to_bytes(size, "little") for column in columns)
+        table = np.frombuffer(packed, dtype=np.uint8).reshape(len(columns), size)
+        matrix = np.unpackbits(table, axis=1, count=contexts, bitorder="little").T
+        self._rows, self._place = np.unique(matrix, axis=0, return_inverse=True)
 
-    rows, first = np.unique(np.column_stack([matrix, allowed]), axis=0, return_index=True)
-    signs = np.where(allowed[first], 1.0, -1.0)
-    left = rows[:, :-1] * signs[:, None]
-    bounds = np.where(allowed[first], 0.0, -1.0)
-    found = linprog(
-        np.concatenate([cost, cost]), A_ub=np.hstack([left, -left]), b_ub=bounds, bounds=(0, None), method="highs-ds"
-    )
-    if found.status != 0:
-        return None
-    n = matrix.shape[1]
-    fractions = [Fraction(float(x)).limit_denominator(48) for x in found.x[:n] - found.x[n:]]
-    scale = lcm(*(f.denominator for f in fractions)) if fractions else 1
-    weights = [int(f * scale) for f in fractions]
-    if max(map(abs, weights), default=0) > LARGEST:
-        return None
-    sums = matrix.astype(np.int64) @ np.array(weights, dtype=np.int64)
-    return weights if bool(((sums <= 0) == allowed).all()) else None
+    def weights(self, denied: Sequence[int], cost: Sequence[float]) -> list[list[int]] | None:
+        """For each of these sets of contexts integer weights with sum >= 1 on their rows and <= 0 on the others.
+
+        Of little cost; None if there are none. Raises nothing: a solution that is not found again in integers counts as
+        none.
+        """
+        from scipy.optimize import LinearConstraint, milp
+        from scipy.sparse import block_diag
+
+        rows = self._rows.astype(np.float64)
+        against = np.zeros((len(denied), len(rows)), dtype=np.bool_)
+        allowed = np.zeros_like(against)
+        for n, mask in enumerate(denied):
+            for context, row in enumerate(self._place):
+                (against if mask >> context & 1 else allowed)[n, row] = True
+        if (against & allowed).any():
+            return None
+        signed = [rows * np.where(row, -1.0, 1.0)[:, None] for row in against]
+        left = block_diag([np.hstack([block, -block]) for block in signed], format="csc")
+        limits = LinearConstraint(left, -np.inf, np.where(against, -1.0, 0.0).ravel())
+        found = milp([*cost, *cost] * len(denied), constraints=limits)  # no variable is asked to be an integer
+        if found.status != 0:
+            return None
+        whole = []
+        for row, solution in zip(against, found.x.reshape(len(denied), 2, -1), strict=True):
+            fractions = [Fraction(float(x)).limit_denominator(48) for x in solution[0] - solution[1]]
+            scale = lcm(*(f.denominator for f in fractions)) if fractions else 1
+            weights = [int(f * scale) for f in fractions]
+            sums = self._rows.astype(np.int64) @ np.array(weights, dtype=np.int64)
+            if max(map(abs, weights), default=0) > LARGEST or not ((sums > 0) == row).all():
+                return None
+            whole.append(weights)
+        return whole
 
 
 # -- columns ---------------------------------------------------------------------------------------------------------
 
 
-def _column(knowledge: Knowledge, event: Event, cost: float) -> Column:
-    numbers = {symbol: a for a, symbol in enumerate((*knowledge.dfa.alphabet, BOS))}
-    places = {memory_name(n): n for n in range(len(knowledge.contexts[0].labels))}
+class Literals:
+    """What can be told of contexts, as masks of them.
 
-    def holds(context: Context) -> bool:
-        for literal in event:
-            if isinstance(literal, Letter):
-                back = literal.back
-                if back >= len(context.letters) or context.letters[back] not in {numbers[s] for s in literal.symbols}:
-                    return False
-            elif context.labels[places[literal.memory]] not in literal.labels:
-                return False
-        return True
+    Attributes:
+        knowledge: the contexts.
+    """
 
-    return Column(event, cost, np.array([float(holds(context)) for context in knowledge.contexts]))
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self._symbols = (*knowledge.dfa.alphabet, BOS)
+        self._letters: dict[tuple[int, int], int] = {}
+        self._labels: dict[tuple[int, int], int] = {}
+        for c, context in enumerate(knowledge.contexts):
+            for back, letter in enumerate(context.letters[:2]):
+                self._letters[back, letter] = self._letters.get((back, letter), 0) | 1 << c
+            for number, label in enumerate(context.labels):
+                self._labels[number, label] = self._labels.get((number, label), 0) | 1 << c
+
+    def columns(self) -> Iterator[Column]:
+        """The constant, letters now, labels, and the letter before."""
+        knowledge, symbols = self.knowledge, self._symbols
+        yield Column((), FREE, (1 << len(knowledge.contexts)) - 1)
+        for letter, symbol in enumerate(symbols):
+            yield Column((Letter(frozenset({symbol})),), FEATURE, self._letters.get((0, letter), 0))
+        for number, draft in enumerate(draft for block in knowledge.blocks for draft in block):
+            for label in range(1 if draft.labels == 2 else 0, draft.labels):
+                held = Holds(memory_name(number), frozenset({label}))
+                yield Column((held,), FEATURE, self._labels.get((number, label), 0))
+        if knowledge.window > 1:
+            for letter, symbol in enumerate(symbols):
+                before = Letter(frozenset(knowledge.dfa.alphabet)), Letter(frozenset({symbol}), 1)
+                yield Column(before, OLD, self._letters.get((1, letter), 0))
+
+    def digrams(self) -> Iterator[Column]:
+        """The last two letters."""
+        for now, symbol in enumerate(self.knowledge.dfa.alphabet):
+            for before, older in enumerate(self._symbols):
+                event = Letter(frozenset({symbol})), Letter(frozenset({older}), 1)
+                yield Column(event, PRODUCT, self._letters.get((0, now), 0) & self._letters.get((1, before), 0))
 
 
-def _literals(knowledge: Knowledge) -> Iterator[Column]:
-    """The constant, letters now, labels, and the letter before."""
-    yield _column(knowledge, (), FREE)
-    for symbol in (*knowledge.dfa.alphabet, BOS):
-        yield _column(knowledge, (Letter(frozenset({symbol})),), FEATURE)
-    for number, draft in enumerate(draft for block in knowledge.blocks for draft in block):
-        for label in range(1 if draft.labels == 2 else 0, draft.labels):
-            yield _column(knowledge, (Holds(memory_name(number), frozenset({label})),), FEATURE)
-    if knowledge.window > 1:
-        for symbol in (*knowledge.dfa.alphabet, BOS):
-            before = Letter(frozenset({symbol}), 1)
-            yield _column(knowledge, (Letter(frozenset(knowledge.dfa.alphabet)), before), OLD)
-
-
-def _conjunctions(knowledge: Knowledge, single: Sequence[Column]) -> Iterator[Column]:
+def _conjunctions(known: Literals, single: Sequence[Column]) -> Iterator[Column]:
     """Conjunctions of two literals that the last block can write."""
+    knowledge = known.knowledge
     memories = len(knowledge.contexts[0].labels)
     own = len(knowledge.blocks[-1]) if knowledge.blocks else 0
     last = set(map(memory_name, range(memories - own, memories)))
-    literals = [column for column in single if len(column.event) == 1]
-    seen: set[bytes] = {column.values.tobytes() for column in single}
-    for i, left in enumerate(literals):
-        for right in literals[i + 1 :]:
-            mine = [x for x in (*left.event, *right.event) if isinstance(x, Holds) and x.memory in last]
-            values = left.values * right.values
-            key = values.tobytes()
-            if len(mine) > 1 or not values.any() or key in seen:
+    literals = [
+        (column, any(isinstance(x, Holds) and x.memory in last for x in column.event))
+        for column in single
+        if len(column.event) == 1
+    ]
+    seen = {column.mask for column in single}
+    for i, (left, mine) in enumerate(literals):
+        for right, also in literals[i + 1 :]:
+            mask = left.mask & right.mask
+            if (mine and also) or not mask or mask in seen:
                 continue
-            seen.add(key)
-            yield Column((*left.event, *right.event), PRODUCT, values)
+            seen.add(mask)
+            yield Column((*left.event, *right.event), PRODUCT, mask)
     if knowledge.window > 1:
-        for now in knowledge.dfa.alphabet:
-            for before in (*knowledge.dfa.alphabet, BOS):
-                event = (Letter(frozenset({now})), Letter(frozenset({before}), 1))
-                column = _column(knowledge, event, PRODUCT)
-                if column.values.any() and column.values.tobytes() not in seen:
-                    yield column
+        yield from (column for column in known.digrams() if column.mask and column.mask not in seen)
 
 
 # -- without a threshold ---------------------------------------------------------------------------------------------
@@ -200,7 +266,7 @@ def conjunctive(knowledge: Knowledge, meter: Meter) -> Verdicts:
     allowed = allowed_of(knowledge)
     verdicts: dict[str, Mapping[Event, int]] = {}
     for token in (*knowledge.dfa.alphabet, EOS):
-        denied = sum(1 << c for c, tokens in enumerate(allowed) if token not in tokens)
+        denied = mask_of(c for c, tokens in enumerate(allowed) if token not in tokens)
         demands = Demands(tuple(vectors), knowledge.window, len(symbols) - 1, False, denied, (denied,))
         rules: tuple[tuple[Sides, int], ...] = cover(demands, meter) if denied else ()
         verdicts[token] = {event_of(sides, symbols, knowledge.window): 1 for sides, _ in rules}

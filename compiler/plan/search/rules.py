@@ -102,12 +102,17 @@ def cover(demands: Demands, meter: Meter) -> tuple[tuple[Sides, int], ...]:
     covered, chosen = 0, []
     while remaining := demands.needed & ~covered:
         best: tuple[float, Sides, int, int] | None = None
+        most = remaining.bit_count()
         for seed in _spread(remaining):
             meter.tick()
             for sides, mask, label in _grown(table, seed, covered):
                 gain = (mask & remaining).bit_count() / table.price(sides)
                 if best is None or gain > best[0]:
                     best = (gain, sides, mask, label)
+                if gain == most:
+                    break  # all of them, by one channel
+            if best is not None and best[0] == most:
+                break
         if best is None:
             raise AssertionError("a single event is always a conjunction")
         _, sides, mask, label = best

@@ -12,7 +12,7 @@ from scancraft.compiler.plan.prove import prove
 from scancraft.compiler.plan.search.blocks import Site, at_once, finishing, narrowed, telling
 from scancraft.compiler.plan.search.knowledge import NOTHING, Draft, explore, fits
 from scancraft.compiler.plan.search.latches import narrowing
-from scancraft.compiler.plan.search.predicates import arena_of, closed, design, draft
+from scancraft.compiler.plan.search.predicates import arena_of, closed, design, doomed, draft
 from scancraft.compiler.plan.search.readout import conjunctive, linear
 from scancraft.compiler.plan.search.rules import Demands, cover
 from scancraft.compiler.plan.search.writing import plan_of
@@ -55,8 +55,8 @@ def test_one_memory_tells_all_pairs_apart_exactly_as_designed(dfa):
     memory = draft(arena, found, meter())
     knowledge = explore(dfa, ((memory,),), 2, meter())
     assert knowledge.settled
-    for x, y in separation.pairs:
-        assert not any(label.held >> x & 1 and label.held >> y & 1 for label in found.groups)
+    for x, others in separation.against.items():
+        assert not any(label.held >> x & 1 and label.held & others for label in found.groups)
 
 
 def test_pairs_that_no_memory_tells_apart():
@@ -64,8 +64,18 @@ def test_pairs_that_no_memory_tells_apart():
     arena = arena_of(explore(d_n(3), (), 1, meter()), 1, first=True)
     for pair in arena.pairs(verdicts=False):
         assert design(arena, closed(arena, [pair], meter())) is None
-    hopeless = set(arena.pairs(verdicts=False))
-    assert closed(arena, [min(hopeless)], meter(), hopeless) is None
+
+
+@pytest.mark.parametrize("dfa", [d_n(3), ascending_runs(), flip_flop()], ids=["D-3", "runs", "flip-flop"])
+def test_a_hopeless_pair_dooms_just_those_that_need_it(dfa):
+    arena = arena_of(explore(dfa, (), 2, meter()), 2, first=True)
+    pairs = arena.pairs(verdicts=False)
+    needed = {pair: closed(arena, [pair], meter()).against for pair in pairs}
+    for x, y in pairs:
+        hopeless: dict[int, int] = {}
+        doomed(arena, (x, y), hopeless)
+        for (s, t), against in needed.items():
+            assert hopeless.get(s, 0) >> t & 1 == against.get(x, 0) >> y & 1
 
 
 def test_rules_cover_what_is_needed_and_nothing_that_is_not_admissible():
