@@ -27,6 +27,7 @@ sys.path.append(str(ROOT / "tests" / "support"))
 
 SECTIONS = {
     "compile": "timings.compile_table",
+    "depth": "experiments.depth",
     "agree": "experiments.agreement",
     "decide": "timings.decide",
     "acceptor": "timings.acceptor",

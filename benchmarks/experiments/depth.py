@@ -1,12 +1,13 @@
-"""Blocks and parameters of plans beside those of cascades, in one run.
+"""Blocks and parameters: cascades, what is chosen by default, and as few blocks as can be found, in one run.
 
-    python benchmarks/run.py depth                              every group, with all seeds
+    python benchmarks/run.py --only depth                       the section of the page
     python benchmarks/run.py depth --groups small subregular --seeds 5 --rows
     python benchmarks/run.py depth --groups named --certify     certify what is chosen, too
 
 Groups: the star-free languages of the suite and their neighbours; all star-free languages of at most 3 states over 2
 letters; random ones (order-preserving and reset cascades, 4 to 12 states); random subregular ones. Each language is
-compiled by its cascade and by the plans that are found; the model is the one of fewest parameters, then fewest blocks.
+compiled by its cascade, by default (of a cascade and plans the fewest parameters, then fewest blocks), and with
+``optimise="depth"`` (of a cascade, plans and walks the fewest blocks).
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from random import Random
 from statistics import median
 from time import process_time
+from typing import Any
 
-from page.table import Column, Json, table
-from timings.compile_table import FULL, named_languages
-from timings.measure import Tick, each, progress
+import torch
+from page.table import Column, Json, code, table
+from page.targets import Target, every
+from timings.compile_table import FULL as COMPILED
+from timings.compile_table import named_languages
+from timings.measure import Measured, Tick, best_of, each, progress
 from timings.random_dfas import star_free_dfas
 from timings.subregular import subregular_languages
 
@@ -30,9 +37,34 @@ from scancraft.automata.budget import Budget
 from scancraft.automata.decide.aperiodic import star_free_witness
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import ScancraftError
+from scancraft.automata.words.mixtures import live_word_of
 
-SUBREGULAR_SEEDS = 40
 BUDGET = Budget(seconds=60.0)
+GROUPS = ("named", "small", "random", "subregular")
+WAYS: dict[str, dict[str, Any]] = {
+    "cascade": {"construction": "cascade"},
+    "chosen": {},
+    "fewest": {"optimise": "depth"},
+}
+"""How each language is compiled."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is compiled."""
+
+    groups: tuple[str, ...] = GROUPS
+    most_states: int = 20  # of named languages
+    small_states: int = 3  # of all languages over two letters
+    states: tuple[int, ...] = COMPILED.states  # of random languages
+    seeds: int = COMPILED.seeds  # random languages per generator and number of states
+    subregular_seeds: int = 40  # subregular languages per kind
+    length: int = 10_000  # of the word that the runner reads
+    certify: bool = True
+
+
+FULL = Size()
+QUICK = Size(("named",), most_states=3, length=100)
 
 
 def small_languages(states: int = 3) -> Iterator[tuple[str, Dfa]]:
@@ -48,95 +80,183 @@ def small_languages(states: int = 3) -> Iterator[tuple[str, Dfa]]:
                 seen.add(dfa)
 
 
-def languages(group: str, seeds: int | None) -> Iterator[tuple[str, str, Dfa]]:
+def languages(group: str, size: Size) -> Iterator[tuple[str, str, Dfa]]:
     """Name, the line of the table that it counts in, and language."""
     if group == "named":
-        yield from ((name, "named", dfa) for name, _, dfa in named_languages(FULL.most_states))
+        yield from ((name, "named", dfa) for name, _, dfa in named_languages(size.most_states))
     elif group == "small":
-        yield from ((name, "at most 3 states over 2 letters", dfa) for name, dfa in small_languages())
+        line = f"all of at most {size.small_states} states over 2 letters"
+        yield from ((name, line, dfa) for name, dfa in small_languages(size.small_states))
     elif group == "random":
-        for name, generator, n, dfa in star_free_dfas(FULL.states, FULL.seeds if seeds is None else seeds):
+        for name, generator, n, dfa in star_free_dfas(size.states, size.seeds):
             yield name, f"{generator}, {n} states", dfa
     else:
-        yield from subregular_languages(SUBREGULAR_SEEDS if seeds is None else seeds)
+        yield from subregular_languages(size.subregular_seeds)
 
 
-GROUPS = ("named", "small", "random", "subregular")
-
-
-def measured(name: str, line: str, dfa: Dfa, certify: bool) -> Json:
-    """The sizes of a language; those of plans are None where none was found."""
-    row: Json = {"language": name, "line": line, "states": dfa.n_states}
-    ways = (("cascade", "cascade", "size"), ("plan", "plan", "size"), ("shallow", "plan", "depth"))
+def measured(name: str, line: str, dfa: Dfa, size: Size) -> Json:
+    """The sizes of a language; None where it could not be compiled in this way. Seconds are of the processor."""
+    row: Json = {"name": name, "line": line, "states": dfa.n_states}
     models = {}
-    for key, construction, optimise in ways:
+    for way, options in WAYS.items():
         started = process_time()
-        make = partial(scancraft.compile, dfa, budget=BUDGET, construction=construction, optimise=optimise)
         try:
-            models[key] = make()
-            weights = models[key].weights
-            row |= {f"{key} blocks": weights.shape.n_layers, f"{key} parameters": weights.n_parameters}
+            model = models[way] = scancraft.compile(dfa, budget=BUDGET, **options)
+            sizes: list[Any] = [model.weights.shape.n_layers, model.weights.n_parameters, model.circuit.kind]
         except ScancraftError:
-            row |= {f"{key} blocks": None, f"{key} parameters": None}
-        row[f"{key} seconds"] = round(process_time() - started, 3)
-    known = [key for key in ("cascade", "plan") if row[f"{key} blocks"] is not None]
-    chosen = min(known, key=lambda key: (row[f"{key} parameters"], row[f"{key} blocks"]))
-    row |= {"chosen": chosen, "blocks": row[f"{chosen} blocks"], "parameters": row[f"{chosen} parameters"]}
-    if certify:
-        certificate = scancraft.certify(models[chosen])
-        row["certificate"] = f"{certificate.verdict} {getattr(certificate, 'scope', '')}".strip()
+            sizes = [None, None, None]
+        seconds = process_time() - started
+        row |= dict(zip((f"{way} {key}" for key in ("blocks", "parameters", "by")), sizes, strict=True))
+        row[f"{way} seconds"] = seconds
+    if size.certify:
+        row["scope"] = {way: _scope(models[way]) for way in ("chosen", "fewest") if way in models}
+    if line == "named" and "cascade" in models:
+        row["prefill"] = {way: _prefill(models[way], dfa, size.length) for way in ("cascade", "chosen", "fewest")}
     return row
+
+
+def _scope(model: Any) -> str:
+    found = scancraft.certify(model)
+    return found.scope if isinstance(found, scancraft.Certificate) else found.verdict
+
+
+def _prefill(model: Any, dfa: Dfa, length: int) -> float:
+    """Seconds that the runner takes for one word of live letters, the best of three."""
+    word = live_word_of(dfa, length, Random(0))
+    ids = torch.tensor([model.readout.encode(word)])
+    runner = model.runner()
+    return best_of(3, partial(runner, ids))[0]
 
 
 def summary(line: str, rows: Sequence[Json]) -> Json:
     """One line of the table."""
-    both = [row for row in rows if row["cascade blocks"] is not None and row["plan blocks"] is not None]
+    both = [row for row in rows if row["cascade blocks"] is not None]
+    fewest = [row["fewest blocks"] for row in rows]
+    scopes = [scope for row in rows for scope in row.get("scope", {}).values()]
     return {
         "languages": line,
-        "how many": len(rows),
-        "plans": sum(row["plan blocks"] is not None for row in rows),
-        "chosen": sum(row["chosen"] == "plan" for row in rows),
-        "blocks of cascades": sum(row["cascade blocks"] or 0 for row in rows),
-        "blocks chosen": sum(row["blocks"] for row in rows),
-        "fewest blocks": sum(min(row["shallow blocks"] or row["blocks"], row["blocks"]) for row in rows),
-        "median": median(row["blocks"] for row in rows),
-        "most": max(row["blocks"] for row in rows),
-        "in one": sum(min(row["shallow blocks"] or row["blocks"], row["blocks"]) == 1 for row in rows),
-        "parameters of cascades": sum(row["cascade parameters"] or 0 for row in rows),
-        "parameters chosen": sum(row["parameters"] for row in rows),
-        "time of plans / cascades": round(
-            median(row["plan seconds"] / max(row["cascade seconds"], 1e-3) for row in both), 1
-        )
-        if both
-        else None,
+        "count": len(rows),
+        "cascades": len(both),
+        "cascade_blocks": sum(row["cascade blocks"] for row in both),
+        "chosen_blocks": sum(row["chosen blocks"] for row in both),
+        "fewest_blocks": sum(row["fewest blocks"] for row in both),
+        "median": median(fewest),
+        "most": max(fewest),
+        "in_one": fewest.count(1),
+        "cascade_parameters": sum(row["cascade parameters"] for row in both),
+        "chosen_parameters": sum(row["chosen parameters"] for row in both),
+        "larger": sum(row["chosen parameters"] > row["cascade parameters"] for row in both),
+        "certified": scopes.count("every-implementation"),
+        "certificates": len(scopes),
+        "ratio": median(row["chosen seconds"] / max(row["cascade seconds"], 1e-4) for row in both) if both else None,
     }
 
 
-def measure(groups: Sequence[str], seeds: int | None, certify: bool, tick: Tick) -> list[Json]:
-    """Every row."""
-    chosen = [entry for group in groups for entry in languages(group, seeds)]
-    return [measured(name, line, dfa, certify) for name, line, dfa in each(chosen, tick)]
+def measure(size: Size, tick: Tick) -> Measured:
+    chosen = [entry for group in size.groups for entry in languages(group, size)]
+    rows = [measured(name, line, dfa, size) for name, line, dfa in each(chosen, tick)]
+    return Measured(summaries(rows), {"rows": rows})
+
+
+def summaries(rows: Sequence[Json]) -> Json:
+    """What the page says: a row per line, a row for all, and the named languages one by one."""
+    lines = [
+        summary(line, [row for row in rows if row["line"] == line]) for line in dict.fromkeys(r["line"] for r in rows)
+    ]
+    return {"lines": lines, "all": summary("all", rows), "named": [row for row in rows if row["line"] == "named"]}
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+LINES = (
+    *("languages", "count"),
+    Column("blocks of cascades", "cascade_blocks"),
+    Column("chosen", "chosen_blocks"),
+    Column("fewest", "fewest_blocks"),
+    Column("median of fewest", "median"),
+    *("most", Column("in one block", "in_one")),
+    Column("parameters of cascades", "cascade_parameters"),
+    Column("chosen ", "chosen_parameters"),
+    Column("certified", lambda row: f"{row['certified']:,} of {row['certificates']:,}"),
+    Column("compile time, chosen / cascade", "ratio"),
+)
+NAMED = (
+    Column("language", "name", code),
+    "states",
+    *(
+        Column(f"{way}: {key}" if key == "blocks" else key + " " * n, f"{way} {key}")
+        for n, way in enumerate(WAYS)
+        for key in ("blocks", "parameters")
+    ),
+    Column("by", "fewest by"),
+    Column("prefill of cascades, ms", lambda row: 1000 * row["prefill"]["cascade"]),
+    Column("chosen, times as fast", lambda row: row["prefill"]["cascade"] / row["prefill"]["chosen"]),
+    Column("fewest, times as fast", lambda row: row["prefill"]["cascade"] / row["prefill"]["fewest"]),
+)
+
+
+def targets(size: Json, result: Json) -> list[Target]:
+    lines = {line["languages"]: line for line in result["lines"]}
+    total = result["all"]
+    found = [every("models of the fewest blocks and by default, certified", total["certified"], total["certificates"])]
+    random = [line for name, line in lines.items() if name.endswith(" states")]
+    if random:
+        blocks = [sum(line[key] for line in random) for key in ("cascade_blocks", "fewest_blocks")]
+        found.append(
+            Target(
+                "blocks of random languages, at most half of the cascades'",
+                f"{blocks[0] // 2:,}",
+                f"{blocks[1]:,}",
+                2 * blocks[1] <= blocks[0],
+            )
+        )
+    for name, line in lines.items():
+        if name.startswith("all of at most"):
+            one = f"{line['in_one']} in one block, most {line['most']}"
+            met = line["in_one"] >= 147 and line["most"] <= 2
+            found.append(
+                Target(
+                    f"languages of at most 3 states over 2 letters ({line['count']})", "147 in one, most 2", one, met
+                )
+            )
+        if name in ("strictly local", "strictly piecewise", "locally testable", "tier-based", "piecewise testable"):
+            most = f"median {line['median']:g}, most {line['most']}"
+            met = line["median"] <= 2 and (line["most"] <= 4 or name == "piecewise testable")
+            found.append(Target(f"blocks of {line['count']} {name} languages", "median 2, most 4", most, met))
+    worst = sum(line["larger"] for line in result["lines"])
+    found.append(Target("languages that are larger by default than their cascades", "0", str(worst), worst == 0))
+    return found
+
+
+def parts(size: Json, result: Json) -> Json:
+    lines = [*result["lines"], result["all"]]
+    return {"lines": table(lines, LINES), "named": table(result["named"], NAMED)}
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--groups", nargs="*", default=GROUPS, choices=GROUPS, help="which languages")
     parser.add_argument("--seeds", type=int, help="random languages per generator and size, or per kind")
-    parser.add_argument("--certify", action="store_true", help="certify the chosen models")
+    parser.add_argument("--certify", action="store_true", help="certify the models, too")
     parser.add_argument("--rows", action="store_true", help="print every language, too")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON and no tables")
     options = parser.parse_args(arguments)
+    size = replace(FULL, groups=tuple(options.groups), certify=options.certify)
+    if options.seeds is not None:
+        size = replace(size, seeds=options.seeds, subregular_seeds=options.seeds)
     with progress("depth") as tick:
-        rows = measure(options.groups, options.seeds, options.certify, tick)
+        found = measure(size, tick)
+    rows = found.raw["rows"]
     if options.json:
         print(json.dumps(rows, indent=1))
         return
     if options.rows:
-        print(table(rows, [Column(key, key) for key in rows[0] if key != "line"]), end="\n\n")
-    lines = list(dict.fromkeys(row["line"] for row in rows))
-    totals = [summary(line, [row for row in rows if row["line"] == line]) for line in lines]
-    totals.append(summary("all", rows))
-    print(table(totals, [Column(key, key) for key in totals[0]]))
+        flat = ("name", "states", *(f"{way} {key}" for way in WAYS for key in ("blocks", "parameters", "seconds")))
+        print(table(rows, [Column(key, key) for key in flat]), end="\n\n")
+    print(table([*found.summary["lines"], found.summary["all"]], LINES))
 
 
 if __name__ == "__main__":
