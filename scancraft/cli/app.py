@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..automata.errors import ScancraftError
+from .bench import bench
 from .check import certify, check
 from .compile import compile, targets
 from .conformance import conformance
@@ -47,6 +48,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
         "conformance transformers --mode full --mode step; scancraft conformance my_kernel:load --quick; "
         "scancraft conformance --list"
     ),
+    bench: "bench --named D-2; scancraft bench --named D-2 --variant --noise 0.3 --leaderboard board.json",
     refute: (
         "refute my-mamba --named Parity --tokens 0=3,1=4 --bos 1 --accept 2 -o parity.json; "
         "scancraft refute my-mamba --check parity.json"
