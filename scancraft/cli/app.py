@@ -48,7 +48,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
         "conformance transformers --mode full --mode step; scancraft conformance my_kernel:load --quick; "
         "scancraft conformance --list"
     ),
-    bench: "bench --named D-2; scancraft bench --named D-2 --variant --noise 0.3 --leaderboard board.json",
+    bench: "bench D-2; scancraft bench D-2 --variant --noise 0.3 --leaderboard board.json",
     refute: (
         "refute my-mamba --named Parity --tokens 0=3,1=4 --bos 1 --accept 2 -o parity.json; "
         "scancraft refute my-mamba --check parity.json"

@@ -12,20 +12,13 @@ import typer
 from ..compiler.compile import compile as compiled
 from ..models.checkpoints.quiet import quiet_transformers
 from .io import ArgumentError, say, show_json, status
-from .languages import budget_of, choose_language
-from .options import Alphabet, Items, Json, Regex, Seconds, Seed
+from .languages import LanguageOptions, about, budget_of
+from .options import Items, Json, Seconds, Seed
 
 
+@about
 def bench(
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="DIR|FILE.json", help="A checkpoint, or a language as JSON."),
-    ] = None,
-    regex: Regex = None,
-    named: Annotated[
-        str | None, typer.Option("--named", metavar="NAME", help="A language of the suite: D-12, Tomita-7, ...")
-    ] = None,
-    alphabet: Alphabet = None,
+    language: LanguageOptions,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,8 +42,9 @@ def bench(
     seconds: Seconds = None,
     json: Json = False,
 ) -> None:
-    """Score methods on a compiled model: which of its nodes or edges matter is worked out by exact ablation.
+    """Score methods on a compiled model: which of its nodes and edges matter is worked out by exact ablation.
 
+    LANGUAGE is compiled; a checkpoint is taken as it is.
     An edge matters if some context and some continuation exist for which resetting it to what it is in another context
     changes what the model allows. A method gets the model, words, and what is right, but no labels. The seed is that of
     the variant and of the words.
@@ -65,17 +59,16 @@ def bench(
     methods = {name: _method(name) for name in method or ("probe", "patching", "attribution")}
     if leaderboard is not None:
         read(leaderboard)  # what cannot be added to is told before the work
-    if file is not None and file.is_dir():
-        if variant or regex is not None or named is not None or alphabet is not None:
+    name = language.name or language.regex or language.place or f"brackets {language.dyck}"
+    if language.place is not None and Path(language.place).is_dir():
+        if variant:
             raise ArgumentError("a checkpoint is scored as it is; variants are made of languages")
-        subject: Any = load(file)
-        name, what = str(file), "checkpoint"
+        language.read(limits)  # no other language beside it
+        subject: Any = load(language.place)
+        what = "checkpoint"
     else:
-        name = named or regex or str(file)
-        language = choose_language(file, regex, named, None, alphabet, limits)
         with status("compiling"):
-            subject = compiled(language, budget=limits)
-            what = "as compiled"
+            subject, what = compiled(language.read(limits), budget=limits), "as compiled"
             if variant:
                 subject, what = variant_of(subject, noise=noise, seed=seed), f"variant, noise {noise:g}, seed {seed}"
     with status("ablating every edge, and running the methods"):

@@ -36,7 +36,7 @@ def test_it_takes_a_checkpoint_and_a_method_of_ones_own(tmp_path: Path, monkeypa
         (("--regex", "a", "--method", "nowhere_at_all:f"), "cannot be imported"),
         (("--named", "Dyck-1"), "do not count"),
         (("--regex", "a", "--variant", "--noise", "1"), "below 1"),
-        ((), "exactly one"),
+        ((), "no language is named"),
     ],
 )
 def test_what_it_refuses(args: tuple[str, ...], said: str) -> None:
