@@ -136,16 +136,26 @@ def from_pyformlang(dfa: Any) -> Dfa:
     symbols = [symbol.value for symbol in dfa.symbols]
     starts = [state.value for state in dfa.start_states]
     if not starts:
-        return Dfa.empty(sorted_symbols(symbols))
+        return _from_unordered({"": {}}, "", [], symbols)
     delta: Delta = {state.value: {} for state in dfa.states}
     for source, symbol, target in dfa:
         _add_move(delta, source.value, symbol.value, target.value)
     return _from_unordered(delta, starts[0], [state.value for state in dfa.final_states], symbols)
 
 
-def _from_unordered(delta: Delta, initial: Hashable, accepting: Iterable[Hashable], symbols: Iterable[str]) -> Dfa:
-    """Assemble a table whose own order depends on the hash seed: breadth first, and the alphabet sorted."""
-    alphabet = sorted_symbols(symbols)
+def _from_unordered(
+    delta: dict[Hashable, dict[Any, Hashable]], initial: Hashable, accepting: Iterable[Hashable], symbols: Iterable[Any]
+) -> Dfa:
+    """Assemble a table whose own order depends on the hash seed: breadth first, and the alphabet sorted.
+
+    If all symbols are integers they become their decimals, in the order of the numbers.
+    """
+    given = list(symbols)
+    if all(type(symbol) is int for symbol in given):
+        alphabet = tuple(map(str, sorted(given)))
+        delta = {q: {str(symbol): target for symbol, target in row.items()} for q, row in delta.items()}
+    else:
+        alphabet = sorted_symbols(given)
     order, _ = numbered(initial, lambda q: [delta[q][s] for s in alphabet if s in delta.get(q, {})])
     seen = set(order)
     order += sorted((q for q in delta if q not in seen), key=state_name)

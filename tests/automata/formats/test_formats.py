@@ -214,6 +214,22 @@ def test_dict_states_are_any_hashable_values() -> None:
     assert dfa == Dfa.from_words("ab", ["aaa"])
 
 
+def test_integer_symbols_of_other_libraries() -> None:
+    """They become decimals, in the order of the numbers; other mixtures stay refused."""
+    from pyformlang.finite_automaton import DeterministicFiniteAutomaton
+
+    theirs = DeterministicFiniteAutomaton()
+    theirs.add_start_state(0)
+    theirs.add_final_state(1)
+    theirs.add_transitions([(0, 10, 1), (1, 2, 0)])
+    dfa = from_pyformlang(theirs)
+    assert dfa.alphabet == ("2", "10")
+    assert dfa == Dfa.from_table(("2", "10"), [[2, 1], [0, 2], [2, 2]], 0, [1])
+    theirs.add_transition(1, "a", 0)
+    with pytest.raises(AlphabetError, match="is not a string"):
+        from_pyformlang(theirs)
+
+
 def test_the_alphabet_defaults_to_sorted_symbols() -> None:
     with pytest.raises(AlphabetError, match="symbol 0 is not a string"):
         from_dict({"p": {0: "p", "a": "p"}}, "p", ["p"])
