@@ -19,7 +19,7 @@ class Memory:
 
     Attributes:
         block: the number of its block.
-        name: for people; of a level's memory the title of its block.
+        name: for people; in a block of a cascade the title of the block.
         label: what it is; the channels that hold a level's memory tell which of the values is held, each reads the
             label beside its index; those of a latch or a counter are copies, and hold the number in ``entry``.
     """
@@ -37,7 +37,7 @@ class Memory:
 def memories_of(manifest: Manifest) -> list[Memory]:
     """The memories of a model, block by block."""
     return [
-        Memory(block.index, block.title if label.kind == "level" else label.name, label)
+        Memory(block.index, label.name if block.level is None else block.title, label)
         for block in manifest.blocks
         for label in block.memories
     ]

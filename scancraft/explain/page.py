@@ -17,15 +17,23 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..automata.languages import Language
 from ..models.checkpoints.files import replace_file
-from .page_data import MOST_NONZERO, MOST_PARAMETERS, MOST_TRANSITIONS, PageError, page_data
+from .dfa_svg import MOST_STATES, dfa_svg
+from .page_data import MOST_NONZERO, MOST_PARAMETERS, MOST_TRANSITIONS, PageError, automata_of, page_data
 
 if TYPE_CHECKING:
     from ..compiler.checkpoints import Checkpoint
 
 __all__ = ["MOST_NONZERO", "MOST_PARAMETERS", "MOST_TRANSITIONS", "PageError", "page_of", "write_page"]
 
-SCRIPTS = ("page_core.js", "page.js")
+CORE = ("page_truth.js", "page_core.js", "page_trace.js")
+"""Scripts that need no document."""
+
+SCRIPTS = (*CORE, "page_view.js", "page_blocks.js", "page_channel.js", "page.js")
+
+MOST_PICTURES = 6
+"""Automata of a combination that are drawn."""
 
 
 def page_of(checkpoint: Checkpoint) -> str:
@@ -44,12 +52,13 @@ def page_of(checkpoint: Checkpoint) -> str:
     data = page_data(checkpoint)
     style, script = resource("page.css"), "\n".join(map(resource, SCRIPTS))
     parts = {
-        "title": html.escape(f"scancraft: {data['title']}"),
+        "title": html.escape(f"{data['name']} · scancraft"),
         "policy": (
             f"default-src 'none'; script-src '{_hashed(script)}'; style-src '{_hashed(style)}'; "
             "base-uri 'none'; form-action 'none'"
         ),
         "style": style,
+        "pictures": pictures_of(checkpoint.language),
         "data": json_in_html(data),
         "script": script,
     }
@@ -57,6 +66,18 @@ def page_of(checkpoint: Checkpoint) -> str:
     # One pass, so that nothing that is inserted is looked at again.
     pieces = page.split("%%")
     return "".join(parts[piece] if number % 2 else piece for number, piece in enumerate(pieces))
+
+
+def pictures_of(language: Language) -> str:
+    """The automata of a language that are small enough to be drawn, each in a figure that tells its number."""
+    found = enumerate(automata_of(language)[:MOST_PICTURES])
+    return "".join(
+        f'<figure class="automaton scroll" tabindex="0" role="region" aria-label="{title}" data-part="{number}">'
+        f"{dfa_svg(dfa, title)}<figcaption></figcaption></figure>"
+        for number, dfa in found
+        if dfa.n_states <= MOST_STATES
+        for title in [f"minimal DFA with {dfa.n_states} state{'s' * (dfa.n_states != 1)}"]
+    )
 
 
 def write_page(checkpoint: Checkpoint, path: str | PathLike[str]) -> Path:

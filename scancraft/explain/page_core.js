@@ -1,4 +1,4 @@
-// The arithmetic of the page, without a document: the model, token by token in float32, and the language, on its own.
+// The arithmetic of the page, without a document: the model, token by token in float32, beside the language (page_truth.js).
 // Every product and every sum is rounded to float32. In a compiled model all of them are exact, so the order of the
 // sums does not matter and the bits are those of the model in PyTorch.
 "use strict";
@@ -124,6 +124,7 @@ const Scancraft = (() => {
       this.blocks.forEach((block, i) => {
         const normed = rms(stream, this.about.epsilon, block.norm);
         const part = this.about.type === "mamba2" ? this._mamba2(block, state[i], normed) : this._mamba(block, state[i], normed);
+        part.normed = normed;
         const before = stream;
         stream = part.out.map((v, d) => f32(before[d] + v));
         streams.push(stream);
@@ -176,8 +177,8 @@ const Scancraft = (() => {
         y[c] = sum + f32(block.D[c] * x[c]);
       }
       const z = both.slice(d_inner).map(silu);
-      const out = times(block.outProj, y.map((v, c) => f32(v * z[c])));
-      return { window, h, x, delta, gates, y, z, out };
+      const gated = y.map((v, c) => f32(v * z[c]));
+      return { window, h, x, dt, delta, sign, B, C, gates, y, z, gated, out: times(block.outProj, gated) };
     }
 
     _mamba2(block, state, normed) {
@@ -203,8 +204,8 @@ const Scancraft = (() => {
         y[c] = sum + f32(block.D[head] * made[c]);
       }
       const z = all.slice(0, d_inner).map(silu);
-      const out = times(block.outProj, rms(y.map((v, c) => f32(v * z[c])), epsilon, block.gatedNorm));
-      return { window, h, x: made.slice(0, d_inner), delta, gates, y, z, out };
+      const gated = rms(y.map((v, c) => f32(v * z[c])), epsilon, block.gatedNorm);
+      return { window, h, x: made.slice(0, d_inner), delta, B, C, gates, y, z, gated, out: times(block.outProj, gated) };
     }
   }
 
@@ -222,113 +223,6 @@ const Scancraft = (() => {
     }
     const states = part.h.length / part.y.length;
     return [...new Set(memory.channels.map((c) => part.h[c.index * states + memory.entry] + 0))].join(" or ");
-  }
-
-  // -- the language, which shares nothing with the model --------------------------------------------------------------------
-
-  const has = (object, key) => Object.prototype.hasOwnProperty.call(object, key);
-
-  class DfaTruth {
-    constructor(about) {
-      Object.assign(this, about);
-      this.start = this.initial;
-      const last = new Set(this.accepting);
-      this.final = last;
-      this.live = new Set(last);
-      for (let grown = true; grown; ) {
-        grown = false;
-        this.table.forEach((row, q) => {
-          if (!this.live.has(q) && row.some((p) => this.live.has(p))) {
-            this.live.add(q);
-            grown = true;
-          }
-        });
-      }
-    }
-    step(state, symbol) {
-      return this.table[state][this.alphabet.indexOf(symbol)];
-    }
-    allowed(state) {
-      const found = new Set(this.alphabet.filter((_, a) => this.live.has(this.table[state][a])));
-      if (this.final.has(state)) found.add("<eos>");
-      return found;
-    }
-    isLive(state) {
-      return this.live.has(state);
-    }
-    show(state) {
-      return `DFA state ${this.names[state]}`;
-    }
-  }
-
-  class StackTruth {
-    constructor(about) {
-      Object.assign(this, about);
-      this.start = [];
-    }
-    step(stack, symbol) {
-      if (stack === null) return null;
-      const opened = this.brackets.findIndex((pair) => pair[0] === symbol);
-      if (opened >= 0) return stack.length < this.depth ? [...stack, opened] : null;
-      const closed = this.brackets.findIndex((pair) => pair[1] === symbol);
-      return stack.length && stack[stack.length - 1] === closed ? stack.slice(0, -1) : null;
-    }
-    allowed(stack) {
-      if (stack === null) return new Set();
-      const found = new Set(stack.length < this.depth ? this.brackets.map((pair) => pair[0]) : []);
-      found.add(stack.length ? this.brackets[stack[stack.length - 1]][1] : "<eos>");
-      return found;
-    }
-    isLive(stack) {
-      return stack !== null;
-    }
-    show(stack) {
-      if (stack === null) return "no such stack: the word has died";
-      const shown = stack.map((kind) => this.brackets[kind][0]).join(" ");
-      return `stack ${shown || "empty"} (depth ${stack.length} of ${this.depth})`;
-    }
-  }
-
-  class CounterTruth {
-    constructor(about) {
-      Object.assign(this, about);
-      this.start = { state: this.initial, values: this.counters.map((c) => c.initial) };
-    }
-    _holds(tests, values) {
-      return this.counters.every((counter, i) => {
-        if (!has(tests, counter.name)) return true;
-        const test = tests[counter.name];
-        const v = values[i];
-        return test === "zero" ? v === 0 : test === "nonzero" ? v !== 0 : test === "positive" ? v > 0 : v < 0;
-      });
-    }
-    _move(at, symbol) {
-      if (at === null || !has(this.transitions, at.state) || !has(this.transitions[at.state], symbol)) return null;
-      const step = this.transitions[at.state][symbol];
-      return this._holds(step.when, at.values) ? step : null;
-    }
-    step(at, symbol) {
-      const step = this._move(at, symbol);
-      if (step === null) return null;
-      const added = (counter) => (has(step.add, counter.name) ? step.add[counter.name] : 0);
-      return { state: step.to, values: this.counters.map((c, i) => at.values[i] + added(c)) };
-    }
-    allowed(at) {
-      const found = new Set(this.alphabet.filter((symbol) => this._move(at, symbol) !== null));
-      if (at !== null && has(this.accepting, at.state) && this._holds(this.accepting[at.state], at.values)) found.add("<eos>");
-      return found;
-    }
-    isLive(at) {
-      return at !== null;
-    }
-    show(at) {
-      if (at === null) return "no such configuration: the word has died";
-      return `control ${at.state}, ${this.counters.map((c, i) => `${c.name} = ${at.values[i]}`).join(", ")}`;
-    }
-  }
-
-  function truthOf(language) {
-    return new { dfa: DfaTruth, bounded_dyck: StackTruth, counter_machine: CounterTruth }[language.kind](language);
   }
 
   // -- words --------------------------------------------------------------------------------------------------------------
@@ -355,7 +249,7 @@ const Scancraft = (() => {
     constructor(page) {
       this.page = page;
       this.model = new Model(page.model);
-      this.truth = truthOf(page.language);
+      this.truth = Truth.of(page.language);
       this.word = [];
       this.records = [this._read(null, "<bos>")];
     }
@@ -384,5 +278,3 @@ const Scancraft = (() => {
 
   return { Session, open, parseWord, formatWord, shown };
 })();
-
-if (typeof module !== "undefined") module.exports = Scancraft;

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
 
 import numpy as np
 
-from ..automata.alphabet import is_spaced, spellings
+from ..automata.alphabet import is_spaced, shown_text, spellings
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.combination import Combination
 from ..automata.dfa import Dfa
-from ..automata.errors import ScancraftError
-from ..automata.languages import Language
+from ..automata.errors import EmptyLanguageError, ScancraftError
+from ..automata.languages import Language, truth_of
+from ..automata.words.draw import Symbols
+from ..automata.words.mixtures import live_word_of, members_of
 from ..compiler.checkpoints import Checkpoint
 from .labels import labelled_model, memories_of
+from .text import explanation
 
 MODEL_TYPES = ("mamba", "signed_mamba", "falcon_mamba", "mamba2")
 """Blocks that the page knows how to run."""
@@ -27,6 +32,13 @@ MOST_NONZERO = 2_000_000
 
 MOST_TRANSITIONS = 500_000
 """A DFA with more is refused; so is a counter machine."""
+
+
+DRAWN: Final = 60
+LONGEST_EXAMPLE: Final = 12
+
+NAMED: Final = {"regex": "regular expression", "suite": "language of the suite", "file": "file"}
+"""What kind of name a language was given."""
 
 
 class PageError(ScancraftError):
@@ -45,19 +57,62 @@ def page_data(checkpoint: Checkpoint) -> dict[str, Any]:
     """
     manifest, language = checkpoint.manifest, checkpoint.language
     about, model = _language(language), labelled_model(checkpoint)
+    source = manifest.source
     return {
+        "name": shown_text(source.text) if source else _title(language),
+        "named": NAMED[source.kind] if source else "",
         "title": _title(language),
         "facts": _facts(checkpoint, model),
         "contract": manifest.contract,
+        "kind": manifest.kind,
         "blocks": manifest.to_json()["blocks"],
-        "residual": [dimension.name for dimension in manifest.residual],
+        "sets": _sets(checkpoint),
+        "residual": manifest.to_json()["residual"],
         "memories": [memory.as_json() for memory in memories_of(manifest)],
         "alphabet": list(language.alphabet),
         "spaced": is_spaced(language.alphabet),
         "spellings": [[symbol, spelt] for symbol, spelt in spellings(language.alphabet).items() if symbol != spelt],
         "tokens": [[name, number] for name, number in manifest.tokens.items()],
+        "example": list(example_of(language)),
         "language": about,
         "model": _model(model),
+    }
+
+
+def example_of(language: Language) -> Symbols:
+    """A word to begin with: of a few dozen members the one after whose prefixes most different things may come next.
+
+    Where no member but the empty word is short enough, a word that can be completed, and else the empty word.
+    """
+    truth, rng = truth_of(language), np.random.default_rng(0)
+    words: list[Symbols] = []
+    with suppress(EmptyLanguageError):
+        words = sorted(set(members_of(language, DRAWN, 0, LONGEST_EXAMPLE, rng)))
+    if not any(words):
+        with suppress(EmptyLanguageError):
+            words = [live_word_of(language, LONGEST_EXAMPLE, rng)]
+    if not words:
+        return ()
+    masks = truth.next_masks(*truth.encode(words))
+
+    def worth(number: int) -> tuple[int, int, bool, int]:
+        word = words[number]
+        rows = {row.tobytes() for row in masks[number, : len(word) + 1]}
+        states = {language.run(word[:t]) for t in range(len(word) + 1)} if isinstance(language, Dfa) else rows
+        return len(rows), len(states), bool(word), -len(word)
+
+    return words[max(range(len(words)), key=worth)]
+
+
+def _sets(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
+    """Of a cascade: for each block the image sets of its level, and their tiles by label, all by their names."""
+    if checkpoint.manifest.kind != "cascade":
+        return {}
+    blocks = explanation(checkpoint)["blocks"]
+    return {
+        str(block["index"]): {entry["set"]: entry["tiles"] for entry in block["memory"]["sets"]}
+        for block in blocks
+        if block["memory"]["sets"]
     }
 
 
@@ -65,7 +120,7 @@ def page_data(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _title(language: Language) -> str:
-    symbols = " ".join(language.alphabet[:12]) + (" …" if len(language.alphabet) > 12 else "")
+    symbols = " ".join(map(shown_text, language.alphabet[:12])) + (" …" if len(language.alphabet) > 12 else "")
     if isinstance(language, Dfa):
         return f"{language.n_states}-state language over {symbols}"
     if isinstance(language, BoundedDyck):
@@ -75,18 +130,44 @@ def _title(language: Language) -> str:
     return f"counter language over {symbols}"
 
 
+def automata_of(language: Language) -> tuple[Dfa, ...]:
+    """The automata that the page lights up, in the order of its data; none where the language has no DFA."""
+    if isinstance(language, Combination):
+        return language.leaves
+    return (language,) if isinstance(language, Dfa) else ()
+
+
+def _dfa(dfa: Dfa) -> dict[str, Any]:
+    return {
+        "kind": "dfa",
+        "alphabet": list(dfa.alphabet),
+        "names": [str(name) for name in dfa.names],
+        "initial": dfa.initial,
+        "accepting": sorted(dfa.accepting),
+        "table": [[int(q) for q in row] for row in dfa.table],
+    }
+
+
+def _expression(language: Combination | Dfa, numbers: Iterator[int]) -> Any:
+    """Operators over the numbers of the leaves, from left to right."""
+    if isinstance(language, Dfa):
+        return next(numbers)
+    return {"operator": language.operator, "parts": [_expression(part, numbers) for part in language.parts]}
+
+
 def _language(language: Language) -> dict[str, Any]:
     alphabet = list(language.alphabet)
-    if isinstance(language, Dfa):
-        transitions = language.n_states * len(alphabet)
-        _check_transitions(transitions)
+    if isinstance(language, Dfa | Combination):
+        found = automata_of(language)
+        _check_transitions(sum(dfa.n_states for dfa in found) * len(alphabet))
+        if isinstance(language, Dfa):
+            return _dfa(language)
+        leaves = [_dfa(dfa) for dfa in found]
         return {
-            "kind": "dfa",
+            "kind": "combination",
             "alphabet": alphabet,
-            "names": [str(name) for name in language.names],
-            "initial": language.initial,
-            "accepting": sorted(language.accepting),
-            "table": [[int(q) for q in row] for row in language.semiautomaton.table],
+            "leaves": leaves,
+            "expression": _expression(language, iter(range(len(leaves)))),
         }
     if isinstance(language, BoundedDyck):
         return {
@@ -95,11 +176,6 @@ def _language(language: Language) -> dict[str, Any]:
             "brackets": [list(pair) for pair in language.brackets],
             "depth": language.depth,
         }
-    if isinstance(language, Combination):
-        raise PageError(
-            "the page compares a model with one automaton, and a combination has several; `scancraft explain` without "
-            "--html shows its blocks"
-        )
     _check_transitions(sum(1 for _ in language.steps()))
     return {
         "kind": "counter_machine",

@@ -64,7 +64,7 @@ class MemoryTable:
         symbols: ``<bos>`` and the symbols of the word.
         memories: a name for each memory.
         held: what each holds after each symbol: the label of a level, else the number in the state.
-        tokens: the alphabet and ``<eos>``.
+        tokens: the alphabet, unless the model only says whether the word may end, and ``<eos>``.
         allowed: for each token, whether the model allows it after each symbol.
     """
 
@@ -263,7 +263,7 @@ def memory_table(checkpoint: Checkpoint, word: Sequence[str]) -> MemoryTable:
         ("<bos>", *word),
         tuple(f"block {memory.block}: {memory.name}" for memory in memories),
         tuple(map(tuple, held)),
-        (*alphabet, "<eos>"),
+        (*(alphabet if readout.next_index else ()), "<eos>"),
         tuple(map(tuple, np.array(allowed, dtype=bool).T.tolist())),
     )
 

@@ -103,7 +103,7 @@ def test_the_command_line_says_what_a_recogniser_says(tmp_path: Path) -> None:
     (said,) = answer(invoke("run", place, "baab", "--json"))
     assert [prefix["next"] for prefix in said["prefixes"]] == [[], [], [], [EOS], [EOS]]
     assert "only says whether a word may end" in refused(invoke("generate", place), 2)
-    assert "several" in refused(invoke("explain", place, "--html", tmp_path / "page.html"), 2)
+    assert invoke("explain", place, "--html", tmp_path / "page.html").exit_code == 0
     assert "contract" in refused(invoke("compile", "--regex", "a", "--contract", "recognise", "-o", tmp_path / "n"), 2)
     assert answer(invoke("depth", "--regex", text, "--json"))["at_most"] >= 1
 

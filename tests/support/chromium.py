@@ -106,11 +106,16 @@ class Tab:
         """Light or dark."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
+    def size(self, width: int, height: int) -> None:
+        """The size of the window, in pixels; up to 600 wide it is a phone's."""
+        phone = width <= 600
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
+
     def screenshot(self, path: Path, width: int = 1200, height: int = 1600) -> None:
         """What the page looks like."""
         import base64
 
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.size(width, height)
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
 

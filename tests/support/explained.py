@@ -26,6 +26,7 @@ def hostile() -> scancraft.Dfa:
 
 
 D2 = "(a(ab)*b)*"
+PARTS = ("(a|b|c)*a(a|b|c)*", "(a|b|c)*b(a|b|c)*", "(a|c)*|(b|c)*b(a|b|c)*")
 LANGUAGES: dict[str, Callable[[], Any]] = {
     "D-2": lambda: scancraft.compile(D2, construction="cascade"),
     "wide": lambda: scancraft.compile(D2, d_state=3, d_conv=4, construction="cascade"),
@@ -47,6 +48,9 @@ LANGUAGES: dict[str, Callable[[], Any]] = {
     "falcon": lambda: scancraft.compile(D2, target="falcon_mamba", construction="cascade"),
     "falcon counts": lambda: scancraft.compile(machine("a^n b^n"), target="falcon_mamba"),
     "mamba2": lambda: scancraft.compile(D2, target="mamba2", construction="cascade"),
+    "walk": lambda: scancraft.compile(dfa("D-12"), construction="walk"),
+    "all of": lambda: scancraft.compile(scancraft.all_of(PARTS), construction="side-by-side"),
+    "any of": lambda: scancraft.compile(scancraft.any_of(PARTS), construction="side-by-side"),
     "money": lambda: scancraft.compile(scancraft.Dfa.from_table([r"$\frac$", "b"], [[1, 0], [1, 1]], 0, [0])),
 }
 

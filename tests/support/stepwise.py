@@ -19,9 +19,11 @@ def trace(model: Any, tokens: Sequence[int]) -> list[dict[str, Any]]:
 
     Returns:
         Per token ``windows`` and ``states`` (inputs of the convolution, and the SSM state, flattened, block by block),
-        ``streams`` (the residual stream into the first block and after each) and ``logits``.
+        ``streams`` (the residual stream into the first block and after each), ``gated`` (what the output projection of
+        each block is given) and ``logits``.
     """
     streams: list[Any] = []
+    gated: list[Any] = []
     layers = list(model.backbone.layers)
 
     def into(_module: Any, arguments: tuple[Any, ...]) -> None:
@@ -30,10 +32,15 @@ def trace(model: Any, tokens: Sequence[int]) -> list[dict[str, Any]]:
     def after(_module: Any, _arguments: Any, result: Any) -> None:
         streams.append(result[0] if isinstance(result, tuple) else result)
 
+    def projected(_module: Any, arguments: tuple[Any, ...]) -> None:
+        gated.append(arguments[0])
+
     hooks = [layers[0].register_forward_pre_hook(into), *(layer.register_forward_hook(after) for layer in layers)]
+    hooks += [layer.mixer.out_proj.register_forward_pre_hook(projected) for layer in layers]
     cache, found = None, []
     for token in tokens:
         streams.clear()
+        gated.clear()
         out = model(torch.tensor([[token]]), cache_params=cache, use_cache=True)
         cache = out.cache_params
         found.append(
@@ -41,6 +48,7 @@ def trace(model: Any, tokens: Sequence[int]) -> list[dict[str, Any]]:
                 "windows": [_numbers(layer.conv_states[0]) for layer in cache.layers],
                 "states": [_numbers(layer.recurrent_states[0]) for layer in cache.layers],
                 "streams": [_numbers(stream) for stream in streams],
+                "gated": [_numbers(values) for values in gated],
                 "logits": _numbers(out.logits),
             }
         )

@@ -1,4 +1,4 @@
-"""The page of ``scancraft explain --html``: its arithmetic against the model's, bit for bit; what people do in it."""
+"""The page of ``scancraft explain --html``: its arithmetic against the model's, bit for bit, and what stands in it."""
 
 from __future__ import annotations
 
@@ -6,108 +6,36 @@ import base64
 import hashlib
 import html.parser
 import json
-import random
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from chains import state_of
-from chromium import Tab, browser, open_tab
 from command_line import invoke
-from explained import HOSTILE, LANGUAGES, Explained, compiled
+from explained import LANGUAGES, Explained, compiled
+from explained_page import SCRIPTS, check, in_node, words
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from stepwise import trace
 
 from scancraft.automata.alphabet import format_word, is_spaced, spellings
+from scancraft.automata.dfa import Dfa
 from scancraft.automata.languages import truth_of
 from scancraft.compiler.checkpoints import Checkpoint, load
 from scancraft.compiler.compiled import Compiled
-from scancraft.explain import page as explain_page
 from scancraft.explain import page_data
 from scancraft.explain.labels import memories_of
-from scancraft.explain.page import PageError, json_in_html, page_of, write_page
+from scancraft.explain.page import PageError, json_in_html, page_of, pictures_of, write_page
 from scancraft.models.errors import CheckpointError
-
-
-def page_file(name: str, built: Explained) -> Path:
-    target = built[name].directory.with_suffix(".html")
-    return target if target.exists() else write_page(built[name], target)
-
-
-def words(checkpoint: Checkpoint, count: int, seed: int = 0) -> list[tuple[str, ...]]:
-    """The empty word, random ones, and ones that only take what the language allows."""
-    rng, truth = random.Random(seed), truth_of(checkpoint.language)
-    alphabet = checkpoint.language.alphabet
-    found: list[tuple[str, ...]] = [()]
-    while len(found) < count:
-        word: tuple[str, ...] = ()
-        for _ in range(rng.randrange(1, 16)):
-            mask = truth.next_masks(*truth.encode([word]))[0, len(word), :-1]
-            choices = [s for s, may in zip(alphabet, mask, strict=True) if may] if len(found) % 2 else list(alphabet)
-            if not choices:
-                break
-            word = (*word, rng.choice(choices))
-        found.append(word)
-    return found
-
-
-DRIVER = """
-const core = require(process.argv[1]);
-const { page, words } = JSON.parse(require("fs").readFileSync(0, "utf8"));
-const session = new core.Session(core.open(page));
-const numbers = (array) => [...array].map((v) => v + 0);
-console.log(JSON.stringify(words.map((word) => {
-  session.set(word);
-  return session.records.map((r) => ({
-    windows: r.state.map((s) => numbers(s.window)), states: r.state.map((s) => numbers(s.h)),
-    streams: r.streams.map(numbers), logits: numbers(r.logits), held: r.held, allowed: [...r.allowed],
-  }));
-})));
-"""
-"""What the page's core computes, as JSON."""
-
-IN_PAGE = """
-(() => {
-  const numbers = (array) => [...array].map((v) => v + 0);
-  return scancraft.session.records.map((r) => ({
-    windows: r.state.map((s) => numbers(s.window)), states: r.state.map((s) => numbers(s.h)),
-    streams: r.streams.map(numbers), logits: numbers(r.logits), held: r.held, allowed: [...r.allowed],
-  }));
-})()
-"""
-
-
-def check(found: list[dict[str, Any]], checkpoint: Checkpoint, word: tuple[str, ...], model: Any) -> None:
-    """Compare what the page computed on a word with the model and with the language's ground truth."""
-    truth, tokens = truth_of(checkpoint.language), (*checkpoint.language.alphabet, "<eos>")
-    masks = truth.next_masks(*truth.encode([word]))[0]
-    owed = trace(model, checkpoint.readout.encode(word))
-    assert len(found) == len(owed) == len(word) + 1
-    for record, right, mask in zip(found, owed, masks, strict=True):
-        assert set(record["allowed"]) == {t for t, may in zip(tokens, mask, strict=True) if may}
-        if mask.any() or checkpoint.readout.contract == "all-words":
-            for part in right:
-                assert record[part] == right[part], part
-
 
 # -- the arithmetic under node -----------------------------------------------------------------------------------------
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-
-
-def in_node(checkpoint: Checkpoint, words: list[tuple[str, ...]]) -> list[list[dict[str, Any]]]:
-    core = Path(explain_page.__file__).with_name("page_core.js")
-    data = json.dumps({"page": page_data.page_data(checkpoint), "words": words})
-    done = subprocess.run(["node", "-e", DRIVER, str(core)], input=data, capture_output=True, text=True, check=True)
-    found: list[list[dict[str, Any]]] = json.loads(done.stdout)
-    return found
 
 
 @needs_node
@@ -119,18 +47,17 @@ def in_node(checkpoint: Checkpoint, words: list[tuple[str, ...]]) -> list[list[d
     ],
 )
 def test_words_over_odd_symbols_are_typed_as_in_the_shell(symbols: list[str], labels: list[str]) -> None:
-    core = Path(explain_page.__file__).with_name("page_core.js")
     text = format_word([*symbols, *symbols], symbols)
     spelt = [[symbol, name] for symbol, name in spellings(symbols).items()]
     page = {"alphabet": symbols, "spaced": is_spaced(symbols), "tokens": [], "spellings": spelt}
     driver = """
-        const { open, parseWord, formatWord, shown } = require(process.argv[1]);
+        const { open, parseWord, formatWord, shown } = Scancraft;
         const { data, text } = JSON.parse(require("fs").readFileSync(0));
         const page = open(data), word = parseWord(text, page);
         console.log(JSON.stringify([word, formatWord(word, page), data.alphabet.map(shown)]));
     """
     given = json.dumps({"data": page, "text": text})
-    done = subprocess.run(["node", "-e", driver, str(core)], input=given, capture_output=True, text=True, check=True)
+    done = subprocess.run(["node", "-e", SCRIPTS + driver], input=given, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [[*symbols, *symbols], text, labels]
 
 
@@ -156,6 +83,138 @@ def test_what_the_levels_hold_names_the_state(name: str, built: Explained) -> No
     for word, records in zip(tried, in_node(found, tried), strict=True):
         for t, record in enumerate(records):
             assert state_of(source.cascade, heights, record["held"]) == source.dfa.run(word[:t])
+
+
+CHANNELS = (
+    SCRIPTS
+    + """
+const { page, words } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const session = new Scancraft.Session(Scancraft.open(page));
+console.log(JSON.stringify(words.map((word) => {
+  session.set(word);
+  return session.records.map((_, t) => page.blocks.map((block, b) =>
+    block.channels.map(({ index }) => ({ index, ...Trace.channel(session, t, b, index) }))));
+})));
+"""
+)
+"""Every number that the page shows of every channel."""
+
+
+def silu(v: Any) -> Any:
+    return v / (np.float32(1) + np.exp(-v))
+
+
+def softplus(v: Any) -> Any:
+    return v if v > 20 else np.log1p(np.exp(v))
+
+
+def added(terms: list[dict[str, Any]], last: float = 0.0) -> Any:
+    """Weights times values, one after the other, in float32."""
+    total = np.float32(0)
+    for term in terms:
+        total += np.float32(term["weight"]) * np.float32(term["value"])
+    return total + np.float32(last)
+
+
+@needs_node
+@pytest.mark.parametrize("name", [n for n in LANGUAGES if n not in ("wide", "money")])
+def test_the_equations_of_a_channel_hold_and_are_the_models(name: str, built: Explained) -> None:
+    """y = C h + D x, and everything that goes into it, worked out again from the numbers that are shown."""
+    found = built[name]
+    model, tried = found.model(), words(found, 3, seed=4)
+    states = model.config.state_size
+    with np.errstate(over="ignore"):
+        for word, steps in zip(tried, in_node(found, tried, CHANNELS), strict=True):
+            for step, owed in zip(steps, trace(model, found.readout.encode(word)), strict=True):
+                for b, channels in enumerate(step):
+                    for told in channels:
+                        check_channel(told, found.manifest.target)
+                        c, f32 = told["index"], np.float32
+                        assert f32(told["gated"]) == f32(owed["gated"][b][c])
+                        held = [f32(state["h"]) for state in told["states"]]
+                        assert held == [f32(v) for v in owed["states"][b][c * states : (c + 1) * states]]
+
+
+def check_channel(told: dict[str, Any], target: str) -> None:
+    f32 = np.float32
+    x, delta, y, z = (f32(v) for v in (told["x"], told["delta"]["value"], told["y"], told["gate"]["value"]))
+    assert added(told["reads"]) == f32(told["taps"][-1]["value"])
+    assert silu(added(told["taps"], told["bias"])) == x
+    assert softplus(added(told["delta"]["terms"], told["delta"]["bias"])) == delta
+    assert silu(added(told["gate"]["terms"])) == z
+    sign = f32(1)
+    if told["sign"] is not None:
+        sign = np.tanh(added(told["sign"]["terms"], told["sign"]["bias"]))
+        assert sign == f32(told["sign"]["value"])
+    total = f32(0)
+    for state in told["states"]:
+        assert sign * np.exp(delta * f32(state["A"])) == f32(state["gate"])
+        kept = f32(state["gate"]) * f32(state["before"])
+        assert kept + delta * f32(state["B"]) * x == f32(state["h"])
+        total += f32(state["C"]) * f32(state["h"])
+        if target in ("mamba", "signed_mamba"):  # in Falcon-Mamba they are normed, in Mamba-2 convolved
+            assert added(state["fromB"]) == f32(state["B"])
+            assert added(state["fromC"]) == f32(state["C"])
+            for term in told["delta"]["terms"]:
+                assert added(term["from"]) == f32(term["value"])
+    assert total + f32(told["D"]) * x == y
+    assert y * z == f32(told["product"])
+    assert target == "mamba2" or told["product"] == told["gated"]
+
+
+DECIDING = (
+    SCRIPTS
+    + """
+const { page, words } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const session = new Scancraft.Session(Scancraft.open(page));
+console.log(JSON.stringify(words.map((word) => {
+  session.set(word);
+  return session.records.map((record, t) => page.memories.map((memory, m) =>
+    ({ held: record.held[m], fate: Trace.fate(session, t, memory), deciding: Trace.deciding(session, t, memory) })));
+})));
+"""
+)
+"""What the page says decided about each memory at each step."""
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "name", ["D-2", "plan", "Tomita-3", "(abab)*", "hostile", "falcon", "mamba2", "all of", "any of"]
+)
+def test_a_memory_is_written_when_a_condition_holds_that_names_its_label(name: str, built: Explained) -> None:
+    found = built[name]
+    memories, tried = memories_of(found.manifest), words(found, 8, seed=5)
+    fates = set()
+    for steps in in_node(found, tried, DECIDING):
+        for step in steps:
+            for memory, told in zip(memories, step, strict=True):
+                holding = [event for event in told["deciding"] if event["holds"]]
+                fates.add(told["fate"])
+                assert (told["fate"] == "kept") == (not holding)
+                meanings = {c.index: c.meaning for c in found.manifest.blocks[memory.block].channels}
+                said = [meanings[event["channel"]] for event in holding if "channel" in event]
+                labels = [label[1] for label in (re.search(r":= (\d+) when", text) for text in said) if label]
+                assert all(label in told["held"].split(" or ") for label in labels)
+                if said:
+                    assert told["fate"] == ("written" if labels else "swapped")
+    assert fates >= {"written", "kept"}
+
+
+@needs_node
+def test_what_becomes_of_a_swapped_bit_and_of_a_counter(built: Explained) -> None:
+    (steps,) = in_node(built["parity"], [tuple("1011")], DECIDING)
+    assert [step[0]["fate"] for step in steps[1:]] == ["swapped", "kept", "swapped", "swapped"]
+    for name, word, rises in (
+        ("walk", "aabab", [1, 1, -1, 1, -1]),
+        ("Dyck-1", "(())", [1, 1, -1, -1]),
+        ("mamba2 dyck", "([])", [32768, 32768, "kept", "kept"]),  # opening brackets, in its units
+    ):
+        found = built[name]
+        counter = next(m for m, memory in enumerate(memories_of(found.manifest)) if memory.label.kind == "counter")
+        (steps,) = in_node(found, [tuple(word)], DECIDING)
+        assert [step[counter]["fate"] for step in steps[1:]] == rises
+        for step in steps[1:]:
+            assert any(event["holds"] for event in step[counter]["deciding"]) == (step[counter]["fate"] != "kept")
 
 
 @needs_node
@@ -259,6 +318,54 @@ def test_the_weights_are_in_the_page(built: Explained) -> None:
         assert np.array_equal(whole, tensor.ravel())
 
 
+# -- what it opens with ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_the_example_is_a_word_of_the_language(name: str, built: Explained) -> None:
+    found = built[name]
+    word = page_data.example_of(found.language)
+    truth = truth_of(found.language)
+    assert word == page_data.example_of(found.language)
+    assert len(word) <= page_data.LONGEST_EXAMPLE
+    assert bool(word) == (name != "nothing")
+    assert truth.next_masks(*truth.encode([word]))[0, len(word), -1] == (name != "nothing")
+
+
+def named(built: Explained, tmp_path: Path, source: dict[str, str]) -> Checkpoint:
+    """D-2 under another name."""
+    folder = shutil.copytree(built["D-2"].directory, tmp_path / "named")
+    manifest = json.loads((folder / "scancraft.json").read_text())
+    (folder / "scancraft.json").write_text(json.dumps(manifest | {"source": source}))
+    return load(folder)
+
+
+def test_it_opens_with_the_name_that_the_language_was_given(built: Explained, tmp_path: Path) -> None:
+    data = page_data.page_data(built["D-2"])
+    assert (data["name"], data["named"]) == ("(a(ab)*b)*", "regular expression")
+    assert page_data.page_data(built["walk"])["name"] == "14-state language over a b"
+    assert (
+        page_data.page_data(named(built, tmp_path, {"kind": "suite", "text": "D-2"}))["named"]
+        == "language of the suite"
+    )
+
+
+def test_a_hostile_name_is_text(built: Explained, tmp_path: Path) -> None:
+    text = "</title><script>window.taken = 1</script>\x1b[2J\u202e%%script%%"
+    page = Reader(page_of(named(built, tmp_path, {"kind": "file", "text": text})))
+    shown = text.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
+    assert page.inside["title"][0] == f"{shown} · scancraft"
+    assert [kind.get("type") for tag, kind in page.tags if tag == "script"] == ["application/json", None]
+    assert json.loads(page.inside["script"][0])["name"] == shown
+
+
+def test_small_automata_are_drawn_and_others_are_not(built: Explained) -> None:
+    assert pictures_of(built["D-2"].language).count("<svg") == 1
+    assert pictures_of(built["all of"].language).count("<svg") == 3
+    assert pictures_of(built["Dyck_{2,3}"].language) == ""
+    assert pictures_of(Dfa.from_words(["a"], [("a",) * 30])) == ""
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)
 )
@@ -328,203 +435,3 @@ def test_on_the_command_line(built: Explained, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["x.html"]
     for wrong in (("--html", tmp_path / "no" / "x.html"), ("--html", target, "--block", 0)):
         assert invoke("explain", folder, *wrong).exit_code == 2
-
-
-# -- in a browser ----------------------------------------------------------------------------------------------------
-
-needs_browser = pytest.mark.skipif(browser() is None, reason="no Chromium is installed, and $CHROMIUM names none")
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Tab]:
-    program = browser()
-    if program is None:
-        pytest.skip("no Chromium is installed, and $CHROMIUM names none")
-    with open_tab(program) as opened:
-        yield opened
-
-
-LOGITS = "[...document.querySelectorAll('#logits tbody tr')].map((r) => [r.dataset.token, Number(r.dataset.logit)])"
-RASTER = """[...document.querySelectorAll('#raster tr[data-memory]')].map((row) =>
-    [...row.cells].slice(1).map((cell) => cell.textContent))"""
-
-
-def plain(shown: str) -> str:
-    """A number as the page shows it, as JavaScript writes it."""
-    base, _, exponent = shown.replace("−", "-").partition("^")
-    return str(int(base) ** int(exponent)) if exponent else base
-
-
-def enter(tab: Tab, word: tuple[str, ...], spaced: bool) -> None:
-    """Type a word into the emptied field, as a person does."""
-    tab.js("document.getElementById('clear').click(); document.getElementById('word').focus()")
-    tab.type((" " if spaced else "").join(word))
-
-
-@needs_browser
-@pytest.mark.parametrize("name", [n for n in LANGUAGES if n not in ("wide", "(abab)*", "Tomita-3", "nothing")])
-def test_what_people_see_is_the_model(name: str, built: Explained, tab: Tab) -> None:
-    found = built[name]
-    tab.open(page_file(name, built))
-    model, alphabet = found.model(), found.language.alphabet
-    spaced = any(len(symbol) > 1 for symbol in alphabet)
-    for word in words(found, 4, seed=2):
-        enter(tab, word, spaced)
-        check(tab.js(IN_PAGE), found, word, model)
-        logits = trace(model, found.readout.encode(word))[-1]["logits"]
-        live = tab.js("scancraft.session.truth.isLive(scancraft.session.records.at(-1).at)")
-        if live or found.readout.contract == "all-words":
-            assert tab.js(LOGITS) == [[t, logits[found.manifest.tokens[t]]] for t in (*alphabet, "<eos>")]
-            assert "They agree." in tab.js("document.getElementById('verdict').innerText")
-        held = tab.js("scancraft.page.memories.map((_, m) => scancraft.session.records.map((r) => r.held[m]))")
-        assert [[plain(v) for v in row] for row in tab.js(RASTER)] == held
-    assert tab.problems == []
-    assert [url for url in tab.requests if not url.startswith(("file:", "about:"))] == []
-
-
-@needs_browser
-def test_stepping_back_and_forth(built: Explained, tab: Tab) -> None:
-    tab.open(page_file("D-2", built), "#word=aabb")
-    at = "scancraft.position()"
-    where = "document.getElementById('where').textContent"
-    assert (tab.js(at), tab.js(where)) == (4, "4 of 4: b")
-    tab.js("document.getElementById('clear').focus()")
-    for key, expected in (
-        ("ArrowLeft", 3),
-        ("ArrowLeft", 2),
-        ("ArrowRight", 3),
-        ("Home", 0),
-        ("ArrowLeft", 0),
-        ("End", 4),
-        ("ArrowRight", 4),
-    ):
-        tab.key(key)
-        assert tab.js(at) == expected
-    for button, expected in (("first", 0), ("forward", 1), ("forward", 2), ("back", 1), ("last", 4)):
-        tab.js(f"document.getElementById('{button}').click()")
-        assert tab.js(at) == expected
-    assert tab.js("document.getElementById('forward').disabled")
-    tab.js("document.querySelectorAll('#raster thead th[data-t]')[2].querySelector('button').click()")
-    assert tab.js(at) == 2
-    assert "After aa" in tab.js("document.getElementById('verdict').innerText")
-    cells = "[...document.querySelectorAll('#logits tbody tr')].map((r) => r.cells[4].textContent)"
-    assert tab.js(cells) == ["−32", "0", "0"]  # after aa another a would be too deep; b was allowed already
-    tab.js("document.getElementById('position').focus()")
-    tab.key("ArrowRight")
-    assert tab.js(at) == 3
-    tab.js("document.getElementById('word').focus()")
-    tab.key("ArrowLeft")  # moves the caret there
-    assert tab.js(at) == 3
-
-
-@needs_browser
-def test_buttons_and_errors(built: Explained, tab: Tab) -> None:
-    tab.open(page_file("D-2", built))
-    word = "document.getElementById('word').value"
-    for i in (0, 0, 1):
-        tab.js(f"document.querySelectorAll('#symbols button')[{i}].click()")
-    assert tab.js(word) == "aab"
-    tab.js("document.getElementById('backspace').click()")
-    assert (tab.js(word), tab.js("scancraft.session.word.join('')")) == ("aa", "aa")
-    error = "document.getElementById('word-error').textContent"
-    enter(tab, ("a", "x"), False)
-    assert "“x” is no symbol" in tab.js(error)
-    enter(tab, ("a", "b"), False)
-    assert (tab.js(error), tab.js("scancraft.session.word.join('')")) == ("", "ab")
-    enter(tab, ("a",) * 2001, False)
-    assert "at most 2000 symbols" in tab.js(error)
-    enter(tab, ("a", "b") * 900, False)
-    assert tab.js("document.querySelectorAll('#raster thead th[data-t]').length") == 120
-    assert "1681 are not" in tab.js("document.getElementById('raster-note').textContent")
-    assert "They agree." in tab.js("document.getElementById('verdict').innerText")
-
-
-@needs_browser
-def test_symbols_are_text(built: Explained, tab: Tab) -> None:
-    tab.open(page_file("hostile", built))
-    assert tab.js("[...document.querySelectorAll('#symbols button')].map((b) => b.textContent)") == HOSTILE
-    for i in range(len(HOSTILE)):
-        tab.js(f"document.querySelectorAll('#symbols button')[{i}].click()")
-    assert tab.js("scancraft.session.word") == HOSTILE
-    assert "in the language" in tab.js("document.querySelector('.truth').textContent")
-    assert "DFA state <b><</b>" in tab.js("document.querySelector('.truth').textContent")
-    assert tab.js("document.querySelectorAll('img, b').length") == 0
-    assert tab.js("window.taken === undefined")
-    assert tab.problems == []
-
-
-@needs_browser
-def test_the_policy_lets_nothing_in(built: Explained, tab: Tab) -> None:
-    """An injected script does not run, and nothing can be asked for."""
-    tab.open(page_file("D-2", built))
-    tab.js("const s = document.createElement('script'); s.textContent = 'window.taken = 1'; document.body.append(s); 0")
-    assert tab.js("window.taken === undefined")
-    assert tab.js("fetch('data:text/plain,x').then(() => 'fetched', () => 'refused')") == "refused"
-
-
-@needs_browser
-def test_a_wrong_model_is_seen_to_disagree(built: Explained, tmp_path: Path, tab: Tab) -> None:
-    folder = shutil.copytree(built["D-2"].directory, tmp_path / "x")
-    weights = load_file(folder / "model.safetensors")
-    weights["lm_head.weight"] = -weights["lm_head.weight"]
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    tab.open(write_page(load(folder), tmp_path / "x.html"))
-    assert "They disagree on a b <eos>." in tab.js("document.getElementById('verdict').innerText")
-
-
-CONTRASTS = """
-(() => {
-  const rgb = (text) => text.match(/[\\d.]+/g).slice(0, 3).map((v) => {
-    const c = Number(v) / 255;
-    return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-  });
-  const light = (text) => { const [r, g, b] = rgb(text); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const ground = (e) => {
-    for (let at = e; at; at = at.parentElement) {
-      const found = getComputedStyle(at).backgroundColor;
-      if (!/, 0\\)$/.test(found)) return found;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const out = [];
-  for (const e of document.querySelectorAll("body *")) {
-    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!own || e.disabled || !e.offsetParent || /SCRIPT|STYLE|OPTION|NOSCRIPT/.test(e.tagName)) continue;
-    const [a, b] = [light(getComputedStyle(e).color), light(ground(e))].sort((p, q) => q - p);
-    out.push([(a + 0.05) / (b + 0.05), e.tagName + "." + e.className + ": " + e.textContent.slice(0, 30)]);
-  }
-  return out.sort((p, q) => p[0] - q[0]);
-})()
-"""
-
-
-@needs_browser
-@pytest.mark.parametrize("name", ["a^n b^n", "Dyck_{2,3}", "parity"])
-def test_light_and_dark_can_be_read(name: str, built: Explained, tab: Tab) -> None:
-    """The contrast of WCAG 2 for small text, everywhere."""
-    papers = []
-    for scheme in ("light", "dark"):
-        tab.prefer(scheme)
-        tab.open(page_file(name, built))
-        enter(tab, words(built[name], 4)[3], False)
-        found = tab.js(CONTRASTS)
-        assert len(found) > 60
-        assert found[0][0] >= 4.5, found[:3]
-        papers.append(tab.js("getComputedStyle(document.body).backgroundColor"))
-    tab.prefer("light")
-    assert papers == ["rgb(255, 255, 255)", "rgb(20, 24, 29)"]
-
-
-@needs_browser
-def test_with_the_keyboard_alone(built: Explained, tab: Tab) -> None:
-    tab.open(page_file("D-2", built), "#word=ab")
-    reached = []
-    for _ in range(40):
-        tab.key("Tab")
-        reached.append(tab.js("document.activeElement.id || document.activeElement.textContent.slice(0, 9)"))
-    assert {"word", "backspace", "clear", "a", "b", "first", "back", "position", "block", "all-features"} <= set(
-        reached
-    )
-    nameless = """[...document.querySelectorAll("button, input, select")].filter((e) =>
-        !(e.labels && e.labels.length) && !e.getAttribute("aria-label") && !e.textContent.trim()).length"""
-    assert tab.js(nameless) == 0
