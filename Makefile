@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find automata models compiler certify refute conformance scancraft -name '*.py' -o -name '*.lark' -o -name 'page*') pyproject.toml
 
-.PHONY: run test lint types bench gpu docs proofs dist clean
+.PHONY: run test lint types versions bench gpu docs proofs dist clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,19 @@ lint: $(VENV)/.fresh
 
 types: $(VENV)/.fresh
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p scancraft
+
+# The oldest and the newest transformers that pyproject.toml allows, each in an environment of its own; the pinned one is `make test`'s.
+TRANSFORMERS ?= 5.17.0 5.24.0
+versions:
+	@mkdir -p $(VENV)
+	@grep -vE '^(transformers|tokenizers|safetensors)==' constraints.txt > $(VENV)/constraints-versions.txt
+	set -e; for version in $(TRANSFORMERS); do \
+	  env=$(VENV)/transformers-$$version; $(PYTHON) -m venv $$env; \
+	  $$env/bin/python -m pip install --quiet "$(TORCH)" setuptools wheel; \
+	  $$env/bin/python -m pip install --quiet --constraint $(VENV)/constraints-versions.txt "transformers==$$version" ".[dev]"; \
+	  rm -rf build *.egg-info; \
+	  $$env/bin/pytest tests/models tests/compiler tests/certify; \
+	done
 
 bench: $(VENV)/.fresh
 	$(BIN)/python benchmarks/run.py
