@@ -13,10 +13,15 @@ PRIMED = re.compile(r"([A-Za-z}])('+)(_(?:\{[^{}]*\}|[A-Za-z0-9]))?")
 """Primes, and what stands below them: the converter takes the apostrophe of a typewriter for an operator."""
 
 
+SIGN = re.compile(r"(<mo[^>]*>[^<)\]|}⌉]+</mo>\s*)<mo>−</mo>")
+"""A minus that follows another operator: a sign, which stands close to what it is the sign of."""
+
+
 def mathml(formula: str, **options: bool) -> str:
     """A formula of TeX as MathML."""
     primed = PRIMED.sub(lambda m: m[1] + (m[3] or "") + "^{" + r"\prime" * len(m[2]) + "}", formula)
-    return str(latex2mathml.tex2mathml(primed, **options)).replace("<mi>′</mi>", '<mi class="prime">′</mi>')
+    found = str(latex2mathml.tex2mathml(primed, **options))
+    return SIGN.sub(r'\1<mo form="prefix">−</mo>', found.replace("<mi>′</mi>", '<mi class="prime">′</mi>'))
 
 
 def visit_math(self: Any, node: nodes.math) -> None:
