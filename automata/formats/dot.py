@@ -6,9 +6,9 @@ called ``__start0``), or that has ``is_start=True``. An edge reads its label, on
 (``\n``) parts several, and so does a comma in the drawings of automata-lib. ``ε``, ``ɛ``, ``λ`` and ``epsilon`` are the
 empty word.
 
-Labels ``a / 1`` are those of a Mealy machine, ``q|1`` in a record that of a state of a Moore machine; which outputs
-accept has to be said (``Options.accepting_outputs``). The attribute ``symbol`` of an edge, which we write where a label
-would be read otherwise, is a symbol with Python's escapes.
+Labels ``a / 1`` are, if no state accepts, those of a Mealy machine, and ``q|1`` in a record that of a state of a Moore
+machine; which outputs accept has to be said (``Options.accepting_outputs``). The attribute ``symbol`` of an edge, which
+we write where a label would be read otherwise, is a symbol with Python's escapes.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def read_dot(text: str, options: Options = AS_WRITTEN) -> Nfa:
     graph = _parsed(text)
     starts, initial = _starts(graph)
     states = [name for name in graph.nodes if name not in starts]
+    accepting = [q for q in states if _accepts(graph.nodes[q])]
     moves: list[Move] = []
     mealy: list[tuple[str, str, str, str]] = []
     commas = any(source in starts and data.get("tooltip", "").startswith("->") for source, _, data in graph.edges)
@@ -68,21 +69,15 @@ def read_dot(text: str, options: Options = AS_WRITTEN) -> Nfa:
         if source in starts:
             continue
         for symbol, exactly in _symbols(source, target, data, commas):
-            parts = None if exactly or symbol is None else _split_output(symbol)
-            if parts is None:
-                moves.append((source, symbol, target))
-            else:
-                mealy.append((source, parts[0], parts[1], target))
-    outputs = {q: _record_output(graph.nodes[q]) for q in states}
-    if mealy and not moves:
-        moves, first, accepting = accepted_by_output(mealy, initial, options)
-        return Nfa.of(first, accepting, moves, states=states)
-    moves += [(source, f"{symbol}/{output}", target) for source, symbol, output, target in mealy]
-    moore = {q: output for q, output in outputs.items() if output is not None}
+            moves.append((source, symbol, target))
+            if not exactly and symbol is not None and (parts := _split_output(symbol)) is not None:
+                mealy.append((source, *parts, target))
+    # An acceptor may have labels with a "/" as well; but one of them has none, or some state accepts.
+    if mealy and len(mealy) == len(moves) and not accepting:
+        moves, initial, accepting = accepted_by_output(mealy, initial, options)
+    moore = {q: output for q in states if (output := _record_output(graph.nodes[q])) is not None}
     if moore and len(moore) == len(states):
         accepting = accepting_states(moore, options)
-    else:
-        accepting = [q for q in states if _accepts(graph.nodes[q])]
     return Nfa.of(initial, accepting, moves, states=states)
 
 

@@ -359,6 +359,15 @@ def test_a_mealy_machine_whose_states_have_any_names() -> None:
     ]
 
 
+def test_labels_with_a_slash_that_are_no_outputs() -> None:
+    """Where some state accepts, or some label has none, labels are symbols as they stand."""
+    start = '__start0 [shape=none label=""]; __start0 -> s;'
+    some = read_dot(f'digraph {{ {start} s -> s [label="a / 1"]; s -> t [label="b"]; }}')
+    assert some.alphabet == ("a / 1", "b")
+    accepting = read_dot(f'digraph {{ {start} s [shape=doublecircle]; s -> s [label="GET /x"]; }}')
+    assert accepting.dfa() == Dfa.universal(["GET /x"])
+
+
 def test_mutated_files_are_read_or_refused() -> None:
     """2,000 of them, by every reader that takes them: nothing else than our errors, which say something."""
     rng, ends = random.Random(17), {True: 0, False: 0}
