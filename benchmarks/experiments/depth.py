@@ -2,7 +2,8 @@
 
     python benchmarks/run.py --only depth                       the section of the page
     python benchmarks/run.py depth --groups small subregular --seeds 5 --rows
-    python benchmarks/run.py depth --groups named --certify     certify what is chosen, too
+    python benchmarks/run.py depth --groups named --certify     certify the models, too
+    python benchmarks/run.py depth --groups small --certify --write docs    the section, of these groups only
 
 Groups: the star-free languages of the suite and their neighbours; all star-free languages of at most 3 states over 2
 letters; random ones (order-preserving and reset cascades, 4 to 12 states); random subregular ones. Each language is
@@ -14,10 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from pathlib import Path
 from random import Random
 from statistics import median
 from time import process_time
@@ -26,6 +30,7 @@ from typing import Any
 import torch
 from page.table import Column, Json, code, table
 from page.targets import Target, every
+from run import write_section
 from timings.compile_table import FULL as COMPILED
 from timings.compile_table import named_languages
 from timings.measure import Measured, Tick, best_of, each, progress
@@ -243,13 +248,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--certify", action="store_true", help="certify the models, too")
     parser.add_argument("--rows", action="store_true", help="print every language, too")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON and no tables")
-    options = parser.parse_args(arguments)
-    size = replace(FULL, groups=tuple(options.groups), certify=options.certify)
+    parser.add_argument("--most-states", type=int, default=FULL.most_states, help="of named languages")
+    parser.add_argument("--write", type=Path, metavar="DOCS", help="put the figures into benchmarks.json there")
+    given = sys.argv[2:] if arguments is None else list(arguments)
+    options = parser.parse_args(given)
+    torch.set_num_threads(1)
+    size = replace(FULL, groups=tuple(options.groups), most_states=options.most_states, certify=options.certify)
     if options.seeds is not None:
         size = replace(size, seeds=options.seeds, subregular_seeds=options.seeds)
     with progress("depth") as tick:
         found = measure(size, tick)
     rows = found.raw["rows"]
+    if options.write is not None:
+        told = shlex.join(word for word in given if word not in ("--write", str(options.write)))
+        write_section(options.write, "depth", f"depth {told}", size, found.summary)
     if options.json:
         print(json.dumps(rows, indent=1))
         return
