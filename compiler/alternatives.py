@@ -142,7 +142,7 @@ def by_plans(
             return MOST_BLOCKS
         blocks, parameters = min(rank(way.found.weights, "depth") for way in known)
         if optimise == "depth":
-            return min(blocks, blocks_under(parameters, dfa.alphabet))
+            return blocks if blocks_under(parameters, dfa.alphabet) >= blocks else blocks - 1
         return blocks_under(min(way.found.weights.n_parameters for way in known), dfa.alphabet)
 
     for plan, circuit in _plan_circuits(dfa, budget, widest, longer=longer, room=None if beside is None else room):

@@ -81,6 +81,28 @@ def test_the_figures_in_the_readme_are_measured_ones() -> None:
         assert figure[1].replace(",", "") in known, figure
 
 
+def test_the_sizes_beside_the_cascades_are_those_of_today() -> None:
+    import scancraft
+    from scancraft.automata import families
+
+    languages = {
+        "D-2": families.d_n(2),
+        "D-12": families.d_n(12),
+        "aa*bb*cc*dd*ee*": families.ascending_runs(),
+        "Tomita-7": families.tomita(7),
+        "(a|b)*d(b|c)*": families.one_divider(),
+        "Flip-flop": families.flip_flop(),
+    }
+    table = README.read_text(encoding="utf-8").partition("| by default |")[2].partition("A *walk*")[0]
+    found = re.findall(r"^\| (.*?) \| (\d+), ([\d,]+) \| (\d+), ([\d,]+) \|", table, flags=re.MULTILINE)
+    assert {name.replace("\\", "") for name, *_ in found} == set(languages)
+    for name, *told in found:
+        language = languages[name.replace("\\", "")]
+        models = [scancraft.compile(language, construction="cascade"), scancraft.compile(language)]
+        sizes = [(model.weights.shape.n_layers, model.weights.n_parameters) for model in models]
+        assert told == [f"{number:,}" for size in sizes for number in size], name
+
+
 def test_the_pictures_are_what_the_commands_draw(tmp_path: Path) -> None:
     import matplotlib
 
