@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from .acceptor import Acceptor, Codes, Index
 from .alphabet import Word, check_alphabet, check_word
 from .budget import DEFAULT_BUDGET, Budget
+from .cards import brief
 from .dfa import Dfa
 from .errors import BudgetExceededError, LanguageFormatError
 from .formats.formats import from_json, to_json_dict
@@ -148,6 +149,9 @@ class Combination:
         found, table = numbered(tuple(0 for _ in leaves), successors, budget.meter("product states"))
         answers = [self.value([q in x.accepting for x, q in zip(leaves, states, strict=True)]) for states in found]
         return found, table, [number for number, answer in enumerate(answers) if answer]
+
+    def __repr__(self) -> str:
+        return f"<Combination: {brief(str(self))}>"
 
     def __str__(self) -> str:
         texts = [str(p) if isinstance(p, Combination) else f"a DFA with {p.n_states} states" for p in self.parts]

@@ -9,6 +9,7 @@ from typing import Any
 
 from .alphabet import EOS, Word, check_alphabet
 from .budget import DEFAULT_BUDGET, Budget
+from .cards import brief, card, folded, table
 from .errors import AlphabetError, EmptyLanguageError, LanguageFormatError
 from .images import strong_components
 from .minimise import minimise
@@ -324,6 +325,19 @@ class Dfa:
         start = nfa.state()
         nfa.jump(start, entry)
         return Dfa.determinised(nfa, start, [start, leave], budget)
+
+    def __repr__(self) -> str:
+        return f"<Dfa: {self.n_states} states over {{{brief(', '.join(self.alphabet))}}}>"
+
+    def _repr_html_(self) -> str:
+        heads = ("state", *self.alphabet, "")
+        marks = ["accepting" * (q in self.accepting) + "dead" * (q not in self.live) for q in range(self.n_states)]
+        rows = (
+            (self.names[q], *(self.names[t] for t in row), mark)
+            for q, (row, mark) in enumerate(zip(self.table, marks, strict=True))
+        )
+        facts = {"alphabet": " ".join(self.alphabet), "initial": self.names[self.initial]}
+        return card(f"minimal DFA, {self.n_states:,} states", facts, folded("transitions", table(heads, rows)))
 
     def __str__(self) -> str:
         head = f"Dfa over {{{', '.join(self.alphabet)}}}, {self.n_states} states, initial 0"

@@ -16,6 +16,7 @@ from jaxtyping import UInt16
 from numpy.typing import NDArray
 
 from ..automata.alphabet import EOS, Word, format_word
+from ..automata.cards import brief, card
 from ..automata.combination import Combination
 from ..automata.languages import Language, Truth, as_language, truth_of
 from ..automata.words.mixtures import mixture_of
@@ -91,6 +92,16 @@ class CheckReport:
             "disagreement": None if self.shortest is None else self.shortest.as_json(),
             "seconds": round(self.seconds, 3),
         }
+
+    def __repr__(self) -> str:
+        return f"<CheckReport: {brief(str(self), 120)}>"
+
+    def _repr_html_(self) -> str:
+        title = "no disagreement on the words tried" if self.agrees else f"{self.wrong:,} wrong prefixes"
+        facts: dict[str, object] = {"words": self.words, "prefixes": self.prefixes, "longest word": self.longest_word}
+        if self.exhaustive_to >= 0:
+            facts["all words up to length"] = self.exhaustive_to
+        return card(title, facts | {"a shortest one": self.shortest}, verdict="holds" if self.agrees else "fails")
 
     def __str__(self) -> str:
         extent = f"{self.words:,} words, {self.prefixes:,} prefixes"

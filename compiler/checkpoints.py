@@ -13,7 +13,7 @@ from ..automata.combination import Combination
 from ..automata.counters.machine import CounterMachine
 from ..automata.dfa import Dfa
 from ..automata.languages import Language, language_from_json
-from ..models.checkpoints.checkpoint import load_model, read_manifest
+from ..models.checkpoints.checkpoint import copy_checkpoint, load_model, read_manifest
 from ..models.checkpoints.closed import MANIFEST, check_directory
 from ..models.checkpoints.tokenizer import build_tokenizer, why_another
 from ..models.errors import CheckpointError
@@ -46,6 +46,9 @@ class Checkpoint(LanguageModel):
     directory: Path
     manifest: Manifest
     language: Language
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.directory}: {self.manifest!r}>"
 
     @property
     def readout(self) -> Readout:
@@ -96,6 +99,17 @@ class Checkpoint(LanguageModel):
             CheckpointError: as :meth:`model`; or a counter is not exact in this dtype.
         """
         return runner_of(self.model(dtype), self.manifest, dtype)
+
+    def save(self, directory: str | PathLike[str]) -> Path:
+        """Copy the checkpoint, as it is, and return the path of the copy; a certificate goes with it.
+
+        Raises:
+            CheckpointError: the directory holds something else, or cannot be written.
+        """
+        place = Path(directory)
+        if place.resolve() != self.directory.resolve():
+            copy_checkpoint(self.directory, place)
+        return place
 
     def check_tokenizer(self) -> None:
         """Raise :class:`CheckpointError` unless ``AutoTokenizer`` gives symbols the manifest's tokens, and no more."""

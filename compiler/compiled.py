@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from ..models.run.runner import Runner
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CompiledModel(LanguageModel):
     """A language as a language model of state-space layers: what every way of compiling gives.
 
@@ -66,6 +66,9 @@ class CompiledModel(LanguageModel):
     manifest: Manifest
     language: Language
     circuit: Circuit
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
 
     @property
     def readout(self) -> Readout:
@@ -115,7 +118,7 @@ class CompiledModel(LanguageModel):
         return place
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compiled(CompiledModel):
     """A regular language compiled by a cascade (theorem 4, or with swaps) or by a plan; print any of the stages.
 
@@ -167,7 +170,7 @@ class Compiled(CompiledModel):
         return f"{self.dfa.n_states}-state DFA -> {way} -> {self.weights}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Constructed(CompiledModel):
     """A language compiled by one of the paper's own constructions; print the circuit."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..automata.languages import Language
@@ -35,6 +37,17 @@ class LanguageModel(ABC):
     @abstractmethod
     def model(self, dtype: torch.dtype | None = None) -> Any:
         """The model, of the class that ``transformers`` has for it; float32 unless ``dtype`` says otherwise."""
+
+    def _repr_html_(self) -> str:
+        return self.manifest._repr_html_()
+
+    @abstractmethod
+    def save(self, directory: str | PathLike[str]) -> Path:
+        """Write a checkpoint directory and return its path.
+
+        Raises:
+            CheckpointError: the directory holds something else, or cannot be written.
+        """
 
     @abstractmethod
     def runner(self, dtype: torch.dtype | None = None) -> Runner | ModelRunner:

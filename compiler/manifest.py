@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from ..automata.cards import brief, card, channels
 from ..models.errors import CheckpointError
 
 SCHEMA_VERSION: Final = 3
@@ -341,6 +342,23 @@ class Manifest(Record, frozen=True):
         for number, counter in enumerate(self.counters):
             if counter.block >= sizes.num_hidden_layers or counter.channel >= sizes.d_inner:
                 raise ValueError(f"counters[{number}] is in a block or a channel that is not there")
+
+    def __repr__(self) -> str:
+        return f"<Manifest: {brief(self.construction)}; {self.target}, {self._size}, {self.contract}>"
+
+    @property
+    def _size(self) -> str:
+        return f"{self.shape.num_hidden_layers} blocks, {self.shape.parameters:,} parameters"
+
+    def _repr_html_(self) -> str:
+        gates = None if self.gates is None else f"{self.gates.kind}: {self.gates.reason}"
+        named = None if self.source is None else f"{self.source.kind} {self.source.text}"
+        facts = {"language": named, "construction": self.construction, "kind of model": self.target}
+        facts |= {"size": self._size, "promises": self.contract, "gates": gates}
+        limits = (", ".join(f"{n:,} in {dtype}" for dtype, n in c.limits.items()) for c in self.counters)
+        facts["exact"] = "; ".join(f"{c.name} to {told}" for c, told in zip(self.counters, limits, strict=True))
+        rows = [(block.index, c.index, c.role, c.meaning) for block in self.blocks for c in block.channels]
+        return card("a compiled model", facts, channels(rows))
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``scancraft.json``."""

@@ -65,7 +65,7 @@ class MambaShape(ModelShape):
         return None if self.signed else {"layer": "Mamba1", **sizes}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MambaWeights(ModelWeights):
     """Parameters of a Mamba language model, signed or not."""
 

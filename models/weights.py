@@ -98,7 +98,7 @@ class ModelShape(ABC):
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ModelWeights:
     """Parameters of a language model, float32, by the names of its ``transformers`` class; the arrays are read-only.
 
@@ -176,6 +176,9 @@ class ModelWeights:
         """The parameters under the names of ``mamba_ssm``'s ``MambaLMHeadModel``."""
         for name, tensor in self.tensors.items():
             yield name.replace("backbone.embeddings.", "backbone.embedding."), tensor
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
 
     def __str__(self) -> str:
         s, shown = self.shape, ("d_model", "d_inner", "d_state", "d_conv", "dt_rank", "n_heads")

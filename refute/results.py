@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..automata.alphabet import format_word
+from ..automata.cards import brief, card
 from ..certify.certify import Certificate, Open, Refuted
 from ..models.checkpoints.files import read_json, replace_file, write_json
 from ..models.errors import CheckpointError
@@ -94,6 +95,23 @@ class Refutation:
         """For machines."""
         return dict(self.content)
 
+    def __repr__(self) -> str:
+        return f"<Refutation: {brief(self.content['claim'], 120)}>"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "claim": self.content["claim"],
+            "x": _shown(self.x),
+            "w": _shown(self.w),
+            "y": _shown(self.y),
+            "from n =": self.start,
+            "the state comes back after so many w": self.state_period,
+            "the right answer has period": self.period,
+            "a wrong word": _shown(self.word),
+            "dtype": self.content["dtype"],
+        }
+        return card("refuted", facts, verdict="fails")
+
     def __str__(self) -> str:
         content = self.content
         back = "every w" if self.state_period == 1 else f"every {self.state_period} w"
@@ -175,6 +193,12 @@ class NotApplicable:
         found = {"reason": self.reason, "certify": self.certified.as_json(), "seconds": round(self.seconds, 3)}
         return {"verdict": self.verdict, **empty, **found}
 
+    def __repr__(self) -> str:
+        return f"<NotApplicable: {brief(self.reason, 120)}>"
+
+    def _repr_html_(self) -> str:
+        return card("not applicable", {"reason": self.reason, "certify says": self.certified}, verdict="open")
+
     def __str__(self) -> str:
         return f"not applicable: {self.reason}\ncertify says: {self.certified}"
 
@@ -215,6 +239,13 @@ class Unsettled:
             "tokens_read": self.tokens_read,
             "seconds": round(self.seconds, 3),
         }
+
+    def __repr__(self) -> str:
+        return f"<Unsettled: {brief(self.reason, 120)}>"
+
+    def _repr_html_(self) -> str:
+        seen = None if self.word is None else _wrong(self.word, self.model, self.right)
+        return card("undecided", {"reason": self.reason, "seen": seen}, verdict="open")
 
     def __str__(self) -> str:
         wrong = "" if self.word is None else f"\n{_wrong(self.word, self.model, self.right)}"

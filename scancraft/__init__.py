@@ -40,10 +40,20 @@ if TYPE_CHECKING:
     from .automata.decide.classification import Classification as Classification
     from .automata.decide.classification import GateClass as GateClass
     from .automata.decide.classification import classify as classify
+    from .automata.decide.walks import NoWalkError as NoWalkError
+    from .automata.errors import AlphabetError as AlphabetError
     from .automata.errors import AmbiguousLanguageError as AmbiguousLanguageError
+    from .automata.errors import BracketLanguageError as BracketLanguageError
     from .automata.errors import BudgetExceededError as BudgetExceededError
+    from .automata.errors import CounterLanguageError as CounterLanguageError
+    from .automata.errors import EmptyLanguageError as EmptyLanguageError
+    from .automata.errors import LanguageFormatError as LanguageFormatError
+    from .automata.errors import MissingExtraError as MissingExtraError
     from .automata.errors import NotRegularError as NotRegularError
+    from .automata.errors import RegexSyntaxError as RegexSyntaxError
     from .automata.errors import ScancraftError as ScancraftError
+    from .automata.errors import UnknownLanguageError as UnknownLanguageError
+    from .automata.errors import UnknownSymbolError as UnknownSymbolError
     from .automata.formats.registry import read_automaton as read_automaton
     from .automata.languages import Dfa as Dfa
     from .automata.languages import all_of as all_of
@@ -63,16 +73,31 @@ if TYPE_CHECKING:
     from .certify.certify import certify as certify
     from .certify.check import CheckReport as CheckReport
     from .certify.check import check as check
-    from .compiler.checkpoints import Checkpoint as Checkpoint
-    from .compiler.checkpoints import load as load
-    from .compiler.compile import compile as compile
-    from .compiler.compiled import Compiled as Compiled
-    from .compiler.compiled import Constructed as Constructed
-    from .compiler.constructions import counters as counters
-    from .compiler.constructions import dyck as dyck
-    from .compiler.constructions import flip_flop as flip_flop
+    from .checkpoint import Checkpoint as Checkpoint
+    from .checkpoint import load as load
+    from .compiler.alternatives import NoPlanError as NoPlanError
+    from .compiler.alternatives import UnknownChoiceError as UnknownChoiceError
+    from .compiler.combining import ForesightError as ForesightError
+    from .compiler.manifest import ManifestError as ManifestError
+    from .compiler.targets.base import TargetError as TargetError
+    from .compiler.targets.base import UnknownTargetError as UnknownTargetError
     from .compiler.targets.gates import GateClassError as GateClassError
+    from .compiler.targets.gates import UnknownGatesError as UnknownGatesError
+    from .model import Compiled as Compiled
+    from .model import Constructed as Constructed
+    from .model import Model as Model
+    from .model import compile as compile
+    from .model import counters as counters
+    from .model import dyck as dyck
+    from .model import flip_flop as flip_flop
+    from .models.abstract.errors import InexactError as InexactError
+    from .models.abstract.errors import UnknownGateError as UnknownGateError
+    from .models.errors import CheckpointError as CheckpointError
     from .models.errors import CounterRangeError as CounterRangeError
+    from .models.errors import DeadPromptError as DeadPromptError
+    from .models.errors import ReadoutError as ReadoutError
+    from .models.errors import WeightsError as WeightsError
+    from .models.precision import PrecisionError as PrecisionError
     from .models.readout import Readout as Readout
     from .models.run.generation import LanguageLogitsProcessor as LanguageLogitsProcessor
     from .models.signed_mamba import SignedMambaConfig as SignedMambaConfig

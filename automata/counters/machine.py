@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from ..budget import DEFAULT_BUDGET, Budget
+from ..cards import brief
 from ..errors import CounterLanguageError
 from .control import TESTS as TESTS
 from .control import Configuration as Configuration
@@ -50,6 +51,10 @@ class CounterMachine(CountingAutomaton):
     """
 
     budget: Budget = field(default=DEFAULT_BUDGET, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        counters = ", ".join(counter.name for counter in self.counters)
+        return f"<CounterMachine: counters {brief(counters)} over {{{brief(', '.join(self.alphabet))}}}>"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -28,6 +28,7 @@ from typing import Any
 
 from ..alphabet import shown_cycle, shown_states, shown_word
 from ..budget import DEFAULT_BUDGET, Budget, Meter
+from ..cards import card
 from ..dfa import Dfa
 from ..groups.permutation_group import PermutationGroup
 from ..languages import as_dfa
@@ -112,6 +113,14 @@ class Classification:
             },
             "group": None if self.group is None else self.group.as_json(),
         }
+
+    def __repr__(self) -> str:
+        group = "" if self.group is None else f", group {self.group.name}"
+        return f"<Classification: {self.gates.value} gates{group}>"
+
+    def _repr_html_(self) -> str:
+        facts = {"reason": self.reason, "group": self.group}
+        return card(f"{self.gates.value} gates", facts, verdict="holds" if self.star_free else "open")
 
     def __str__(self) -> str:
         lines = [f"gates: {self.gates.value}", f"reason: {self.reason}"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...automata.alphabet import format_word
+from ...automata.cards import brief, card, folded, table
 from ...models.checkpoints.checkpoint import write_certificate
 
 if TYPE_CHECKING:
@@ -49,6 +50,20 @@ class Certificate:
     def as_json(self) -> dict[str, object]:
         """For machines."""
         return {**self.content, "seconds": round(self.seconds, 3)}
+
+    def __repr__(self) -> str:
+        return (
+            f"<Certificate: certified, scope {self.scope}, smallest |score| {self.margin:g}, {self.content['dtype']}>"
+        )
+
+    def _repr_html_(self) -> str:
+        content = self.content
+        facts = {"scope": self.scope, "claim": content["claim"], "method": content["method"], "dtype": content["dtype"]}
+        limits = ", ".join(f"{name} {limit:,}" for name, limit in content.get("limits", {}).items())
+        keys = [*content["obligations"][0]] if content["obligations"] else []
+        rows = ([o.get(key, "") for key in keys] for o in content["obligations"])
+        more = [folded(f"{len(content['obligations'])} obligations", table(keys, rows))] if keys else []
+        return card("certified", facts | {"smallest |score|": self.margin, "limits": limits}, *more, verdict="holds")
 
     def __str__(self) -> str:
         content, counts = self.content, self.content["counts"]
@@ -97,6 +112,17 @@ class Refuted:
             "seconds": round(self.seconds, 3),
         }
 
+    def __repr__(self) -> str:
+        return f"<Refuted: {brief(str(self), 120)}>"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "word": brief(format_word(self.word, self.word)) or "(the empty word)",
+            "the model allows": " ".join(sorted(self.model)) or "nothing",
+            "the language allows": " ".join(sorted(self.right)) or "nothing",
+        }
+        return card("a shortest counterexample" if self.shortest else "a counterexample", facts, verdict="fails")
+
     def __str__(self) -> str:
         kind = "a shortest counterexample" if self.shortest else "a counterexample (perhaps not a shortest one)"
         word = format_word(self.word, self.word)
@@ -127,6 +153,12 @@ class Open:
             "reason": self.reason,
             "seconds": round(self.seconds, 3),
         }
+
+    def __repr__(self) -> str:
+        return f"<Open: {brief(self.reason, 120)}>"
+
+    def _repr_html_(self) -> str:
+        return card("undecided", {"reason": self.reason}, verdict="open")
 
     def __str__(self) -> str:
         return f"undecided: {self.reason}"

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from ...automata.alphabet import Word
 from ...automata.budget import DEFAULT_BUDGET, Budget
+from ...automata.cards import card, table
 from ...automata.decide.aperiodic import require_star_free
 from ...automata.dfa import Dfa
 from ...automata.semiautomaton import Semiautomaton
@@ -165,6 +166,22 @@ class Cascade:
         parts = self.parts
         groups = (group for level in range(self.height, 0, -1) for group in parts.orbits(level).values())
         return sum(ceil(log2(len(parts.tiles[group[0]]))) for group in groups)
+
+    def __repr__(self) -> str:
+        sets = len(self.parts.sets) - len(self.parts.blocks)
+        states = self.dfa.semiautomaton.n_states
+        return f"<Cascade: {self.height} levels, {sets} image sets of {states} states>"
+
+    def _repr_html_(self) -> str:
+        name, tiles = self.parts.set_names, self.parts.tiles
+        rows = (
+            (level, width, name[p], "; ".join(f"{v}: {name[t]}" for v, t in enumerate(tiles[p])))
+            for level, width in zip(range(self.height, 0, -1), self.widths, strict=True)
+            for group in self.parts.orbits(level).values()
+            for p in group
+        )
+        shown = table(("level", "values", "in the set", "the memory names the tile"), rows)
+        return card(f"cascade of {self.height} levels", {"swaps": sorted(self.parts.swap_levels) or None}, shown)
 
     def __str__(self) -> str:
         name = self.parts.set_names

@@ -22,6 +22,7 @@ from functools import cached_property
 from typing import Literal
 
 from ...automata.alphabet import BOS, Word, check_word
+from ...automata.cards import brief, card, channels
 
 Form = Mapping[str, int]
 """A linear form over features; the key ``ONE`` is the constant term."""
@@ -306,8 +307,7 @@ class Circuit:
 
     def _run(self, word: Word, runs: Sequence[_BlockRun]) -> Iterator[tuple[dict[str, int], frozenset[str]]]:
         check_word(word, self.alphabet)
-        features: dict[str, int] = {}
-        allowed = frozenset({BOS})
+        features, allowed = dict[str, int](), frozenset({BOS})
         for token in (BOS, *word):
             if token not in allowed and self.contract == "live-prefixes":
                 allowed = frozenset()
@@ -318,6 +318,13 @@ class Circuit:
                 features = run.step(features, begins=token == BOS)
             allowed = frozenset(t for t, form in self.verdicts.items() if value_of(form, features) <= 0)
             yield features, allowed
+
+    def __repr__(self) -> str:
+        return f"<Circuit: {brief(self.construction)}; {len(self.blocks)} blocks, {len(self.features)} features>"
+
+    def _repr_html_(self) -> str:
+        rows = [(b, n, c.role, c.meaning) for b, block in enumerate(self.blocks) for n, c in enumerate(block.channels)]
+        return card(f"circuit: {self.construction}", {"promises": self.contract}, channels(rows))
 
     def __str__(self) -> str:
         lines = [f"{self.construction}: {len(self.blocks)} blocks, {len(self.features)} features, {self.contract}"]
@@ -337,8 +344,7 @@ class _BlockRun:
         window = max((len(channel.taps) for channel in block.channels), default=1)
         self.past = [[0] * len(block.channels)] * (window - 1)
         self.held = [0] * len(block.channels)
-        self.labels: dict[str, int] = {}
-        """What the registers hold."""
+        self.labels: dict[str, int] = {}  # what the registers hold
 
     def step(self, features: dict[str, int], *, begins: bool) -> dict[str, int]:
         """The features after the block."""

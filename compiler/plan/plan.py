@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Literal
 
 from ...automata.alphabet import BOS, Word, check_word
+from ...automata.cards import brief, card, table
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,21 @@ class Plan:
         for token in (BOS, *word):
             moment = self.step(moment, token)
             yield self.allowed(moment)
+
+    def __repr__(self) -> str:
+        symbols = brief(", ".join(self.alphabet))
+        return f"<Plan: {len(self.memories)} memories in {len(self.blocks)} blocks over {{{symbols}}}>"
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (number, memory.name, label, memory.meaning[label], show_events(events))
+            for number, block in enumerate(self.blocks, start=1)
+            for memory in block.memories
+            for label, events in memory.writes.items()
+        )
+        shown = table(("block", "memory", "becomes", "which says", "when"), rows)
+        title = f"plan of {len(self.memories)} memories in {len(self.blocks)} blocks"
+        return card(title, {"promises": self.contract, "letters seen": self.window}, shown)
 
     def __str__(self) -> str:
         lines = []

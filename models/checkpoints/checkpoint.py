@@ -5,6 +5,7 @@ A model that ``mamba_ssm`` does not know (signed gates, Falcon-Mamba's norms) ha
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +120,19 @@ def write_certificate(directory: Path, content: Mapping[str, Any], evidence: Map
             save_file(dict(evidence), place)
         with replace_file(directory / CERTIFICATE) as place:
             write_json(place, content)
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Copy the files of a checkpoint that are ours, the certificate among them.
+
+    Raises:
+        CheckpointError: the target is in the way or cannot be written, or a file cannot be read.
+    """
+    with replace_directory(target, MANIFEST, WRITTEN) as place, _writing(target):
+        for name in sorted(WRITTEN):
+            if (source / name).is_file():
+                (place / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(source / name, place / name)
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from io import StringIO
 from itertools import groupby
 from typing import Any
 
 from msgspec.structs import asdict
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,17 +20,41 @@ from ..automata.dfa import Dfa
 from ..automata.languages import Language
 from ..compiler.checkpoints import Checkpoint
 from ..compiler.circuits.circuit import show
+from ..compiler.language_model import LanguageModel
 from ..compiler.manifest import BlockLabel, TiledSet
+
+WIDTH = 120
+"""Columns of tables that no terminal shows."""
 
 MOST_SYMBOLS = 16
 """Symbols of an alphabet that are shown."""
 
 
-def explanation(checkpoint: Checkpoint) -> dict[str, Any]:
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """The facts about a model, as :func:`explanation` gives them; ``str`` of it is the tables that people read."""
+
+    facts: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Explanation: {len(self.facts['blocks'])} blocks; print it>"
+
+    def __str__(self) -> str:
+        out = Console(width=WIDTH, markup=False, highlight=False, emoji=False, file=StringIO(), soft_wrap=True)
+        with out.capture() as told:
+            out.print(*tables(self.facts), sep="\n")
+        return told.get()
+
+    def _repr_html_(self) -> str:
+        return f'<pre style="overflow-x:auto">{escape(str(self))}</pre>'
+
+
+def explanation(source: LanguageModel) -> dict[str, Any]:
     """The facts that :func:`tables` shows."""
-    manifest, language = checkpoint.manifest, checkpoint.language
+    manifest, language = source.manifest, source.language
+    states = language.n_states if isinstance(language, Dfa) else 0
     facts: dict[str, Any] = {
-        "directory": str(checkpoint.directory),
+        "directory": str(source.directory) if isinstance(source, Checkpoint) else None,
         "contract": manifest.contract,
         "construction": manifest.construction,
         "alphabet": list(language.alphabet),
@@ -38,7 +65,7 @@ def explanation(checkpoint: Checkpoint) -> dict[str, Any]:
     if manifest.kind == "cascade":
         levels = {level.height: level.sets for level in manifest.levels}
         return facts | {
-            "states": checkpoint.dfa.n_states,
+            "states": states,
             "blocks": [_block(block, levels) for block in manifest.blocks],
             "readout": _by_number(manifest.states),
         }
@@ -48,7 +75,7 @@ def explanation(checkpoint: Checkpoint) -> dict[str, Any]:
         "state_entries_allocated": manifest.state_entries.allocated,
     }
     if manifest.kind == "plan":
-        facts["states"] = checkpoint.dfa.n_states
+        facts["states"] = states
     return facts | {
         "language": _kind(language),
         "counters": [{"name": counter.name, "limits": dict(counter.limits)} for counter in manifest.counters],

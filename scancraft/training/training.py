@@ -196,6 +196,9 @@ class Trained:
             "language": language_to_json(self.language),
         }
 
+    def __repr__(self) -> str:
+        return f"<Trained: {self}>"
+
     def __str__(self) -> str:
         blocks = "1 block" if self.settings.layers == 1 else f"{self.settings.layers} blocks"
         early = " (interrupted)" if self.interrupted else ""
