@@ -18,7 +18,8 @@ const Lit = (() => {
       edge.classList.toggle("lit", taken);
     }
     const ends = truth.final.has(at) ? "accepting: the word may end here" : truth.live.has(at) ? "not accepting" : "dead: nothing completes the word";
-    figure.querySelector("figcaption").textContent = visible(`state ${truth.names[at]}, ${ends}`);
+    const which = page.language.kind === "combination" ? `${figure.dataset.part}: ` : "";
+    figure.querySelector("figcaption").textContent = visible(`${which}state ${truth.names[at]}, ${ends}`);
   }
 
   // An automaton that is too large to draw: where its current state leads.
