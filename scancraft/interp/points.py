@@ -6,7 +6,7 @@ itself has a path as if one did: ``backbone.layers.0.mixer.ssm_state``. The shor
     hook_embed                        the embedding of the tokens
     blocks.0.hook_resid_pre           the residual stream before block 0, and
     blocks.0.hook_resid_post          after it
-    blocks.0.norm.hook_normalized     what the block reads
+    blocks.0.norm.hook_out            what the block reads
     blocks.0.mixer.hook_in_proj       the convolution's input, and the gate before silu
     blocks.0.mixer.hook_conv          x, after the convolution and silu
     blocks.0.mixer.hook_x_proj        dt, B and C (not in Mamba-2)
@@ -16,7 +16,7 @@ itself has a path as if one did: ``backbone.layers.0.mixer.ssm_state``. The shor
     blocks.0.mixer.hook_y             C h + D x
     blocks.0.mixer.hook_gated         what out_proj reads
     blocks.0.mixer.hook_out           what the block adds to the stream
-    ln_final.hook_normalized          what the head reads
+    ln_final.hook_out                 what the head reads
     unembed.hook_out                  the logits
 
 TransformerLens calls them so where it has them (its ``hook_conv`` comes before silu); there a patch of a state changes
@@ -35,13 +35,13 @@ INSIDE = ("conv", "dt", "B", "C", "ssm_state", "y")
 
 _WHOLE = {
     "hook_embed": "backbone.embeddings",
-    "ln_final.hook_normalized": "backbone.norm_f",
+    "ln_final.hook_out": "backbone.norm_f",
     "unembed.hook_out": "lm_head",
 }
 _BLOCK = {
     "hook_resid_pre": ".input",
     "hook_resid_post": "",
-    "norm.hook_normalized": ".norm",
+    "norm.hook_out": ".norm",
     "mixer.hook_in_proj": ".mixer.in_proj",
     "mixer.hook_x_proj": ".mixer.x_proj",
     "mixer.hook_gated": ".mixer.out_proj.input",

@@ -252,7 +252,7 @@ class _Trials:
 
     def _other(self, carried: Tensor) -> tuple[Tensor, Tensor]:
         """Contexts and what is added there, so that an edge carries each other number that it ever does."""
-        values = carried.unique()
+        values = torch.unique(carried)
         change = values[None] - carried[:, None]
         contexts, which = change.nonzero(as_tuple=True)
         return contexts, change[contexts, which]
@@ -265,7 +265,7 @@ class _Trials:
             for source in range(block):
                 factor, held = graph.factors(source, block), self.seen.written[source].double()
                 for n in range(graph.inner):
-                    if len(held[:, n].unique()) > 1 and factor[:, n].any():
+                    if len(torch.unique(held[:, n])) > 1 and factor[:, n].any():
                         given.append((Node("channel", source, n), None, held[:, n, None] * factor[:, n]))
             rows: list[tuple[Edge, Tensor, Tensor, int]] = []
             for source_node, _, carried in given:
@@ -311,7 +311,7 @@ class _Trials:
             for target, source in factor.nonzero().tolist():
                 edge = Edge(Node("channel", block, source), Node("channel", block, target), "step")
                 contexts, changes = self._other(held[:, source] * factor[target, source])
-                for change in changes.unique():
+                for change in torch.unique(changes):
                     some = contexts[changes == change]
                     own = mixer.dt_proj.bias.data[target].clone()
                     mixer.dt_proj.bias.data[target] += change
@@ -329,7 +329,7 @@ class _Trials:
                 begin = block * stepper.block_size + stepper.conv_size + n * width
                 own = self.states[:, begin : begin + width]
                 node = Node("channel", block, n)
-                for value in own.unique(dim=0):
+                for value in torch.unique(own, dim=0):
                     some = (own != value).any(dim=1).nonzero().flatten()
                     if len(some):
                         changed = self.states[some].clone()

@@ -132,7 +132,7 @@ def test_a_patch_of_everything_by_another_run_gives_that_run(ids: Tensor) -> Non
         "blocks.0.hook_resid_post",
         "blocks.1.hook_resid_post",
         "unembed.hook_out",
-        "ln_final.hook_normalized",
+        "ln_final.hook_out",
     ):
         assert torch.equal(interp.patch(model, ids[:1], interp.Patch(point, other)), other.logits)
         assert not torch.equal(clean.logits, other.logits)
