@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from ..automata.budget import Budget
@@ -19,6 +19,7 @@ from .manifest import SizeOf
 from .plan.circuits import plan_circuit
 from .plan.plan import Plan
 from .plan.prove import prove
+from .plan.search.chains import WINDOWS, descents
 from .plan.search.choose import MOST_BLOCKS, plans
 from .plan.search.cost import blocks_under
 from .plan.separate import separated
@@ -32,6 +33,15 @@ Construction = Literal["cascade", "plan", "walk", "side-by-side"]
 PLAN_ITEMS, PLAN_ITEMS_DEPTH = 1_000, 20_000
 """How many things each effort of the search for plans may look at, if the budget allows more: as a rule, and where
 somebody asked for the fewest blocks."""
+
+CHAIN_ITEMS, CHAIN_ITEMS_AT_MOST = 20_000, 200_000
+"""The same for each plan down a chain of states (``compiler.plan.search.chains``)."""
+
+FEWER_LETTERS = 2
+"""Plans down a chain look at so many letters, unless the fewest blocks are asked for."""
+
+LARGE, HUGE = 20_000, 1_000_000
+"""So many parameters are worth a search down chains of states, or a long one."""
 
 
 class UnknownChoiceError(ScancraftError):
@@ -145,14 +155,44 @@ def by_plans(
             return blocks if blocks_under(parameters, dfa.alphabet) >= blocks else blocks - 1
         return blocks_under(min(way.found.weights.n_parameters for way in known), dfa.alphabet)
 
-    for plan, circuit in _plan_circuits(dfa, budget, widest, longer=longer, room=None if beside is None else room):
-        try:
-            found = Alternative(circuit, lower(circuit), plan=plan)
-        except ScancraftError:
-            continue  # the target or the dtype cannot hold it
-        known.append(found)
-        yield found
-        if found.least:
+    def carried_out(found: Iterable[Plan]) -> Iterator[Alternative]:
+        for plan, circuit in _circuits(found, budget, widest):
+            try:
+                way = Alternative(circuit, lower(circuit), plan=plan)
+            except ScancraftError:
+                continue  # the target or the dtype cannot hold it
+            known.append(way)
+            yield way
+
+    limited = _within(budget, PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS)
+    for way in carried_out(plans(dfa, limited, room=None if beside is None else room)):
+        yield way
+        if way.least:
+            return
+    least = min((way.found.weights.n_parameters for way in known), default=None)
+    if not longer and least is not None and (least < LARGE or any(way.plan for way in known)):
+        return
+    yield from _down_chains(dfa, budget, widest, carried_out, longer=longer, insist=least is None or least > HUGE)
+
+
+def _down_chains(
+    dfa: Dfa,
+    budget: Budget,
+    widest: int,
+    carried_out: Callable[[Iterable[Plan]], Iterator[Alternative]],
+    *,
+    longer: bool,
+    insist: bool,
+) -> Iterator[Alternative]:
+    """Plans down a chain of states, if the language has one; where none is found at first, and some is insisted on, it
+    is looked for longer."""
+    windows = WINDOWS[: widest if longer else min(widest, FEWER_LETTERS)]
+    for items in (CHAIN_ITEMS, CHAIN_ITEMS_AT_MOST) if longer or insist else (CHAIN_ITEMS,):
+        found = False
+        for way in carried_out(descents(dfa, _within(budget, items), windows)):
+            found = True
+            yield way
+        if found:
             return
 
 
@@ -167,16 +207,14 @@ def by_walk(dfa: Dfa, lower: Lower) -> Iterator[Alternative]:
 
 def plan_circuits(dfa: Dfa, budget: Budget, widest: int) -> Iterator[Circuit]:
     """The circuit of each plan that is found and proved. See :func:`by_plans`."""
-    for plan, circuit in _plan_circuits(dfa, budget, widest):
+    for plan, circuit in _circuits(plans(dfa, _within(budget, PLAN_ITEMS)), budget, widest):
         if _right(plan, dfa, budget):
             yield circuit
 
 
-def _plan_circuits(
-    dfa: Dfa, budget: Budget, widest: int, *, longer: bool = False, room: Callable[[], int] | None = None
-) -> Iterator[tuple[Plan, Circuit]]:
-    limited = Budget(min(budget.items, PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS), budget.seconds)
-    for plan in plans(dfa, limited, room=room):
+def _circuits(found: Iterable[Plan], budget: Budget, widest: int) -> Iterator[tuple[Plan, Circuit]]:
+    """Plans that are circuits of windows that are not too wide, with these."""
+    for plan in found:
         if plan.window > widest:
             continue
         try:
@@ -185,6 +223,11 @@ def _plan_circuits(
             continue
         if circuit.window <= widest:
             yield plan, circuit
+
+
+def _within(budget: Budget, items: int) -> Budget:
+    """A budget of so many items at most."""
+    return replace(budget, items=min(budget.items, items))
 
 
 def _right(plan: Plan, dfa: Dfa, budget: Budget) -> bool:

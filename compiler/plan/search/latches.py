@@ -31,7 +31,7 @@ def narrowing(arena: Arena, size: int, meter: Meter) -> Draft | None:
         size: at most that of the largest context for the argument above; for smaller ones it is worth a try.
         meter: counts what is searched.
     """
-    seen = _as_seen(arena)
+    seen = as_seen(arena)
     arena = seen.arena
     whole = {c: mask_of(fibre) for c, fibre in enumerate(seen.fibres) if len(fibre) >= size}
     tracked = {x: 0 for c in whole for x in seen.fibres[c]}
@@ -53,21 +53,23 @@ def narrowing(arena: Arena, size: int, meter: Meter) -> Draft | None:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """Nodes that differ only in a letter that is too old for the next event are one.
 
     Attributes:
         arena: with steps of such nodes.
         context: the context of each.
+        states: its state.
         fibres: the nodes of each context.
     """
 
     arena: Arena
     context: tuple[int, ...]
+    states: tuple[int, ...]
     fibres: tuple[tuple[int, ...], ...]
 
 
-def _as_seen(arena: Arena) -> _Seen:
+def as_seen(arena: Arena) -> Seen:
     """What a block's events can see of where they start."""
     knowledge = arena.knowledge
     contexts: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
@@ -84,10 +86,15 @@ def _as_seen(arena: Arena) -> _Seen:
         tuple(dict.fromkeys((s if s == NOTHING else place[s], place[t]) for s, t in of_event))
         for of_event in arena.moves
     )
-    return _Seen(replace(arena, moves=tuple(moves)), tuple(c for c, _ in numbers), tuple(map(tuple, fibres)))
+    return Seen(
+        replace(arena, moves=tuple(moves)),
+        tuple(c for c, _ in numbers),
+        tuple(q for _, q in numbers),
+        tuple(map(tuple, fibres)),
+    )
 
 
-def _carrying(seen: _Seen, whole: dict[int, int]) -> tuple[set[int], list[list[int]]]:
+def _carrying(seen: Seen, whole: dict[int, int]) -> tuple[set[int], list[list[int]]]:
     """The events that carry all states of a context over with a way back; and the others, by where they lead.
 
     Args:
