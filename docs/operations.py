@@ -268,7 +268,8 @@ Every operation of a forward pass in the order in which `transformers` (5.23.0) 
 out, with the dtype in which its result is stored and the obligation that makes it exact. A scope of "every-
 implementation" says that each row was covered, for every input that can occur. `tests/certify/test_operations.py`
 watches the real modules while they run and fails if an operation appears that the tables lack; this page is written
-by `docs/operations.py`.
+by `docs/operations.py`. 5.24.0 carries out the same; 5.17.0, too, but for the prefill of Mamba-2, where it takes
+products and sums in place of a matrix product (`bmm`) of the same terms.
 
 "weights" is the dtype of the weights: bfloat16 in a bfloat16 model, and then a result that is stored there must fit
 it. Operations that only move numbers are left out. A batch with padding multiplies by the mask as well, which is 0 or

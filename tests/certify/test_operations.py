@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,14 @@ def model(kind: str, request: pytest.FixtureRequest) -> Any:
     return compiled.model(getattr(torch, request.param))
 
 
+def need_the_tables_version(kind: str) -> None:
+    if kind == "mamba2" and tuple(map(int, version("transformers").split(".")[:2])) < (5, 20):
+        pytest.skip("before 5.20 Mamba-2 takes products and sums where the table has a matrix product")
+
+
 @pytest.mark.parametrize("tokens", [2, 3, 9])
 def test_a_prefill_does_what_the_table_says(model: Any, kind: str, tokens: int) -> None:
+    need_the_tables_version(kind)
     dtype = str(model.dtype).removeprefix("torch.")
     ids = torch.tensor([[1, *([4] * (tokens - 1))]])
     with watched(model) as watch:
@@ -116,6 +123,7 @@ def test_a_prefill_does_what_the_table_says(model: Any, kind: str, tokens: int) 
 
 
 def test_a_padded_batch_multiplies_by_the_mask_and_nothing_else(model: Any, kind: str) -> None:
+    need_the_tables_version(kind)
     dtype = str(model.dtype).removeprefix("torch.")
     ids, mask = torch.tensor([[1, 4, 4], [0, 1, 4]]), torch.tensor([[1, 1, 1], [0, 1, 1]])
     with watched(model) as watch:
