@@ -17,7 +17,7 @@ from .errors import AmbiguousLanguageError, ScancraftError
 from .named import name_of, named
 from .regex.combinations import regex
 
-SET_APART = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\\.|\[[^\]]*\]|\{[0-9, ]*\}""")
+SET_APART = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\\.|\[(?:\\.|[^][\\])*\]|\{[0-9, ]*\}""")
 """Quoted symbols, escapes, classes and bounds: whatever stands there was written as an expression on purpose."""
 
 FILE = re.compile(r"/|\w\.(json|jff|dot|gv|hoa|mata|vtf|tmb|timbuk|fsm|att|fst|txt|xml)$")

@@ -13,7 +13,13 @@ import pytest
 
 import scancraft
 from scancraft.automata.bare import bare
-from scancraft.automata.errors import AlphabetError, AmbiguousLanguageError, NotRegularError, UnknownSymbolError
+from scancraft.automata.errors import (
+    AlphabetError,
+    AmbiguousLanguageError,
+    NotRegularError,
+    ScancraftError,
+    UnknownSymbolError,
+)
 from scancraft.automata.families import parity
 from scancraft.automata.formats.formats import to_json_dict, to_networkx
 from scancraft.automata.languages import as_dfa, as_language, language_to_json
@@ -194,3 +200,12 @@ def test_a_transition_to_a_state_that_is_named_nowhere_else_is_refused() -> None
     )
     machine["transitions"] = {"even": {"a": "od"}, "od": {}}
     assert as_dfa(machine).n_states == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"initial": ' + "[" * 100_000, "'" + "[a" * 50_000, "[" + "\\]" * 50_000]
+)
+def test_strings_that_are_no_expressions_are_refused_at_once(text: str) -> None:
+    """A pattern that looked for the end of a class from each of its beginnings took minutes."""
+    with pytest.raises(ScancraftError):
+        bare(text)
