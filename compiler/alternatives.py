@@ -152,7 +152,8 @@ def by_plans(
             return MOST_BLOCKS
         blocks, parameters = min(rank(way.found.weights, "depth") for way in known)
         if optimise == "depth":
-            return blocks if blocks_under(parameters, dfa.alphabet) >= blocks else blocks - 1
+            walks = any(way.size.construction == "walk" for way in known)  # whose certificates have a limit
+            return blocks if walks or blocks_under(parameters, dfa.alphabet) >= blocks else blocks - 1
         return blocks_under(min(way.found.weights.n_parameters for way in known), dfa.alphabet)
 
     def carried_out(found: Iterable[Plan]) -> Iterator[Alternative]:
@@ -165,7 +166,7 @@ def by_plans(
             yield way
 
     limited = _within(budget, PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS)
-    for way in carried_out(plans(dfa, limited, room=None if beside is None else room)):
+    for way in carried_out(plans(dfa, limited, room=None if beside is None else room, thorough=optimise == "depth")):
         yield way
         if way.least:
             return

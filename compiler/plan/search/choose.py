@@ -35,6 +35,7 @@ def plans(
     *,
     most: int = MOST_BLOCKS,
     room: Callable[[], int] | None = None,
+    thorough: bool = True,
 ) -> Iterator[Plan]:
     """Plans of the language, least effort first; none if none is found.
 
@@ -47,10 +48,11 @@ def plans(
         most: how many blocks a plan may have.
         room: how many it may have to be of use, after all that was found so far; asked before each effort. By default
             fewer than those found.
+        thorough: also look at four letters, and at three in every way, which hardly ever makes a model smaller.
     """
     fewest = most + 1
     known = {window: Found() for window in WINDOWS}
-    for window, eager in _efforts(dfa):
+    for window, eager in _efforts(dfa, thorough):
         useful = room() if room is not None else fewest if window == FIRST_LETTERS and not eager else fewest - 1
         if window > FIRST_LETTERS:
             useful = min(useful, fewest)  # such plans are wider
@@ -69,12 +71,15 @@ def plans(
             continue
 
 
-def _efforts(dfa: Dfa) -> Iterator[tuple[int, bool]]:
+def _efforts(dfa: Dfa, thorough: bool) -> Iterator[tuple[int, bool]]:
     """How many letters, and whether every block narrows down the states (``blocks.stacks``); the least effort first."""
     near = (1, 2) if len(dfa.alphabet) > FEW_LETTERS else (2, 1)
-    for windows in (near, WINDOWS[FIRST_LETTERS:]):
-        yield from product(windows, (False,))
-        yield from product(windows, (True,))
+    yield from product(near, (False,))
+    yield from product(near, (True,))
+    far = WINDOWS[FIRST_LETTERS:]
+    yield from product(far if thorough else far[:1], (False,))
+    if thorough:
+        yield from product(far, (True,))
 
 
 def written(dfa: Dfa, blocks: Drafts, window: int, budget: Budget, found: Found) -> Plan:
