@@ -1,7 +1,7 @@
 """Names of activations: module paths of ``transformers``, and shorter ones in the style of TransformerLens.
 
 A module's path names its output, and the path with ``.input`` its input. What no module of ``transformers`` computes by
-itself has a path as if one did: ``backbone.layers.0.mixer.ssm_state``. The short names:
+itself has a path as if one did: ``backbone.layers.0.mixer.ssm_state``. The short names::
 
     hook_embed                        the embedding of the tokens
     blocks.0.hook_resid_pre           the residual stream before block 0, and
