@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from ..errors import DeadPromptError
+from ..errors import DeadPromptError, ReadoutError
 
 
 class LanguageLogitsProcessor(LogitsProcessor):
@@ -27,6 +27,7 @@ class LanguageLogitsProcessor(LogitsProcessor):
     Raises:
         DeadPromptError: while generating, if no token may come next, or (with ``model``) a symbol of the prompt could
             not come: the prompt is no prefix of any word, or the language is empty.
+        ReadoutError: while generating, if a score is NaN or infinite.
     """
 
     def __init__(self, *, eos: int, pad: int, bos: int | None = None, model: Any = None) -> None:
@@ -63,6 +64,8 @@ class LanguageLogitsProcessor(LogitsProcessor):
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Mask ``scores`` of shape (batch, vocabulary), given ``input_ids`` of shape (batch, time)."""
         self._check_prompt(input_ids)
+        if (scores.isnan() | (scores == torch.inf)).any():
+            raise ReadoutError("the model's scores contain NaN or infinity; look at its weights")
         masked = scores.masked_fill(scores <= 0, -torch.inf)
         last = input_ids[:, -1]
         ended = (last == self.eos) | ((last == self.pad) & (input_ids == self.eos).any(dim=1))
