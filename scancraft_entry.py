@@ -1,4 +1,8 @@
-"""The console script: it imports nothing of scancraft before an interruption is told in one line."""
+"""The console script: it imports nothing of scancraft before an interruption is told in one line.
+
+It stands beside the folders, not in one: to import a module of a package Python runs ``scancraft/__init__.py`` first,
+and Ctrl-C in there would end in a traceback.
+"""
 
 import sys
 
