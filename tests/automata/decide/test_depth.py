@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import scancraft
 from scancraft import Budget, BudgetExceededError, Dfa
-from scancraft.automata.decide.depth import DepthWitness, OrderClasses, collision, lower_bound, one_block, pumped
+from scancraft.automata.decide.depth import DEEPEST, DepthWitness, OrderClasses, collision, lower_bound, one_block, pumped
 from scancraft.compiler.cascade.cascade import decompose
 from scancraft.compiler.cascade.rules import tabulate
 from scancraft.compiler.circuits.levels import cascade_circuit
@@ -138,3 +138,12 @@ def test_a_false_witness_is_refused() -> None:
     assert not replace(found, words=(found.words[0], found.words[0])).check(dfa)
     assert not replace(found, differ="a" if found.differ != "a" else "b").check(dfa)
     assert not DepthWitness(1, 2, (("a",), ("b",)), "a").check(dfa)
+
+
+def test_one_letter_at_a_time_may_never_suffice() -> None:
+    """Without a look back "a" and "aa" are alike to any number of blocks: the bound ends where it stops asking."""
+    dfa = scancraft.parse_regex("a", alphabet="a")
+    found = lower_bound(dfa, 1)
+    assert found is not None
+    assert found.depth == DEEPEST
+    assert found.check(dfa)
