@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 import scancraft
 from scancraft import Budget, BudgetExceededError, Dfa
-from scancraft.automata.decide.depth import DEEPEST, DepthWitness, OrderClasses, collision, lower_bound, one_block, pumped
+from scancraft.automata.decide.depth import (
+    DEEPEST,
+    DepthWitness,
+    OrderClasses,
+    collision,
+    lower_bound,
+    one_block,
+    pumped,
+)
 from scancraft.compiler.cascade.cascade import decompose
 from scancraft.compiler.cascade.rules import tabulate
 from scancraft.compiler.circuits.levels import cascade_circuit
