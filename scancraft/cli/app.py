@@ -12,6 +12,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from inspect import getdoc
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +28,7 @@ from .convert import convert
 from .decide import decide
 from .depth import depth
 from .explain import explain
-from .io import FileAccessError, ResourceError, fail, note
+from .io import FileAccessError, ResourceError, UsageError, fail, note
 from .options import JSON
 from .refute import refute
 from .run import generate, run
@@ -77,6 +78,7 @@ class _Commands(TyperGroup):
     """Turns what commands raise into one line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
+        arguments = [*getattr(ctx, "_protected_args", ()), *ctx.args]  # which parsing takes away
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
@@ -98,7 +100,11 @@ class _Commands(TyperGroup):
             if isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):
                 fail(ResourceError(_too_large(error)), as_json=bool(ctx.meta.get(JSON)))
             if type(error).__module__.split(".")[0] in ("click", "typer"):
-                raise  # typer's own: usage errors and exits
+                if not hasattr(error, "format_message") or type(error).__name__ == "NoArgsIsHelpError":
+                    raise  # typer's own exits
+                known = arguments[0] if arguments and arguments[0] in self.list_commands(ctx) else ""
+                told = f"{error.format_message().rstrip('.')}; see scancraft {known}{' ' * bool(known)}--help"
+                fail(UsageError(told), as_json="--json" in arguments)
             # A bug: the exit code must not be taken for "a disagreement was found".
             traceback.print_exc()
             note("scancraft: this is a bug of scancraft; please report the lines above")
@@ -111,13 +117,16 @@ app = typer.Typer(
     help="Compile formal languages to the exact weights of Mamba language models.",
     epilog="Exit codes: 0 the claim holds, 1 a disagreement was found, 2 bad input or not compilable, 3 undecided.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command, _example in EXAMPLES.items():
-    app.command(epilog=f"Example: scancraft {_example}")(_command)
+    # Lines of a docstring are as wide as the source; the terminal has a width of its own.
+    _paragraphs = (getdoc(_command) or "").split("\n\n")
+    _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs)
+    app.command(help=_help, epilog=f"Example: scancraft {_example}")(_command)
 
 
 def _show_version(value: bool) -> None:

@@ -26,6 +26,10 @@ class ArgumentError(ScancraftError):
     """Arguments of the command line that do not go together."""
 
 
+class UsageError(ScancraftError):
+    """A command line that has no such command or option, or lacks one."""
+
+
 class FileAccessError(ScancraftError):
     """The operating system refused a file."""
 

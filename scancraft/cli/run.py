@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..automata.alphabet import format_word, parse_word, shown_text
+from ..automata.words.mixtures import members_of
 from ..models.checkpoints.quiet import quiet_transformers
-from .io import ArgumentError, console, say, show_json, status
+from .io import ArgumentError, console, note, say, show_json, status
 from .languages import read_words
 from .options import MOST, Directory, Json, Seed
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..compiler.answers import Verdicts
+    from ..compiler.checkpoints import Checkpoint
 
 HEAD, TAIL = 24, 8
 """Rows of a long word that are shown, unless all are asked for."""
@@ -56,15 +59,29 @@ def generate(
     count: Annotated[int, typer.Option("--count", "-n", metavar="N", min=1, max=MOST, help="How many words.")] = 10,
     prompt: Annotated[str, typer.Option("--prompt", metavar="WORD", help="What they begin with.")] = "",
     max_length: Annotated[int, typer.Option(metavar="L", min=0, max=MOST, help="Cut words off at this length.")] = 60,
+    lengths: Annotated[
+        str | None,
+        typer.Option("--lengths", metavar="A-B", help="Draw words of these lengths (or one), all lengths alike."),
+    ] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Sample words with transformers' generate(); a word that was cut off ends in an ellipsis."""
+    """Sample words with transformers' generate(); a word that was cut off ends in an ellipsis.
+
+    With --lengths words are drawn from the checkpoint's language, each length as likely as the others, and the model is
+    asked about each of them; exit code 1 if it rejects one. Into a pipe one word a line is written, the empty word as
+    an empty line and words that were cut off as they are, so that `scancraft run` reads them.
+    """
     from ..compiler.checkpoints import load
 
     checkpoint = load(directory)
     alphabet = checkpoint.language.alphabet
     start = parse_word(prompt, alphabet)
+    if lengths is not None:
+        if start:
+            raise ArgumentError("--prompt is for words that the model continues; drop it, or --lengths")
+        _drawn(checkpoint, count, _range(lengths), seed, as_json=json)
+        return
     if len(start) > max_length:
         raise ArgumentError(f"the prompt has {len(start)} symbols, more than --max-length {max_length}; raise that")
     from ..generating import generate as sample
@@ -79,7 +96,44 @@ def generate(
         show_json([{"word": list(s.word), "complete": s.complete} for s in samples])
         return
     for s in samples:
-        say((shown_text(format_word(s.word, alphabet)) or "(the empty word)") + ("" if s.complete else " …"))
+        _say_word(s.word, alphabet, "" if s.complete else " …")
+    cut = sum(not s.complete for s in samples)
+    if cut and not sys.stdout.isatty():
+        note(f"{cut} of {count} words were cut off at --max-length {max_length}")
+
+
+def _say_word(word: tuple[str, ...], alphabet: tuple[str, ...], end: str = "") -> None:
+    """A word for people; in a pipe, one that can be read back."""
+    text = format_word(word, alphabet)
+    say((shown_text(text) or "(the empty word)") + end if sys.stdout.isatty() else text)
+
+
+def _range(text: str) -> tuple[int, int]:
+    """``A-B`` or ``A`` as the least and the greatest length."""
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()) or not int(first) <= int(last or first) <= MOST:
+        raise ArgumentError(f"--lengths {text!r} is no range of lengths up to {MOST:,}; give 20, or 10-30")
+    return int(first), int(last or first)
+
+
+def _drawn(checkpoint: Checkpoint, count: int, lengths: tuple[int, int], seed: int, *, as_json: bool) -> None:
+    import numpy as np
+
+    from ..compiler.answers import verdicts
+
+    quiet_transformers()
+    language = checkpoint.language
+    with status("drawing"):
+        words = members_of(language, count, *lengths, np.random.default_rng(seed))
+        found = verdicts(checkpoint, words)
+    if as_json:
+        show_json([{"word": list(v.word), "complete": v.accepts} for v in found])
+    else:
+        for verdict in found:
+            _say_word(verdict.word, language.alphabet)
+    if wrong := [verdict for verdict in found if not verdict.accepts]:
+        note(f"the model rejects {len(wrong)} of these members of its language; one is {wrong[0]}")
+        raise typer.Exit(1)
 
 
 def table(verdicts: Verdicts, *, full: bool) -> Table:

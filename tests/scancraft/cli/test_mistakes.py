@@ -1,0 +1,214 @@
+"""Natural mistakes, ten and more per command: each is answered by one line that names the remedy, and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import invoke, refused
+
+LANGUAGE = {
+    "two ways": ("--regex a --named D-2", "give exactly one of"),
+    "a name that is none": ("--named D-5", "there are Parity"),
+    "unbalanced": ("--regex (ab", "expected"),
+    "another dialect": ("--regex a+?", "'+'|'?'|^"),
+    "symbols outside": ("--regex abc --alphabet ab", "alphabet"),
+    "alphabet of a name": ("--named D-2 --alphabet abc", "drop it|bring their own"),
+    "one number": ("--dyck 8", "as in 8,10"),
+    "no kinds": ("--dyck 0,3", "at least 1"),
+    "option misspelt": ("--regx a", "--regex"),
+    "name misspelt": ("--name D-2", "--named"),
+    "no value": ("--regex", "requires an argument"),
+}
+"""What goes wrong with the options of the language, in every command that has them."""
+
+PLACES = {
+    "an expression in its place": ("a*b", "--regex"),
+    "no such file": ("machine.json", "check the path"),
+    "a folder": ("there", "scancraft"),
+    "two of them": ("D-2 D-3", "--help"),
+}
+"""What goes wrong with the argument of commands that are about a language."""
+
+DIRECTORIES = {
+    "none": ("", "DIR"),
+    "no such place": ("nowhere", "written by `scancraft compile`"),
+    "a file": ("file", "written by `scancraft compile`"),
+    "a folder without a model": ("there", "written by `scancraft compile`"),
+    "an unknown option": ("MODEL --verbos", "--help"),
+}
+"""What goes wrong with the directory of commands that are about a checkpoint."""
+
+OWN = {
+    "decide": {
+        "a budget of nothing": ("--regex a --budget 0", "greater than or equal to 1"),
+        "no number": ("--regex a --seconds soon", "number"),
+    },
+    "depth": {
+        "too wide": ("--regex a --window 9", "less than or equal to 4"),
+        "not star-free": ("--named Parity", "star-free"),
+    },
+    "compile": {
+        "no place": ("--regex a", "--out"),
+        "no such target": ("--regex a -o x --target mamba3", "mamba2"),
+        "no such gates": ("--regex a -o x --gates complex", "signed"),
+        "what is there": ("--regex a -o there", "there"),
+    },
+    "train": {
+        "no time": ("--regex a --budget soon", "60s"),
+        "lengths": ("--regex a --shortest 9 --longest 3", "in order"),
+    },
+    "check": {
+        "nothing to try": ("MODEL --words 0 --short 0", "raise one"),
+        "other symbols": ("MODEL --regex x", "alphabet"),
+        "negative": ("MODEL --words -3", "greater than or equal to 0"),
+        "no number": ("MODEL --seed one", "integer"),
+        "far too many": ("MODEL --words 9999999999", "less than or equal to 1000000"),
+    },
+    "certify": {
+        "a language beside --check": ("MODEL --check --regex a", "drop the language"),
+        "no such dtype": ("MODEL --dtype half", "bfloat16"),
+        "other symbols": ("MODEL --regex x", "alphabet"),
+        "no budget": ("MODEL --budget 0", "greater than or equal to 1"),
+        "negative time": ("MODEL --seconds -1", "greater than or equal to 0"),
+    },
+    "run": {
+        "other symbols": ("MODEL abc", "alphabet"),
+        "both ways": ("MODEL ab --file file", "not both"),
+        "no file": ("MODEL --file words.txt", "check the path"),
+        "quoted twice": ("MODEL 'ab'", "alphabet"),
+        "misspelt": ("MODEL ab --ful", "--full"),
+    },
+    "generate": {
+        "lengths": ("MODEL --lengths ten", "10-30"),
+        "backwards": ("MODEL --lengths 9-3", "10-30"),
+        "no words": ("MODEL -n 0", "greater than or equal to 1"),
+        "long prompt": ("MODEL --prompt abab --max-length 2", "raise that"),
+        "both": ("MODEL --prompt ab --lengths 4", "drop it"),
+        "other symbols": ("MODEL --prompt x", "alphabet"),
+    },
+    "explain": {
+        "no such stage": ("MODEL --stage magic", "cascade"),
+        "no such block": ("MODEL --block 99", "numbered"),
+        "no suffix": ("MODEL --picture out", ".svg"),
+        "word without picture": ("MODEL --word ab", "--picture"),
+        "memories without word": ("MODEL --picture a.svg --of memories", "--word"),
+    },
+    "convert": {
+        "one file": ("machine.json", "OUT"),
+        "no such file": ("machine.json out.dot", "check the path"),
+        "no such format": ("file out.dot --from nfa", "formats are"),
+        "no format": ("file out.dot", "format"),
+        "a folder": ("there out.dot", "give a file"),
+    },
+    "refute": {
+        "no language": ("MODEL --tokens a=3,a=4", "each symbol once"),
+        "no id": ("MODEL --bos first", "whole number"),
+        "no place": ("nowhere --named Parity", "nowhere"),
+        "too much": ("MODEL --check file --tokens a=3", "drop the rest"),
+    },
+    "suite": {
+        "a name that is none": ("--only D-5", "there are Parity"),
+        "no names": ("--only ;", "semicolons"),
+        "check of nothing": ("--check --no-certificates", "drop --no-certificates"),
+        "suffix": ("--plot a.gif", ".svg"),
+        "trained alone": ("--trained there", "--plot"),
+        "words": ("--words 0", "greater than or equal to 1"),
+    },
+    "conformance": {
+        "none": ("", "--list"),
+        "unknown": ("mamba3", "transformers"),
+        "misspelt": ("--modes full", "--mode"),
+    },
+}
+
+ABOUT = ("decide", "compile", "depth", "train")
+COMPARED = ("check", "certify", "refute")
+OPENED = ("check", "certify", "run", "generate", "explain")
+BEFORE = {"compile": "-o out ", **dict.fromkeys(COMPARED, "MODEL ")}
+"""What else a command needs."""
+
+CASES = [
+    *((c, BEFORE.get(c, "") + a, w, name) for c in ABOUT + COMPARED for name, (a, w) in LANGUAGE.items()),
+    *((c, BEFORE.get(c, "") + a, w, name) for c in ABOUT for name, (a, w) in PLACES.items()),
+    *((c, a, w, name) for c in OPENED for name, (a, w) in DIRECTORIES.items()),
+    *((c, a, w, name) for c, rows in OWN.items() for name, (a, w) in rows.items()),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "remedy"), [row[:3] for row in CASES], ids=[f"{row[0]}: {row[3]}" for row in CASES]
+)
+def test_one_line_names_the_remedy(
+    command: str, arguments: str, remedy: str, d2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "thesis.tex").write_text("")
+    (tmp_path / "file").write_text("no automaton\n")
+    monkeypatch.chdir(tmp_path)
+    result = invoke(command, *(str(d2) if a == "MODEL" else a for a in arguments.split()), stdin="")
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    line = result.stderr
+    assert line.startswith("scancraft: ")
+    assert line.count("\n") == 1 or line.rstrip().endswith("^")  # an expression with a caret under the place
+    assert any(part in line for part in remedy.split("|")), line
+    assert not (tmp_path / "out").exists()
+
+
+def test_there_are_ten_per_command_that_names_a_language() -> None:
+    for command in ("decide", "compile", "depth", "train", "check", "certify", "refute"):
+        assert sum(row[0] == command for row in CASES) >= 10
+
+
+def test_usage_errors_are_json_too() -> None:
+    result = invoke("decide", "--regx", "a", "--json")
+    assert (result.exit_code, result.stderr) == (2, "")
+    assert json.loads(result.stdout) == {
+        "error": "Usage",
+        "message": "No such option: --regx (Possible options: --regex); see scancraft decide --help",
+    }
+    assert "Did you mean 'decide'" in refused(invoke("decid", "--regex", "a"))
+
+
+def test_drawn_words_can_be_run(d2: Path) -> None:
+    drawn = invoke("generate", d2, "--lengths", "0-12", "-n", 40)
+    assert drawn.exit_code == 0
+    lines = drawn.stdout.splitlines()
+    assert len(lines) == 40
+    assert {len(line) for line in lines} == {0, 2, 4, 6, 8, 10, 12}
+    answers = json.loads(invoke("run", d2, "--json", stdin=drawn.stdout).stdout)
+    assert [len(answer["word"]) for answer in answers] == [len(line) for line in lines]
+    assert all(answer["accepted"] for answer in answers)
+    walked = invoke("generate", d2, "-n", 20).stdout
+    assert len(json.loads(invoke("run", d2, "--json", stdin=walked).stdout)) == 20
+
+
+def test_the_shell_completes_commands() -> None:
+    told = {"_SCANCRAFT_COMPLETE": "complete_bash", "COMP_WORDS": "scancraft dec", "COMP_CWORD": "1"}
+    command = [sys.executable, "-m", "scancraft.cli.entry"]
+    found = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, check=False)
+    assert found.stdout.split() == ["decide"]
+
+
+HEAVY = """
+import sys
+from scancraft.cli.entry import main
+sys.argv = ["scancraft", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as error:
+    assert not error.code, error.code
+assert "transformers" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("command", ["--help", "decide --regex (ab)*", "compile --regex (ab)* -o OUT", "targets"])
+def test_transformers_is_imported_by_what_needs_it_only(command: str, tmp_path: Path) -> None:
+    arguments = command.replace("OUT", str(tmp_path / "out")).split()
+    found = subprocess.run([sys.executable, "-c", HEAVY, *arguments], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
