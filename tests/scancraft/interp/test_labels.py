@@ -99,15 +99,22 @@ def test_a_patched_memory_changes_what_the_plan_says_and_no_more(data: st.DataOb
         st.sampled_from([m for m in interp.labels_of(compiled).memories if not m.name.endswith("before")])
     )
     at = data.draw(st.integers(0, len(word)))
-    donor = interp.run_with_cache(compiled, [other])
-    label = memory.decode(donor)[0][-1]
-    channels = [n for n, _ in memory.channels]
-    value = donor[memory.point][:, -1:, channels]
-    run = interp.run_with_cache(compiled, [word], interp.Patch(memory.point, value, at, (channels,)))
+    labels = {m.name: m for m in interp.labels_of(compiled).memories}
+    donor = interp.run_with_cache(compiled, [(*other, compiled.dfa.alphabet[0])])
+    label = memory.decode(donor)[0][len(other)]
+    patches = []
+    # A copy that is one letter late is a register of its own: it is overwritten one letter later.
+    for late, name in enumerate((memory.name, f"{memory.name} before")):
+        if name in labels and at + late <= len(word):
+            channels = [n for n, _ in labels[name].channels]
+            there = len(other) + late
+            value = donor[labels[name].point][:, there : there + 1, channels]
+            patches.append(interp.Patch(labels[name].point, value, at + late, (channels,)))
+    run = interp.run_with_cache(compiled, [word], *patches)
     ids, moment = compiled.manifest.tokens, None
     for position, token in enumerate((BOS, *word)):
         moment = plan.start() if token == BOS else plan.step(moment, token)
-        if position >= at and position == at:
+        if position == at:
             forced = dict(moment.labels) | {memory.name: label}
             # Later blocks see the new label at once; what they hold follows by the plan's own rules.
             moment = _again(plan, moment, forced, memory.name, memory.block)
