@@ -24,13 +24,15 @@ def blocks(language: str) -> list[str]:
 def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    first, words, dead, inside, own = blocks("python")
+    first, words, dead, model, inside, own = blocks("python")
     exec(first, names)
     assert capsys.readouterr().out.strip().endswith("['b']")
     exec(words, names)
     with pytest.raises(DeadPromptError, match="nothing can follow the prompt"):
         exec(dead, names)
     capsys.readouterr()
+    exec(model, names)
+    assert "no disagreement on the words tried" in capsys.readouterr().out
     exec(inside, names)
     assert "(0, " in capsys.readouterr().out
     # "A Mamba of your own": one with other token ids.
