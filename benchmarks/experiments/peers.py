@@ -95,7 +95,7 @@ def _right(word: str) -> list[str]:
 
 
 def _ours(words: list[str]) -> Json:
-    language = suite_language("Dyck-1").build()
+    language = suite_language("Dyck-1").language
     seconds, compiled = best_of(5, lambda: scancraft.compile(language))
     runner, tokens = compiled.runner(), compiled.manifest.tokens
     answers, spent = [], 0.0

@@ -103,9 +103,11 @@ def generate(
 
 
 def _say_word(word: tuple[str, ...], alphabet: tuple[str, ...], end: str = "") -> None:
-    """A word for people; in a pipe, one that can be read back."""
+    """A word for people; in a pipe, one that can be read back, unless a symbol of it breaks the line."""
     text = format_word(word, alphabet)
-    say((shown_text(text) or "(the empty word)") + end if sys.stdout.isatty() else text)
+    if sys.stdout.isatty() or len(text.splitlines()) > 1 or text != text.strip("\r\n"):
+        text = (shown_text(text) or "(the empty word)") + end
+    say(text)
 
 
 def _range(text: str) -> tuple[int, int]:
