@@ -40,8 +40,8 @@ CHAIN_ITEMS, CHAIN_ITEMS_AT_MOST = 20_000, 200_000
 FEWER_LETTERS = 2
 """Plans down a chain look at so many letters, unless the fewest blocks are asked for."""
 
-LARGE, HUGE = 20_000, 1_000_000
-"""So many parameters are worth a search down chains of states, or a long one."""
+LARGE = 20_000
+"""So many parameters are worth a search down chains of states."""
 
 
 class UnknownChoiceError(ScancraftError):
@@ -173,7 +173,7 @@ def by_plans(
     least = min((way.found.weights.n_parameters for way in known), default=None)
     if not longer and least is not None and (least < LARGE or any(way.plan for way in known)):
         return
-    yield from _down_chains(dfa, budget, widest, carried_out, longer=longer, insist=least is None or least > HUGE)
+    yield from _down_chains(dfa, budget, widest, carried_out, longer=longer, insist=least is None)
 
 
 def _down_chains(
