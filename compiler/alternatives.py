@@ -165,7 +165,8 @@ def by_plans(
             known.append(way)
             yield way
 
-    limited = _within(budget, PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS)
+    searching = budget.running()  # the seconds are those of all efforts together
+    limited = _within(searching, PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS)
     for way in carried_out(plans(dfa, limited, room=None if beside is None else room, thorough=optimise == "depth")):
         yield way
         if way.least:
@@ -173,7 +174,7 @@ def by_plans(
     least = min((way.found.weights.n_parameters for way in known), default=None)
     if not longer and least is not None and (least < LARGE or any(way.plan for way in known)):
         return
-    yield from _down_chains(dfa, budget, widest, carried_out, longer=longer, insist=least is None)
+    yield from _down_chains(dfa, searching, widest, carried_out, longer=longer, insist=least is None)
 
 
 def _down_chains(

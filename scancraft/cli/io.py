@@ -15,8 +15,10 @@ from ..automata.errors import ScancraftError
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
-UNPRINTABLE = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")
-"""Control characters, and marks of direction."""
+UNPRINTABLE = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
+"""Control characters, marks of direction, and halves of characters, which no terminal can be sent."""
 
 PIPE_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""

@@ -182,3 +182,4 @@ def test_what_is_printed_cannot_steer_the_terminal(tmp_path: Path, capsys: pytes
     console().print(f"[{symbol}]")
     assert "\x1b" not in capsys.readouterr().out
     assert printable("plain é\ttext\n") == "plain é\ttext\n"
+    assert printable("half \ud800") == "half \\ud800"
