@@ -159,10 +159,7 @@ def stack_dfa(pairs: Sequence[Pair], depth: int, budget: Budget = DEFAULT_BUDGET
 
 
 class StackAcceptor:
-    """Ground truth for bounded Dyck languages: a batch of explicit stacks, pushed and popped symbol by symbol.
-
-    O(symbols) look-ups, one NumPy step per position for the whole batch.
-    """
+    """Ground truth for bounded Dyck languages: an explicit stack, pushed and popped symbol by symbol. O(symbols)."""
 
     def __init__(self, language: BoundedDyck) -> None:
         self.language = language
@@ -176,25 +173,22 @@ class StackAcceptor:
 
     def tops(self, codes: ArrayLike, lengths: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The depth (-1 once dead) and the kind on top (-1 if none) after every prefix; shape (words, longest + 1)."""
-        letters = np.asarray(codes, dtype=np.int32)
-        batch, width = letters.shape
-        most = self.language.depth
-        stack = np.full((batch, most + 1), -1, dtype=np.int32)  # entry 0 lies below the bottom
-        depth = np.zeros(batch, dtype=np.int32)
-        dead = np.zeros(batch, dtype=bool)
-        rows = np.arange(batch)
-        depths = np.empty((batch, width + 1), dtype=np.int32)
-        kinds = np.empty((batch, width + 1), dtype=np.int32)
-        depths[:, 0], kinds[:, 0] = 0, -1
-        for t in range(width):
-            kind, closing = letters[:, t] >> 1, (letters[:, t] & 1).astype(bool)
-            # The bottom entry -1 matches no kind, so closing an empty stack is an error as well.
-            dead |= np.where(closing, stack[rows, depth] != kind, depth == most)
-            depth = np.where(dead, 0, np.where(closing, depth - 1, depth + 1))
-            pushed = ~closing & ~dead
-            stack[rows[pushed], depth[pushed]] = kind[pushed]
-            depths[:, t + 1] = np.where(dead, -1, depth)
-            kinds[:, t + 1] = np.where(dead, -1, stack[rows, depth])
+        letters = np.asarray(codes)
+        depths = np.full((len(letters), letters.shape[1] + 1), -1, dtype=np.int32)
+        kinds = np.full_like(depths, -1)
+        for word, depths_of_word, kinds_of_word in zip(letters.tolist(), depths, kinds, strict=True):
+            stack, tops = [-1], [-1]  # -1 lies below the bottom: no closing bracket matches it
+            heights = [0]
+            for letter in word:
+                if not letter & 1:
+                    if len(stack) > self.language.depth:
+                        break
+                    stack.append(letter >> 1)
+                elif stack.pop() != letter >> 1:
+                    break
+                heights.append(len(stack) - 1)
+                tops.append(stack[-1])
+            depths_of_word[: len(heights)], kinds_of_word[: len(tops)] = heights, tops
         return depths, kinds
 
     def next_masks(self, codes: ArrayLike, lengths: ArrayLike) -> NDArray[np.bool_]:
