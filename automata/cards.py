@@ -77,6 +77,11 @@ def folded(title: str, content: str) -> Markup:
     return Markup(f"<details><summary>{shown(title)}</summary>{content}</details>")
 
 
+def picture(svg: str | None) -> Markup:
+    """SVG text on a line of its own; nothing if there is none."""
+    return Markup(f"<div>{svg}</div>" if svg else "")
+
+
 def channels(rows: Sequence[Sequence[object]]) -> Markup:
     """The channels of a model: block, number in it, role, meaning; seen after a click."""
     return folded(f"{len(rows):,} channels", table(("block", "channel", "role", "meaning"), rows)) if rows else Markup()

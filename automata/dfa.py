@@ -9,11 +9,13 @@ from typing import Any
 
 from .alphabet import EOS, Word, check_alphabet
 from .budget import DEFAULT_BUDGET, Budget
-from .cards import brief, card, folded, table
+from .cards import brief, card, folded, picture, table
 from .errors import AlphabetError, EmptyLanguageError, LanguageFormatError
 from .images import strong_components
 from .minimise import minimise
 from .nfa import NfaBuilder
+from .pictures.dfa import MOST_STATES, dfa_svg
+from .pictures.svg import Pictured
 from .search import leading_to, numbered, shortest
 from .semiautomaton import Semiautomaton
 
@@ -27,7 +29,7 @@ def operand(value: Any, alphabet: Sequence[str]) -> Dfa:
 
 
 @dataclass(frozen=True, eq=False)
-class Dfa:
+class Dfa(Pictured):
     """A regular language, as its complete minimal DFA.
 
     Whatever automaton is given, the value holds the canonical one: unreachable states dropped, equivalent
@@ -337,7 +339,13 @@ class Dfa:
             for q, (row, mark) in enumerate(zip(self.table, marks, strict=True))
         )
         facts = {"alphabet": " ".join(self.alphabet), "initial": self.names[self.initial]}
-        return card(f"minimal DFA, {self.n_states:,} states", facts, folded("transitions", table(heads, rows)))
+        shown = (picture(self.svg()), folded("transitions", table(heads, rows)))
+        return card(f"minimal DFA, {self.n_states:,} states", facts, *shown)
+
+    def svg(self) -> str | None:
+        """The states and transitions; None if there are more than two dozen states."""
+        n, title = self.n_states, f"minimal DFA with {self.n_states} state{'s' * (self.n_states != 1)}"
+        return dfa_svg(self, title) if n <= MOST_STATES else None
 
     def __str__(self) -> str:
         head = f"Dfa over {{{', '.join(self.alphabet)}}}, {self.n_states} states, initial 0"

@@ -13,7 +13,7 @@ from ..automata.errors import ScancraftError
 from ..automata.languages import truth_of
 from ..automata.words.draw import arbitrary
 from ..automata.words.mixtures import live_word_of
-from ..compiler.circuits.circuit import value_of
+from ..compiler.circuits.forms import value_of
 from ..compiler.compile import compile as compile_language
 from ..compiler.constructions import dyck
 from ..compiler.targets import TARGETS

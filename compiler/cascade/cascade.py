@@ -18,11 +18,13 @@ from typing import Protocol
 
 from ...automata.alphabet import Word
 from ...automata.budget import DEFAULT_BUDGET, Budget
-from ...automata.cards import card, table
+from ...automata.cards import card, folded, picture, table
 from ...automata.decide.aperiodic import require_star_free
 from ...automata.dfa import Dfa
+from ...automata.pictures.svg import Pictured
 from ...automata.semiautomaton import Semiautomaton
 from .holonomy import Holonomy, holonomy
+from .picture import parts_svg
 
 Coordinates = tuple[int, ...]
 """One tile label per level, top level first; a level that says nothing keeps whatever it held."""
@@ -53,7 +55,7 @@ class Automaton(Protocol):
 
 
 @dataclass(frozen=True)
-class Cascade:
+class Cascade(Pictured):
     """The cascade of a language.
 
     Levels are numbered by height, H down to 1. Nothing is enumerated: a step is computed from the coordinates above
@@ -181,7 +183,12 @@ class Cascade:
             for p in group
         )
         shown = table(("level", "values", "in the set", "the memory names the tile"), rows)
-        return card(f"cascade of {self.height} levels", {"swaps": sorted(self.parts.swap_levels) or None}, shown)
+        facts = {"swaps": sorted(self.parts.swap_levels) or None}
+        return card(f"cascade of {self.height} levels", facts, picture(self.svg()), folded("tiles", shown))
+
+    def svg(self) -> str | None:
+        """The image sets and tiles, level by level; None if there are too many."""
+        return parts_svg(self.parts, self.dfa.names, self.dfa.alphabet)
 
     def __str__(self) -> str:
         name = self.parts.set_names

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from ...automata.alphabet import BOS, EOS
 from ...automata.bounded_dyck import BoundedDyck
-from .circuit import ALWAYS, ONE, Circuit, CircuitBlock, CircuitChannel, Form, Latch, indicator, plus
+from .circuit import Circuit, CircuitBlock, CircuitChannel, Latch, indicator
 from .counting import FLOAT_BITS, counting_block
+from .forms import ALWAYS, ONE, Form, plus
 from .latching import latch_errors
 
 OPENING, CLOSING, DEPTH, FULL, OPEN = "opening", "closing", "depth", "depth >= h", "depth >= 1"

@@ -22,16 +22,14 @@ from functools import cached_property
 from typing import Literal
 
 from ...automata.alphabet import BOS, Word, check_word
-from ...automata.cards import brief, card, channels
-
-Form = Mapping[str, int]
-"""A linear form over features; the key ``ONE`` is the constant term."""
+from ...automata.cards import brief, card, channels, picture
+from ...automata.pictures.layers import Node, flow_svg
+from ...automata.pictures.svg import Pictured
+from .forms import ONE, Form, show, value_of
 
 Channels = Mapping[int, int]
 """A linear form over the x of channels of the same block, by their numbers."""
 
-ONE = "1"
-ALWAYS: Form = {ONE: 1}
 Taps = tuple[int, ...]
 """Weights of a form at the last few steps, this one last."""
 
@@ -228,7 +226,7 @@ class CircuitBlock:
 
 
 @dataclass(frozen=True)
-class Circuit:
+class Circuit(Pictured):
     """A language as a circuit.
 
     Attributes:
@@ -324,7 +322,13 @@ class Circuit:
 
     def _repr_html_(self) -> str:
         rows = [(b, n, c.role, c.meaning) for b, block in enumerate(self.blocks) for n, c in enumerate(block.channels)]
-        return card(f"circuit: {self.construction}", {"promises": self.contract}, channels(rows))
+        shown = (picture(self.svg()), channels(rows))
+        return card(f"circuit: {self.construction}", {"promises": self.contract}, *shown)
+
+    def svg(self) -> str | None:
+        """The memories block by block, and which look at what others write; None if there are too many."""
+        allowed = Node(("what may come next",), "", frozenset().union(*self.verdicts.values()), frozenset())
+        return flow_svg([*map(_nodes, self.blocks), [allowed]], repr(self))
 
     def __str__(self) -> str:
         lines = [f"{self.construction}: {len(self.blocks)} blocks, {len(self.features)} features, {self.contract}"]
@@ -334,6 +338,33 @@ class Circuit:
         for token, form in self.verdicts.items():
             lines.append(f"{token} may come next iff {show(form)} <= 0")
         return "\n".join(lines)
+
+
+def _nodes(block: CircuitBlock) -> list[Node]:
+    """For a picture: the memories, and those channels together that write without one, with the features they see."""
+    channels = block.channels
+    features = [n for n, channel in enumerate(channels) if channel.role == "feature"]
+    groups = [(name, channels[ns[0]].role, ns) for name, (_, ns) in block.memories.items()]
+    nodes = []
+    for name, kind, ns in [*groups, *([("features", "computed", features)] if features else [])]:
+        seen = {*ns, *(seen for n in ns for seen in _looks_at(channels[n].memory))}
+        reads = frozenset().union(*(form for n in seen for form in (channels[n].reads, channels[n].gate)))
+        said = "; ".join(dict.fromkeys(channels[n].meaning for n in ns))
+        nodes.append(Node((name, kind), said, reads, frozenset().union(*(channels[n].writes for n in ns))))
+    return nodes
+
+
+def _looks_at(memory: Latch | Shown | Counter | None) -> set[int]:
+    """The channels whose x decides what happens to a memory."""
+    match memory:
+        case Latch(fires=fires):
+            return {*fires}
+        case Shown(register):
+            return set[int]().union(*register.writes.values(), register.swaps)
+        case Counter(add=add, others=others):
+            return {*add, *others}
+        case None:
+            return set()
 
 
 class _BlockRun:
@@ -400,38 +431,6 @@ class _BlockRun:
 
 def _sum(form: Channels, x: Sequence[int]) -> int:
     return sum(weight * x[c] for c, weight in form.items())
-
-
-def value_of(form: Form, features: Mapping[str, int]) -> int:
-    """A form's value."""
-    return sum(w * (1 if f == ONE else features[f]) for f, w in form.items())
-
-
-def show(form: Form) -> str:
-    """A form for people.
-
-    >>> show({"depth": 2, "1": -1})
-    '2 [depth] - 1'
-    """
-    terms = []
-    for name, weight in form.items():
-        sign, size = "-" if weight < 0 else "+", abs(weight)
-        terms.append(f"{sign} {size}" if name == ONE else f"{sign} {f'{size} ' if size > 1 else ''}[{name}]")
-    return " ".join(terms).removeprefix("+ ") or "0"
-
-
-def plus(*forms: Form) -> dict[str, int]:
-    """The sum of forms, zeros left out."""
-    total: dict[str, int] = {}
-    for form in forms:
-        for name, weight in form.items():
-            total[name] = total.get(name, 0) + weight
-    return {name: weight for name, weight in total.items() if weight}
-
-
-def times(factor: int, form: Form) -> dict[str, int]:
-    """A form, multiplied."""
-    return {name: factor * weight for name, weight in form.items()}
 
 
 def indicator(name: str, form: Form, least: int, *, gate: Form, writes: str, taps: Taps = NOW) -> list[CircuitChannel]:

@@ -28,7 +28,8 @@ from ...automata.semiautomaton import Semiautomaton
 from ..cascade.cascade import Cascade
 from ..cascade.holonomy import holonomy
 from ..cascade.rules import tabulate
-from .circuit import ALWAYS, Circuit, CircuitBlock, CircuitChannel, Counter, Form, indicator, plus, times
+from .circuit import Circuit, CircuitBlock, CircuitChannel, Counter, indicator
+from .forms import ALWAYS, Form, plus, times
 from .latching import latch_errors
 from .levels import Levels, assemble, slot_feature
 

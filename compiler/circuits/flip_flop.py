@@ -9,7 +9,8 @@ Block 2 is the error latch, for the contract "all-words".
 from __future__ import annotations
 
 from ...automata.alphabet import BOS, EOS
-from .circuit import ONE, Circuit, CircuitBlock, CircuitChannel, Form, Latch
+from .circuit import Circuit, CircuitBlock, CircuitChannel, Latch
+from .forms import ONE, Form
 from .latching import latch_errors
 from .levels import letter_feature
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .circuit import ALWAYS, ONE, PAST, Circuit, CircuitBlock, CircuitChannel, Form, Latch, plus
+from .circuit import PAST, Circuit, CircuitBlock, CircuitChannel, Latch
+from .forms import ALWAYS, ONE, Form, plus
 
 ERROR = "error"
 

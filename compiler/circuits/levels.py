@@ -19,7 +19,8 @@ from ...automata.dfa import Dfa
 from ..cascade.cubes import Cube
 from ..cascade.rules import RuleLevel, RuleTable
 from ..cascade.thresholds import Threshold
-from .circuit import ONE, Circuit, CircuitBlock, CircuitChannel, Form, LevelNames, Register, Shown
+from .circuit import Circuit, CircuitBlock, CircuitChannel, LevelNames, Register, Shown
+from .forms import ONE, Form
 
 Slots = Mapping[int, int]
 """From sets, by number, to their slots."""

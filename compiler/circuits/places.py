@@ -12,7 +12,7 @@ from itertools import pairwise, product
 from ...automata.alphabet import EOS
 from ...automata.decide.walks import Vector, Walk
 from ...automata.dfa import Dfa
-from .circuit import Form
+from .forms import Form
 
 Ramp = tuple[Vector, int]
 """(w, k): the channel max(0, w . count - k)."""

@@ -23,22 +23,8 @@ from itertools import zip_longest
 
 from ...automata.alphabet import EOS
 from ...automata.combination import Combination
-from .circuit import (
-    ALWAYS,
-    ONE,
-    Channels,
-    Circuit,
-    CircuitBlock,
-    CircuitChannel,
-    Counter,
-    Form,
-    Latch,
-    Register,
-    Shown,
-    indicator,
-    plus,
-    times,
-)
+from .circuit import Channels, Circuit, CircuitBlock, CircuitChannel, Counter, Latch, Register, Shown, indicator
+from .forms import ALWAYS, ONE, Form, plus, times
 
 
 def side_by_side(language: Combination, parts: Sequence[Circuit], *, predict: bool) -> Circuit:

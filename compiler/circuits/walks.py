@@ -32,22 +32,9 @@ from typing import Literal
 from ...automata.alphabet import BOS
 from ...automata.decide.walks import NoWalk, Vector, Walk, fewer, walk_of
 from ...automata.dfa import Dfa
-from .circuit import (
-    ALWAYS,
-    CONSTANT_EXPONENT,
-    NOW,
-    ONE,
-    PAST,
-    Circuit,
-    CircuitBlock,
-    CircuitChannel,
-    Form,
-    Latch,
-    plus,
-    show,
-    value_of,
-)
+from .circuit import CONSTANT_EXPONENT, NOW, PAST, Circuit, CircuitBlock, CircuitChannel, Latch
 from .counting import FLOAT_BITS, counting_block
+from .forms import ALWAYS, ONE, Form, plus, show, value_of
 from .places import Map, Ramp, along, cuts, moved, ruled_out, runs, tents
 
 Contract = Literal["all-words", "live-prefixes"]

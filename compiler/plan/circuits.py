@@ -21,7 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from ..circuits.circuit import NOW, ONE, Circuit, CircuitBlock, CircuitChannel, Form, Register, Shown, plus, times
+from ..circuits.circuit import NOW, Circuit, CircuitBlock, CircuitChannel, Register, Shown
+from ..circuits.forms import ONE, Form, plus, times
 from ..circuits.levels import letter_feature
 from .features import Features, features_of
 from .plan import Event, Letter, Memory, Plan, PlanBlock, show_event

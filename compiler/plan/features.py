@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ...automata.alphabet import BOS
-from ..circuits.circuit import Form, plus
+from ..circuits.forms import Form, plus
 from ..circuits.levels import letter_feature
 from .plan import Event, Holds, Letter, Memory, Plan
 

@@ -10,13 +10,15 @@ blocks are a cascade. Nothing else is in a plan: no weights, no widths. :meth:`P
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from ...automata.alphabet import BOS, Word, check_word
-from ...automata.cards import brief, card, table
+from ...automata.cards import brief, card, folded, picture, table
+from ...automata.pictures.layers import Node, flow_svg
+from ...automata.pictures.svg import Pictured
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class PlanBlock:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Pictured):
     """A language as blocks of memories.
 
     Attributes:
@@ -158,7 +160,16 @@ class Plan:
         )
         shown = table(("block", "memory", "becomes", "which says", "when"), rows)
         title = f"plan of {len(self.memories)} memories in {len(self.blocks)} blocks"
-        return card(title, {"promises": self.contract, "letters seen": self.window}, shown)
+        facts = {"promises": self.contract, "letters seen": self.window}
+        return card(title, facts, picture(self.svg()), folded("events", shown))
+
+    def svg(self) -> str | None:
+        """The memories block by block, and which look at which; None if there are too many."""
+        layers = [[_node(memory) for memory in block.memories] for block in self.blocks]
+        readout = Node(
+            ("what may come next",), "", _looks_at(e for form in self.verdicts.values() for e in form), frozenset()
+        )
+        return flow_svg([*layers, [readout]], repr(self))
 
     def __str__(self) -> str:
         lines = []
@@ -200,6 +211,20 @@ class Moment:
                 return self.labels[memory] in labels
             case Holds(memory, labels):
                 return self.before.get(memory) in labels
+
+
+def _node(memory: Memory) -> Node:
+    """For a picture."""
+    said = "; ".join(
+        f"{label}: {memory.meaning[label]}, when {show_events(events)}" for label, events in memory.writes.items()
+    )
+    reads = _looks_at(event for events in memory.writes.values() for event in events)
+    return Node((memory.name, f"{len(memory.writes)} values"), "; ".join(said), reads, frozenset({memory.name}))
+
+
+def _looks_at(events: Iterable[Event]) -> frozenset[str]:
+    """The memories that events look at."""
+    return frozenset(literal.memory for event in events for literal in event if isinstance(literal, Holds))
 
 
 def show_event(event: Event) -> str:

@@ -36,21 +36,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..circuits.circuit import (
-    ALWAYS,
-    NOW,
-    ONE,
-    Circuit,
-    CircuitBlock,
-    CircuitChannel,
-    Counter,
-    Form,
-    Latch,
-    Register,
-    plus,
-    show,
-    times,
-)
+from ..circuits.circuit import NOW, Circuit, CircuitBlock, CircuitChannel, Counter, Latch, Register
+from ..circuits.forms import ALWAYS, ONE, Form, plus, show, times
 from ..manifest import MemoryLabel
 from ._mamba2_layers import Channel, Heads, Layer
 from .base import TargetError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from ..circuits.circuit import ONE, Circuit, Form
+from ..circuits.circuit import Circuit
+from ..circuits.forms import ONE, Form
 from ._mamba2_blocks import Frame, kinds_of, told_between
 
 ANY = 8

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from ..circuits.circuit import ONE, Circuit, CircuitBlock, Counter, Form, Latch, Shown
+from ..circuits.circuit import Circuit, CircuitBlock, Counter, Latch, Shown
+from ..circuits.forms import ONE, Form
 from ..manifest import BlockLabel, ChannelLabel, CounterLabel, Dimension, Holder, MemoryLabel, WrittenWhen
 
 MIN_WIDTH = 16

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...models.weights import Tensor
-from ..circuits.circuit import Circuit, Form
+from ..circuits.circuit import Circuit
+from ..circuits.forms import Form
 from .layout import Stream
 from .tokens import token_ids, vocabulary_size
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..automata.dfa import Dfa
+from ..automata.pictures.dfa import edge_letters
+from ..automata.pictures.layout import RADIUS, Edge, Places, Point, Rows, place_sets, place_states, route
+from ..automata.pictures.names import edge_label, short_names
 from ..compiler.cascade.cascade import Cascade
+from ..compiler.cascade.picture import classes, lines_of_sets, swap_label
 from .picture_file import FAINT, INK, PAPER, PictureError, blank_page, drawing, picture_path, write_picture, write_text
-from .picture_layout import RADIUS, Edge, Places, Point, Rows, place_sets, place_states, route
-from .picture_names import edge_label, set_name, short_names, wrapped
 
 MOST_SETS = 3000
 """More image sets are refused: nobody could read them."""
@@ -63,14 +64,11 @@ def _figure(cascade: Cascade) -> Any:
     """Everything on one page whose coordinates are inches."""
     dfa, parts = cascade.dfa, cascade.parts
     assert isinstance(dfa, Dfa), "only languages are drawn"
-    state_names, legend = short_names(dfa)
+    state_names, legend = short_names(dfa.names)
     dots = len(parts.sets) > FEW_SETS
-    set_names = [
-        wrapped("|".join(set_name(parts.members(t), state_names) for t in parts.leaves(p)))
-        for p in range(len(parts.sets))
-    ]
+    set_names = lines_of_sets(parts, state_names)
     box_width = 0.18 + 0.072 * max(len(line) for name in set_names for line in name.split("\n"))
-    edges = _letters(dfa)
+    edges = edge_letters(dfa)
     # Round the circle there is room for loops and their labels.
     loops = [edge_label(symbols, dfa.alphabet) for (p, q), symbols in edges.items() if p == q]
     around = RADIUS + 0.6 + 0.075 * max((len(label) for label in loops), default=0)
@@ -100,29 +98,12 @@ def _figure(cascade: Cascade) -> Any:
         y = height - TOP - DROP * (cascade.height - level)
         write_text(page, right, y, f"height {level}", 8, color=FAINT)
         if level in parts.swap_levels:
-            write_text(page, right, y - 0.18, _swap_label(cascade, level), 6.5)
+            write_text(page, right, y - 0.18, swap_label(parts, level, dfa.alphabet), 6.5)
     return figure
-
-
-def _swap_label(cascade: Cascade, level: int) -> str:
-    """Which letters swap the memory of a level, in some set or other."""
-    parts, alphabet = cascade.parts, cascade.dfa.alphabet
-    letters = sorted({a for p, a in parts.swapped if parts.height[p] == level})
-    label = f"swapped by {edge_label([alphabet[a] for a in letters], alphabet)}"
-    return label if len(label) <= 18 else f"swapped by {len(letters)}"
 
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _letters(dfa: Dfa) -> dict[Edge, list[str]]:
-    """The symbols on each edge."""
-    found: dict[Edge, list[str]] = {}
-    for p, row in enumerate(dfa.semiautomaton.table):
-        for symbol, q in zip(dfa.alphabet, row, strict=True):
-            found.setdefault((p, q), []).append(symbol)
-    return found
 
 
 def _moved(point: Point, origin: Point) -> Point:
@@ -146,7 +127,7 @@ def _draw_dfa(
             FancyArrowPatch(arc.start, arc.end, connectionstyle=bent, color=colours[q], **ends, **ARROW)  # type: ignore[arg-type]
         )
         # Labels keep away from those that are already there.
-        spots = [arc.at(t) for t in (0.5, 0.42, 0.58, 0.34, 0.66, 0.28, 0.72)]
+        spots = [np.array(arc.at(t)) for t in (0.5, 0.42, 0.58, 0.34, 0.66, 0.28, 0.72)]
         spot = next((s for s in spots if all(np.linalg.norm(s - other) > 0.25 for other in taken)), spots[0])
         taken.append(spot)
         write_text(page, spot[0], spot[1], edge_label(edges[p, q], dfa.alphabet), 8, color=colours[q], **HIDING)
@@ -210,7 +191,7 @@ def _draw_levels(
         return
     for (x, y), label in labels:
         write_text(page, x, y, label, 6.5, **HIDING)
-    colours = _class_colours(cascade)
+    colours = [PAPER if c is None else CLASS_COLOURS[c % len(CLASS_COLOURS)] for c in classes(parts)]
     box: dict[str, Any] = {
         "boxstyle": "round,pad=0,rounding_size=0.06",
         "edgecolor": INK,
@@ -221,11 +202,3 @@ def _draw_levels(
         corner, style = (x - box_width / 2, y - half[p]), "--" if p in parts.blocks else "-"
         page.add_patch(FancyBboxPatch(corner, box_width, 2 * half[p], facecolor=colours[p], linestyle=style, **box))
         write_text(page, x, y, names[p], 8, ha="center", zorder=4)
-
-
-def _class_colours(cascade: Cascade) -> list[str]:
-    """One colour per class of mutually reachable sets with more than one member, in turn; white for the others."""
-    members = Counter(cascade.parts.orbit)
-    large = [o for o in members if members[o] > 1]
-    colour = {o: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, o in enumerate(large)}
-    return [colour.get(o, PAPER) for o in cascade.parts.orbit]

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from ..automata.languages import Language
 from ..models.checkpoints.files import replace_file
-from .dfa_svg import MOST_STATES, dfa_svg
 from .page_data import MOST_NONZERO, MOST_PARAMETERS, MOST_TRANSITIONS, PageError, automata_of, page_data
 
 if TYPE_CHECKING:
@@ -70,13 +69,13 @@ def page_of(checkpoint: Checkpoint) -> str:
 
 def pictures_of(language: Language) -> str:
     """The automata of a language that are small enough to be drawn, each in a figure that tells its number."""
-    found = enumerate(automata_of(language)[:MOST_PICTURES])
+    found = ((number, dfa, dfa.svg()) for number, dfa in enumerate(automata_of(language)[:MOST_PICTURES]))
     return "".join(
-        f'<figure class="automaton scroll" tabindex="0" role="region" aria-label="{title}" data-part="{number}">'
-        f"{dfa_svg(dfa, title)}<figcaption></figcaption></figure>"
-        for number, dfa in found
-        if dfa.n_states <= MOST_STATES
-        for title in [f"minimal DFA with {dfa.n_states} state{'s' * (dfa.n_states != 1)}"]
+        f'<figure class="automaton scroll" tabindex="0" role="region" data-part="{number}" '
+        f'aria-label="minimal DFA with {dfa.n_states} state{"s" * (dfa.n_states != 1)}">'
+        f"{svg}<figcaption></figcaption></figure>"
+        for number, dfa, svg in found
+        if svg is not None
     )
 
 

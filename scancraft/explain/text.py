@@ -19,7 +19,7 @@ from ..automata.combination import Combination
 from ..automata.dfa import Dfa
 from ..automata.languages import Language
 from ..compiler.checkpoints import Checkpoint
-from ..compiler.circuits.circuit import show
+from ..compiler.circuits.forms import show
 from ..compiler.language_model import LanguageModel
 from ..compiler.manifest import BlockLabel, TiledSet
 

@@ -22,8 +22,8 @@ from scancraft.automata.families import dyck as dyck_dfa
 from scancraft.automata.families import flip_flop as flip_flop_dfa
 from scancraft.automata.languages import truth_of
 from scancraft.automata.words.brackets import live_bracket_word
-from scancraft.compiler.circuits.circuit import plus, show
 from scancraft.compiler.circuits.counting import control_of
+from scancraft.compiler.circuits.forms import plus, show
 from scancraft.compiler.constructions import counters, dyck, flip_flop
 from scancraft.compiler.targets import TargetError
 from scancraft.models.errors import CheckpointError, ReadoutError

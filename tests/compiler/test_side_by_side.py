@@ -15,7 +15,8 @@ from scancraft.automata.languages import all_of, any_of, none_of
 from scancraft.certify.checker.certificate import check_certificate
 from scancraft.compiler.cascade.cascade import decompose
 from scancraft.compiler.cascade.rules import tabulate
-from scancraft.compiler.circuits.circuit import ALWAYS, ONE, Circuit, CircuitBlock, CircuitChannel, Latch
+from scancraft.compiler.circuits.circuit import Circuit, CircuitBlock, CircuitChannel, Latch
+from scancraft.compiler.circuits.forms import ALWAYS, ONE
 from scancraft.compiler.circuits.levels import cascade_circuit
 from scancraft.compiler.circuits.side_by_side import decided, side_by_side
 from scancraft.compiler.combining import ForesightError

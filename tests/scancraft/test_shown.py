@@ -6,6 +6,7 @@ from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -51,6 +52,10 @@ def read(markup: str) -> Balanced:
     return parser
 
 
+PICTURES = {"Dfa", "Cascade", "Plan", "Circuit"}
+"""What has a picture, which its card shows as well."""
+
+
 @cache
 def values() -> dict[str, Any]:
     """One value of each kind, and what its card says."""
@@ -92,6 +97,12 @@ def test_a_value_is_one_line_and_a_card(name: str) -> None:
     assert len(line) <= 250
     assert said in read(value._repr_html_()).text
     assert len(value._repr_html_()) < 60_000
+    if name in PICTURES:
+        assert value.svg() in value._repr_html_()
+        alone = ElementTree.fromstring(value._repr_svg_())
+        assert alone.tag == "{http://www.w3.org/2000/svg}svg"
+    else:
+        assert "svg" not in read(value._repr_html_()).tags
 
 
 def test_other_values_are_one_line_too() -> None:
@@ -130,3 +141,11 @@ def test_a_notebook_shows_cards(tmp_path: Path) -> None:
         assert said in read(data["text/html"]).text
         assert "\n" not in data["text/plain"]
         assert len(data["text/plain"]) <= 250
+        assert ("image/svg+xml" in data) is (said == "minimal DFA, 4 states")
+
+
+def test_what_nobody_could_read_has_no_picture() -> None:
+    large = scancraft.parse_regex("a{30}")
+    assert large.svg() is None
+    assert large._repr_svg_() is None
+    assert "32 states" in read(large._repr_html_()).text

@@ -1,16 +1,12 @@
-"""Pictures of cascades: the files, what is written into them, and the geometry."""
+"""Pictures of cascades: the files, and what is written into them."""
 
 from __future__ import annotations
 
 import re
 import sys
-from itertools import combinations
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import scancraft
 from scancraft import Dfa, parse_regex, suite_language
@@ -19,8 +15,6 @@ from scancraft.automata.families import d_n, tomita
 from scancraft.compiler.cascade.cascade import Cascade, decompose
 from scancraft.explain import cascade_picture as picture
 from scancraft.explain.cascade_picture import PictureError, draw_cascade
-from scancraft.explain.picture_layout import RADIUS, Arc, place_sets, place_states, route
-from scancraft.explain.picture_names import edge_label, set_name, short_names, wrapped
 
 
 @pytest.fixture(scope="module")
@@ -108,122 +102,6 @@ def test_without_matplotlib(cascade: Cascade, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'scancraft\[plot\]'"):
         draw_cascade(cascade, tmp_path / "x.png")
-
-
-# -- names -----------------------------------------------------------------------------------------------------------
-
-
-@given(st.sets(st.integers(0, 30), min_size=1))
-def test_set_names_can_be_read_back(states: set[int]) -> None:
-    found: list[int] = []
-    for piece in set_name(sorted(states), [str(q) for q in range(31)])[1:-1].split(","):
-        first, _, last = piece.partition("..")
-        found += range(int(first), int(last or first) + 1)
-    assert found == sorted(states)
-
-
-def test_set_names_keep_other_names_apart() -> None:
-    names = ["1", "q", "2", "3", "dead", "05"]
-    assert set_name(range(6), names) == "{1..3,q,dead,05}"
-    assert set_name([0, 2], names) == "{1,2}"
-
-
-@given(st.sets(st.sampled_from("abcdefgh"), min_size=1), st.sampled_from(["abcdefgh", "abcdefghij"]))
-def test_edge_labels_say_which_letters(letters: set[str], alphabet: str) -> None:
-    label = edge_label(sorted(letters), alphabet)
-    if label.startswith("all"):
-        excepted = label.removeprefix("all").removeprefix(" but ")
-        assert set(alphabet) - set(excepted.replace(",", "")) == letters
-    elif "…" in label:
-        assert label.endswith(f"({len(letters)})")
-    else:
-        assert set(label.split(",")) == letters
-
-
-@given(st.lists(st.integers(0, 999), min_size=1, max_size=40, unique=True))
-def test_wrapping_loses_nothing_or_says_so(states: list[int]) -> None:
-    name = "{" + ",".join(map(str, states)) + "}"
-    lines = wrapped(name).split("\n")
-    assert len(lines) <= 3
-    if "…" in lines[-1]:
-        assert f"({len(states)} parts)" in lines[-1]
-    else:
-        assert "".join(lines) == name
-        assert all(len(line) <= 15 for line in lines)
-
-
-def test_long_names_go_to_a_legend() -> None:
-    dfa = parse_regex("ab")
-    assert short_names(dfa) == (list(dfa.names), [])
-    long = Dfa(dfa.semiautomaton, 0, dfa.accepting, tuple(f"state {q}" * 9 for q in range(dfa.n_states)))
-    names, legend = short_names(long)
-    assert names == ["0", "1", "2", "3"]
-    assert len(legend) == 4
-    assert all(len(line) < 50 for line in legend)
-
-
-# -- geometry --------------------------------------------------------------------------------------------------------
-
-
-@st.composite
-def dfas(draw: st.DrawFn) -> Dfa:
-    n = draw(st.integers(1, 20))
-    table = draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), min_size=n, max_size=n))
-    return Dfa.from_table("ab", table, 0, draw(st.sets(st.integers(0, n - 1))))
-
-
-@settings(max_examples=40, deadline=None)
-@given(dfas())
-def test_states_stand_apart_and_edges_keep_clear_of_them_and_of_each_other(dfa: Dfa) -> None:
-    edges = {(p, q) for p, row in enumerate(dfa.semiautomaton.table) for q in row}
-    places = place_states(edges, dfa.n_states, dfa.dead)
-    assert sorted(places) == list(range(dfa.n_states))
-    assert dfa.dead in (None, 0, list(places)[-1])
-    for p, q in combinations(places, 2):
-        assert np.hypot(*np.subtract(places[p], places[q])) > 2 * RADIUS + 0.2
-    arcs = route(places, edges)
-    assert set(arcs) == {(p, q) for p, q in edges if p != q}
-    for (p, q), arc in arcs.items():
-        curve = arc.at(np.linspace(0, 1, 50))
-        np.testing.assert_allclose(curve[[0, -1]], [places[p], places[q]])
-        for other in set(places) - {p, q}:
-            assert np.linalg.norm(curve - np.array(places[other]), axis=1).min() > RADIUS
-        if (q, p) in arcs:
-            assert np.linalg.norm(arc.at(0.5) - arcs[q, p].at(0.5)) > 0.1
-
-
-def test_an_arc_bends_to_its_right() -> None:
-    np.testing.assert_allclose(Arc((0, 0), (2, 0), 0.5).at(0.5), (1, -0.5))
-    np.testing.assert_allclose(Arc((0, 0), (2, 0), 0.0).at(np.array([0.0, 0.25, 1.0])), [(0, 0), (0.5, 0), (2, 0)])
-
-
-@pytest.mark.parametrize("dfa", [d_n(2), d_n(12), tomita(4), tomita(7), parse_regex("aa*bb*cc*")])
-def test_image_sets_stand_in_rows(dfa: Dfa) -> None:
-    parts = decompose(dfa).parts
-    rows = place_sets(parts.height, parts.tiles, 1.0, 0.5)
-    assert sorted(rows.places) == list(range(len(parts.sets)))
-    for p, (_, y) in rows.places.items():
-        assert y == pytest.approx(0.5 * (parts.height[p] - parts.top))
-    for p, q in combinations(rows.places, 2):
-        if parts.height[p] == parts.height[q]:
-            assert abs(rows.places[p][0] - rows.places[q][0]) >= 1.0 - 1e-9
-    assert set(rows.bends) == {(p, t) for p, tiles in enumerate(parts.tiles) for t in tiles}
-    for (p, t), bends in rows.bends.items():
-        # One bend in every row between, clear of the boxes there.
-        levels = [parts.top + y / 0.5 for _, y in bends]
-        assert levels == pytest.approx(list(range(parts.height[p] - 1, parts.height[t], -1)))
-        for x, y in bends:
-            assert all(abs(x - bx) > 0.6 for bx, by in rows.places.values() if by == pytest.approx(y))
-
-
-def test_d_n_is_a_triangle_without_crossings_above_the_dead_state() -> None:
-    parts = decompose(d_n(5)).parts
-    x = {p: place[0] for p, place in place_sets(parts.height, parts.tiles, 1.0, 1.0).places.items()}
-    edges = [(p, t) for p, tiles in enumerate(parts.tiles) for t in tiles if parts.height[t]]
-    assert len(edges) > 10
-    for (p, t), (q, u) in combinations(edges, 2):
-        if parts.height[p] == parts.height[q]:
-            assert (x[p] - x[q]) * (x[t] - x[u]) >= 0
 
 
 # -- swaps -----------------------------------------------------------------------------------------------------------

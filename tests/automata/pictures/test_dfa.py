@@ -12,7 +12,7 @@ from explained import HOSTILE, hostile
 
 import scancraft
 from scancraft.automata.dfa import Dfa
-from scancraft.explain.dfa_svg import MOST_STATES, dfa_svg
+from scancraft.automata.pictures.dfa import MOST_STATES, dfa_svg
 
 NAMES = ["D-2", "D-4", "D-12", "Tomita-3", "Tomita-7", "Parity", "Flip-flop"]
 

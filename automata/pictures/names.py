@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from ..automata.dfa import Dfa
+
+def short_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What to write into states of these names, and the lines of a legend: long names are replaced by numbers."""
+    if all(len(name) <= 4 for name in names):
+        return list(names), []
+    return [str(q) for q in range(len(names))], [f"{q} = {cut(name, 40)}" for q, name in enumerate(names)]
 
 
-def short_names(dfa: Dfa) -> tuple[list[str], list[str]]:
-    """What to write into the states, and the lines of a legend: long names are replaced by numbers."""
-    if all(len(name) <= 4 for name in dfa.names):
-        return list(dfa.names), []
-    lines = [f"{q} = {name if len(name) <= 40 else name[:39] + '…'}" for q, name in enumerate(dfa.names)]
-    return [str(q) for q in range(dfa.n_states)], lines
+def cut(text: str, longest: int) -> str:
+    """Its first characters."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def set_name(members: Iterable[int], names: Sequence[str]) -> str:

@@ -1,18 +1,17 @@
-"""Where things go in a picture of a cascade: pure geometry, in inches, with no drawing.
+"""Where things go in a picture: pure geometry, in inches, with no drawing.
 
-States stand on a circle, where no straight edge runs through a state. Image sets stand in rows by height; the order
-inside a row follows the barycentres of the neighbours (Sugiyama, Tagawa and Toda 1981).
+States stand on a circle, where no straight edge runs through a state. What is made in layers (image sets, blocks)
+stands in rows by height; the order inside a row follows the barycentres of the neighbours (Sugiyama, Tagawa and Toda
+1981).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-
-import networkx as nx
-import numpy as np
-from numpy.typing import NDArray
+from itertools import accumulate, pairwise
+from math import cos, pi, sin
+from statistics import fmean
 
 Point = tuple[float, float]
 Edge = tuple[int, int]
@@ -33,13 +32,12 @@ class Arc:
     end: Point
     bend: float
 
-    def at(self, t: float | NDArray[np.float64]) -> NDArray[np.float64]:
-        """The point(s) at parameter(s) t, from 0 to 1."""
-        a, b = np.array(self.start), np.array(self.end)
-        control = (a + b) / 2 + self.bend * np.array([b[1] - a[1], a[0] - b[0]])
-        u = np.asarray(t)[..., None]
-        result: NDArray[np.float64] = (1 - u) ** 2 * a + 2 * u * (1 - u) * control + u**2 * b
-        return result
+    def at(self, t: float) -> Point:
+        """The point at parameter t, from 0 to 1."""
+        (ax, ay), (bx, by), u = self.start, self.end, 1 - t
+        control = ((ax + bx) / 2 + self.bend * (by - ay), (ay + by) / 2 + self.bend * (ax - bx))
+        x, y = (u * u * a + 2 * u * t * c + t * t * b for a, c, b in zip(self.start, control, self.end, strict=True))
+        return (x, y)
 
 
 # -- states ----------------------------------------------------------------------------------------------------------
@@ -51,12 +49,19 @@ def place_states(edges: Iterable[Edge], n_states: int, dead: int | None = None) 
     They come in depth-first order, so that what leads from one to the next is short; the dead state last. The mapping
     has them in the order of the circle. O(edges).
     """
-    graph = nx.DiGraph(sorted(edges))
-    graph.add_nodes_from(range(n_states))
-    order = sorted(nx.dfs_preorder_nodes(graph, 0), key=lambda q: q == dead)
-    radius = max(0.9, 1.15 * n_states / (2 * np.pi)) if n_states > 1 else 0.0
-    angles = np.pi - 2 * np.pi * np.arange(n_states) / n_states
-    return {q: (radius * float(np.cos(a)), radius * float(np.sin(a))) for q, a in zip(order, angles, strict=True)}
+    below: dict[int, list[int]] = {}
+    for p, q in sorted(set(edges), reverse=True):
+        below.setdefault(p, []).append(q)
+    met: dict[int, None] = {}
+    waiting = [*range(n_states - 1, 0, -1), 0]
+    while waiting:
+        if (q := waiting.pop()) not in met:
+            met[q] = None
+            waiting += below.get(q, [])
+    order = sorted(met, key=lambda q: q == dead)
+    radius = max(0.9, 1.15 * n_states / (2 * pi)) if n_states > 1 else 0.0
+    angles = [pi - 2 * pi * i / n_states for i in range(n_states)]
+    return {q: (radius * cos(a), radius * sin(a)) for q, a in zip(order, angles, strict=True)}
 
 
 def route(places: Places, edges: Iterable[Edge]) -> dict[Edge, Arc]:
@@ -85,7 +90,7 @@ def route(places: Places, edges: Iterable[Edge]) -> dict[Edge, Arc]:
 
 @dataclass(frozen=True)
 class Rows:
-    """Image sets in rows.
+    """Image sets, or other things in layers, in rows.
 
     Attributes:
         places: of the sets.
@@ -125,14 +130,14 @@ def place_sets(heights: Sequence[int], tiles: Sequence[Sequence[int]], pitch: fl
 
     def spread(row: Sequence[int]) -> dict[int, float]:
         widths = [pitch if s < n else 0.35 * pitch for s in row]
-        ends = np.cumsum(widths) - sum(widths) / 2
-        return {s: float(end - w / 2) for s, w, end in zip(row, widths, ends, strict=True)}
+        ends, half = accumulate(widths), sum(widths) / 2
+        return {s: end - half - w / 2 for s, w, end in zip(row, widths, ends, strict=True)}
 
     x = {s: value for row in rows for s, value in spread(row).items()}
     for sweep in range(SWEEPS):
         neighbours = below if sweep % 2 else above
         for row in reversed(rows) if sweep % 2 else rows:
-            centre = {s: float(np.mean([x[t] for t in neighbours[s]] or [x[s]])) for s in row}
+            centre = {s: fmean([x[t] for t in neighbours[s]] or [x[s]]) for s in row}
             row.sort(key=lambda s: (round(centre[s], 6), x[s]))
             x |= spread(row)
     places = {s: (x[s], drop * (level[s] - top)) for s in level}
