@@ -19,6 +19,7 @@ from .budget import DEFAULT_BUDGET, Budget
 from .dfa import Dfa
 from .errors import BracketLanguageError
 from .search import numbered
+from .told import Told
 
 Pair = tuple[str, str]
 
@@ -31,7 +32,7 @@ def bracket_pairs(kinds: int) -> tuple[Pair, ...]:
 
 
 @dataclass(frozen=True)
-class BoundedDyck:
+class BoundedDyck(Told):
     """Dyck_{K,h}: balanced words over K kinds of brackets, nested at most h deep.
 
     Args:

@@ -21,6 +21,7 @@ from .dfa import Dfa
 from .errors import BudgetExceededError, LanguageFormatError
 from .formats.formats import from_json, to_json_dict
 from .search import leading_to, numbered
+from .told import Told
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ DEEPEST = 100
 
 
 @dataclass(frozen=True)
-class Combination:
+class Combination(Told):
     """Words that are in all parts, in any part, or not in the only part.
 
     Attributes:

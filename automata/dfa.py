@@ -18,6 +18,7 @@ from .pictures.dfa import MOST_STATES, dfa_svg
 from .pictures.svg import Pictured
 from .search import leading_to, numbered, shortest
 from .semiautomaton import Semiautomaton
+from .told import Told
 
 
 @singledispatch
@@ -29,7 +30,7 @@ def operand(value: Any, alphabet: Sequence[str]) -> Dfa:
 
 
 @dataclass(frozen=True, eq=False)
-class Dfa(Pictured):
+class Dfa(Pictured, Told):
     """A regular language, as its complete minimal DFA.
 
     Whatever automaton is given, the value holds the canonical one: unreachable states dropped, equivalent

@@ -100,7 +100,8 @@ def as_language(value: Any, budget: Budget = DEFAULT_BUDGET) -> Language:
         path = Path(value)
         data = load_description(path, budget=budget)
         with naming(path):
-            return as_language(data if isinstance(data, (Mapping, Dfa)) else from_json(data))
+            language = as_language(data if isinstance(data, (Mapping, Dfa)) else from_json(data))
+            return language.told("file", path.name)
     if isinstance(value, Mapping) and len(value) == 1 and set(value) <= set(KINDS):
         return language_from_json(value)
     if isinstance(value, Mapping) and "counters" in value:

@@ -58,4 +58,5 @@ def named(name: str) -> Named:
     >>> named("d-12").n_states
     14
     """
-    return LANGUAGES[known_name(name)]()
+    known = known_name(name)
+    return LANGUAGES[known]().told("suite", known)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..automata.bounded_dyck import BoundedDyck
@@ -33,7 +32,6 @@ from .circuits.circuit import Circuit
 from .combining import PRODUCT_ITEMS, ForesightError, combination
 from .compiled import Compiled, CompiledModel, allowed_target, lowered, manifest_of
 from .constructions import bounded_dyck, check_contract, counters
-from .manifest import Source, source
 from .targets import Lowered, Options, Target
 from .targets import target as target_named
 from .targets.gates import GateClassError, Gates, check_gates
@@ -144,17 +142,10 @@ dt_rank 2, 3,200 parameters, 218 not zero
             target=target,
             dtype=dtype,
         )
-    compiled = compiled.named(_source(language))
+    compiled = compiled.named(wanted.source)
     if out is not None:
         compiled.save(out)
     return compiled
-
-
-def _source(language: Any) -> Source | None:
-    """How the language was named."""
-    if isinstance(language, str):
-        return source("regex", language)
-    return source("file", language.name) if isinstance(language, Path) else None
 
 
 @dataclass(frozen=True)

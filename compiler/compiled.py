@@ -16,6 +16,7 @@ from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.decide.classification import Classification
 from ..automata.dfa import Dfa
 from ..automata.languages import Language
+from ..automata.told import Kind
 from ..models.mamba import MambaWeights
 from ..models.weights import ModelWeights
 from .alternatives import Decomposed, decomposed
@@ -24,6 +25,7 @@ from .cascade.rules import RuleTable
 from .circuits.circuit import Circuit
 from .language_model import LanguageModel
 from .manifest import (
+    MOST_SOURCE,
     SCHEMA_VERSION,
     LevelSets,
     Manifest,
@@ -99,9 +101,10 @@ class CompiledModel(LanguageModel):
         native = dtype is None and isinstance(self.weights, MambaWeights)
         return runner_of(self.weights if native else self.model(dtype), self.manifest, dtype)
 
-    def named(self, source: Source | None) -> Self:
-        """The same model, whose manifest says how a person named the language."""
-        return replace(self, manifest=msgspec.structs.replace(self.manifest, source=source))
+    def named(self, source: tuple[Kind, str] | None) -> Self:
+        """The same model, whose manifest says how a person named the language, unless that is empty or very long."""
+        told = None if source is None or not 0 < len(source[1]) <= MOST_SOURCE else Source(*source)
+        return replace(self, manifest=msgspec.structs.replace(self.manifest, source=told))
 
     def save(self, directory: str | PathLike[str]) -> Path:
         """Write a standard checkpoint directory and return its path; equal input gives equal bytes.

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..automata.cards import brief, card, channels
+from ..automata.told import Kind
 from ..models.errors import CheckpointError
 
 SCHEMA_VERSION: Final = 3
@@ -45,7 +46,7 @@ class Source(Record, frozen=True):
         text: as it was given.
     """
 
-    kind: Literal["regex", "suite", "file"]
+    kind: Kind
     text: Annotated[str, Meta(min_length=1, max_length=MOST_SOURCE)]
 
 
@@ -387,11 +388,6 @@ class Manifest(Record, frozen=True):
             return msgspec.convert(content, cls, str_keys=True)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter: half a character
             raise ManifestError(f"{where}: {error}; compile the language again") from None
-
-
-def source(kind: Literal["regex", "suite", "file"], text: str) -> Source | None:
-    """How a language was named; None if that is empty or longer than :data:`MOST_SOURCE`."""
-    return Source(kind, text) if 0 < len(text) <= MOST_SOURCE else None
 
 
 def write_schema(path: Path) -> None:

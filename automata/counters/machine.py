@@ -19,6 +19,7 @@ from typing import Any
 from ..budget import DEFAULT_BUDGET, Budget
 from ..cards import brief
 from ..errors import CounterLanguageError
+from ..told import Told
 from .control import TESTS as TESTS
 from .control import Configuration as Configuration
 from .control import Counter as Counter
@@ -28,7 +29,7 @@ from .trim import Strategy, prove
 
 
 @dataclass(frozen=True)
-class CounterMachine(CountingAutomaton):
+class CounterMachine(CountingAutomaton, Told):
     """A counter language: a machine that is trim.
 
     Args: those of :class:`CountingAutomaton`, and

@@ -156,10 +156,8 @@ def read_automaton(
         BudgetExceededError: more subsets than the budget allows.
     """
     found = load_description(path, format=format, options=options, budget=budget)
-    if isinstance(found, Dfa):
-        return found
     with naming(path):
-        return from_json(found)
+        return (found if isinstance(found, Dfa) else from_json(found)).told("file", Path(path).name)
 
 
 def load_description(

@@ -31,10 +31,11 @@ def regex(
     all of (a DFA with 2 states, not (a DFA with 3 states))
     """
     ast = parse_in(dialect, text)
+    name = text if dialect == "scancraft" else f"{text} (dialect {dialect})"
     if _height(ast) == 0 or _height(ast) > DEEPEST:
-        return to_dfa(ast, alphabet, budget)
+        return to_dfa(ast, alphabet, budget).told("regex", name)
     symbols = named_alphabet(ast, budget) if alphabet is None else check_alphabet(alphabet)
-    return _combination(ast, symbols, budget)
+    return _combination(ast, symbols, budget).told("regex", name)
 
 
 def _combination(node: Regex, alphabet: Sequence[str], budget: Budget) -> Dfa | Combination:

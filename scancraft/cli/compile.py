@@ -99,7 +99,8 @@ def compile(
     """
     limits = budget_of(budget, seconds)
     with status("compiling"):
-        chosen, own_flip_flop = _way(language.read(limits), language.name is not None, general, limits, d_state)
+        wanted = language.read(limits)
+        chosen, own_flip_flop = _way(wanted, language.name is not None, general, limits, d_state)
         promised: Any = None if contract is None else contract.value
         started = time.perf_counter()
         compiled: CompiledModel
@@ -119,7 +120,7 @@ def compile(
                 construction=None if construction is None else construction.value,
             )
         elapsed = time.perf_counter() - started  # without writing, which imports torch
-        compiled.named(language.source).save(out)
+        compiled.named(wanted.source).save(out)
     verdict = None
     if certify:
         verdict = prove(out)

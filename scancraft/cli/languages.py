@@ -25,7 +25,6 @@ from ..automata.languages import Language, as_language
 from ..automata.named import LANGUAGES, name_of, named
 from ..automata.regex.combinations import regex
 from ..automata.regex.dialects import Dialect
-from ..compiler.manifest import Source, source
 from .io import ArgumentError, note
 
 
@@ -65,15 +64,6 @@ class LanguageOptions:
         if self.place is not None and not _is_file(self.place):
             return name_of(self.place)
         return None if self.named is None else name_of(self.named)
-
-    @property
-    def source(self) -> Source | None:
-        """What a manifest says of how the language was named; None for brackets, which have a name of their own."""
-        if self.name is not None:
-            return source("suite", self.name)
-        if self.regex is not None:
-            return source("regex", self.regex if self.dialect is None else f"{self.regex} (dialect {self.dialect})")
-        return None if self.place is None else source("file", Path(self.place).name)
 
     def read(self, budget: Budget = DEFAULT_BUDGET) -> Language:
         """The language.
@@ -135,7 +125,7 @@ def _at(place: str, format: str | None, budget: Budget) -> Language:
     if Path(place).is_dir():
         from ..compiler.checkpoints import load  # imports torch
 
-        return load(place).language
+        return load(place).language.told("file", Path(place).name)
     known = as_language(Path(place), budget) if format is None else None
     language = read_automaton(place, format=format, budget=budget) if known is None else known
     if isinstance(language, Dfa) and language.is_empty():
@@ -149,7 +139,8 @@ def _over(language: Language, symbols: Sequence[str] | None) -> Language:
         return language
     if not isinstance(language, Dfa):
         raise ArgumentError(f"--alphabet goes with a DFA, and the file has a {type(language).__name__}; drop it")
-    return language.over(symbols)
+    larger = language.over(symbols)
+    return larger if language.source is None else larger.told(*language.source)
 
 
 def _two_numbers(text: str) -> tuple[int, int]:

@@ -130,6 +130,29 @@ def test_the_manifest_keeps_how_the_language_was_named(tmp_path: Path) -> None:
     assert scancraft.compile("a" + "|a" * 499).manifest.source is not None
 
 
+@pytest.mark.parametrize(
+    ("language", "kind", "text"),
+    [
+        (lambda: scancraft.named("d-2"), "suite", "D-2"),
+        (lambda: scancraft.named("Shuffle-2"), "suite", "Shuffle-2"),
+        (lambda: scancraft.named("Dyck_{8,5}"), "suite", "Dyck_{8,5}"),
+        (lambda: scancraft.regex("(ab)*"), "regex", "(ab)*"),
+        (lambda: scancraft.regex("a* & ~(aaa)"), "regex", "a* & ~(aaa)"),
+        (lambda: scancraft.regex("[ab]", dialect="python"), "regex", "[ab] (dialect python)"),
+    ],
+)
+def test_values_know_how_they_were_named(language: Callable[[], Any], kind: Any, text: str) -> None:
+    value = language()
+    assert scancraft.compile(value).manifest.source == Source(kind, text)
+    assert value == value.told("file", "x")
+
+
+def test_what_is_made_of_a_named_language_has_no_name() -> None:
+    d_2 = scancraft.as_dfa(scancraft.named("D-2"))
+    for made in (~d_2, d_2 | "ab", d_2.over("abc"), scancraft.all_of([d_2, "a*"])):
+        assert scancraft.compile(made).manifest.source is None
+
+
 def test_a_manifest_without_a_source_is_read() -> None:
     content = d2()
     del content["source"]

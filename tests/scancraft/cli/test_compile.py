@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from command_line import answer, copied, invoke, refused, written
 from kinds import ALL, CASCADE, EXACT, KINDS, LIVE, SWAPPING, TWO_FOR_ONE, Built
 from safetensors.torch import load_file
 
+import scancraft
 from scancraft.automata.bounded_dyck import BoundedDyck
 from scancraft.automata.errors import BudgetExceededError
 from scancraft.automata.families import dyck
 from scancraft.compiler.checkpoints import load
+from scancraft.compiler.manifest import Source
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -52,6 +55,32 @@ def test_the_checkpoint_keeps_how_the_language_was_named(built: Built) -> None:
     assert source is not None
     assert (source.kind, source.text.rpartition(".")[2]) == ("file", "json")
     assert load(built("dyck")[0]).manifest.source is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        (("d-2",), lambda: scancraft.named("D-2")),
+        (("--named", "a^n b^n"), lambda: scancraft.named("a^n b^n")),
+        (("--regex", "(a(ab)*b)*"), lambda: scancraft.regex("(a(ab)*b)*")),
+        (("--regex", "a*b & ~(ab)"), lambda: scancraft.regex("a*b & ~(ab)")),
+        (("--regex", r"^[ab]+?\d$", "--dialect", "python"), lambda: scancraft.regex(r"^[ab]+?\d$", dialect="python")),
+    ],
+)
+def test_python_writes_the_same_checkpoint(
+    arguments: tuple[str, ...], value: Callable[[], Any], tmp_path: Path
+) -> None:
+    assert invoke("compile", *arguments, "-o", tmp_path / "shell").exit_code == 0
+    scancraft.compile(value(), tmp_path / "python")
+    shell, python = ({p.name: p.read_bytes() for p in (tmp_path / d).rglob("*.*")} for d in ("shell", "python"))
+    assert shell == python
+
+
+def test_general_and_larger_alphabets_keep_the_name(tmp_path: Path, language: Path) -> None:
+    assert invoke("compile", "--named", "Flip-flop", "--general", "-o", tmp_path / "a").exit_code == 0
+    assert load(tmp_path / "a").manifest.source == Source("suite", "Flip-flop")
+    assert invoke("compile", language, "--alphabet", "a b c", "-o", tmp_path / "b").exit_code == 0
+    assert load(tmp_path / "b").manifest.source == Source("file", language.name)
 
 
 def test_compile_prints_a_table(tmp_path: Path, language: Path) -> None:
