@@ -154,9 +154,10 @@ def stack_dfa(pairs: Sequence[Pair], depth: int, budget: Budget = DEFAULT_BUDGET
         return stack[:-1] if stack and closer[stack[-1]] == symbol else None
 
     empty: tuple[str, ...] | None = ()
-    stacks, table = numbered(empty, lambda stack: [step(stack, s) for s in symbols], budget.meter("states"))
+    meter = budget.meter("states")
+    stacks, table = numbered(empty, lambda stack: [step(stack, s) for s in symbols], meter)
     names = ["dead" if stack is None else "".join(stack) or "-" for stack in stacks]
-    return Dfa.from_table(symbols, table, 0, [0], names)
+    return Dfa.from_table(symbols, table, 0, [0], names, meter)
 
 
 class StackAcceptor:

@@ -42,7 +42,7 @@ class Meter:
     budget: Budget
     what: str
     count: int = 0
-    _started: float = field(default_factory=time.monotonic)
+    _started: float = field(default_factory=lambda: time.monotonic())
     _next_look: int = 0
 
     def tick(self, items: int = 1) -> None:

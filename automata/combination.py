@@ -112,8 +112,9 @@ class Combination(Told):
         Raises:
             BudgetExceededError: more reachable product states than the budget allows.
         """
+        clock = budget.meter("product states")
         _, table, accepting = self._product(budget)
-        return Dfa.from_table(self.alphabet, table, 0, accepting)
+        return Dfa.from_table(self.alphabet, table, 0, accepting, clock=clock)
 
     def foresees(self, budget: Budget = DEFAULT_BUDGET) -> bool:
         """Whether the parts know what may come next: always, their answers combined as those of the end are.

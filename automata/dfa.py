@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import cached_property, singledispatch
 from typing import Any
 
 from .alphabet import EOS, Word, check_alphabet
-from .budget import DEFAULT_BUDGET, Budget
+from .budget import DEFAULT_BUDGET, Budget, Meter
 from .cards import brief, card, folded, picture, table
 from .errors import AlphabetError, EmptyLanguageError, LanguageFormatError
 from .images import strong_components
@@ -43,9 +43,11 @@ class Dfa(Pictured, Told):
         accepting: numbers of the accepting states.
         names: a name for each state, for people; a merged state keeps the name of its first member. By default states
             are named by their numbers in the canonical automaton.
+        clock: ends the minimisation when its time is over; by default it takes the time it takes.
 
     Raises:
         LanguageFormatError: a state number out of range, or names that do not match the states.
+        BudgetExceededError: the time is over.
 
     >>> even = Dfa.from_table(("0", "1"), [[0, 1], [1, 0]], 0, [0])
     >>> even.accepts("0110"), even.n_states, (~even).accepts("1")
@@ -56,8 +58,9 @@ class Dfa(Pictured, Told):
     initial: int
     accepting: frozenset[int]
     names: tuple[str, ...] = field(default=())
+    clock: InitVar[Meter | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, clock: Meter | None) -> None:
         given = self.semiautomaton
         names = self.names
         accepting = frozenset(int(q) for q in self.accepting)
@@ -66,7 +69,7 @@ class Dfa(Pictured, Told):
         for q in {self.initial, *accepting}:
             if not 0 <= q < given.n_states:
                 raise LanguageFormatError(f"state {q} is outside 0..{given.n_states - 1}")
-        canonical = minimise(given.table, self.initial, accepting)
+        canonical = minimise(given.table, self.initial, accepting, clock)
         object.__setattr__(self, "semiautomaton", Semiautomaton(given.alphabet, canonical.table))
         object.__setattr__(self, "initial", 0)
         object.__setattr__(self, "accepting", canonical.accepting)
@@ -83,10 +86,11 @@ class Dfa(Pictured, Told):
         initial: int,
         accepting: Iterable[int],
         names: Sequence[str] = (),
+        clock: Meter | None = None,
     ) -> Dfa:
         """From a complete table of state numbers: ``table[q][a]``."""
         rows = tuple(tuple(row) for row in table)
-        return cls(Semiautomaton(tuple(alphabet), rows), initial, frozenset(accepting), tuple(names))
+        return cls(Semiautomaton(tuple(alphabet), rows), initial, frozenset(accepting), tuple(names), clock)
 
     @classmethod
     def empty(cls, alphabet: Sequence[str]) -> Dfa:
@@ -120,8 +124,9 @@ class Dfa(Pictured, Told):
         cls, nfa: NfaBuilder, initial: int, accepting: Iterable[int], budget: Budget = DEFAULT_BUDGET
     ) -> Dfa:
         """The language of an NFA; see :meth:`NfaBuilder.determinise` for cost and errors."""
+        clock = budget.meter("subset states")
         table, final = nfa.determinise(initial, accepting, budget)
-        return cls.from_table(nfa.alphabet, table, 0, final)
+        return cls.from_table(nfa.alphabet, table, 0, final, clock=clock)
 
     def dfa(self, budget: Budget = DEFAULT_BUDGET) -> Dfa:
         """Itself: what describes a regular language has a method ``dfa``."""
@@ -259,11 +264,10 @@ class Dfa(Pictured, Told):
             BudgetExceededError: more reachable pairs than the budget allows.
         """
         other = self._aligned(other)
-        pairs, table = numbered(
-            (0, 0), lambda pq: zip(self.table[pq[0]], other.table[pq[1]], strict=True), budget.meter("product states")
-        )
+        meter = budget.meter("product states")
+        pairs, table = numbered((0, 0), lambda pq: zip(self.table[pq[0]], other.table[pq[1]], strict=True), meter)
         accepting = [i for i, (p, q) in enumerate(pairs) if accept(p in self.accepting, q in other.accepting)]
-        return Dfa.from_table(self.alphabet, table, 0, accepting)
+        return Dfa.from_table(self.alphabet, table, 0, accepting, clock=meter)
 
     def __and__(self, other: Any) -> Dfa:
         return self.product(other, lambda p, q: p and q)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .budget import Meter
 from .search import numbered
 
 LARGE = 1_000
@@ -25,19 +26,24 @@ class Canonical:
     origin: tuple[int, ...]
 
 
-def minimise(table: Sequence[Sequence[int]], initial: int, accepting: Collection[int]) -> Canonical:
+def minimise(
+    table: Sequence[Sequence[int]], initial: int, accepting: Collection[int], clock: Meter | None = None
+) -> Canonical:
     """The coarsest partition of the reachable part that acceptance and the letters respect, numbered breadth first.
 
     A few rounds of Moore's refinement, vectorised, settle most large automata; what they leave, and small ones, are
     for Hopcroft's algorithm. O(k n log n) for n states and k letters.
+
+    Raises:
+        BudgetExceededError: the clock, if there is one, has run out.
     """
     reachable, delta = numbered(initial, table.__getitem__)
     number = {kind: b for b, kind in enumerate(dict.fromkeys(q in accepting for q in reachable))}
     block, settled = [number[q in accepting] for q in reachable], False
     if len(delta) >= LARGE:
-        block, settled = _moore(delta, block)
+        block, settled = _moore(delta, block, clock)
     if not settled:
-        block = _hopcroft(delta, block)
+        block = _hopcroft(delta, block, clock)
     first: dict[int, int] = {}
     least: dict[int, int] = {}  # the name of a merged state is that of its smallest original number
     for i, (b, q) in enumerate(zip(block, reachable, strict=True)):
@@ -48,13 +54,15 @@ def minimise(table: Sequence[Sequence[int]], initial: int, accepting: Collection
     return Canonical(tuple(map(tuple, quotient)), goals, tuple(least[b] for b in order))
 
 
-def _moore(delta: Sequence[Sequence[int]], block: Sequence[int]) -> tuple[list[int], bool]:
+def _moore(delta: Sequence[Sequence[int]], block: Sequence[int], clock: Meter | None) -> tuple[list[int], bool]:
     """Up to ``ROUNDS`` rounds of refinement, blocks numbered without gaps; whether nothing changed in the last."""
     table, now, count = np.array(delta, dtype=np.intp), np.array(block, dtype=np.intp), max(block) + 1
     for _ in range(ROUNDS):
         # States stay together if their blocks and those of their successors are the same, told letter by letter.
         refined = now
         for column in table.T:
+            if clock is not None:
+                clock.check_time()
             _, refined = np.unique(refined * len(now) + now[column], return_inverse=True)
         before, now, count = count, refined, int(refined.max()) + 1
         if count == before:
@@ -62,7 +70,7 @@ def _moore(delta: Sequence[Sequence[int]], block: Sequence[int]) -> tuple[list[i
     return now.tolist(), False
 
 
-def _hopcroft(delta: Sequence[Sequence[int]], block: Sequence[int]) -> list[int]:
+def _hopcroft(delta: Sequence[Sequence[int]], block: Sequence[int], clock: Meter | None) -> list[int]:
     """Hopcroft's refinement (1971), "process the smaller half", of blocks that are numbered without gaps."""
     n, k = len(delta), len(delta[0])
     before: list[list[list[int]]] = [[[] for _ in range(n)] for _ in range(k)]
@@ -75,6 +83,8 @@ def _hopcroft(delta: Sequence[Sequence[int]], block: Sequence[int]) -> list[int]
         members[b].add(q)
     work = {(b, a) for b in range(len(members)) for a in range(k)}
     while work:
+        if clock is not None:
+            clock.check_time()
         splitter, a = work.pop()
         hit: dict[int, list[int]] = {}
         for target in members[splitter]:

@@ -92,7 +92,7 @@ def certify(
     source = opened(target)
     compiled = isinstance(source, LanguageModel) and language is None
     model, wanted, readout, manifest = resolve(source, language, readout, dtype)
-    started = time.perf_counter()
+    started, budget = time.perf_counter(), budget.running()
     if isinstance(wanted, Combination):
         try:
             wanted = wanted.dfa(budget)
@@ -111,11 +111,10 @@ def certify(
             note("the checker")
             return _judged(found, model, wanted, readout, watched)
 
-        left = budget.running()
-        found = search(model, wanted, readout, left, compiled=compiled, note=note)
+        found = search(model, wanted, readout, budget, compiled=compiled, note=note)
         verdict = judged(found)
         if isinstance(verdict, Open) and isinstance(found, Candidate) and found.method == UNTIL_DEATH:
-            other = judged(search(model, wanted, readout, left, compiled=compiled, note=note, counts=False))
+            other = judged(search(model, wanted, readout, budget, compiled=compiled, note=note, counts=False))
             reason = f"{UNTIL_DEATH}: {verdict.reason}"
             verdict = Open(f"{reason}; {other.reason}", 0.0) if isinstance(other, Open) else other
         if isinstance(verdict, Certificate) and isinstance(source, Checkpoint):

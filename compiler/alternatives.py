@@ -198,12 +198,15 @@ def _down_chains(
             return
 
 
-def by_walk(dfa: Dfa, lower: Lower) -> Iterator[Alternative]:
+def by_walk(dfa: Dfa, budget: Budget, lower: Lower) -> Iterator[Alternative]:
     """A language whose live part is a walk in Z^d by counters, if it is one (``compiler.circuits.walks``).
 
     Its certificate has a limit: how far its counters may run after a word has died.
+
+    Raises:
+        BudgetExceededError: it takes more time than there is.
     """
-    if (circuit := counted(dfa)) is not None:
+    if (circuit := counted(dfa, budget=budget)) is not None:
         yield Alternative(circuit, lower(circuit))
 
 

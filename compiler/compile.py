@@ -73,7 +73,7 @@ def compile(
             (``scancraft.all_of``, or an expression with ``&`` or ``~`` on top), a :class:`BoundedDyck`, a
             :class:`CounterMachine`; a bare string is a regular expression.
         out: a directory to write the checkpoint to; None to keep it in memory.
-        budget: how far the searches may go.
+        budget: how far the searches may go; its seconds are those of all of them together.
         d_state: states per channel of the Mamba layers (one is enough; counters take one each, whatever is asked).
         d_conv: taps of their convolution, 2 to 4; by default as few as the model uses, which are 2 for a cascade. Plans
             that need more taps are left out.
@@ -114,6 +114,7 @@ def compile(
     4-state DFA -> cascade of height 3 -> Mamba: 3 blocks, d_model 16, d_inner 16, d_state 1, d_conv 2, \
 dt_rank 2, 3,200 parameters, 218 not zero
     """
+    budget = budget.running()
     wanted = as_language(language, budget)
     check_gates(gates)
     check_choice(optimise, construction)
@@ -182,7 +183,8 @@ def _regular(dfa: Dfa, choice: Choice) -> Compiled:
         alternatives=sizes(found),
     )
     stages = next((way.decomposed for way in found if way.decomposed), None)
-    return Compiled(best.found.weights, manifest, dfa, best.circuit, needed, best.plan, stages, budget)
+    later = replace(budget, started=None)  # stages that somebody asks for later have a time of their own
+    return Compiled(best.found.weights, manifest, dfa, best.circuit, needed, best.plan, stages, later)
 
 
 def _combined(language: Combination, choice: Choice, contract: str | None) -> CompiledModel:
@@ -239,7 +241,10 @@ def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> tuple
     past_budget: BudgetExceededError | None = None
     if star_free and target.name == "mamba":
         if choice.construction == "walk" or (choice.construction is None and choice.optimise is not None):
-            walks = list(by_walk(dfa, lower))
+            try:
+                walks = list(by_walk(dfa, choice.budget, lower))
+            except BudgetExceededError as error:
+                past_budget = error
     found = list(walks)
     if choice.construction in (None, "cascade"):
         try:

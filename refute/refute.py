@@ -6,6 +6,7 @@ What a refutation asserts, and why one always exists in principle, is told in do
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import chain
 from os import PathLike
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 
 from ..automata.bounded_dyck import BoundedDyck
-from ..automata.budget import Budget
+from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.combination import Combination
 from ..automata.counters.machine import CounterMachine
 from ..automata.decide.aperiodic import Witness, star_free_witness
@@ -21,7 +22,7 @@ from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError, ScancraftError
 from ..automata.languages import Language, language_to_json
 from ..certify.binding import dtype_name, implementation_of, readout_json
-from ..certify.certify import Certificate, Open, Refuted, certify
+from ..certify.certify import CERTIFY_BUDGET, Certificate, Open, Refuted, certify
 from ..certify.search.prove import Judge
 from ..compiler.language_model import LanguageModel
 from ..models.errors import ReadoutError
@@ -61,7 +62,7 @@ def refute(
         readout: how the model is bound to the language; by default the checkpoint's own, and for a directory without
             any the tokens as scancraft numbers them: ``<bos>`` 1, ``<eos>`` 2, the symbols from 3 on. Its contract is
             honoured: under "live-prefixes" only words are counted that can still be completed.
-        budget: tokens to read, and seconds.
+        budget: tokens to read, and seconds, which are those of every other step as well.
         dtype: run a checkpoint in this dtype; by default ours in float32, others in their own. A model in memory is
             taken as it is.
         note: told now and then what is going on.
@@ -86,22 +87,23 @@ def refute(
     >>> found.w, found.period, found.word
     (('a',), 2, ('a',))
     """
-    started = time.perf_counter()
+    started, budget = time.perf_counter(), budget.running()
     model, wanted, bound = resolve(target, language, readout, dtype)
     if isinstance(wanted, Combination):
-        wanted = wanted.dfa()
+        wanted = wanted.dfa(_in_time(DEFAULT_BUDGET, budget))
     training = model.training
     model.eval()
     try:
         with one_thread():
             try:
-                witness = _witness(model, wanted)
+                witness = _witness(model, wanted, _in_time(DEFAULT_BUDGET, budget))
             except BudgetExceededError as error:
                 reason = f"whether the language is star-free: {error}"
                 return Unsettled(reason, None, frozenset(), frozenset(), 0, time.perf_counter() - started)
             if isinstance(witness, str):
                 note("certifying instead")
-                certified = _certified(target if language is None else model, wanted, bound, dtype, note)
+                left = _in_time(CERTIFY_BUDGET, budget)
+                certified = _certified(target if language is None else model, wanted, bound, dtype, note, left)
                 return NotApplicable(witness, certified, time.perf_counter() - started)
             assert isinstance(wanted, Dfa)
             known = Trajectories(model) if trajectories is None else trajectories
@@ -131,14 +133,19 @@ def refute(
         model.train(training)
 
 
-def _witness(model: Any, language: Language) -> Witness | str:
+def _in_time(items: Budget, time_of: Budget) -> Budget:
+    """So many items as one budget has, in the time of the other."""
+    return replace(time_of, items=items.items)
+
+
+def _witness(model: Any, language: Language, budget: Budget) -> Witness | str:
     """Why no model without negative gates follows the language; or, in words, why the theorem says nothing here."""
     if isinstance(language, BoundedDyck):
         return "a bounded Dyck language is star-free, so the theorem excludes no Mamba"
     if isinstance(language, CounterMachine):
         return "a counter language is not given as a regular language, and the theorem is about regular ones"
     assert isinstance(language, Dfa), "a combination is judged by its product"
-    witness = star_free_witness(language)
+    witness = star_free_witness(language, budget)
     if witness is None:
         return "the language is star-free, so the theorem excludes no Mamba"
     if model_type_of(model) == SIGNED_MAMBA:
@@ -147,13 +154,13 @@ def _witness(model: Any, language: Language) -> Witness | str:
 
 
 def _certified(
-    target: Any, language: Language, readout: Readout, dtype: torch.dtype | None, note: Note
+    target: Any, language: Language, readout: Readout, dtype: torch.dtype | None, note: Note, budget: Budget
 ) -> Certificate | Refuted | Open:
     """What ``certify`` says; what it cannot look at is undecided."""
     try:
         if isinstance(target, (str, PathLike, LanguageModel)):
-            return certify(target, readout=readout, dtype=dtype, note=note)
-        return certify(target, language, readout=readout, note=note)
+            return certify(target, readout=readout, dtype=dtype, note=note, budget=budget)
+        return certify(target, language, readout=readout, note=note, budget=budget)
     except ScancraftError as error:
         return Open(str(error), 0.0)
 

@@ -88,13 +88,14 @@ def depth(language: object, *, window: int | None = None, budget: Budget = DEFAU
         language: whatever ``compile`` takes, if it is regular.
         window: how many letters a block sees at a time (``d_conv``), 2 to 4; by default as many as the shallowest model
             that is found does.
-        budget: of each search.
+        budget: items of each search, seconds of all of them together.
 
     Raises:
         NotStarFreeError: no number of blocks suffices with nonnegative gates.
         BudgetExceededError: no model was found within the budget.
         ScancraftError: the language cannot be read, is not regular, or the window is no number of taps.
     """
+    budget = budget.running()
     dfa = as_dfa(language, budget)
     model = compile(dfa, budget=budget, gates="nonnegative", d_conv=window, target="mamba", optimise="depth")
     seen = model.weights.shape.d_conv

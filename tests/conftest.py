@@ -14,8 +14,20 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from types import SimpleNamespace
+
+import pytest
+from clocks import Clock
 from jaxtyping import install_import_hook
 
 SHAPED = ("models.run.stepper", "models.run.chunked", "models.run.reader", "models.run.batches")
 SHAPED_PROOFS = ("certify.check", "certify.search.explore", "certify.search.prove")
 install_import_hook([f"scancraft.{name}" for name in (*SHAPED, *SHAPED_PROOFS)], "beartype.beartype")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which budgets count their seconds."""
+    made = Clock()
+    monkeypatch.setattr("scancraft.automata.budget.time", SimpleNamespace(monotonic=made.monotonic))
+    return made

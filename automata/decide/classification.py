@@ -180,9 +180,9 @@ def classify(language: Any, budget: Budget = DEFAULT_BUDGET) -> Classification:
     >>> found.gates, found.witness.word, found.group.name
     (<GateClass.SIGNED: 'signed'>, ('1',), 'Z2')
     """
+    budget = budget.running()
     dfa = as_dfa(language, budget)
-    clock = budget.meter("image sets")
-    return classify_by_groups(dfa, star_free_witness(dfa, budget), clock)
+    return classify_by_groups(dfa, star_free_witness(dfa, budget), budget.meter("image sets"))
 
 
 def classify_by_groups(dfa: Dfa, witness: Witness | None, clock: Meter) -> Classification:

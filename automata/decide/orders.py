@@ -11,8 +11,7 @@ A monotone map permutes nothing, so a language whose minimal DFA has such an ord
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterator, Sequence
 
 from ..budget import DEFAULT_BUDGET, Budget, Meter
 
@@ -39,12 +38,13 @@ def preserved_order(table: Table, budget: Budget = DEFAULT_BUDGET) -> tuple[int,
     (0, 1, 2)
     >>> preserved_order([[1], [0]])
     """
-    classes = _classes(table)
+    meter = budget.meter("directions of pairs of states")
+    classes = _classes(table, meter)
     if classes is None:
         return None
     n = len(table)
     below = [[0] * n for _ in range(n)]
-    if not _directed(classes, below, {}, budget.meter("directions of pairs of states")):
+    if not _directed(classes, below, {}, meter):
         return None
     return tuple(sorted(range(n), key=lambda q: sum(below[p][q] > 0 for p in range(n))))
 
@@ -56,15 +56,15 @@ def preserves(table: Table, order: Sequence[int]) -> bool:
     return sorted(order) == list(range(len(table))) and all(image == sorted(image) for image in images)
 
 
-def _classes(table: Table) -> list[list[Literal]] | None:
+def _classes(table: Table, meter: Meter) -> list[list[Literal]] | None:
     """For each ordered pair of states its class and direction; None if some class holds a pair both ways."""
     n = len(table)
-    parent: dict[tuple[int, int], tuple[tuple[int, int], int]] = {p: (p, 1) for p in combinations(range(n), 2)}
+    parent: dict[tuple[int, int], tuple[tuple[int, int], int]] = {}  # of pairs that are not their own
 
     def find(p: int, q: int) -> tuple[tuple[int, int], int]:
         pair, sign = ((p, q), 1) if p < q else ((q, p), -1)
         path = []
-        while parent[pair][0] != pair:
+        while pair in parent:
             path.append((pair, sign))
             pair, turn = parent[pair]
             sign *= turn
@@ -72,7 +72,7 @@ def _classes(table: Table) -> list[list[Literal]] | None:
             parent[earlier] = pair, sign * before
         return pair, sign
 
-    for p, q in combinations(range(n), 2):
+    for p, q in _pairs(n, meter):
         for s, t in zip(table[p], table[q], strict=True):
             if s == t:
                 continue
@@ -83,11 +83,19 @@ def _classes(table: Table) -> list[list[Literal]] | None:
                 return None
     numbers: dict[tuple[int, int], int] = {}
     found = [[(-1, 0)] * n for _ in range(n)]
-    for p, q in combinations(range(n), 2):
+    for p, q in _pairs(n, meter):
         pair, sign = find(p, q)
         number = numbers.setdefault(pair, len(numbers))
         found[p][q], found[q][p] = (number, sign), (number, -sign)
     return found
+
+
+def _pairs(n: int, meter: Meter) -> Iterator[tuple[int, int]]:
+    """All p < q < n, while there is time."""
+    for p in range(n):
+        meter.check_time()
+        for q in range(p + 1, n):
+            yield p, q
 
 
 def _directed(classes: list[list[Literal]], below: list[list[int]], chosen: dict[int, int], meter: Meter) -> bool:
@@ -101,7 +109,7 @@ def _directed(classes: list[list[Literal]], below: list[list[int]], chosen: dict
     """
     n = len(classes)
     members: dict[int, list[tuple[int, int, int]]] = {}
-    for p, q in combinations(range(n), 2):
+    for p, q in _pairs(n, meter):
         members.setdefault(classes[p][q][0], []).append((p, q, classes[p][q][1]))
 
     def imply(number: int, direction: int, trail: list[int]) -> bool:

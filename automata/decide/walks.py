@@ -17,13 +17,14 @@ A language that is a walk is star-free: if a word takes live states round a cycl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
 from math import gcd, lcm
 
+from ..budget import DEFAULT_BUDGET, Budget, Meter
 from ..dfa import Dfa
 from ..errors import ScancraftError
 
@@ -68,9 +69,13 @@ class Walk:
     def seen(self, forms: Sequence[Vector]) -> Walk:
         """The walk in fewer or other dimensions: what each of some linear forms is at the places."""
 
-        def image(vector: Vector) -> Vector:
-            return tuple(_applied(form, vector) for form in forms)
+        return self._through(lambda vector: tuple(_applied(form, vector) for form in forms))
 
+    def picked(self, signs: Mapping[int, int]) -> Walk:
+        """The walk in some of its dimensions, each turned round where its sign is -1."""
+        return self._through(lambda vector: tuple([sign * vector[n] for n, sign in signs.items()]))
+
+    def _through(self, image: Callable[[Vector], Vector]) -> Walk:
         places = {q: image(place) for q, place in self.places.items()}
         return Walk(places, tuple(None if step is None else image(step) for step in self.steps))
 
@@ -131,10 +136,13 @@ class NoWalkError(ScancraftError):
         self.witness = reason
 
 
-def walk_of(dfa: Dfa) -> Walk | NoWalk:
+def walk_of(dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> Walk | NoWalk:
     """The walk of a language's live part in the kernel's own dimensions, those that tell no states apart left out.
 
     :func:`fewer` goes down from there. O(transitions * letters^2), and a walk of the one live state in Z^0.
+
+    Raises:
+        BudgetExceededError: it takes more time than there is.
 
     >>> from scancraft.automata.families import d_n, parity
     >>> walk_of(d_n(3)).steps
@@ -142,31 +150,34 @@ def walk_of(dfa: Dfa) -> Walk | NoWalk:
     >>> print(walk_of(parity()))
     the states after 1 and after the empty word differ modulo 2
     """
+    clock = budget.meter("cycles")
     tree = _tree(dfa)
     vectors = {q: _parikh(dfa, _path(tree, q)) for q in tree}
-    cycles = _cycles(dfa, vectors)
+    cycles = _cycles(dfa, vectors, clock)
     used = sorted({a for q in dfa.live for a, t in enumerate(dfa.table[q]) if t in dfa.live})
-    kernel = _kernel(list(cycles), used, len(dfa.alphabet))
+    kernel = _kernel(list(cycles), used, len(dfa.alphabet), clock)
     steps = tuple(tuple(form[a] for form in kernel) if a in used else None for a in range(len(dfa.alphabet)))
     places = {q: tuple(_applied(form, vector) for form in kernel) for q, vector in vectors.items()}
     found = _upright(Walk(places, steps))
     if not found.injective:
-        return _witness(dfa, tree, vectors, cycles, found)
+        return _witness(dfa, tree, vectors, cycles, found, clock)
     keep = list(range(found.dimension))
     for n in range(found.dimension):
+        clock.check_time()
         fewer_kept = [k for k in keep if k != n]
-        if found.seen(_units(fewer_kept, found.dimension)).injective:
+        if len({tuple([place[k] for k in fewer_kept]) for place in found.places.values()}) == len(found.places):
             keep = fewer_kept
-    return found.seen(_units(keep, found.dimension))
+    return found.picked(dict.fromkeys(keep, 1))
 
 
-def fewer(walk: Walk) -> Iterator[Walk]:
+def fewer(walk: Walk, budget: Budget = DEFAULT_BUDGET) -> Iterator[Walk]:
     """The walk in Z instead of Z^d, by small combinations of its dimensions that tell the states apart."""
     if walk.dimension < 2:
         return
-    tried = 0
+    clock, tried = budget.meter("combinations of dimensions"), 0
     for form in product(COEFFICIENTS, repeat=walk.dimension):
         tried += 1
+        clock.check_time()
         if tried > MOST_COMBINATIONS:
             return
         leading = next((x for x in form if x), 0)
@@ -176,11 +187,8 @@ def fewer(walk: Walk) -> Iterator[Walk]:
 
 def _upright(walk: Walk) -> Walk:
     """The walk with every dimension turned so that more of it is positive."""
-    turned = []
-    for n in range(walk.dimension):
-        sign = -1 if sum(place[n] for place in walk.places.values()) < 0 else 1
-        turned.append(tuple(sign * int(k == n) for k in range(walk.dimension)))
-    return walk.seen(turned)
+    sums = [sum(column) for column in zip(*walk.places.values(), strict=True)]
+    return walk.picked({n: -1 if total < 0 else 1 for n, total in enumerate(sums)})
 
 
 def _applied(form: Vector, vector: Vector) -> int:
@@ -189,11 +197,6 @@ def _applied(form: Vector, vector: Vector) -> int:
 
 def _plus(a: Vector, b: Vector) -> Vector:
     return tuple(x + y for x, y in zip(a, b, strict=True))
-
-
-def _units(kept: Sequence[int], dimension: int) -> list[Vector]:
-    """The forms that pick some dimensions."""
-    return [tuple(int(k == n) for k in range(dimension)) for n in kept]
 
 
 # -- paths and cycles --------------------------------------------------------------------------------------------------
@@ -227,12 +230,13 @@ def _parikh(dfa: Dfa, path: Sequence[Edge]) -> Vector:
     return tuple(counts)
 
 
-def _cycles(dfa: Dfa, vectors: Mapping[int, Vector]) -> dict[Vector, Edge]:
+def _cycles(dfa: Dfa, vectors: Mapping[int, Vector], clock: Meter) -> dict[Vector, Edge]:
     """The Parikh vectors of the undirected cycles that single transitions close beside the tree, each once."""
     found: dict[Vector, Edge] = {}
     for q, vector in vectors.items():
         for a, target in enumerate(dfa.table[q]):
             if target in vectors:
+                clock.check_time()
                 pairs = enumerate(zip(vector, vectors[target], strict=True))
                 cycle = tuple(x + (n == a) - y for n, (x, y) in pairs)
                 if any(cycle):
@@ -240,21 +244,27 @@ def _cycles(dfa: Dfa, vectors: Mapping[int, Vector]) -> dict[Vector, Edge]:
     return found
 
 
-def _kernel(cycles: Sequence[Vector], used: Sequence[int], letters: int) -> list[Vector]:
+def _kernel(cycles: Sequence[Vector], used: Sequence[int], letters: int, clock: Meter) -> list[Vector]:
     """An integer basis of the forms over the used letters that vanish on all cycles, with coprime entries."""
     rows: dict[int, list[Fraction]] = {}  # by the column in which the row is 1 and all others are 0
     for cycle in cycles:
+        clock.check_time()
         row = [Fraction(cycle[a]) for a in used]
         for pivot, other in rows.items():
-            row = [x - row[pivot] * y for x, y in zip(row, other, strict=True)]
+            if row[pivot]:
+                row = [x - row[pivot] * y for x, y in zip(row, other, strict=True)]
         new = next((n for n, x in enumerate(row) if x), None)
         if new is None:
             continue
         row = [x / row[new] for x in row]
-        rows = {p: [x - other[new] * y for x, y in zip(other, row, strict=True)] for p, other in rows.items()}
+        for p, other in rows.items():
+            if other[new]:
+                clock.check_time()
+                rows[p] = [x - other[new] * y for x, y in zip(other, row, strict=True)]
         rows[new] = row
     basis = []
     for free in (n for n in range(len(used)) if n not in rows):
+        clock.check_time()
         form = [Fraction(int(n == free)) for n in range(len(used))]
         for pivot, row in rows.items():
             form[pivot] = -row[free]
@@ -286,11 +296,12 @@ class _Row:
         return _Row(vector, taken)
 
 
-def _lattice(rows: Sequence[_Row]) -> dict[int, _Row]:
+def _lattice(rows: Sequence[_Row], clock: Meter) -> dict[int, _Row]:
     """A basis in echelon form, by the first place of each that is not 0 (Euclid's algorithm, column by column)."""
     basis: dict[int, _Row] = {}
     for row in rows:
         for place in range(len(row.vector)):
+            clock.check_time()
             while place in basis and row.vector[place]:
                 old = basis[place]
                 if abs(old.vector[place]) > abs(row.vector[place]):
@@ -308,6 +319,7 @@ def _witness(
     vectors: Mapping[int, Vector],
     cycles: Mapping[Vector, Edge],
     walk: Walk,
+    clock: Meter,
 ) -> NoWalk:
     """Two states at one place, and the circulation that says so; of all pairs one with the least multiple."""
 
@@ -320,13 +332,14 @@ def _witness(
             taken[e] = taken.get(e, 0) + sign
         return _Row(cycle, {e: n for e, n in taken.items() if n})
 
-    basis = _lattice([closed(cycle, edge) for cycle, edge in cycles.items()])
+    basis = _lattice([closed(cycle, edge) for cycle, edge in cycles.items()], clock)
     at: dict[Vector, list[int]] = {}
     for q, place in walk.places.items():
         at.setdefault(place, []).append(q)
     found = []
     for first, *others in at.values():
         for q in others:
+            clock.check_time()
             apart = tuple(x - y for x, y in zip(vectors[q], vectors[first], strict=True))
             multiple, total = _combination(apart, basis)
             # The circulation of the cycles is a multiple of the difference of the two paths.

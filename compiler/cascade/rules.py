@@ -171,6 +171,7 @@ def tabulate(cascade: Cascade, budget: Budget = DEFAULT_BUDGET) -> RuleTable:
     triples: tuple[Triple, ...] = tuple((START if a == bos else 0, a, 0) for a in range(bos + 1))
     levels = []
     for height in range(parts.top, 0, -1):
+        meter.check_time()
         level = _tabulate_level(cascade, height, triples, meter)
         levels.append(level)
         triples = next_triples(parts, level)

@@ -30,6 +30,7 @@ from itertools import islice
 from typing import Literal
 
 from ...automata.alphabet import BOS
+from ...automata.budget import DEFAULT_BUDGET, Budget
 from ...automata.decide.walks import NoWalk, Vector, Walk, fewer, walk_of
 from ...automata.dfa import Dfa
 from .circuit import CONSTANT_EXPONENT, NOW, PAST, Circuit, CircuitBlock, CircuitChannel, Latch
@@ -50,18 +51,25 @@ MOST_WALKS = 60
 """That are tried."""
 
 
-def counted(dfa: Dfa, contract: Contract = "all-words") -> Circuit | None:
+def counted(dfa: Dfa, contract: Contract = "all-words", budget: Budget = DEFAULT_BUDGET) -> Circuit | None:
     """The language by counters alone, or None where its live part is no walk, or needs no counter.
+
+    Raises:
+        BudgetExceededError: it takes more time than there is.
 
     >>> from scancraft.automata.families import d_n
     >>> [counted(d_n(12), contract).n_blocks for contract in ("all-words", "live-prefixes")]
     [2, 1]
     """
-    found = walk_of(dfa)
+    clock = budget.meter("walks")
+    found = walk_of(dfa, budget)
     if isinstance(found, NoWalk) or found.dimension == 0:
         return None
-    walks = [found, *islice(fewer(found), MOST_WALKS)]
-    circuits = [walk_circuit(dfa, walk, contract) for walk in walks if _largest(walk) <= LARGEST_PLACE]
+    circuits = []
+    for walk in (found, *islice(fewer(found, budget), MOST_WALKS)):
+        clock.check_time()
+        if _largest(walk) <= LARGEST_PLACE:
+            circuits.append(walk_circuit(dfa, walk, contract))
     return min(circuits, key=_size, default=None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -123,7 +124,10 @@ def compile(
         compiled.named(wanted.source).save(out)
     verdict = None
     if certify:
-        verdict = prove(out)
+        from ..certify.certify import CERTIFY_BUDGET  # imports torch
+
+        left = CERTIFY_BUDGET if seconds is None else replace(limits, items=CERTIFY_BUDGET.items)
+        verdict = prove(out, budget=left)
     facts = {**_facts(compiled), "seconds": round(elapsed, 3)}
     if json:
         found = {} if verdict is None else verdict.as_json()

@@ -77,10 +77,10 @@ def decide_language(dfa: Dfa, budget: Budget) -> Decision:
     Raises:
         BudgetExceededError: it was not decided within the budget whether the language is star-free.
     """
-    clock = budget.meter("image sets")
+    budget = budget.running()
     witness = star_free_witness(dfa, budget)
     try:
-        found = classify_by_groups(dfa, witness, clock)
+        found = classify_by_groups(dfa, witness, budget.meter("image sets"))
     except BudgetExceededError as error:
         return Decision(dfa, witness, error)
     return Decision(dfa, found.witness, found)

@@ -240,9 +240,10 @@ def _with_options(command: Command, place: Any) -> Command:
 
 
 def budget_of(items: int | None, seconds: float | None, default: Budget | None = None) -> Budget:
-    """The budget that the options name; what is not named is that of ``default``."""
+    """The budget that the options name; what is not named is that of ``default``. Its time runs from now on."""
     default = Budget() if default is None else default
-    return Budget(default.items if items is None else items, default.seconds if seconds is None else seconds)
+    limits = Budget(default.items if items is None else items, default.seconds if seconds is None else seconds)
+    return limits.running()
 
 
 def read_words(words: list[str] | None, file: Path | None, alphabet: Iterable[str]) -> list[tuple[str, ...]]:

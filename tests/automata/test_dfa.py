@@ -6,6 +6,7 @@ import itertools
 import pickle
 
 import pytest
+from clocks import Clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -188,6 +189,15 @@ def test_budgets() -> None:
     assert running.running() is running
     with pytest.raises(BudgetExceededError, match="seconds"):
         Dfa.universal("ab").then(ends, running)
+
+
+@pytest.mark.parametrize("n", [100, 2_000])  # by Hopcroft's rounds; by rounds for all states, and then by his
+def test_minimising_looks_at_the_clock(clock: Clock, n: int) -> None:
+    chain = [[min(q + 1, n - 1)] for q in range(n)]
+    assert Dfa.from_table("a", chain, 0, [n - 1], clock=Budget(seconds=2 * n).meter("states")).n_states == n
+    assert clock.looks > 10
+    with pytest.raises(BudgetExceededError, match="seconds"):
+        Dfa.from_table("a", chain, 0, [n - 1], clock=Budget(seconds=clock.looks // 2).meter("states"))
 
 
 def test_words_as_people_type_them() -> None:

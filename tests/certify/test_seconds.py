@@ -1,36 +1,18 @@
-"""``certify --seconds``: the time of all stages of a search together, by a clock that only its readers turn on."""
+"""``certify --seconds``: the time of all stages of a search together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from clocks import Clock
 from command_line import answer, invoke
 
 import scancraft
 from scancraft.automata.budget import Budget
 from scancraft.automata.families import d_n
 from scancraft.certify.certify import Certificate, Open
-
-
-class Clock:
-    """It is a second later each time that somebody looks."""
-
-    def __init__(self) -> None:
-        self.looks = 0
-
-    def monotonic(self) -> float:
-        self.looks += 1
-        return float(self.looks)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr("scancraft.automata.budget.time", SimpleNamespace(monotonic=made.monotonic))
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -189,6 +189,7 @@ def explore(dfa: Dfa, blocks: Drafts, window: int, meter: Meter, *, hidden: int 
     states = [start]
     rows: list[tuple[Step, ...]] = []
     for c, (letters, held) in enumerate(states):
+        meter.check_time()
         row, older, before = [], letters[:-1], held[:n_seen]
         for a in range(bos):
             now = (a, *older)

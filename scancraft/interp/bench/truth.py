@@ -73,6 +73,7 @@ class _Machine:
 
     def step(self, states: States, tokens: Tensor, look: Callable[[int, Any], Iterable[Any]] | None = None) -> Any:
         """Logits and states after one more token, the rows in one batch; ``look`` gives hooks for each block."""
+        self.meter.check_time()
         self.stepper.batch = len(states)
         with ExitStack() as stack:
             for number, block in enumerate(self.stepper.blocks):

@@ -3,6 +3,7 @@
 from itertools import permutations
 
 import pytest
+from clocks import Clock
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -60,3 +61,10 @@ def test_the_monotone_maps_of_a_chain() -> None:
 def test_a_small_budget() -> None:
     with pytest.raises(BudgetExceededError):
         preserved_order([[q] for q in range(4)], Budget(items=1, seconds=None))  # the identity: any order will do
+
+
+def test_it_looks_at_the_clock_state_by_state(clock: Clock) -> None:
+    chain = [[min(q + 1, 29)] for q in range(30)]
+    assert preserved_order(chain, Budget(seconds=200)) is not None
+    with pytest.raises(BudgetExceededError, match="seconds"):
+        preserved_order(chain, Budget(seconds=20))

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from clocks import Clock
 from examples import dfa, dfas
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from walking import shuffled
 
+from scancraft.automata.budget import Budget
 from scancraft.automata.decide.aperiodic import star_free_witness
 from scancraft.automata.decide.walks import NoWalk, NoWalkError, Walk, fewer, walk_of
 from scancraft.automata.dfa import Dfa
+from scancraft.automata.errors import BudgetExceededError
 from scancraft.automata.families import d_n, mod_length
 
 
@@ -98,3 +101,11 @@ def test_what_is_no_walk_does_not_pass() -> None:
 def test_finite_languages(words: list[str]) -> None:
     language = Dfa.from_words("abc", words)
     assert walk_of(language).check(language)
+
+
+@pytest.mark.parametrize("language", [d_n(20), dfa("Tomita-7"), Dfa.from_words("abcdefghij", [*"abcdefghij"])])
+def test_it_looks_at_the_clock(clock: Clock, language: Dfa) -> None:
+    walk_of(language, Budget(seconds=10_000))
+    assert clock.looks > 10
+    with pytest.raises(BudgetExceededError, match="seconds"):
+        walk_of(language, Budget(seconds=clock.looks // 2))
