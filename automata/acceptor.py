@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from .alphabet import Word, check_alphabet
 from .dfa import Dfa
 from .errors import LanguageFormatError, UnknownSymbolError
+from .moore import Moore
 
 Codes = NDArray[np.unsignedinteger[Any]]
 Index = NDArray[np.intp]
@@ -216,6 +217,26 @@ class Acceptor:
     def next_masks(self, words: ArrayLike | Sequence[Word], lengths: ArrayLike | None = None) -> Bools:
         """:meth:`next_symbol_mask` after every prefix, the empty one first; shape (words, max_length + 1, k + 1)."""
         return self.next_symbol_mask(self.states(words, lengths))
+
+
+class MooreRunner(Acceptor):
+    """The same for a machine with outputs: which class each prefix has, read from raw tables as well.
+
+    Args:
+        machine: the machine.
+    """
+
+    def __init__(self, machine: Moore) -> None:
+        super().__init__(machine.alphabet, machine.semiautomaton.array, machine.initial, machine.accepting)
+        self.class_names = machine.classes
+        number = {name: c for c, name in enumerate(machine.classes)}
+        self.outputs: Index = np.array([number[name] for name in machine.outputs], dtype=np.intp)
+        following = self._next if machine.predicts else np.zeros_like(self._next)
+        self._next = np.column_stack([following, self.outputs[:, None] == np.arange(len(machine.classes))])
+
+    def classes(self, words: ArrayLike | Sequence[Word], lengths: ArrayLike | None = None) -> Index:
+        """The number of the class after every prefix, the empty one first; shape (words, max_length + 1)."""
+        return self.outputs[self.states(words, lengths)]
 
 
 def _is_array(words: object) -> TypeGuard[NDArray[Any]]:

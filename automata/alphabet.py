@@ -44,6 +44,38 @@ def check_alphabet(symbols: Iterable[str]) -> tuple[str, ...]:
     return alphabet
 
 
+def class_token(name: str) -> str:
+    """How a class, the output of a machine, is called among tokens. It is never read, and no tokenizer knows it.
+
+    >>> class_token("even")
+    '<class:even>'
+    """
+    return f"<class:{name}>"
+
+
+def read_tokens(alphabet: Iterable[str], *, follow: bool, end: bool, classes: Iterable[str] = ()) -> tuple[str, ...]:
+    """What scores are about, in the order in which readouts have them (``models.readout``).
+
+    Args:
+        alphabet: the symbols.
+        follow: whether there is a score for each symbol.
+        end: whether there is one for the end of the word.
+        classes: those that there is a score for.
+
+    >>> read_tokens(("a", "b"), follow=False, end=True, classes=["odd"])
+    ('<eos>', '<class:odd>')
+    """
+    return (*(alphabet if follow else ()), *([EOS] if end else ()), *map(class_token, classes))
+
+
+def said_and_right(said: Iterable[str], right: Iterable[str]) -> str:
+    """What a model says after a word, and what is right, in words: of tokens that may come next, or of a class."""
+    model, language = sorted(said), sorted(right)
+    if language and all(token.startswith(class_token("")[:-1]) for token in language):
+        return f"the model says {model}, the machine {language}"
+    return f"the model allows {model}, the language {language}"
+
+
 def is_spaced(alphabet: Iterable[str]) -> bool:
     """Whether words over this alphabet are written with spaces between symbols."""
     return any(len(symbol) > 1 for symbol in alphabet)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
-from functools import cached_property, singledispatch
+from functools import singledispatch
 from typing import Any
 
 from .alphabet import EOS, Word, check_alphabet
 from .budget import DEFAULT_BUDGET, Budget, Meter
 from .cards import brief, card, folded, picture, table
+from .deterministic import Deterministic
 from .errors import AlphabetError, EmptyLanguageError, LanguageFormatError
 from .images import strong_components
-from .minimise import minimise
 from .nfa import NfaBuilder
 from .pictures.dfa import MOST_STATES, dfa_svg
 from .pictures.svg import Pictured
-from .search import leading_to, numbered, shortest
+from .search import numbered
 from .semiautomaton import Semiautomaton
 from .told import Told
 
@@ -30,7 +30,7 @@ def operand(value: Any, alphabet: Sequence[str]) -> Dfa:
 
 
 @dataclass(frozen=True, eq=False)
-class Dfa(Pictured, Told):
+class Dfa(Deterministic, Pictured, Told):
     """A regular language, as its complete minimal DFA.
 
     Whatever automaton is given, the value holds the canonical one: unreachable states dropped, equivalent
@@ -61,20 +61,8 @@ class Dfa(Pictured, Told):
     clock: InitVar[Meter | None] = None
 
     def __post_init__(self, clock: Meter | None) -> None:
-        given = self.semiautomaton
-        names = self.names
-        accepting = frozenset(int(q) for q in self.accepting)
-        if names and len(names) != given.n_states:
-            raise LanguageFormatError(f"{len(names)} names for {given.n_states} states; give one per state")
-        for q in {self.initial, *accepting}:
-            if not 0 <= q < given.n_states:
-                raise LanguageFormatError(f"state {q} is outside 0..{given.n_states - 1}")
-        canonical = minimise(given.table, self.initial, accepting, clock)
-        object.__setattr__(self, "semiautomaton", Semiautomaton(given.alphabet, canonical.table))
-        object.__setattr__(self, "initial", 0)
-        object.__setattr__(self, "accepting", canonical.accepting)
-        kept = (names[q] for q in canonical.origin) if names else (str(q) for q in range(self.n_states))
-        object.__setattr__(self, "names", tuple(kept))
+        object.__setattr__(self, "accepting", frozenset(int(q) for q in self.accepting))
+        self._canonical([q in self.accepting for q in range(self.semiautomaton.n_states)], clock)
 
     # -- constructors ------------------------------------------------------------------------------------------
 
@@ -134,50 +122,29 @@ class Dfa(Pictured, Told):
 
     # -- reading words -----------------------------------------------------------------------------------------
 
-    @property
-    def alphabet(self) -> tuple[str, ...]:
-        """The symbols, in order."""
-        return self.semiautomaton.alphabet
-
-    @property
-    def table(self) -> tuple[tuple[int, ...], ...]:
-        """``table[q][a]`` is the state that letter number ``a`` leads to from state ``q``."""
-        return self.semiautomaton.table
-
-    @property
-    def n_states(self) -> int:
-        """Number of states of the minimal complete DFA, the dead state included."""
-        return self.semiautomaton.n_states
-
-    def run(self, word: Word) -> int:
-        """The state after ``word``; :class:`UnknownSymbolError` for a foreign symbol."""
-        return self.semiautomaton.run(0, word)
-
     def accepts(self, word: Word) -> bool:
         """Whether ``word`` is in the language."""
         return self.run(word) in self.accepting
 
     __contains__ = accepts
 
-    @cached_property
-    def live(self) -> frozenset[int]:
-        """States from which some accepting state can be reached. O(states * letters)."""
-        edges = ((q, target) for q, row in enumerate(self.table) for target in row)
-        return frozenset(leading_to(self.accepting, edges))
-
     @property
     def dead(self) -> int | None:
         """The dead state (nothing accepted from it; at most one, since the DFA is minimal), or None."""
         return next((q for q in range(self.n_states) if q not in self.live), None)
 
-    def next_symbols(self, state: int) -> frozenset[str]:
-        """The symbols after which the word can still be completed: the labels of predictive modelling."""
-        row = self.semiautomaton.table[state]
-        return frozenset(s for s, target in zip(self.alphabet, row, strict=True) if target in self.live)
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The symbols, and ``<eos>``."""
+        return (*self.alphabet, EOS)
 
     def allowed(self, state: int) -> frozenset[str]:
         """The tokens that may come next: :meth:`next_symbols`, and ``<eos>`` in an accepting state."""
-        return self.next_symbols(state) | ({EOS} if state in self.accepting else frozenset())
+        return self._following(state)
+
+    def answer(self, state: int) -> bool:
+        """Whether the state accepts."""
+        return state in self.accepting
 
     # -- facts about the language ------------------------------------------------------------------------------
 
@@ -197,10 +164,6 @@ class Dfa(Pictured, Told):
         if path is None:
             raise EmptyLanguageError("the empty language has no shortest word")
         return path
-
-    def path(self, start: int, goal: Callable[[int], bool]) -> tuple[str, ...] | None:
-        """A shortest word from ``start`` to a state that satisfies ``goal``, or None. O(states * letters)."""
-        return shortest(start, lambda q: zip(self.alphabet, self.table[q], strict=True), goal)
 
     def words(self, max_length: int) -> Iterator[tuple[str, ...]]:
         """The words of the language up to ``max_length``, by length, then in the order of the alphabet."""

@@ -10,8 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .acceptor import Acceptor, Codes, Index
-from .alphabet import Word
+from .acceptor import Acceptor, Codes, Index, MooreRunner
+from .alphabet import Word, read_tokens
 from .bare import bare
 from .bounded_dyck import BoundedDyck, StackAcceptor
 from .budget import DEFAULT_BUDGET, Budget
@@ -22,14 +22,16 @@ from .dfa import Dfa as Dfa
 from .dfa import operand
 from .errors import BracketLanguageError, LanguageFormatError, NotRegularError
 from .formats.formats import from_json, from_object, naming, to_json_dict
+from .formats.outputs import has_outputs, moore_from_json, moore_to_json
 from .formats.registry import load_description
+from .moore import Moore
 from .regex.combinations import regex
 
-Language = Dfa | Combination | BoundedDyck | CounterMachine
-"""A regular language, a combination of some or a bounded Dyck language (regular, but without their DFAs), or a counter
-language."""
+Language = Dfa | Combination | BoundedDyck | CounterMachine | Moore
+"""A regular language, a combination of some or a bounded Dyck language (regular, but without their DFAs), a counter
+language, or a machine with outputs."""
 
-KINDS = ("dfa", "combination", "bounded_dyck", "counter_machine")
+KINDS = ("dfa", "combination", "bounded_dyck", "counter_machine", "moore_machine")
 """The keys that say in JSON what kind of language it is."""
 
 
@@ -53,7 +55,8 @@ class Truth(Protocol):
     def next_masks(self, codes: ArrayLike, lengths: ArrayLike) -> NDArray[np.bool_]:
         """Which symbols may come next after every prefix, and whether it may end: shape (words, longest + 1, k + 1).
 
-        All false after a prefix that nothing completes; meaningless behind the end of a word.
+        All false after a prefix that nothing completes; meaningless behind the end of a word. Of a machine with outputs
+        there is a column more for each class, in their order, and one of these is true.
         """
         ...
 
@@ -66,7 +69,15 @@ def truth_of(language: Language) -> Truth:
         return CounterAcceptor(language)
     if isinstance(language, Combination):
         return CombinationAcceptor(language)
+    if isinstance(language, Moore):
+        return MooreRunner(language)
     return Acceptor.of(language)
+
+
+def columns_of(truth: Truth) -> dict[str, int]:
+    """Which column of :meth:`Truth.next_masks` is about which token: symbols, ``<eos>``, and classes."""
+    classes = truth.class_names if isinstance(truth, MooreRunner) else ()
+    return {t: n for n, t in enumerate(read_tokens(truth.alphabet, follow=True, end=True, classes=classes))}
 
 
 def as_language(value: Any, budget: Budget = DEFAULT_BUDGET) -> Language:
@@ -106,6 +117,8 @@ def as_language(value: Any, budget: Budget = DEFAULT_BUDGET) -> Language:
         return language_from_json(value)
     if isinstance(value, Mapping) and "counters" in value:
         return counter_machine_from_json(value)
+    if isinstance(value, Mapping) and has_outputs(value):
+        return moore_from_json(value)
     if isinstance(value, Mapping) and "brackets" in value:
         return _bounded_dyck(value)
     return from_object(value)
@@ -129,7 +142,18 @@ def as_dfa(value: Any, budget: Budget = DEFAULT_BUDGET) -> Dfa:
     language = as_language(value, budget)
     if isinstance(language, CounterMachine):
         raise NotRegularError(f"a {type(language).__name__} has no DFA, and a regular language is needed here")
+    if isinstance(language, Moore):
+        raise NotRegularError(
+            "a machine with outputs is no language, and one is needed here; give that of some classes, "
+            f"machine.language({language.classes[0]!r})"
+        )
     return language if isinstance(language, Dfa) else language.dfa(budget)
+
+
+def as_automaton(value: Any, budget: Budget = DEFAULT_BUDGET) -> Dfa | Moore:
+    """A machine with outputs as it is, anything else by :func:`as_dfa`."""
+    language = as_language(value, budget)
+    return language if isinstance(language, Moore) else as_dfa(language, budget)
 
 
 @operand.register(object)
@@ -155,6 +179,8 @@ def language_to_json(language: Language) -> dict[str, Any]:
         return {"counter_machine": counter_machine_to_json(language)}
     if isinstance(language, Combination):
         return {"combination": combination_to_json(language)}
+    if isinstance(language, Moore):
+        return {"moore_machine": moore_to_json(language)}
     return {"dfa": to_json_dict(language)}
 
 
@@ -174,6 +200,8 @@ def language_from_json(data: Mapping[str, Any]) -> Language:
         return counter_machine_from_json(data["counter_machine"])
     if "combination" in data:
         return combination_from_json(data["combination"])
+    if "moore_machine" in data:
+        return moore_from_json(data["moore_machine"])
     raise LanguageFormatError(f"the keys {sorted(data)} name no kind of language: {', '.join(KINDS)}")
 
 

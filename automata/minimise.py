@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,19 +17,19 @@ ROUNDS = 64
 """So many rounds settle most automata. Long chains take a round per state."""
 
 
-@dataclass(frozen=True)
-class Canonical:
+class Canonical(NamedTuple):
     """A canonical minimal automaton with initial state 0; ``origin[q]`` is the least original state merged into q."""
 
     table: tuple[tuple[int, ...], ...]
-    accepting: frozenset[int]
     origin: tuple[int, ...]
 
 
 def minimise(
-    table: Sequence[Sequence[int]], initial: int, accepting: Collection[int], clock: Meter | None = None
+    table: Sequence[Sequence[int]], initial: int, answers: Sequence[Hashable], clock: Meter | None = None
 ) -> Canonical:
-    """The coarsest partition of the reachable part that acceptance and the letters respect, numbered breadth first.
+    """The coarsest partition of the reachable part that answers and letters respect, numbered breadth first.
+
+    ``answers`` has one per state, say whether it accepts.
 
     A few rounds of Moore's refinement, vectorised, settle most large automata; what they leave, and small ones, are
     for Hopcroft's algorithm. O(k n log n) for n states and k letters.
@@ -38,8 +38,8 @@ def minimise(
         BudgetExceededError: the clock, if there is one, has run out.
     """
     reachable, delta = numbered(initial, table.__getitem__)
-    number = {kind: b for b, kind in enumerate(dict.fromkeys(q in accepting for q in reachable))}
-    block, settled = [number[q in accepting] for q in reachable], False
+    number = {kind: b for b, kind in enumerate(dict.fromkeys(answers[q] for q in reachable))}
+    block, settled = [number[answers[q]] for q in reachable], False
     if len(delta) >= LARGE:
         block, settled = _moore(delta, block, clock)
     if not settled:
@@ -50,8 +50,7 @@ def minimise(
         first.setdefault(b, i)
         least[b] = min(q, least.get(b, q))
     order, quotient = numbered(block[0], lambda b: [block[t] for t in delta[first[b]]])
-    goals = frozenset(i for i, b in enumerate(order) if reachable[first[b]] in accepting)
-    return Canonical(tuple(map(tuple, quotient)), goals, tuple(least[b] for b in order))
+    return Canonical(tuple(map(tuple, quotient)), tuple(least[b] for b in order))
 
 
 def _moore(delta: Sequence[Sequence[int]], block: Sequence[int], clock: Meter | None) -> tuple[list[int], bool]:

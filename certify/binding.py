@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..automata.languages import Language, as_language
+from ..automata.moore import Moore
 from ..compiler.checkpoints import Checkpoint, opened
 from ..compiler.language_model import LanguageModel
 from ..compiler.manifest import Manifest
@@ -34,6 +35,14 @@ def resolve(
     if language is None or readout is None:
         raise ReadoutError("give the language and a Readout with a model; only checkpoints bring their own")
     return target, as_language(language), readout, None
+
+
+def check_readout(readout: Readout, language: Language) -> None:
+    """Raise :class:`ReadoutError` unless the readout names just the symbols, and the classes, of the language."""
+    if isinstance(language, Moore):
+        readout.check_alphabet(language.alphabet, language.classes, predicts=language.predicts)
+    else:
+        readout.check_alphabet(language.alphabet)
 
 
 def check_finite(model: Any, consequence: str) -> None:
@@ -80,4 +89,5 @@ def readout_json(readout: Readout) -> dict[str, Any]:
         "accept": readout.accept,
         "next_symbol": dict(readout.next_index),
         "threshold": readout.threshold,
+        **({"classes": dict(readout.classes)} if readout.classes else {}),
     }

@@ -33,7 +33,7 @@ from ..models.mamba import model_type_of
 from ..models.readout import Readout, logits_of
 from ..models.run.runner import Runner
 from ..models.run.stepper import STEPPED
-from .binding import check_finite, check_ids, dtype_name, implementation_of, readout_json, resolve
+from .binding import check_finite, check_ids, check_readout, dtype_name, implementation_of, readout_json, resolve
 from .check import compare
 from .checker.blocks_mamba2 import LONGEST_CHUNK
 from .checker.certificate import claim
@@ -150,7 +150,7 @@ def _limits(model: Any, language: Language) -> list[int]:
 
 def _check_readout(model: Any, language: Language, readout: Readout) -> None:
     """Raise :class:`ReadoutError` unless the readout fits the model and the language, as a certificate needs it."""
-    readout.check_alphabet(language.alphabet)
+    check_readout(readout, language)
     if readout.bos is None:
         raise ReadoutError("a certificate needs a readout with a bos token: every word starts from the same state")
     if readout.head is not logits_of:
@@ -197,7 +197,7 @@ def _judged(candidate: Candidate, model: Any, language: Language, readout: Reado
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "verdict": "certified",
-        "claim": claim(readout.contract, candidate.method, predicts=bool(readout.next_index)),
+        "claim": claim(readout.contract, candidate.method, readout_json(readout)),
         "method": candidate.method,
         "scope": "",
         "contract": readout.contract,

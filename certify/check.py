@@ -15,16 +15,17 @@ import numpy as np
 from jaxtyping import UInt16
 from numpy.typing import NDArray
 
-from ..automata.alphabet import EOS, Word, format_word
+from ..automata.alphabet import Word, format_word, read_tokens, said_and_right
 from ..automata.cards import brief, card
 from ..automata.combination import Combination
-from ..automata.languages import Language, Truth, as_language, truth_of
+from ..automata.languages import Language, Truth, as_language, columns_of, truth_of
 from ..automata.words.mixtures import mixture_of
 from ..compiler.checkpoints import Checkpoint, opened
 from ..compiler.language_model import LanguageModel
 from ..models.errors import ReadoutError
 from ..models.readout import Readout
 from ..models.run.batches import Model, batches, prefix_scores
+from .binding import check_readout
 
 Progress = Callable[[int, int], None]
 """Called with (words done, words in all)."""
@@ -36,8 +37,8 @@ class Disagreement:
 
     Attributes:
         prefix: the symbols read.
-        model: the tokens that the model allows next (``<eos>``: it accepts).
-        right: the tokens that the language allows.
+        model: the tokens that the model allows next (``<eos>``: it accepts), and the class that it says, as a token.
+        right: the tokens that the language allows, and the right class.
     """
 
     prefix: tuple[str, ...]
@@ -50,7 +51,7 @@ class Disagreement:
 
     def __str__(self) -> str:
         word = format_word(self.prefix, self.prefix)
-        return f"{word!r}: the model allows {sorted(self.model)}, the language {sorted(self.right)}"
+        return f"{word!r}: {said_and_right(self.model, self.right)}"
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def compare(
     Honours the readout's contract: under "live-prefixes" dead prefixes are not compared.
     """
     started = time.perf_counter()
-    readout.check_alphabet(language.alphabet)
+    check_readout(readout, language)
     judge = _Judge(model, truth_of(language), readout)
     letters = len(language.alphabet)
     exhaustive = sum(letters**n for n in range(exhaustive_to + 1))
@@ -225,6 +226,9 @@ class _Judge:
 
     def __init__(self, model: Model, truth: Truth, readout: Readout) -> None:
         self.model, self.readout, self.alphabet, self.truth = model, readout, truth.alphabet, truth
+        follow, end = bool(readout.next_index), readout.accept is not None
+        self.names = read_tokens(truth.alphabet, follow=follow, end=end, classes=readout.classes)
+        self.columns = [columns_of(truth)[name] for name in self.names]
         self.prefixes = self.wrong = 0
         self.shortest: Disagreement | None = None
 
@@ -237,30 +241,27 @@ class _Judge:
 
     def _batch(self, codes: NDArray[Any], lengths: NDArray[Any]) -> None:
         scores = prefix_scores(self.model, self.readout, codes, lengths, self.alphabet)
-        said = (scores > self.readout.threshold).numpy()
+        said = self.readout.says(scores).numpy()
         right_all = self.truth.next_masks(codes, lengths)
-        keep = [*(range(len(self.alphabet)) if self.readout.next_index else ())]
-        keep += [] if self.readout.accept is None else [len(self.alphabet)]
-        right = right_all[..., keep]
+        right = right_all[..., self.columns]
         compared = np.arange(right.shape[1]) <= lengths[:, None]
         if self.readout.bos is None:
             compared[:, 0] = False
         if self.readout.contract == "live-prefixes":
-            compared &= right_all.any(axis=-1)
+            compared &= right_all[..., : len(self.alphabet) + 1].any(axis=-1)
         wrong = (said != right).any(axis=-1) & compared
         self.prefixes += int(compared.sum())
         self.wrong += int(wrong.sum())
         if wrong.any():
-            self._remember(wrong, codes, said, right, keep)
+            self._remember(wrong, codes, said, right)
 
-    def _remember(self, wrong: Any, codes: Any, said: Any, right: Any, keep: list[int]) -> None:
+    def _remember(self, wrong: Any, codes: Any, said: Any, right: Any) -> None:
         position = int(np.flatnonzero(wrong.any(axis=0))[0])
         if self.shortest is not None and len(self.shortest.prefix) <= position:
             return
         row = int(np.flatnonzero(wrong[:, position])[0])
-        names = [(*self.alphabet, EOS)[i] for i in keep]
         self.shortest = Disagreement(
             tuple(self.alphabet[c] for c in codes[row, :position]),
-            frozenset(n for n, yes in zip(names, said[row, position], strict=True) if yes),
-            frozenset(n for n, yes in zip(names, right[row, position], strict=True) if yes),
+            frozenset(n for n, yes in zip(self.names, said[row, position], strict=True) if yes),
+            frozenset(n for n, yes in zip(self.names, right[row, position], strict=True) if yes),
         )

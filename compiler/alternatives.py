@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from ..automata.budget import Budget
+from ..automata.deterministic import Deterministic
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError, ScancraftError
 from ..models.weights import ModelWeights
@@ -104,7 +105,7 @@ def check_choice(optimise: str | None, construction: str | None) -> None:
         raise UnknownChoiceError(f"there is no construction {construction!r} of a regular language; known: {known}")
 
 
-def decomposed(dfa: Dfa, budget: Budget) -> Decomposed:
+def decomposed(dfa: Deterministic, budget: Budget) -> Decomposed:
     """The cascade of a language, and its rules, proved.
 
     Raises:
@@ -116,7 +117,7 @@ def decomposed(dfa: Dfa, budget: Budget) -> Decomposed:
     return Decomposed(cascade, rules)
 
 
-def by_cascade(dfa: Dfa, budget: Budget, lower: Lower) -> Alternative:
+def by_cascade(dfa: Deterministic, budget: Budget, lower: Lower) -> Alternative:
     """A language compiled by its cascade."""
     stages = decomposed(dfa, budget)
     circuit = cascade_circuit(stages.rules, dfa)
@@ -124,7 +125,7 @@ def by_cascade(dfa: Dfa, budget: Budget, lower: Lower) -> Alternative:
 
 
 def by_plans(
-    dfa: Dfa,
+    dfa: Deterministic,
     budget: Budget,
     lower: Lower,
     widest: int,
@@ -178,7 +179,7 @@ def by_plans(
 
 
 def _down_chains(
-    dfa: Dfa,
+    dfa: Deterministic,
     budget: Budget,
     widest: int,
     carried_out: Callable[[Iterable[Plan]], Iterator[Alternative]],
@@ -210,7 +211,7 @@ def by_walk(dfa: Dfa, budget: Budget, lower: Lower) -> Iterator[Alternative]:
         yield Alternative(circuit, lower(circuit))
 
 
-def plan_circuits(dfa: Dfa, budget: Budget, widest: int) -> Iterator[Circuit]:
+def plan_circuits(dfa: Deterministic, budget: Budget, widest: int) -> Iterator[Circuit]:
     """The circuit of each plan that is found and proved. See :func:`by_plans`."""
     for plan, circuit in _circuits(plans(dfa, _within(budget, PLAN_ITEMS)), budget, widest):
         if _right(plan, dfa, budget):
@@ -235,7 +236,7 @@ def _within(budget: Budget, items: int) -> Budget:
     return replace(budget, items=min(budget.items, items))
 
 
-def _right(plan: Plan, dfa: Dfa, budget: Budget) -> bool:
+def _right(plan: Plan, dfa: Deterministic, budget: Budget) -> bool:
     """Whether a plan is proved within the budget."""
     try:
         prove(plan, dfa, budget)
@@ -251,7 +252,7 @@ def rank(weights: ModelWeights, optimise: Optimise | None) -> tuple[int, int]:
 
 
 def proved(
-    alternatives: Iterable[Alternative], optimise: Optimise | None, dfa: Dfa, budget: Budget
+    alternatives: Iterable[Alternative], optimise: Optimise | None, dfa: Deterministic, budget: Budget
 ) -> tuple[Alternative, ...]:
     """The best first, and it is proved if it is a plan (cascades and walks are by themselves); what is not is left out.
 

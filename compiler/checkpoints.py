@@ -13,6 +13,7 @@ from ..automata.combination import Combination
 from ..automata.counters.machine import CounterMachine
 from ..automata.dfa import Dfa
 from ..automata.languages import Language, language_from_json
+from ..automata.moore import Moore
 from ..models.checkpoints.checkpoint import copy_checkpoint, load_model, read_manifest
 from ..models.checkpoints.closed import MANIFEST, check_directory
 from ..models.checkpoints.tokenizer import build_tokenizer, why_another
@@ -151,7 +152,10 @@ def load(directory: str | PathLike[str]) -> Checkpoint:
     language = language_from_json(manifest.language)
     if isinstance(language, CounterMachine):
         _check_counters(place, manifest, language)
-    readout_of(manifest).check_alphabet(language.alphabet)
+    machine = language if isinstance(language, Moore) else None
+    readout_of(manifest).check_alphabet(language.alphabet, machine.classes if machine else ())
+    if (manifest.contract == "outputs") != (machine is not None and not machine.predicts):
+        raise ManifestError(f"{place / MANIFEST}: the contract {manifest.contract} is not that of its language")
     return Checkpoint(place, manifest, language)
 
 
@@ -180,6 +184,8 @@ def _check_counters(place: Path, manifest: Manifest, machine: CounterMachine) ->
 def _kind(language: Language) -> str:
     if isinstance(language, Combination):
         return "a combination of languages"
+    if isinstance(language, Moore):
+        return "a machine with outputs"
     return "a bounded Dyck language" if isinstance(language, BoundedDyck) else "a counter language"
 
 
@@ -214,6 +220,8 @@ def readout_of(manifest: Manifest) -> Readout:
     """How a model is bound to its language."""
     special, tokens = manifest.special_tokens, dict(manifest.tokens)
     bos, eos, pad = (tokens.pop(name) for name in (special.bos, special.eos, special.pad))
+    if manifest.contract == "outputs":
+        return Readout(tokens=tokens, bos=bos, accept=None, next_symbol={}, pad=pad, classes=manifest.outputs)
     if manifest.contract == "recognise":
         return Readout(tokens=tokens, bos=bos, accept=eos, next_symbol={}, pad=pad)
-    return Readout(tokens=tokens, bos=bos, accept=eos, pad=pad, contract=manifest.contract)
+    return Readout(tokens=tokens, bos=bos, accept=eos, pad=pad, contract=manifest.contract, classes=manifest.outputs)

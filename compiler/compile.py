@@ -14,7 +14,8 @@ from ..automata.decide.classification import Classification, GateClass, classify
 from ..automata.decide.walks import NoWalk, NoWalkError, walk_of
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
-from ..automata.languages import as_language, language_to_json
+from ..automata.languages import as_dfa, as_language, language_to_json
+from ..automata.moore import Moore
 from .alternatives import (
     Alternative,
     Construction,
@@ -71,7 +72,8 @@ def compile(
         language: whatever :func:`~..automata.languages.as_language` reads: ``scancraft.named("D-12")``,
             ``scancraft.regex("(ab)*")``, a ``Path``, a :class:`Dfa`, a :class:`Combination` of some
             (``scancraft.all_of``, or an expression with ``&`` or ``~`` on top), a :class:`BoundedDyck`, a
-            :class:`CounterMachine`; a bare string is a regular expression.
+            :class:`CounterMachine`, a machine with outputs (``scancraft.moore``); a bare string is a regular
+            expression.
         out: a directory to write the checkpoint to; None to keep it in memory.
         budget: how far the searches may go; its seconds are those of all of them together.
         d_state: states per channel of the Mamba layers (one is enough; counters take one each, whatever is asked).
@@ -124,7 +126,7 @@ dt_rank 2, 3,200 parameters, 218 not zero
     if target is not None:
         allowed_target(target, gates)
     compiled: CompiledModel
-    if isinstance(wanted, Dfa):
+    if isinstance(wanted, (Dfa, Moore)):
         choice = Choice(budget, d_state, d_conv, gates, target, dtype, optimise, construction)
         compiled = _regular(wanted, choice)
     elif isinstance(wanted, Combination):
@@ -163,7 +165,7 @@ class Choice:
     construction: Construction | None
 
 
-def _regular(dfa: Dfa, choice: Choice) -> Compiled:
+def _regular(dfa: Dfa | Moore, choice: Choice) -> Compiled:
     """Theorem 4, and its counterpart for gates of -1; or a plan, where that is smaller."""
     budget, target = choice.budget, choice.target
     needed = _decided(dfa, budget, choice.gates if target is None else target_named(target).gates)
@@ -176,7 +178,7 @@ def _regular(dfa: Dfa, choice: Choice) -> Compiled:
         best.circuit,
         best.found,
         chosen,
-        language_to_json(dfa) | {"states": dfa.n_states, "class": kind},
+        language_to_json(dfa) | ({"states": dfa.n_states} if isinstance(dfa, Dfa) else {}) | {"class": kind},
         cascade=best.decomposed.cascade if best.decomposed else None,
         reason=needed.reason,
         optimise=choice.optimise,
@@ -224,7 +226,7 @@ def _combined(language: Combination, choice: Choice, contract: str | None) -> Co
     return min(product, beside, key=lambda model: rank(model.weights, choice.optimise))
 
 
-def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> tuple[Alternative, ...]:
+def _ways(dfa: Dfa | Moore, choice: Choice, target: Target, *, star_free: bool) -> tuple[Alternative, ...]:
     """The cascade, plans and a walk, as far as they are wanted; at least one of them, the best first.
 
     Where several are, a cascade past the budget is left out if there is something else, and no plan is looked for if
@@ -239,7 +241,7 @@ def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> tuple
 
     walks: list[Alternative] = []
     past_budget: BudgetExceededError | None = None
-    if star_free and target.name == "mamba":
+    if star_free and target.name == "mamba" and isinstance(dfa, Dfa):
         if choice.construction == "walk" or (choice.construction is None and choice.optimise is not None):
             try:
                 walks = list(by_walk(dfa, choice.budget, lower))
@@ -260,12 +262,12 @@ def _ways(dfa: Dfa, choice: Choice, target: Target, *, star_free: bool) -> tuple
     if past_budget is not None:
         raise past_budget
     if choice.construction == "walk":
-        witness = walk_of(dfa)
+        witness = walk_of(as_dfa(dfa))
         raise NoWalkError(witness if isinstance(witness, NoWalk) else None)
     raise NoPlanError("no plan was found within the budget; leave the construction open, or ask for a cascade")
 
 
-def _decided(dfa: Dfa, budget: Budget, gates: Gates) -> Classification:
+def _decided(dfa: Dfa | Moore, budget: Budget, gates: Gates) -> Classification:
     """Which gates the language needs, and why.
 
     Raises:

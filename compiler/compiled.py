@@ -15,7 +15,8 @@ from ..automata.alphabet import BOS, EOS, PAD, is_spaced, spellings
 from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.decide.classification import Classification
 from ..automata.dfa import Dfa
-from ..automata.languages import Language
+from ..automata.languages import Language, as_dfa
+from ..automata.moore import Moore
 from ..automata.told import Kind
 from ..models.mamba import MambaWeights
 from ..models.weights import ModelWeights
@@ -43,7 +44,7 @@ from .targets import target as target_named
 from .targets.float16 import check_dtype
 from .targets.gates import GATES, Gates
 from .targets.lower import LOGIT
-from .targets.tokens import token_ids
+from .targets.tokens import class_rows, token_ids
 
 if TYPE_CHECKING:
     import torch
@@ -132,7 +133,7 @@ class Compiled(CompiledModel):
         budget: how far to go to work them out.
     """
 
-    language: Dfa
+    language: Dfa | Moore
     classification: Classification
     plan: Plan | None = None
     decomposed: Decomposed | None = None
@@ -140,8 +141,12 @@ class Compiled(CompiledModel):
 
     @property
     def dfa(self) -> Dfa:
-        """The language."""
-        return self.language
+        """The language.
+
+        Raises:
+            NotRegularError: it is a machine with outputs.
+        """
+        return as_dfa(self.language)
 
     @cached_property
     def _stages(self) -> Decomposed:
@@ -170,7 +175,8 @@ class Compiled(CompiledModel):
         way = (
             f"cascade of height {self.cascade.height}" if self.circuit.kind == "cascade" else self.circuit.construction
         )
-        return f"{self.dfa.n_states}-state DFA -> {way} -> {self.weights}"
+        kind = "DFA" if isinstance(self.language, Dfa) else "Moore machine"
+        return f"{self.language.n_states}-state {kind} -> {way} -> {self.weights}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -258,6 +264,7 @@ def manifest_of(
         language=language,
         tokens=token_ids(circuit.alphabet),
         special_tokens=SpecialTokens(BOS, EOS, PAD),
+        outputs=class_rows(circuit.alphabet, circuit.classes),
         shape=Sizes(**weights.sizes()),
         residual=found.residual,
         blocks=found.blocks,

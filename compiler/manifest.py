@@ -268,7 +268,8 @@ class Manifest(Record, frozen=True):
         schema_version: of this format.
         kind: how the language was compiled.
         target: the kind of model, a name in ``compiler.targets.TARGETS``.
-        contract: "all-words" (every prefix of every word, dead ones included) or "live-prefixes".
+        contract: "all-words" (every prefix of every word, dead ones included), "live-prefixes", "recognise" (only
+            whether the word may end) or "outputs" (only its class).
         construction: for people, with its source.
         language: in the JSON format that scancraft reads, and its ``class``.
         tokens: from each symbol and special token to its id.
@@ -277,7 +278,7 @@ class Manifest(Record, frozen=True):
         residual: the dimensions of the residual stream.
         blocks: what each block computes; none where the one block of the model does nothing.
         verdicts: for each symbol and ``<eos>`` a linear form of features (``"1"`` is the constant) that is at most 0
-            iff the token may come next.
+            iff the token may come next; for each class, as ``<class:...>``, one that is at most 0 iff it is the word's.
         memories: how many different memories there are.
         state_entries: how much of the state they take.
         constants: the dyadic numbers that the weights are made of.
@@ -289,12 +290,14 @@ class Manifest(Record, frozen=True):
         states: of a cascade: the state of the language's automaton that each slot stands for at the end.
         source: how the language was named, if it was.
         directions: what the residual stream means, where its dimensions are mixed.
+        outputs: of a machine with outputs: from each class to the index of its score in the logits, past all tokens;
+            the greatest of these scores is that of the class.
     """
 
     schema_version: Literal[3]
     kind: Literal["cascade", "plan", "walk", "combination", "flip-flop", "bounded Dyck", "counters"]
     target: str
-    contract: Literal["all-words", "live-prefixes", "recognise"]
+    contract: Literal["all-words", "live-prefixes", "recognise", "outputs"]
     construction: str
     language: Mapping[str, Any]
     tokens: Mapping[str, Natural]
@@ -314,12 +317,17 @@ class Manifest(Record, frozen=True):
     states: Mapping[Natural, str] | None = None
     source: Source | None = None
     directions: tuple[DirectionLabel, ...] = ()
+    outputs: Mapping[str, Natural] = {}
 
     def __post_init__(self) -> None:
         """Raise :class:`ValueError` if parts contradict each other."""
         sizes, special = self.shape, self.special_tokens
         if len(set(self.tokens.values())) < len(self.tokens):
             raise ValueError("tokens gives two tokens one id")
+        if len({*self.tokens.values(), *self.outputs.values()}) < len(self.tokens) + len(self.outputs):
+            raise ValueError("outputs gives a class the id of a token or of another class")
+        if self.contract == "outputs" and not self.outputs:
+            raise ValueError("the contract is outputs, and there are none")
         if len({special.bos, special.eos, special.pad}) < 3:
             raise ValueError("special_tokens names one token twice")
         for name in (special.bos, special.eos, special.pad):

@@ -51,9 +51,12 @@ class Readout:
         threshold: scores above it mean yes.
         contract: "all-words" if the promise covers every word, "live-prefixes" if only prefixes that can still be
             completed.
+        classes: of a machine with outputs: from each class to the index of its score. The model says the class whose
+            score is greater than those of all others, and none if two are greatest.
 
     Raises:
-        ReadoutError: two symbols share a token, an index is negative, or the contract is unknown.
+        ReadoutError: two symbols share a token, or two classes a score, an index is negative, or the contract is
+            unknown.
 
     >>> Readout(tokens={"a": 3, "b": 4}, bos=1, accept=2).encode(("a", "b"))
     [1, 3, 4]
@@ -67,15 +70,20 @@ class Readout:
     head: Callable[[Any], Tensor] = field(default=logits_of)
     threshold: float = 0.0
     contract: Contract = "all-words"
+    classes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tokens", MappingProxyType(dict(self.tokens)))
         named = self.tokens if self.next_symbol is None else self.next_symbol
         object.__setattr__(self, "next_symbol", MappingProxyType(dict(named)))
+        object.__setattr__(self, "classes", MappingProxyType(dict(self.classes)))
         ids = [*self.tokens.values(), *([] if self.bos is None else [self.bos])]
         if len(set(ids)) != len(ids):
             raise ReadoutError("two symbols (or a symbol and <bos>) share a token id; give each its own")
-        if min([*ids, *named.values(), self.accept or 0, self.pad], default=0) < 0:
+        scores = [*named.values(), *([] if self.accept is None else [self.accept])]
+        if len({*self.classes.values(), *scores}) < len(self.classes) + len(set(scores)):
+            raise ReadoutError("a class shares its score with another one, or with a token; give each its own")
+        if min([*ids, *scores, *self.classes.values(), self.pad], default=0) < 0:
             raise ReadoutError("token ids and score indices must not be negative")
         if self.contract not in CONTRACTS:
             raise ReadoutError(f"contract {self.contract!r} is unknown; use one of {', '.join(CONTRACTS)}")
@@ -86,8 +94,14 @@ class Readout:
         assert self.next_symbol is not None
         return self.next_symbol
 
-    def check_alphabet(self, alphabet: Iterable[str]) -> None:
-        """Raise :class:`ReadoutError` unless the readout names exactly the symbols of ``alphabet``."""
+    def check_alphabet(self, alphabet: Iterable[str], classes: Iterable[str] = (), *, predicts: bool = True) -> None:
+        """Raise :class:`ReadoutError` unless the readout names exactly these symbols and classes.
+
+        Args:
+            alphabet: the symbols.
+            classes: those of a machine with outputs.
+            predicts: whether anything is said of what may come next.
+        """
         wanted, named = set(alphabet), set(self.tokens)
         if wanted != named:
             raise ReadoutError(
@@ -97,6 +111,15 @@ class Readout:
         if self.next_index and set(self.next_index) != wanted:
             raise ReadoutError(
                 f"next_symbol names {sorted(self.next_index)}, the language has {sorted(wanted)}; name all or none"
+            )
+        if set(self.classes) != (needed := set(classes)):
+            raise ReadoutError(
+                f"the readout names the classes {sorted(self.classes)}, the machine has {sorted(needed)}; "
+                "give the index of the score of each (classes={...})"
+            )
+        if not predicts and (self.next_index or self.accept is not None):
+            raise ReadoutError(
+                "the machine does not say what may come next; give a readout with accept=None and next_symbol={}"
             )
 
     def encode(self, word: Sequence[str]) -> list[int]:
@@ -110,9 +133,22 @@ class Readout:
         return ids if self.bos is None else [self.bos, *ids]
 
     def columns(self, alphabet: Sequence[str]) -> list[int]:
-        """Score indices of the symbols of ``alphabet`` (if the model predicts), then ``accept`` (if it has one)."""
+        """Score indices of the symbols of ``alphabet`` (if the model predicts), then ``accept`` (if it has one), then
+        classes."""
         symbols = [self.next_index[s] for s in alphabet] if self.next_index else []
-        return symbols + ([] if self.accept is None else [self.accept])
+        return [*symbols, *([] if self.accept is None else [self.accept]), *self.classes.values()]
+
+    def says(self, scores: Tensor) -> Tensor:
+        """What the model says of each column, from scores of shape (..., columns): bool, of the same shape.
+
+        That of a token is above the threshold; that of a class is the greatest of all classes, and the only one.
+        """
+        first = scores.shape[-1] - len(self.classes)
+        said = scores > self.threshold
+        if self.classes:
+            greatest = scores[..., first:] == scores[..., first:].amax(dim=-1, keepdim=True)
+            said[..., first:] = greatest & (greatest.sum(dim=-1, keepdim=True) == 1)
+        return said
 
     def scores(self, output: Any, alphabet: Sequence[str]) -> Tensor:
         """The scores that matter, shape (batch, time, len(columns)).

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..automata.alphabet import EOS
 from ..automata.decide.aperiodic import Witness, primitive_root
 from ..automata.decide.permutations import Loop, cycle_of, moved_state
-from ..automata.dfa import Dfa
+from ..automata.deterministic import Deterministic
 from ..automata.images import letter_columns
 from ..automata.search import shortest
 from ..certify.search.prove import Judge
@@ -117,7 +117,7 @@ def _all_questions(judge: Judge, witness: Witness) -> Iterator[Question]:
             yield question
 
 
-def _permuting(dfa: Dfa, witness: Witness) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+def _permuting(dfa: Deterministic, witness: Witness) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
     """Words and cycles of states that they move round."""
     yield witness.word, witness.states
     table, columns = dfa.semiautomaton.array, letter_columns(dfa.semiautomaton)

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from .automata.errors import ScancraftError as ScancraftError
     from .automata.errors import UnknownLanguageError as UnknownLanguageError
     from .automata.errors import UnknownSymbolError as UnknownSymbolError
+    from .automata.formats.outputs import mealy as mealy
+    from .automata.formats.outputs import moore as moore
     from .automata.formats.registry import read_automaton as read_automaton
     from .automata.languages import Dfa as Dfa
     from .automata.languages import all_of as all_of
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from .automata.languages import as_dfa as as_dfa
     from .automata.languages import as_language as as_language
     from .automata.languages import none_of as none_of
+    from .automata.moore import Moore as Moore
     from .automata.named import named as named
     from .automata.regex.combinations import regex as regex
     from .automata.regex.regex import parse_regex as parse_regex

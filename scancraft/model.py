@@ -70,6 +70,15 @@ class Model(LanguageModel):
         """Whether the model says that the word is in the language; errors as for :meth:`run`."""
         return self.run(word).accepts
 
+    def output(self, word: Word) -> str | None:
+        """The class that a model of a machine with outputs says, None if two scores are greatest; errors as for
+        :meth:`run`.
+
+        Raises:
+            ReadoutError: the model has no outputs.
+        """
+        return self.run(word).output
+
     def allowed(self, prefix: Word) -> frozenset[str]:
         """The tokens that the model allows after a prefix, ``<eos>`` if the word may end; errors as for :meth:`run`."""
         return self.run(prefix).allowed

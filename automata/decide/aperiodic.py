@@ -28,10 +28,10 @@ from typing import Any
 
 from ..alphabet import shown_cycle, shown_word
 from ..budget import DEFAULT_BUDGET, Budget
-from ..dfa import Dfa
+from ..deterministic import Deterministic
 from ..errors import BudgetExceededError, ScancraftError
 from ..images import letter_columns
-from ..languages import as_dfa
+from ..languages import as_automaton
 from ..search import shortest
 from ..semiautomaton import Semiautomaton
 from .permutations import Letters, Loop, components, try_short_words
@@ -159,7 +159,8 @@ class Witness:
         states: numbers of at least two distinct states of the minimal DFA.
         names: their names.
         access: a shortest word from the initial state to ``states[0]``; no other of the states is nearer.
-        distinguish: a shortest word that is accepted from exactly one of ``states[0]`` and ``states[1]``.
+        distinguish: a shortest word that is accepted from exactly one of ``states[0]`` and ``states[1]``; of a machine
+            with outputs, one that has different classes from there.
     """
 
     word: tuple[str, ...]
@@ -173,15 +174,15 @@ class Witness:
         """How many times the word is read until a state returns."""
         return len(self.states)
 
-    def check(self, dfa: Dfa) -> bool:
+    def check(self, dfa: Deterministic) -> bool:
         """Replay everything this value claims on a language. O((period + 1) * |word| + |access| + ...)."""
         return (
             Permutation(self.word, self.states).check(dfa.semiautomaton)
             and {*self.access, *self.distinguish} <= set(dfa.alphabet)
             and self.names == tuple(dfa.names[q] for q in self.states)
             and dfa.run(self.access) == self.states[0]
-            and dfa.accepts((*self.access, *self.distinguish))
-            != dfa.accepts((*self.access, *self.word, *self.distinguish))
+            and dfa.answer(dfa.run((*self.access, *self.distinguish)))
+            != dfa.answer(dfa.run((*self.access, *self.word, *self.distinguish)))
         )
 
 
@@ -217,23 +218,24 @@ def star_free_witness(language: Any, budget: Budget = DEFAULT_BUDGET) -> Witness
     """Why the language is not star-free, or None if it is star-free. Cost as for :func:`find_permutation`.
 
     Args:
-        language: whatever :func:`~..languages.as_dfa` reads.
+        language: whatever :func:`~..languages.as_dfa` reads, or a machine with outputs.
         budget: see :func:`find_permutation`.
 
     Raises:
         NotRegularError: a counter language.
         BudgetExceededError: undecided within the budget.
 
+    >>> from scancraft import Dfa
     >>> witness = star_free_witness(Dfa.from_table(("0", "1"), [[0, 1], [1, 0]], 0, [0]))
     >>> witness.word, witness.states, witness.access, witness.distinguish
     (('1',), (0, 1), (), ())
     """
-    dfa = as_dfa(language, budget)
+    dfa = as_automaton(language, budget)
     permutation = find_permutation(dfa.semiautomaton, budget)
     return None if permutation is None else witness_of(dfa, permutation)
 
 
-def witness_of(dfa: Dfa, permutation: Permutation) -> Witness:
+def witness_of(dfa: Deterministic, permutation: Permutation) -> Witness:
     """A permutation of states of a minimal DFA, with how to get to them and how to tell two of them apart. O(k n^2)."""
     access = dfa.path(0, set(permutation.states).__contains__)
     if access is None:
@@ -244,7 +246,7 @@ def witness_of(dfa: Dfa, permutation: Permutation) -> Witness:
     return Witness(permutation.word, states, names, access, _distinguish(dfa, states[0], states[1]))
 
 
-def require_star_free(dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> None:
+def require_star_free(dfa: Deterministic, budget: Budget = DEFAULT_BUDGET) -> None:
     """Do nothing if the language is star-free. Cost as for :func:`find_permutation`.
 
     Raises:
@@ -256,14 +258,14 @@ def require_star_free(dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> None:
         raise NotStarFreeError(witness, dfa.alphabet)
 
 
-def _distinguish(dfa: Dfa, p: int, q: int) -> tuple[str, ...]:
-    """A shortest word accepted from exactly one of two different states of a minimal DFA. O(k * n^2)."""
-    accepting, table = dfa.accepting, dfa.table
+def _distinguish(dfa: Deterministic, p: int, q: int) -> tuple[str, ...]:
+    """A shortest word after which two different states of a minimal automaton answer differently. O(k * n^2)."""
+    table = dfa.table
 
     def moves(pair: tuple[int, int]) -> Iterable[tuple[str, tuple[int, int]]]:
         return zip(dfa.alphabet, zip(table[pair[0]], table[pair[1]], strict=True), strict=True)
 
-    word = shortest((p, q), moves, lambda pair: (pair[0] in accepting) != (pair[1] in accepting))
+    word = shortest((p, q), moves, lambda pair: dfa.answer(pair[0]) != dfa.answer(pair[1]))
     if word is None:
         raise AssertionError("two states of a minimal DFA are equivalent; please report this")
     return word

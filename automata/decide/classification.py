@@ -29,9 +29,9 @@ from typing import Any
 from ..alphabet import shown_cycle, shown_states, shown_word
 from ..budget import DEFAULT_BUDGET, Budget, Meter
 from ..cards import card
-from ..dfa import Dfa
+from ..deterministic import Deterministic
 from ..groups.permutation_group import PermutationGroup
-from ..languages import as_dfa
+from ..languages import as_automaton
 from .aperiodic import Witness, star_free_witness
 from .odd_periods import odd_witness
 from .permutations import components
@@ -91,7 +91,7 @@ class Classification:
         """Whether the language is star-free."""
         return self.gates is GateClass.NONNEGATIVE
 
-    def check(self, dfa: Dfa) -> bool:
+    def check(self, dfa: Deterministic) -> bool:
         """Replay the witness and the group on the language; see there for what that says."""
         if self.witness is None or self.group is None:
             return self.star_free and self.witness is None and self.group is None
@@ -163,7 +163,7 @@ def classify(language: Any, budget: Budget = DEFAULT_BUDGET) -> Classification:
     """The weakest class of gates that suffices for a regular language, with the reason.
 
     Args:
-        language: whatever :func:`~..languages.as_dfa` reads.
+        language: whatever :func:`~..languages.as_dfa` reads, or a machine with outputs.
         budget: how many image sets may be created per strongly connected component of the DFA; the time is counted over
             everything.
 
@@ -175,17 +175,19 @@ def classify(language: Any, budget: Budget = DEFAULT_BUDGET) -> Classification:
     and k letters, and a stabiliser chain for each class of image sets with a nontrivial group. There can be 2^n image
     sets; large ones are explored first, and the search ends at the first group that is not solvable.
 
+    >>> from scancraft import Dfa
+    >>> from scancraft import Dfa
     >>> parity = Dfa.from_table(("0", "1"), [[0, 1], [1, 0]], 0, [0])
     >>> found = classify(parity)
     >>> found.gates, found.witness.word, found.group.name
     (<GateClass.SIGNED: 'signed'>, ('1',), 'Z2')
     """
     budget = budget.running()
-    dfa = as_dfa(language, budget)
+    dfa = as_automaton(language, budget)
     return classify_by_groups(dfa, star_free_witness(dfa, budget), budget.meter("image sets"))
 
 
-def classify_by_groups(dfa: Dfa, witness: Witness | None, clock: Meter) -> Classification:
+def classify_by_groups(dfa: Deterministic, witness: Witness | None, clock: Meter) -> Classification:
     """The second half of :func:`classify`, for callers who know already whether the language is star-free.
 
     Args:
@@ -210,7 +212,7 @@ def classify_by_groups(dfa: Dfa, witness: Witness | None, clock: Meter) -> Class
     return Classification(gates, reason, witness, group, dfa.alphabet)
 
 
-def _strongest(dfa: Dfa, clock: Meter) -> tuple[GateClass, Permutator]:
+def _strongest(dfa: Deterministic, clock: Meter) -> tuple[GateClass, Permutator]:
     """The strongest gates that a group of the language needs, and the largest such group of the first component."""
     best: tuple[GateClass, Permutator] | None = None
 

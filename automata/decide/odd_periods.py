@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 from ..budget import Meter
-from ..dfa import Dfa
+from ..deterministic import Deterministic
 from ..images import letter_columns
 from .aperiodic import SHORT_WORDS, SHORT_WORDS_ENTRIES, Permutation, Witness, witness_of
 from .permutations import Columns, Letters, Loop, cycle_of, moved_state, shorter, try_short_words
 from .permutators import Permutator
 
 
-def odd_witness(dfa: Dfa, found: Permutator, clock: Meter) -> Witness:
+def odd_witness(dfa: Deterministic, found: Permutator, clock: Meter) -> Witness:
     """A word that permutes states with a period that has an odd prime divisor.
 
     Args:

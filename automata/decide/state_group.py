@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..alphabet import shown_states
-from ..dfa import Dfa
+from ..deterministic import Deterministic
 from ..groups.names import factor_names, group_name
 from ..groups.permutation_group import PermutationGroup
 from .permutators import Permutator
@@ -50,7 +50,7 @@ class StateGroup:
         """The factor that is not solvable; none iff the group is solvable."""
         return tuple(name for name in self.factors if not name.startswith("Z"))
 
-    def check(self, dfa: Dfa) -> bool:
+    def check(self, dfa: Deterministic) -> bool:
         """Replay: each word does to the states what its generator says, and the permutations have this order.
 
         That there are no further permutations is not checked. O(total length of the words * degree), and one
@@ -95,7 +95,7 @@ class StateGroup:
         return f"{self.title}; composition factors {factors}; the states {shown_states(self.names)}"
 
 
-def state_group(dfa: Dfa, found: Permutator) -> StateGroup:
+def state_group(dfa: Deterministic, found: Permutator) -> StateGroup:
     """The group that was found in a language, with all its names, replayed.
 
     Raises:

@@ -17,7 +17,7 @@ from .foreign import from_pyformlang as from_pyformlang
 from .foreign import to_networkx as to_networkx
 from .json_nfa import nfa_from_json
 from .reading import read_text
-from .tables import Delta, assemble, kind, sorted_symbols
+from .tables import assemble, delta_of, kind, sorted_symbols
 from .tables import to_json_dict as to_json_dict
 
 KEYS = ("alphabet", "initial", "accepting", "transitions")
@@ -167,19 +167,7 @@ def from_dict(
     >>> from_dict({(0, "a"): 1, (1, "b"): 0}, 0, [0]) == from_dict({0: {"a": 1}, 1: {"b": 0}}, 0, [0])
     True
     """
-    if not isinstance(transitions, Mapping):
-        raise LanguageFormatError(f"the transitions are {kind(transitions)}; give a dict {{state: {{symbol: state}}}}")
-    delta: Delta = {}
-    if all(isinstance(row, Mapping) for row in transitions.values()):
-        delta = {q: dict(row) for q, row in transitions.items()}
-    else:
-        for key, target in transitions.items():
-            if isinstance(target, Mapping) or not (isinstance(key, tuple) and len(key) == 2):
-                raise LanguageFormatError(
-                    f"the entry {key!r}: {target!r} of the transitions fits neither form; "
-                    "give {state: {symbol: state}} or {(state, symbol): state} throughout"
-                )
-            delta.setdefault(key[0], {})[key[1]] = target
+    delta = delta_of(transitions)
     if isinstance(accepting, str) or not isinstance(accepting, Iterable):
         raise LanguageFormatError(f"the accepting states are {kind(accepting)}; give a list or set of states")
     if alphabet is None:

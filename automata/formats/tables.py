@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..alphabet import check_alphabet
 from ..dfa import Dfa
@@ -13,12 +13,41 @@ Delta = dict[Hashable, dict[str, Hashable]]
 """A partial transition function."""
 
 
-def assemble(delta: Delta, initial: Hashable, accepting: Iterable[Hashable], alphabet: Sequence[str]) -> Dfa:
-    """Complete a partial table. States are numbered in the order in which the description first names them."""
+class Numbered(NamedTuple):
+    """A partial table by numbers.
+
+    Attributes:
+        alphabet: the symbols.
+        number: of each state that is named anywhere.
+        names: of the states, each once.
+        rows: per state and symbol the number of the next state; None if there is no transition.
+    """
+
+    alphabet: tuple[str, ...]
+    number: dict[Hashable, int]
+    names: list[str]
+    rows: list[list[int | None]]
+
+
+def numbered_table(
+    delta: Delta, initial: Hashable, others: Iterable[tuple[Hashable, str]], alphabet: Sequence[str]
+) -> Numbered:
+    """Number the states of a partial table in the order in which the description first names them.
+
+    Args:
+        delta: the table.
+        initial: the initial state.
+        others: states that are named elsewhere, each with where.
+        alphabet: the symbols.
+
+    Raises:
+        LanguageFormatError: a transition on a symbol outside the alphabet, or a state that cannot be a key.
+        AlphabetError: a symbol that cannot be used.
+    """
     symbols = check_alphabet(alphabet)
     known = set(symbols)
-    goals = list(accepting)
-    for value, where in [(initial, "the initial state"), *((q, "an accepting state") for q in goals)]:
+    named = list(others)
+    for value, where in [(initial, "the initial state"), *named]:
         need_hashable(value, where)
     number: dict[Hashable, int] = {}
     for source, row in [(initial, {}), *delta.items()]:
@@ -35,15 +64,43 @@ def assemble(delta: Delta, initial: Hashable, accepting: Iterable[Hashable], alp
         for symbol in symbols:
             if symbol in row:
                 number.setdefault(row[symbol], len(number))
-    for q in sorted((q for q in set(goals) if q not in number), key=state_name):
+    for q in sorted({q for q, _ in named} - number.keys(), key=state_name):
         number[q] = len(number)
-    names = _unique_names([state_name(q) for q in number])
-    dead = len(number)
-    table = [[number[row[s]] if s in row else dead for s in symbols] for row in (delta.get(q, {}) for q in number)]
+    rows = [[number[row[s]] if s in row else None for s in symbols] for row in (delta.get(q, {}) for q in number)]
+    return Numbered(symbols, number, unique_names([state_name(q) for q in number]), rows)
+
+
+def assemble(delta: Delta, initial: Hashable, accepting: Iterable[Hashable], alphabet: Sequence[str]) -> Dfa:
+    """Complete a partial table: see :func:`numbered_table` for the order of states and for errors."""
+    goals = list(accepting)
+    found = numbered_table(delta, initial, [(q, "an accepting state") for q in goals], alphabet)
+    names, dead = found.names, len(found.rows)
+    table = [[dead if target is None else target for target in row] for row in found.rows]
     if any(dead in row for row in table):
-        table.append([dead] * len(symbols))
-        names = _unique_names([*names, "dead"])
-    return Dfa.from_table(symbols, table, number[initial], [number[q] for q in goals], names)
+        table.append([dead] * len(found.alphabet))
+        names = unique_names([*names, "dead"])
+    return Dfa.from_table(found.alphabet, table, found.number[initial], [found.number[q] for q in goals], names)
+
+
+def delta_of(transitions: Any) -> Delta:
+    """A table as a person gives one: ``{state: {symbol: state}}`` or ``{(state, symbol): state}``.
+
+    Raises:
+        LanguageFormatError: neither.
+    """
+    if not isinstance(transitions, Mapping):
+        raise LanguageFormatError(f"the transitions are {kind(transitions)}; give a dict {{state: {{symbol: state}}}}")
+    if all(isinstance(row, Mapping) for row in transitions.values()):
+        return {q: dict(row) for q, row in transitions.items()}
+    delta: Delta = {}
+    for key, target in transitions.items():
+        if isinstance(target, Mapping) or not (isinstance(key, tuple) and len(key) == 2):
+            raise LanguageFormatError(
+                f"the entry {key!r}: {target!r} of the transitions fits neither form; "
+                "give {state: {symbol: state}} or {(state, symbol): state} throughout"
+            )
+        delta.setdefault(key[0], {})[key[1]] = target
+    return delta
 
 
 def to_json_dict(dfa: Dfa) -> dict[str, Any]:
@@ -51,7 +108,7 @@ def to_json_dict(dfa: Dfa) -> dict[str, Any]:
 
     Names that occur twice are told apart by primes.
     """
-    names = _unique_names(dfa.names)
+    names = unique_names(dfa.names)
     rows = {
         names[q]: {symbol: names[target] for symbol, target in zip(dfa.alphabet, row, strict=True)}
         for q, row in enumerate(dfa.semiautomaton.table)
@@ -74,7 +131,7 @@ def state_name(state: object) -> str:
     return str(state)
 
 
-def _unique_names(names: Iterable[str]) -> list[str]:
+def unique_names(names: Iterable[str]) -> list[str]:
     """The names, with primes added to the later ones of those that clash with a name before them."""
     taken: set[str] = set()
     result = []

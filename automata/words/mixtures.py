@@ -18,6 +18,7 @@ from ..counters.machine import CounterMachine
 from ..dfa import Dfa
 from ..errors import BudgetExceededError, EmptyLanguageError
 from ..languages import Language, as_language
+from ..moore import Moore
 from .brackets import BracketWords, live_bracket_word
 from .draw import Rng, Symbols, arbitrary, check_range, edit_within, generator_of
 from .regular import RegularWords
@@ -38,7 +39,7 @@ def members_of(language: Any, count: int, shortest: int, longest: int, rng: Rng)
         EmptyLanguageError: the language has no word in the range (and ``count`` is not 0), or no walk found one.
     """
     _check(count, shortest, longest)
-    language = as_language(language)
+    language = _words_of(as_language(language))
     if not count:
         return []
     generator = generator_of(rng)
@@ -72,7 +73,7 @@ def mixture_of(language: Any, count: int, shortest: int, longest: int, rng: Rng)
         AlphabetError: the alphabet is empty, and the range begins past 0.
     """
     _check(count, shortest, longest)
-    language = as_language(language)
+    language = _words_of(as_language(language))
     generator = generator_of(rng)
     n_members, n_edits = count - count // 2, count // 4
     words: list[Symbols] = []
@@ -91,6 +92,11 @@ def mixture_of(language: Any, count: int, shortest: int, longest: int, rng: Rng)
     return words
 
 
+def _words_of(language: Language) -> Dfa | Combination | BoundedDyck | CounterMachine:
+    """The language; of a machine with outputs the words that may end, which are all if it does not say."""
+    return language.domain if isinstance(language, Moore) else language
+
+
 def _found(language: Combination, count: int, shortest: int, longest: int, rng: np.random.Generator) -> list[Symbols]:
     """Members of a combination whose product is too large, found among members of its parts and arbitrary words."""
     words: list[Symbols] = []
@@ -107,7 +113,7 @@ def _found(language: Combination, count: int, shortest: int, longest: int, rng: 
     raise EmptyLanguageError(f"no {count} words with a length from {shortest} to {longest} were found in the language")
 
 
-def _live_words(language: Language, count: int, shortest: int, longest: int, rng: np.random.Generator) -> list[Symbols]:
+def _live_words(language: Any, count: int, shortest: int, longest: int, rng: np.random.Generator) -> list[Symbols]:
     """Live words of uniform length: as far as they go, since a prefix of a live word is live."""
     words: list[Symbols] = []
     while len(words) < count and shortest <= longest:
@@ -131,7 +137,7 @@ def live_word_of(language: Any, length: int, rng: Rng) -> Symbols:
     """
     if length < 0:
         raise ValueError(f"length {length} is negative; give a length of 0 or more")
-    language = as_language(language)
+    language = _words_of(as_language(language))
     if isinstance(language, Combination):
         try:
             return live_word_of(language.dfa(SMALL), length, rng)

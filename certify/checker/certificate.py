@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from os import PathLike
@@ -24,7 +25,7 @@ from .arithmetic import FORMATS, NAMES
 from .configuration import why_not_loaded
 from .counters import check_watched
 from .files import check_files
-from .judge import CONSTRUCTIONS, METHODS, UNTIL_DEATH, judge
+from .judge import CONSTRUCTIONS, METHODS, MOORE, UNTIL_DEATH, judge
 from .languages import read_dfa, same_language
 from .machine import KINDS, load_model, rounded_weight
 from .parts import RejectedError, content_digest, need, read_json, read_tensors, same, tensors_digest, text_digest
@@ -36,6 +37,8 @@ KEYS = {
     *("implementation", "readout", "language", "counts", "obligations", "sha256"),
 }
 LARGEST_BATCH = 4096
+PREDICTS: Mapping[str, Any] = {"next_symbol": True, "accept": True}
+"""A readout that names next symbols and the end."""
 SPECIAL = {"bos": "<bos>", "eos": "<eos>", "pad": "<pad>"}
 """How tokens that are no symbols are called, where the manifest does not say."""
 IMPLEMENTATION = {
@@ -182,7 +185,7 @@ def _check_words(content: dict[str, Any]) -> None:
     }
     for key, known in choices.items():
         need(content[key] in known, f"{key} {content[key]!r} is unknown; known: {known}")
-    says = claim(content["contract"], content["method"], predicts=bool(content["readout"]["next_symbol"]))
+    says = claim(content["contract"], content["method"], content["readout"])
     need(content["claim"] == says, "claim: not what can be proved so")
     batch = content["batch"]
     need(type(batch) is int and 1 <= batch <= LARGEST_BATCH, f"batch is {batch!r}, not in 1..{LARGEST_BATCH}")
@@ -209,22 +212,27 @@ def _check_words(content: dict[str, Any]) -> None:
     need(content["sha256"]["content"] == content_digest(content), "certificate.json: its own sha256 is another")
 
 
-def claim(contract: str, method: str, *, predicts: bool = True) -> str:
-    """The sentence that a certificate of a method can support; ``predicts``: whether the readout names next symbols."""
+def claim(contract: str, method: str, readout: Mapping[str, Any] = PREDICTS) -> str:
+    """The sentence that a certificate of a method can support, about what the readout names."""
     every = "prefix of every word" if contract == "all-words" else "live prefix"
     extent = "as long as no counter exceeds its limit" if method == "counters" else "of any length"
     if method == UNTIL_DEATH:
         extent += " (once it has died, as long as no state that adds up exceeds the limit)"
-    if not predicts:
-        return f"after every {every}, {extent}, the model says that the word may end iff it is in the language"
-    return f"after every {every}, {extent}, each token is allowed by the model iff the language allows it"
+    said = "each token is allowed by the model iff the language allows it"
+    if not readout["next_symbol"]:
+        said = "the model says that the word may end iff it is in the language"
+    if readout.get("classes"):
+        classes = "the class with the greatest score is that of the machine"
+        said = classes if not readout["next_symbol"] and readout["accept"] is None else f"{said}, and {classes}"
+    return f"after every {every}, {extent}, {said}"
 
 
 def _check_language(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     """The language is the manifest's, and the digest is its own."""
     about, named = content["language"], manifest["language"]
-    need(len({"dfa", "combination", *CONSTRUCTIONS.values()} & set(named)) == 1, "language: scancraft.json names two")
-    if content["method"] in CONSTRUCTIONS:
+    kinds = {"dfa", "combination", MOORE, *CONSTRUCTIONS.values()}
+    need(len(kinds & set(named)) == 1, "language: scancraft.json names two")
+    if content["method"] in CONSTRUCTIONS or MOORE in about:
         digest = text_digest(about)
         same = text_digest({key: value for key, value in named.items() if key != "class"}) == digest
         need(same, "language: scancraft.json names another")
@@ -243,13 +251,16 @@ def _check_readout(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     readout = content["readout"]
     given = manifest["contract"]
     recognises = given == "recognise"  # then nothing is said of the symbols that may come next
-    following = {} if recognises else tokens
-    says = {"tokens": tokens, "bos": bos, "accept": eos, "next_symbol": following, "threshold": 0.0}
+    only_classes, classes = given == "outputs", manifest.get("outputs", {})
+    following = {} if recognises or only_classes else tokens
+    accept = None if only_classes else eos
+    says = {"tokens": tokens, "bos": bos, "accept": accept, "next_symbol": following, "threshold": 0.0}
+    says |= {"classes": classes} if classes else {}
     for key in [*says, *readout]:
         need(key in says and same(readout.get(key), says[key]), f"readout: {key} is not what scancraft.json says")
-    ids = [*tokens.values(), bos, eos, pad]
+    ids = [*tokens.values(), bos, eos, pad, *classes.values()]
     need(all(type(n) is int and n >= 0 for n in ids) and len(set(ids)) == len(ids), "readout: tokens are not distinct")
-    promised = "all-words" if recognises else given
+    promised = "all-words" if recognises or only_classes else given
     need(promised == content["contract"], f"contract: {content['contract']!r}, but scancraft.json says {given!r}")
 
 
@@ -269,9 +280,12 @@ def _described(about: dict[str, Any]) -> str:
     if "bounded_dyck" in about:
         pairs = about["bounded_dyck"]["brackets"]
         return f"brackets of {len(pairs)} kinds, at most {about['bounded_dyck']['depth']} deep"
-    known = about.get("counter_machine", about)
+    known = about.get("counter_machine", about.get(MOORE, about))
     symbols = " ".join(map(ascii, known["alphabet"][:20])) + (" ..." if len(known["alphabet"]) > 20 else "")
     if "counter_machine" in about:
         return f"a machine with {len(known['counters'])} counters over {symbols}"
+    if MOORE in about:
+        sizes = f"{len(known['outputs'])} states and {len(known['classes'])} classes"
+        return f"a Moore machine with {sizes} over {symbols}, sha256 {text_digest(about)[:16]}"
     digest = text_digest(read_dfa(about).value, ordered=True)
     return f"a DFA with {len(known['states'])} states over {symbols}, sha256 {digest[:16]}"

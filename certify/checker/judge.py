@@ -13,7 +13,7 @@ from .argument import Layer, Readouts
 from .arithmetic import Obligations, exactly
 from .closure import Closed, agree, check_shapes, check_stages, first_graph
 from .counters import Setting, check_counters, read_limits
-from .languages import Language, completable, reachable, read_bounded_dyck, read_counter_machine, read_dfa
+from .languages import Language, completable, reachable, read_bounded_dyck, read_counter_machine, read_dfa, read_moore
 from .machine import Machine
 from .parts import Floats, ObligationError, need
 from .slots import check_slots
@@ -22,6 +22,8 @@ CONSTRUCTIONS = {"counters": "counter_machine", "slots": "bounded_dyck"}
 """The methods that do not explore the whole model, and what they say their language is."""
 UNTIL_DEATH = "until death"
 METHODS = ("block by block", "whole model", UNTIL_DEATH, *CONSTRUCTIONS)
+MOORE = "moore_machine"
+"""What says that the language is a machine with outputs."""
 AFTER_DEATH = "after death"
 """The name of the limit that method "until death" has."""
 
@@ -32,7 +34,7 @@ class Findings(NamedTuple):
     Attributes:
         scope: "every-implementation" if all obligations hold, else "step".
         counts: of stages, events, transitions, own states and read-outs.
-        margin: the smallest |score - threshold| of a read-out.
+        margin: the smallest |score - threshold| of a read-out, and lead of a class over all others.
         obligations: one entry each, as certificates have them.
         failure: the obligation that fails, and where; "" if none does.
         owners: per counter the entries (block, channel, state) of the recurrent state that hold it.
@@ -60,6 +62,7 @@ class _Case(NamedTuple):
     tokens: list[int]
     columns: list[int]
     shown: list[int]
+    classes: int = 0
 
     @property
     def all_words(self) -> bool:
@@ -112,7 +115,7 @@ def judge(
         need(content["dtype"] in ("float32", "bfloat16"), f"dtype {content['dtype']} is not that of this method")
     language: Any
     if construction is None:
-        language = read_dfa(about)
+        language = read_moore(about[MOORE]) if set(about) == {MOORE} else read_dfa(about)
     elif content["method"] == "counters":
         language = read_counter_machine(about[construction])
     else:
@@ -124,10 +127,21 @@ def judge(
     shown = list(range(len(columns)))
     if readout["accept"] is not None:
         columns, shown = [*columns, readout["accept"]], [*shown, len(symbols)]
+    classes = language.classes if construction is None else ()
+    scored = readout.get("classes", {})
+    need(set(scored) == set(classes), "readout: scores of other classes")
+    if classes:
+        need(content["method"] != UNTIL_DEATH, 'method "until death" is not about classes')
+        need(language.predicts or not columns, "readout: the machine does not say what may come next")
+        rows = [scored[name] for name in classes]
+        need(len({*rows, *columns}) == len(rows) + len(set(columns)), "readout: a class shares its score")
+        columns, shown = [*columns, *rows], [*shown, *range(len(symbols) + 1, len(symbols) + 1 + len(rows))]
+    need(columns, "readout: nothing is read")
     vocabulary = machine.model.config.vocab_size
     need(all(0 <= n < vocabulary for n in (*tokens, *columns)), "readout: a token is past the vocabulary")
     o = Obligations(content["dtype"]) if obligations else None
     case = _Case(content, machine, o, check_shapes(tensors, stages), stages, symbols, tokens, columns, shown)
+    case = case._replace(classes=len(classes))
     return _judge_regular(case, language) if construction is None else _judge_construction(case, language)
 
 
@@ -152,9 +166,16 @@ def _judge_regular(case: _Case, language: Language) -> Findings:
     scores = machine.logits(vectors)[:, case.columns].astype(np.float64)
     threshold = float(case.content["readout"]["threshold"])
     truth = language.allowed()[graph.nodes[:, 1]][:, case.shown]
-    for n in np.flatnonzero(((scores > threshold) != truth).any(axis=1))[:1]:
+    tokens = len(case.columns) - case.classes
+    bad = ((scores[:, :tokens] > threshold) != truth[:, :tokens]).any(axis=1)
+    margin = float(np.abs(scores[:, :tokens] - threshold).min(initial=np.inf))
+    if case.classes:
+        own = truth[:, tokens:]
+        lead = scores[:, tokens:][own] - np.where(own, -np.inf, scores[:, tokens:]).max(axis=1)
+        bad |= ~(lead > 0)
+        margin = min(margin, float(lead.min()))
+    for n in np.flatnonzero(bad)[:1]:
         need(False, f"read-out {n}: in DFA state {graph.nodes[n, 1]} the model's scores are {scores[n].tolist()}")
-    margin = float(np.abs(scores - threshold).min(initial=np.inf))
     if case.o is not None and failure is None:
         try:
             _check_weights(case.o, machine.model)

@@ -17,6 +17,7 @@ MOST_WAYS = 1 << 14
 """That the signs can change in one transition."""
 MOST_PAIRS = 1_000_000
 """States that stand side by side, before a comparison gives up."""
+NONE: Ints = np.zeros(0, dtype=np.int64)
 MOST_UPDATES = 1_000_000
 """Of ranks, before the search for a ranking gives up."""
 
@@ -34,12 +35,18 @@ class Language(NamedTuple):
         table: per state and letter the next state.
         accepting: per state.
         live: per state, whether an accepting one can be reached.
+        classes: those of a machine with outputs.
+        outputs: the number of the class of each state, if there are classes.
+        predicts: whether it is said what may come next.
     """
 
     symbols: list[str]
     table: Ints
     accepting: Bools
     live: Bools
+    classes: tuple[str, ...] = ()
+    outputs: Ints = NONE
+    predicts: bool = True
 
     @property
     def value(self) -> dict[str, object]:
@@ -48,8 +55,11 @@ class Language(NamedTuple):
         return {"alphabet": self.symbols, "table": self.table.tolist(), "accepting": accepting}
 
     def allowed(self) -> Bools:
-        """Per state: each next symbol, then the end of the word."""
-        return np.concatenate([self.live[self.table], self.accepting[:, None]], axis=1)
+        """Per state: each next symbol, then the end of the word, then each class."""
+        following = np.concatenate([self.live[self.table], self.accepting[:, None]], axis=1)
+        if not self.classes:
+            return following
+        return np.concatenate([following, self.outputs[:, None] == np.arange(len(self.classes))], axis=1)
 
 
 def read_dfa(given: dict[str, Any]) -> Language:
@@ -70,6 +80,36 @@ def read_dfa(given: dict[str, Any]) -> Language:
     need(ends <= set(states), "language: an accepting state is no state")
     accepting = np.array([q in ends for q in states])
     return Language(list(symbols), table, accepting, _live(table, accepting))
+
+
+def read_moore(given: Any) -> Language:
+    """Read a machine with outputs in the JSON format of ``automata/formats/outputs.py``, just as it is written there.
+
+    Where it does not say which words may end, all may, and nothing is to be read of that.
+    """
+    predicts = "accepting" in given
+    keys = {"alphabet", "initial", "classes", "outputs", "transitions"} | ({"accepting"} if predicts else set())
+    need(type(given) is dict and set(given) == keys, "language: unknown keys")
+    symbols, classes, rows, outputs = (given[key] for key in ("alphabet", "classes", "transitions", "outputs"))
+    need(type(symbols) is list and type(classes) is list, "language: symbols or classes are no list")
+    need(
+        all(type(text) is str for text in (*symbols, *classes, given["initial"])), "language: names that are no strings"
+    )
+    need(len(set(classes)) == len(classes) > 1, "language: a class occurs twice, or there is one only")
+    states = [given["initial"]]
+    met = set(states)
+    for state in states:
+        need(state in rows and set(rows[state]) == set(symbols), f"language: state {state!r} lacks transitions")
+        new = [t for t in dict.fromkeys(rows[state][s] for s in symbols) if t not in met]
+        states += new
+        met.update(new)
+    ends = given.get("accepting", states)
+    language = read_dfa({**given, "states": states, "accepting": ends})
+    need(set(outputs) == set(states), "language: outputs of other states")
+    number = {name: n for n, name in enumerate(classes)}
+    need(all(type(o) is str and o in number for o in outputs.values()), "language: an output that is no class")
+    found = np.array([number[outputs[q]] for q in states], dtype=np.int64)
+    return language._replace(classes=tuple(classes), outputs=found, predicts=predicts)
 
 
 def _live(table: Ints, accepting: Bools) -> Bools:

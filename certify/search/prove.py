@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from ...automata.alphabet import EOS
+from ...automata.alphabet import read_tokens
 from ...automata.bounded_dyck import BoundedDyck
 from ...automata.budget import Budget
 from ...automata.combination import Combination
@@ -27,6 +27,7 @@ from ...automata.counters.machine import CounterMachine
 from ...automata.dfa import Dfa
 from ...automata.errors import BudgetExceededError
 from ...automata.languages import Language
+from ...automata.moore import Moore
 from ...models.errors import ReadoutError
 from ...models.mamba import model_type_of
 from ...models.mamba2 import MAMBA2
@@ -85,7 +86,7 @@ def search(
         counts: whether a model whose states may add up is to be followed to the first dead prefixes only.
     """
     assert not isinstance(language, Combination), "certified by its product"
-    if not isinstance(language, Dfa):
+    if not isinstance(language, (Dfa, Moore)):
         try:
             return _control(model, language, readout, budget, note)
         except BudgetExceededError as error:
@@ -96,7 +97,8 @@ def search(
         ("block by block", lambda: by_blocks(stepper, judge, budget, note)),
         ("whole model", lambda: at_once(stepper, judge, budget, note)),
     ]
-    if counts and readout.contract == "all-words" and language.dead is not None and _adds_up(model):
+    dies = isinstance(language, Dfa) and language.dead is not None
+    if counts and readout.contract == "all-words" and dies and _adds_up(model):
         attempts.insert(0, ("until death", lambda: until_death(stepper, judge, budget, note)))
     elif not compiled:
         first_look = replace(budget, items=min(FIRST_LOOK, budget.items))
@@ -114,19 +116,19 @@ def search(
 
 
 class Judge:
-    """Compares scores with a regular language.
+    """Compares scores with a regular language, or with a machine with outputs.
 
     Attributes:
         columns: the scores that a readout looks at.
         names: the token of each.
-        right: per state, those of them that may come next, ``<eos>`` included.
+        right: per state, those of them that may come next, ``<eos>`` included, and the class.
     """
 
-    def __init__(self, dfa: Dfa, readout: Readout) -> None:
+    def __init__(self, dfa: Dfa | Moore, readout: Readout) -> None:
         self.dfa, self.readout = dfa, readout
         self.columns = readout.columns(dfa.alphabet)
-        names = [*dfa.alphabet] if readout.next_index else []
-        self.names = [*names, *([] if readout.accept is None else [EOS])]
+        follow, end = bool(readout.next_index), readout.accept is not None
+        self.names = read_tokens(dfa.alphabet, follow=follow, end=end, classes=readout.classes)
         self.right = [self._allowed(q) for q in range(dfa.n_states)]
 
     def _allowed(self, state: int) -> frozenset[str]:
@@ -134,8 +136,8 @@ class Judge:
         return frozenset(allowed & set(self.names))
 
     def said(self, row: Float[Tensor, " columns"]) -> frozenset[str]:
-        """The tokens that a row of scores allows."""
-        return frozenset(n for n, score in zip(self.names, row.tolist(), strict=True) if score > self.readout.threshold)
+        """The tokens that a row of scores allows, and the class that it says."""
+        return frozenset(n for n, yes in zip(self.names, self.readout.says(row).tolist(), strict=True) if yes)
 
     def inputs(self, stepper: Stepper) -> WordGraph:
         """The word graph of the language under this readout."""

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...automata.alphabet import format_word
+from ...automata.alphabet import format_word, said_and_right
 from ...automata.cards import brief, card, folded, table
 from ...models.checkpoints.checkpoint import write_certificate
 
@@ -40,8 +40,13 @@ class Certificate:
 
     @property
     def margin(self) -> float:
-        """The smallest |score - threshold| over all reachable read-outs."""
+        """The smallest |score - threshold|, and lead of a right class over all others, over all reachable read-outs."""
         return float(self.content["margin"])
+
+    @property
+    def _margin(self) -> str:
+        what = "lead of the right class" if self.content["readout"].get("classes") else "|score|"
+        return f"smallest {what} {self.margin:g}"
 
     def save(self, directory: str | PathLike[str]) -> None:
         """Write the certificate into a checkpoint directory."""
@@ -53,7 +58,7 @@ class Certificate:
 
     def __repr__(self) -> str:
         return (
-            f"<Certificate: certified, scope {self.scope}, smallest |score| {self.margin:g}, {self.content['dtype']}>"
+            f"<Certificate: certified, scope {self.scope}, {self._margin}, {self.content['dtype']}>"
         )
 
     def _repr_html_(self) -> str:
@@ -73,7 +78,7 @@ class Certificate:
         held = sum(o["holds"] for o in content["obligations"])
         return (
             f"certified, scope {self.scope}: {content['claim']}\n"
-            f"{content['method']}: {' and '.join(checked)} checked, smallest |score| {self.margin:g}, "
+            f"{content['method']}: {' and '.join(checked)} checked, {self._margin}, "
             f"{held} of {len(content['obligations'])} obligations hold, {content['dtype']}, {self.seconds:.2f} s"
             + (f"\nlimits: {limits}" if limits else "")
         )
@@ -85,8 +90,8 @@ class Refuted:
 
     Attributes:
         word: the symbols read.
-        model: the tokens that the model allows next (``<eos>``: it accepts).
-        right: the tokens that the language allows.
+        model: the tokens that the model allows next (``<eos>``: it accepts), and the class that it says, as a token.
+        right: the tokens that the language allows, and the right class.
         shortest: whether every shorter word is known to be right.
         seconds: how long it took.
     """
@@ -126,7 +131,7 @@ class Refuted:
     def __str__(self) -> str:
         kind = "a shortest counterexample" if self.shortest else "a counterexample (perhaps not a shortest one)"
         word = format_word(self.word, self.word)
-        return f"{kind} is {word!r}: the model allows {sorted(self.model)}, the language {sorted(self.right)}"
+        return f"{kind} is {word!r}: {said_and_right(self.model, self.right)}"
 
 
 @dataclass(frozen=True)

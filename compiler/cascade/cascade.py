@@ -20,7 +20,7 @@ from ...automata.alphabet import Word
 from ...automata.budget import DEFAULT_BUDGET, Budget
 from ...automata.cards import card, folded, picture, table
 from ...automata.decide.aperiodic import require_star_free
-from ...automata.dfa import Dfa
+from ...automata.deterministic import Deterministic
 from ...automata.pictures.svg import Pictured
 from ...automata.semiautomaton import Semiautomaton
 from .holonomy import Holonomy, holonomy
@@ -142,7 +142,7 @@ class Cascade(Pictured):
     def accepts(self, word: Word) -> bool:
         """Whether the cascade ends in an accepting state."""
         dfa = self.dfa
-        assert isinstance(dfa, Dfa), "only languages accept words"
+        assert isinstance(dfa, Deterministic), "only languages accept words"
         *_, last = self.run(word)
         return self.state(last) in dfa.accepting
 
@@ -206,7 +206,7 @@ class Cascade(Pictured):
         return "\n".join(lines)
 
 
-def decompose(dfa: Dfa, budget: Budget = DEFAULT_BUDGET, *, swaps: bool = False) -> Cascade:
+def decompose(dfa: Deterministic, budget: Budget = DEFAULT_BUDGET, *, swaps: bool = False) -> Cascade:
     """The cascade of a language: of resets alone, or with ``swaps`` also of bits that letters swap.
 
     Args:

@@ -236,13 +236,15 @@ class Circuit(Pictured):
         features: the residual stream's features, constants left out.
         tokens: for each symbol and ``<bos>``, the features that its embedding sets.
         blocks: in order.
-        verdicts: for each symbol and ``<eos>`` a form that is at most 0 iff the token may come next.
-        contract: "all-words" or "live-prefixes".
+        verdicts: for each symbol and ``<eos>`` a form that is at most 0 iff the token may come next; for each class, as
+            a token, one that is at most 0 iff it is that of the word.
+        contract: "all-words", "live-prefixes", "recognise" (only ``<eos>`` is promised) or "outputs" (only the class).
         limits: for each counted feature, by dtype, the largest |value| that is exact.
         reach: for counted features, the largest |value| on the words that the contract speaks of, if there is one.
         letters: the features that say which letter it is, with their symbols; exactly one is 1 at a letter.
         slots: the features of which exactly one is 1 after every letter and every level.
         states: of a cascade: from the number of each slot that is left at the end to a state of the DFA.
+        classes: of a machine with outputs, in order.
         constant: the exponent of the stream's constant: squares of features sum to less than 2^(2 constant - 25).
     """
 
@@ -253,12 +255,13 @@ class Circuit(Pictured):
     tokens: Mapping[str, Form]
     blocks: tuple[CircuitBlock, ...]
     verdicts: Mapping[str, Form]
-    contract: Literal["all-words", "live-prefixes", "recognise"]
+    contract: Literal["all-words", "live-prefixes", "recognise", "outputs"]
     limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     reach: Mapping[str, int] = field(default_factory=dict)
     letters: Mapping[str, str] = field(default_factory=dict)
     slots: tuple[str, ...] = ()
     states: Mapping[int, int] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
     constant: int = CONSTANT_EXPONENT
 
     def __post_init__(self) -> None:

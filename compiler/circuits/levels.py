@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import networkx as nx
 
 from ...automata.alphabet import BOS, EOS
-from ...automata.dfa import Dfa
+from ...automata.deterministic import Deterministic
 from ..cascade.cubes import Cube
 from ..cascade.rules import RuleLevel, RuleTable
 from ..cascade.thresholds import Threshold
@@ -68,18 +68,18 @@ def slot_feature(number: int) -> str:
     return f"slot {number}"
 
 
-def cascade_circuit(table: RuleTable, dfa: Dfa) -> Circuit:
+def cascade_circuit(table: RuleTable, dfa: Deterministic) -> Circuit:
     """A language's rules as a circuit; a token is allowed iff the state at the end has a future with it.
 
     Args:
         table: rules of a cascade of ``dfa``.
-        dfa: the language.
+        dfa: the language, or the machine with outputs: then a class is right iff it is that of the state at the end.
     """
     levels = assemble(table)
     allowed = {q: dfa.allowed(q) for q in levels.states.values()}
     verdicts = {
         token: {ONE: 1} | {slot_feature(s): -1 for s, q in levels.states.items() if token in allowed[q]}
-        for token in (*dfa.alphabet, EOS)
+        for token in dfa.tokens
     }
     return Circuit(
         kind="cascade",
@@ -89,10 +89,11 @@ def cascade_circuit(table: RuleTable, dfa: Dfa) -> Circuit:
         tokens=levels.tokens,
         blocks=levels.blocks,
         verdicts=verdicts,
-        contract="all-words",
+        contract="all-words" if EOS in dfa.tokens else "outputs",
         letters=levels.letters,
         slots=levels.slots,
         states=levels.states,
+        classes=dfa.classes,
     )
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from ...automata.alphabet import EOS
 from ..circuits.circuit import NOW, Circuit, CircuitBlock, CircuitChannel, Register, Shown
 from ..circuits.forms import ONE, Form, plus, times
 from ..circuits.levels import letter_feature
@@ -81,7 +82,8 @@ def plan_circuit(plan: Plan) -> Circuit:
         tokens={symbol: {name: 1} for name, symbol in features.letters.items()},
         blocks=tuple(blocks),
         verdicts=verdicts,
-        contract=plan.contract,
+        contract=plan.contract if EOS in plan.verdicts else "outputs",
+        classes=plan.classes,
         letters=features.letters,
     )
 

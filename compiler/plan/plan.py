@@ -87,12 +87,14 @@ class Plan(Pictured):
         verdicts: for each symbol and ``<eos>`` a sum of events, each with its weight: the token may come next iff the
             sum over those that hold is at most 0.
         contract: the words on which the verdicts are right.
+        classes: of a machine with outputs: its classes, which have verdicts, too, or alone.
     """
 
     alphabet: tuple[str, ...]
     blocks: tuple[PlanBlock, ...]
     verdicts: Mapping[str, Mapping[Event, int]]
     contract: Literal["all-words", "live-prefixes"] = "all-words"
+    classes: tuple[str, ...] = ()
 
     @cached_property
     def memories(self) -> tuple[Memory, ...]:

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...automata.alphabet import BOS, EOS
+from ...automata.alphabet import BOS
 from ...automata.budget import DEFAULT_BUDGET, Budget
-from ...automata.dfa import Dfa
+from ...automata.deterministic import Deterministic
 from .plan import Plan
 from .walk import Walk
 from .wellformed import PlanError, check_plan, need
@@ -26,7 +26,7 @@ Node = tuple[int, tuple[str, ...], tuple[int, ...]]
 """A state, the letters that later events may still look at, the last one first, and what each memory holds."""
 
 
-def prove(plan: Plan, dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> int:
+def prove(plan: Plan, dfa: Deterministic, budget: Budget = DEFAULT_BUDGET) -> int:
     """Prove that a plan says what may come next in a language, and return the number of nodes.
 
     O(nodes * letters * memories), beside one look at each event for each case that it tells apart.
@@ -43,12 +43,13 @@ def prove(plan: Plan, dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> int:
     return len(joint(plan, dfa, budget))
 
 
-def joint(plan: Plan, dfa: Dfa, budget: Budget = DEFAULT_BUDGET) -> list[Node]:
+def joint(plan: Plan, dfa: Deterministic, budget: Budget = DEFAULT_BUDGET) -> list[Node]:
     """The nodes of a proof, that of ``<bos>`` first; the same errors as :func:`prove`."""
     check_plan(plan)
     need(plan.alphabet == dfa.alphabet, "the plan has another alphabet than the language")
+    need(set(plan.verdicts) == set(dfa.tokens), "the plan has verdicts of other tokens than the language")
     walk = Walk(plan)
-    allowed = [dfa.next_symbols(q) | ({EOS} if q in dfa.accepting else set()) for q in range(dfa.n_states)]
+    allowed = [dfa.allowed(q) for q in range(dfa.n_states)]
     promised = dfa.live if plan.contract == "live-prefixes" else frozenset(range(dfa.n_states))
     meter = budget.meter("nodes of the plan")
     nodes: list[Node] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...automata.alphabet import BOS, EOS
+from ...automata.alphabet import BOS, EOS, class_token
 from ...automata.errors import ScancraftError
 from .plan import Event, Letter, Memory, Plan, show_event
 
@@ -38,7 +38,9 @@ def check_plan(plan: Plan) -> None:
                 for event in events:
                     _check_event(event, plan, known, f"{memory.name} looks at")
         known |= {memory.name: memory for memory in block.memories}
-    need(set(plan.verdicts) == {*plan.alphabet, EOS}, f"the verdicts are not those of the alphabet and {EOS}")
+    following, classes = {*plan.alphabet, EOS}, set(map(class_token, plan.classes))
+    known_tokens = (following | classes, classes) if classes else (following,)
+    need(set(plan.verdicts) in known_tokens, f"the verdicts are not those of the alphabet and {EOS}")
     for token, form in plan.verdicts.items():
         for event in form:
             _check_event(event, plan, known, f"the verdict of {token} looks at")

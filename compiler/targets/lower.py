@@ -16,11 +16,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...automata.alphabet import class_token
 from ...models.weights import Tensor
 from ..circuits.circuit import Circuit
 from ..circuits.forms import Form
 from .layout import Stream
-from .tokens import token_ids, vocabulary_size
+from .tokens import class_rows, token_ids, vocabulary_size
 
 T = 2.0**10
 """The "off" magnitude: silu(-T) and softplus(-T) are 0."""
@@ -67,10 +68,10 @@ def _norm_weight(stream: Stream, constant: int) -> Tensor:
 def _embedding(circuit: Circuit, stream: Stream) -> Tensor:
     """Every row has the constants; symbols and ``<bos>`` have their features.
 
-    ``<pad>``, ``<eos>`` and the rows that only round the vocabulary up have nothing else: all features vanish there, so
-    no condition holds, every memory is kept, and every logit is negative.
+    ``<pad>``, ``<eos>``, the rows of classes and those that only round the vocabulary up have nothing else: all
+    features vanish there, so no condition holds, every memory is kept, and every logit is negative.
     """
-    weight = np.zeros((vocabulary_size(circuit.alphabet), stream.d_model), dtype=np.float32)
+    weight = np.zeros((vocabulary_size(circuit.alphabet, circuit.classes), stream.d_model), dtype=np.float32)
     weight[:, : stream.n_constants] = 2.0**circuit.constant
     add_forms(weight, stream, [circuit.tokens.get(token, {}) for token in token_ids(circuit.alphabet)])
     return weight
@@ -78,9 +79,10 @@ def _embedding(circuit: Circuit, stream: Stream) -> Tensor:
 
 def _head(circuit: Circuit, stream: Stream) -> Tensor:
     """The logit of a token is 16 - 32 * verdict; -16 for all others."""
-    weight = np.zeros((vocabulary_size(circuit.alphabet), stream.d_model), dtype=np.float32)
+    weight = np.zeros((vocabulary_size(circuit.alphabet, circuit.classes), stream.d_model), dtype=np.float32)
     weight[:, 0] = -LOGIT
-    ids = token_ids(circuit.alphabet)
+    rows = class_rows(circuit.alphabet, circuit.classes)
+    ids = token_ids(circuit.alphabet) | {class_token(name): row for name, row in rows.items()}
     weight[[ids[token] for token in circuit.verdicts], 0] = LOGIT
     add_forms(weight, stream, [circuit.verdicts.get(token, {}) for token in ids], -2 * LOGIT)
     return weight

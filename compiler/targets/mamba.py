@@ -66,7 +66,7 @@ def mamba_shape(circuit: Circuit, stream: Stream, options: Options) -> MambaShap
     return MambaShape(
         d_model=stream.d_model,
         n_layers=circuit.n_blocks,
-        vocab_size=vocabulary_size(circuit.alphabet),
+        vocab_size=vocabulary_size(circuit.alphabet, circuit.classes),
         expand=max(1, -(-widest // stream.d_model)),
         d_state=counters or options.d_state,
         d_conv=max(options.d_conv, circuit.window),

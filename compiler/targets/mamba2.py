@@ -60,7 +60,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
     shape = Mamba2Shape(
         d_model=frame.stream.d_model,
         n_layers=len(layers),
-        vocab_size=vocabulary_size(circuit.alphabet),
+        vocab_size=vocabulary_size(circuit.alphabet, circuit.classes),
         expand=d_inner // frame.stream.d_model,
         n_heads=n_heads,
         d_state=-(-options.d_state // D_STATE_MULTIPLE) * D_STATE_MULTIPLE,

@@ -19,7 +19,16 @@ def token_ids(alphabet: Sequence[str]) -> dict[str, int]:
     return {token: i for i, token in enumerate((*SPECIAL_TOKENS, *alphabet))}
 
 
-def vocabulary_size(alphabet: Sequence[str]) -> int:
-    """Rows of the embedding: all tokens, rounded up."""
-    count = len(SPECIAL_TOKENS) + len(alphabet)
+def class_rows(alphabet: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
+    """The rows of the head that score the classes of a machine with outputs: those after the tokens.
+
+    >>> class_rows(("a", "b"), ("even", "odd"))
+    {'even': 5, 'odd': 6}
+    """
+    return {name: n for n, name in enumerate(classes, len(SPECIAL_TOKENS) + len(alphabet))}
+
+
+def vocabulary_size(alphabet: Sequence[str], classes: Sequence[str] = ()) -> int:
+    """Rows of the embedding: all tokens, and rows for the classes, rounded up."""
+    count = len(SPECIAL_TOKENS) + len(alphabet) + len(classes)
     return -(-count // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE

@@ -32,7 +32,7 @@ def run(
     full: Annotated[bool, typer.Option("--full", help="Show every row of long words.")] = False,
     json: Json = False,
 ) -> None:
-    """Run the model over words: after each prefix, is it accepted, and which tokens may come next?
+    """Run the model over words: after each prefix, is it accepted, and which tokens may come next, or which class?
 
     A word is symbols separated by spaces if any symbol is longer than one character, else characters. An empty line
     (or '' as an argument) is the empty word.
@@ -143,15 +143,22 @@ def table(verdicts: Verdicts, *, full: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    found = Table("", "symbol", "so far", "may come next", box=None, header_style="dim", pad_edge=False)
+    heads = (("so far", "may come next") if verdicts.foretells else ()) + (("class",) if verdicts.classes else ())
+    found = Table("", "symbol", *heads, box=None, header_style="dim", pad_edge=False)
     for t in _rows(len(verdicts.word) + 1, full):
         if t is None:
-            found.add_row("…", "…", "…", f"({len(verdicts.word) + 1 - HEAD - TAIL:,} rows; --full shows them)")
+            left = f"({len(verdicts.word) + 1 - HEAD - TAIL:,} rows; --full shows them)"
+            found.add_row("…", "…", *["…"] * (len(heads) - 1), left)
             continue
         symbol = Text("<bos>", style="dim") if t == 0 else Text(verdicts.word[t - 1])
-        yes = bool(verdicts.accepted[t])
-        verdict = Text("accepted", style="green") if yes else Text("rejected", style="red")
-        found.add_row(str(t), symbol, verdict, Text(" ".join(verdicts.tokens(t)) or "-"))
+        cells = []
+        if verdicts.foretells:
+            yes = bool(verdicts.accepted[t])
+            cells.append(Text("accepted", style="green") if yes else Text("rejected", style="red"))
+            cells.append(Text(" ".join(verdicts.tokens(t)) or "-"))
+        if verdicts.classes:
+            cells.append(Text(shown_text(verdicts.classes[t] or "-")))
+        found.add_row(str(t), symbol, *cells)
     return found
 
 

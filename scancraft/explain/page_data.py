@@ -15,6 +15,7 @@ from ..automata.combination import Combination
 from ..automata.dfa import Dfa
 from ..automata.errors import EmptyLanguageError, ScancraftError
 from ..automata.languages import Language, truth_of
+from ..automata.moore import Moore
 from ..automata.words.draw import Symbols
 from ..automata.words.mixtures import live_word_of, members_of
 from ..compiler.checkpoints import Checkpoint
@@ -125,6 +126,8 @@ def _title(language: Language) -> str:
         return f"{language.n_states}-state language over {symbols}"
     if isinstance(language, BoundedDyck):
         return f"{language.name} over {symbols}"
+    if isinstance(language, Moore):
+        return f"{language.n_states}-state machine with {len(language.classes)} outputs over {symbols}"
     if isinstance(language, Combination):
         return f"combination of {len(language.leaves)} languages over {symbols}"
     return f"counter language over {symbols}"
@@ -169,6 +172,8 @@ def _language(language: Language) -> dict[str, Any]:
             "leaves": leaves,
             "expression": _expression(language, iter(range(len(leaves)))),
         }
+    if isinstance(language, Moore):
+        raise PageError("the page does not show machines with outputs; use `scancraft explain` without --html")
     if isinstance(language, BoundedDyck):
         return {
             "kind": "bounded_dyck",

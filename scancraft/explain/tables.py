@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..automata.alphabet import read_tokens
 from ..compiler.checkpoints import Checkpoint
 from ..compiler.manifest import Manifest
 from ..models.run.stepper import Stepper
@@ -64,8 +65,9 @@ class MemoryTable:
         symbols: ``<bos>`` and the symbols of the word.
         memories: a name for each memory.
         held: what each holds after each symbol: the label of a level, else the number in the state.
-        tokens: the alphabet, unless the model only says whether the word may end, and ``<eos>``.
-        allowed: for each token, whether the model allows it after each symbol.
+        tokens: the alphabet, unless the model only says whether the word may end, and ``<eos>``; the classes, as
+            tokens, of a machine with outputs.
+        allowed: for each token, whether the model allows it after each symbol, or says that it is the class.
     """
 
     symbols: tuple[str, ...]
@@ -258,12 +260,12 @@ def memory_table(checkpoint: Checkpoint, word: Sequence[str]) -> MemoryTable:
         blocks = _states(numbers[0].double().numpy(), state, depth, model.config)
         for values, reader, memory in zip(held, readers, memories, strict=True):
             values.append(reader.value(blocks[memory.block]))
-        allowed.append([bool(v > readout.threshold) for v in stepper.logits(stream)[0, columns]])
+        allowed.append(readout.says(stepper.logits(stream)[0, columns]).tolist())
     return MemoryTable(
         ("<bos>", *word),
         tuple(f"block {memory.block}: {memory.name}" for memory in memories),
         tuple(map(tuple, held)),
-        (*(alphabet if readout.next_index else ()), "<eos>"),
+        read_tokens(alphabet, follow=bool(readout.next_index), end=readout.accept is not None, classes=readout.classes),
         tuple(map(tuple, np.array(allowed, dtype=bool).T.tolist())),
     )
 

@@ -18,6 +18,7 @@ from ..automata.bounded_dyck import BoundedDyck
 from ..automata.combination import Combination
 from ..automata.dfa import Dfa
 from ..automata.languages import Language
+from ..automata.moore import Moore
 from ..compiler.checkpoints import Checkpoint
 from ..compiler.circuits.forms import show
 from ..compiler.language_model import LanguageModel
@@ -52,7 +53,7 @@ class Explanation:
 def explanation(source: LanguageModel) -> dict[str, Any]:
     """The facts that :func:`tables` shows."""
     manifest, language = source.manifest, source.language
-    states = language.n_states if isinstance(language, Dfa) else 0
+    states = language.n_states if isinstance(language, (Dfa, Moore)) else 0
     facts: dict[str, Any] = {
         "directory": str(source.directory) if isinstance(source, Checkpoint) else None,
         "contract": manifest.contract,
@@ -95,6 +96,8 @@ def explanation(source: LanguageModel) -> dict[str, Any]:
 def _kind(language: Language) -> str:
     if isinstance(language, Dfa):
         return f"{language.n_states} states" if language.n_states > 1 else "1 state"
+    if isinstance(language, Moore):
+        return f"{language.n_states} states, {len(language.classes)} classes"
     if isinstance(language, BoundedDyck):
         return language.name
     if isinstance(language, Combination):

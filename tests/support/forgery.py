@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 import scancraft
 from scancraft.automata.counters.families import dyck_1, equal_blocks
 from scancraft.automata.families import d_n, tomita
+from scancraft.automata.machines import corridor, depth
 from scancraft.certify.check import compare
 from scancraft.certify.checker.certificate import CheckedCertificate, check_certificate
 from scancraft.certify.checker.parts import content_digest, tensors_digest, text_digest
@@ -34,6 +35,8 @@ ORIGINALS: dict[str, Callable[[Path], object]] = {
     "slots": lambda place: scancraft.dyck(2, 1, place),
     "deep": lambda place: scancraft.dyck(2, 3, place),
     "walk": lambda place: walk(d_n(3), place),
+    "classes": lambda place: scancraft.compile(corridor(3), place),
+    "beside": lambda place: scancraft.compile(depth(1), place, construction="cascade"),
     "live walk": lambda place: walk(d_n(3), place, contract="live-prefixes"),
 }
 """Small checkpoints of every kind, method and contract."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ....automata.budget import Meter
-from ....automata.dfa import Dfa
+from ....automata.deterministic import Deterministic
 from .knowledge import Draft, Drafts, Knowledge, explore
 from .latches import narrowing
 from .predicates import Arena, Design, Pair, arena_of, closed, design, doomed, draft, union
@@ -55,7 +55,7 @@ class Site:
         found: what was found before.
     """
 
-    dfa: Dfa
+    dfa: Deterministic
     blocks: Drafts
     window: int
     meter: Meter
@@ -185,7 +185,7 @@ def _worst(site: Site, knowledge: Knowledge) -> list[set[int]]:
     return list(worst.values())
 
 
-def stacks(dfa: Dfa, window: int, most: int, meter: Meter, *, found: Found, eager: bool) -> Iterator[Drafts]:
+def stacks(dfa: Deterministic, window: int, most: int, meter: Meter, *, found: Found, eager: bool) -> Iterator[Drafts]:
     """Blocks of which the last is finishing.
 
     Args:

@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from ....automata.budget import Budget, Meter
 from ....automata.decide.orders import preserved_order
-from ....automata.dfa import Dfa
+from ....automata.deterministic import Deterministic
 from ....automata.errors import BudgetExceededError
 from ..plan import Plan
 from .blocks import Site, at_once
@@ -39,7 +39,7 @@ FEW, MOST_NODES = 3, 2_000
 """From so few states in each context on it is tried to tell at once what may come next, if there are not many nodes."""
 
 
-def descents(dfa: Dfa, budget: Budget, windows: Sequence[int] = WINDOWS) -> Iterator[Plan]:
+def descents(dfa: Deterministic, budget: Budget, windows: Sequence[int] = WINDOWS) -> Iterator[Plan]:
     """Plans of the language, one for each window; none if no linear order of the states is preserved.
 
     Args:
@@ -63,7 +63,7 @@ def descents(dfa: Dfa, budget: Budget, windows: Sequence[int] = WINDOWS) -> Iter
             continue
 
 
-def _descent(dfa: Dfa, window: int, ranks: Sequence[int], meter: Meter) -> Knowledge:
+def _descent(dfa: Deterministic, window: int, ranks: Sequence[int], meter: Meter) -> Knowledge:
     """Blocks of one memory each, until every context tells what may come next."""
     blocks: Drafts = ()
     while True:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 
 from ....automata.budget import DEFAULT_BUDGET, Budget
-from ....automata.dfa import Dfa
+from ....automata.deterministic import Deterministic
 from ....automata.errors import BudgetExceededError
 from ..plan import Plan
 from .blocks import FIRST_LETTERS, Found, stacks
@@ -30,7 +30,7 @@ MOST_BLOCKS = 12
 
 
 def plans(
-    dfa: Dfa,
+    dfa: Deterministic,
     budget: Budget = DEFAULT_BUDGET,
     *,
     most: int = MOST_BLOCKS,
@@ -71,7 +71,7 @@ def plans(
             continue
 
 
-def _efforts(dfa: Dfa, thorough: bool) -> Iterator[tuple[int, bool]]:
+def _efforts(dfa: Deterministic, thorough: bool) -> Iterator[tuple[int, bool]]:
     """How many letters, and whether every block narrows down the states (``blocks.stacks``); the least effort first."""
     near = (1, 2) if len(dfa.alphabet) > FEW_LETTERS else (2, 1)
     yield from product(near, (False,))
@@ -82,7 +82,7 @@ def _efforts(dfa: Dfa, thorough: bool) -> Iterator[tuple[int, bool]]:
         yield from product(far, (True,))
 
 
-def written(dfa: Dfa, blocks: Drafts, window: int, budget: Budget, found: Found) -> Plan:
+def written(dfa: Deterministic, blocks: Drafts, window: int, budget: Budget, found: Found) -> Plan:
     """A plan from blocks of which the last is finishing; a block more where no threshold reads them out."""
     meter = budget.meter("nodes of a plan")
     arena = found.arenas.get((blocks[:-1], blocks[-1]))
@@ -93,7 +93,7 @@ def written(dfa: Dfa, blocks: Drafts, window: int, budget: Budget, found: Found)
     return plan_of(knowledge, conjunctive(knowledge, meter), last=True)
 
 
-def smallest(dfa: Dfa, budget: Budget = DEFAULT_BUDGET, *, most: int = MOST_BLOCKS) -> Plan | None:
+def smallest(dfa: Deterministic, budget: Budget = DEFAULT_BUDGET, *, most: int = MOST_BLOCKS) -> Plan | None:
     """Of the plans that are found and can be circuits the one with fewest parameters, then fewest blocks."""
     best: tuple[int, int] | None = None
     chosen = None

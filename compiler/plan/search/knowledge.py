@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from ....automata.alphabet import EOS
 from ....automata.budget import Meter
-from ....automata.dfa import Dfa
+from ....automata.deterministic import Deterministic
 
 NOTHING = -1
 
@@ -88,7 +87,7 @@ class Knowledge:
         table: ``table[node][a]``.
     """
 
-    dfa: Dfa
+    dfa: Deterministic
     blocks: Drafts
     window: int
     contexts: tuple[Context, ...]
@@ -107,11 +106,9 @@ class Knowledge:
 
     @cached_property
     def allowed(self) -> tuple[frozenset[str], ...]:
-        """For each state of the DFA the tokens that may come next."""
+        """For each state of the DFA the tokens that may come next (and the class, of a machine with outputs)."""
         dfa = self.dfa
-        return tuple(
-            dfa.next_symbols(q) | (frozenset({EOS}) if q in dfa.accepting else frozenset()) for q in range(dfa.n_states)
-        )
+        return tuple(map(dfa.allowed, range(dfa.n_states)))
 
     @cached_property
     def unsettled(self) -> tuple[int, ...]:
@@ -165,7 +162,7 @@ class _Machine:
         return labels
 
 
-def explore(dfa: Dfa, blocks: Drafts, window: int, meter: Meter, *, hidden: int = 0) -> Knowledge:
+def explore(dfa: Deterministic, blocks: Drafts, window: int, meter: Meter, *, hidden: int = 0) -> Knowledge:
     """Explore the product of the DFA and the blocks. O(nodes * letters) steps.
 
     Args:

@@ -17,7 +17,7 @@ from math import lcm
 
 import numpy as np
 
-from ....automata.alphabet import BOS, EOS
+from ....automata.alphabet import BOS
 from ....automata.budget import Meter
 from ..plan import Event, Holds, Letter
 from .knowledge import NOTHING, Knowledge, Sides, Vector
@@ -67,7 +67,7 @@ def linear(knowledge: Knowledge, meter: Meter) -> Verdicts | None:
         meter: counts linear programs, at most one per token and choice of columns.
     """
     allowed = allowed_of(knowledge)
-    tokens = (*knowledge.dfa.alphabet, EOS)
+    tokens = knowledge.dfa.tokens
     denied = {token: mask_of(c for c, known in enumerate(allowed) if token not in known) for token in tokens}
     literals = Literals(knowledge)
     single = list(literals.columns())
@@ -265,7 +265,7 @@ def conjunctive(knowledge: Knowledge, meter: Meter) -> Verdicts:
         vectors.append(context.letters + padding + labels + (NOTHING,) * len(labels))
     allowed = allowed_of(knowledge)
     verdicts: dict[str, Mapping[Event, int]] = {}
-    for token in (*knowledge.dfa.alphabet, EOS):
+    for token in knowledge.dfa.tokens:
         denied = mask_of(c for c, tokens in enumerate(allowed) if token not in tokens)
         demands = Demands(tuple(vectors), knowledge.window, len(symbols) - 1, False, denied, (denied,))
         rules: tuple[tuple[Sides, int], ...] = cover(demands, meter) if denied else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ....automata.alphabet import BOS, shown_states
+from ....automata.alphabet import BOS, EOS, shown_states
 from ..plan import Event, Holds, Letter, Memory, Plan, PlanBlock
 from .knowledge import Draft, Drafts, Knowledge, Sides
 
@@ -67,8 +67,8 @@ def plan_of(knowledge: Knowledge, verdicts: Mapping[str, Mapping[Event, int]], *
             number += 1
         blocks.append(PlanBlock(_title(place, block), tuple(memories)))
     if last:
-        blocks.append(PlanBlock("what may come next"))
-    return Plan(knowledge.dfa.alphabet, tuple(blocks), verdicts)
+        blocks.append(PlanBlock("what may come next" if EOS in verdicts else "which class it is"))
+    return Plan(knowledge.dfa.alphabet, tuple(blocks), verdicts, classes=knowledge.dfa.classes)
 
 
 def _title(place: int, block: Sequence[Draft]) -> str:
