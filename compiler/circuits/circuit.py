@@ -236,8 +236,7 @@ class Circuit(Pictured):
         features: the residual stream's features, constants left out.
         tokens: for each symbol and ``<bos>``, the features that its embedding sets.
         blocks: in order.
-        verdicts: for each symbol and ``<eos>`` a form that is at most 0 iff the token may come next; for each class, as
-            a token, one that is at most 0 iff it is that of the word.
+        verdicts: for each token a form that is at most 0 iff it may come next; for each class: iff it is the word's.
         contract: "all-words", "live-prefixes", "recognise" (only ``<eos>`` is promised) or "outputs" (only the class).
         limits: for each counted feature, by dtype, the largest |value| that is exact.
         reach: for counted features, the largest |value| on the words that the contract speaks of, if there is one.
@@ -338,8 +337,7 @@ class Circuit(Pictured):
         for number, block in enumerate(self.blocks):
             lines.append(f"block {number} ({block.title}): {len(block.channels)} channels")
             lines += [f"    {n:>3} {c.role}: {c.meaning}" for n, c in enumerate(block.channels)]
-        for token, form in self.verdicts.items():
-            lines.append(f"{token} may come next iff {show(form)} <= 0")
+        lines += [f"{token} may come next iff {show(form)} <= 0" for token, form in self.verdicts.items()]
         return "\n".join(lines)
 
 
