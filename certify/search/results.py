@@ -57,9 +57,7 @@ class Certificate:
         return {**self.content, "seconds": round(self.seconds, 3)}
 
     def __repr__(self) -> str:
-        return (
-            f"<Certificate: certified, scope {self.scope}, {self._margin}, {self.content['dtype']}>"
-        )
+        return f"<Certificate: certified, scope {self.scope}, {self._margin}, {self.content['dtype']}>"
 
     def _repr_html_(self) -> str:
         content = self.content
