@@ -39,7 +39,7 @@ from .checker.blocks_mamba2 import LONGEST_CHUNK
 from .checker.certificate import claim
 from .checker.configuration import why_not_loaded
 from .checker.counters import check_watched
-from .checker.judge import AFTER_DEATH, CONSTRUCTIONS, UNTIL_DEATH, judge
+from .checker.judge import AFTER_DEATH, CONSTRUCTIONS, SUBFORMULAS, UNTIL_DEATH, judge
 from .checker.machine import rounded_weight
 from .checker.parts import RejectedError, content_digest, tensors_digest, text_digest
 from .search.evidence import evidence
@@ -193,7 +193,7 @@ def _judged(candidate: Candidate, model: Any, language: Language, readout: Reado
     Raises:
         CheckpointError: the manifest's counters (``watched``) are not where the weights hold them.
     """
-    tensors = evidence(candidate.stages, candidate.inputs)
+    tensors = {} if candidate.inputs is None else evidence(candidate.stages, candidate.inputs)
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "verdict": "certified",
@@ -230,6 +230,7 @@ def _judged(candidate: Candidate, model: Any, language: Language, readout: Reado
         "scope": found.scope,
         "margin": found.margin,
         "counts": found.counts,
+        **({"memories": found.memories} if candidate.method == SUBFORMULAS else {}),
         "obligations": found.obligations,
         "sha256": {**content["sha256"], **digests},
     }

@@ -47,12 +47,17 @@ def project(o: Obligations, block: Any, stream: Range, where: str) -> tuple[Rang
     return projected.map(lambda a: a[:, :d]), projected.map(lambda a: a[:, d:])
 
 
-def convolve(o: Obligations, mixer: Any, window: Range, where: str) -> Range:
-    """silu of the convolution at the end of a window, shape (rows, channels, taps)."""
+def tapped(o: Obligations, mixer: Any, window: Range, where: str) -> Range:
+    """The convolution at the end of a window, shape (rows, channels, taps), before silu."""
     taps = array(mixer.conv1d.weight)[:, 0, :]
     spread = (np.eye(len(taps))[:, :, None] * taps[None]).reshape(len(taps), -1)
     flat = window.map(lambda a: a.reshape(len(a), -1))
-    return o.silu(o.linear(spread, flat, f"{where} conv1d", mixer.conv1d.bias), f"{where} conv1d")
+    return o.linear(spread, flat, f"{where} conv1d", mixer.conv1d.bias)
+
+
+def convolve(o: Obligations, mixer: Any, window: Range, where: str) -> Range:
+    """silu of it."""
+    return o.silu(tapped(o, mixer, window, where), f"{where} conv1d")
 
 
 def select(o: Obligations, block: Any, window: Range, where: str) -> Selected:
@@ -69,23 +74,29 @@ def select(o: Obligations, block: Any, window: Range, where: str) -> Selected:
             o.plain_norm(children[f"{name}_layernorm"], part, f"{where} norm of {name}")
             for name, part in (("dt", dt), ("b", b), ("c", c))
         )
-    delta = o.softplus(_affine(o, mixer.dt_proj, dt, f"{where} dt_proj"), f"{where} dt_proj")
+    delta = o.softplus(affine(o, mixer.dt_proj, dt, f"{where} dt_proj"), f"{where} dt_proj")
     turned = np.zeros((len(x.lo), x.lo.shape[1], 1), dtype=bool)
     if "sign_proj" in children:
-        signs = _affine(o, mixer.sign_proj, dt, f"{where} sign_proj")
+        signs = affine(o, mixer.sign_proj, dt, f"{where} sign_proj")
         good = (signs.lo >= 64) | (signs.hi <= -64)  # 1 - tanh(64) < 2^-183
         o.need("functions", good, f"{where} sign_proj: tanh")
         turned = signs.lo[:, :, None] < 0
+    held = gates(o, mixer, delta, where)
+    return Selected(x, delta, held, turned, b, c, written(o, delta, b, x, where))
+
+
+def gates(o: Obligations, mixer: Any, delta: Range, where: str) -> Bools:
+    """Where exp(Delta A) is 1, not 0, shape (rows, channels, states)."""
     with np.errstate(over="ignore"):
         rate = np.exp(array(mixer.A_log))
     least, most = (bound[:, :, None] * np.minimum(rate, LARGEST)[None] for bound in (delta.lo, delta.hi))
     held = most <= ROUNDS_TO_ONE
     o.need("functions", rate <= 2.0**100, f"{where} A_log: exp")
     o.need("functions", held | ((least >= 1024) & (most <= LARGEST)), f"{where} gate: exp")
-    return Selected(x, delta, held, turned, b, c, written(o, delta, b, x, where))
+    return np.asarray(held)
 
 
-def _affine(o: Obligations, projection: Any, dt: Range, where: str) -> Range:
+def affine(o: Obligations, projection: Any, dt: Range, where: str) -> Range:
     """A projection of dt; the product is stored before the bias is added."""
     o.linear(projection.weight, dt, where)
     return o.linear(projection.weight, dt, where, projection.bias)

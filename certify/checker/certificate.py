@@ -25,7 +25,8 @@ from .arithmetic import FORMATS, NAMES
 from .configuration import why_not_loaded
 from .counters import check_watched
 from .files import check_files
-from .judge import CONSTRUCTIONS, METHODS, MOORE, UNTIL_DEATH, judge
+from .formulas import read_formula
+from .judge import CONSTRUCTIONS, LANGUAGES, METHODS, MOORE, SUBFORMULAS, UNTIL_DEATH, judge
 from .languages import read_dfa, same_language
 from .machine import KINDS, load_model, rounded_weight
 from .parts import RejectedError, content_digest, need, read_json, read_tensors, same, tensors_digest, text_digest
@@ -67,6 +68,8 @@ class CheckedCertificate:
         dtype: the format of the model's numbers.
         limits: the |value| of each counter up to which the claim holds.
         language: of which language, in words.
+        method: by which argument.
+        memories: of a formula: entries of the recurrent state that were shown to hold a subformula.
     """
 
     accepted: bool
@@ -81,6 +84,8 @@ class CheckedCertificate:
     dtype: str = ""
     limits: dict[str, int] = field(default_factory=dict)
     language: str = ""
+    method: str = ""
+    memories: int = 0
 
     def as_json(self) -> dict[str, object]:
         """For machines."""
@@ -95,7 +100,8 @@ class CheckedCertificate:
         limits = "".join(f", {name} at most {limit:,}" for name, limit in self.limits.items())
         return (
             f"the certificate is valid, scope {self.scope}: {self.claim}\n"
-            f"language: {self.language}; contract {self.contract}, {self.dtype}{limits}"
+            f"language: {self.language}; contract {self.contract}, {self.dtype}{limits}\n"
+            f"proved {self.method}" + (f", {self.memories:,} memories hold a subformula each" if self.memories else "")
         )
 
 
@@ -145,6 +151,8 @@ def _check(directory: Path) -> dict[str, Any]:
     found = judge(content, model, tensors, obligations=every)
     need(not every or found.scope == content["scope"], found.failure)
     need(same(content["counts"], found.counts), f"counts: the evidence has {found.counts}, not {content['counts']}")
+    if content["method"] == SUBFORMULAS:
+        need(same(content["memories"], found.memories), "memories: they do not hold what is claimed")
     need(same(content["margin"], found.margin), f"margin: it is {found.margin:g}, not {content['margin']!r}")
     for claimed, entry in zip(content["obligations"], found.obligations, strict=False):
         name, checked, detail = entry["name"], claimed["checked"], claimed["detail"]
@@ -160,7 +168,8 @@ def _check(directory: Path) -> dict[str, Any]:
         "steps": found.steps,
         "transitions": found.counts["transitions"],
         "obligations": tuple(NAMES) if every else (),
-        **{key: content[key] for key in ("claim", "contract", "dtype")},
+        **{key: content[key] for key in ("claim", "contract", "dtype", "method")},
+        "memories": len(found.memories),
         "limits": content["limits"] if limited else {},
         "language": _described(content["language"]),
     }
@@ -173,12 +182,13 @@ def _check_words(content: dict[str, Any]) -> None:
     """Everything in ``certificate.json`` that can be judged by itself."""
     need(same(content.get("schema_version"), 1), f"schema_version is {content.get('schema_version')!r}, known is 1")
     limited = content.get("method") in {*CONSTRUCTIONS, UNTIL_DEATH}
-    keys = KEYS | {"limits"} if limited else KEYS
+    recalls = content.get("method") == SUBFORMULAS
+    keys = KEYS | ({"limits"} if limited else set()) | ({"memories"} if recalls else set())
     need(set(content) == keys, f"certificate.json: missing or unknown keys {sorted(set(content) ^ keys)}")
     choices: dict[str, list[Any]] = {
         "verdict": ["certified"],
         "word": [None],
-        "scope": ["every-implementation"] if limited else ["step", "every-implementation"],
+        "scope": ["every-implementation"] if limited or recalls else ["step", "every-implementation"],
         "contract": ["all-words", "live-prefixes"],
         "method": list(METHODS),
         "dtype": list(FORMATS),
@@ -230,9 +240,9 @@ def claim(contract: str, method: str, readout: Mapping[str, Any] = PREDICTS) -> 
 def _check_language(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     """The language is the manifest's, and the digest is its own."""
     about, named = content["language"], manifest["language"]
-    kinds = {"dfa", "combination", MOORE, *CONSTRUCTIONS.values()}
+    kinds = {"dfa", "combination", MOORE, *LANGUAGES.values()}
     need(len(kinds & set(named)) == 1, "language: scancraft.json names two")
-    if content["method"] in CONSTRUCTIONS or MOORE in about:
+    if content["method"] in LANGUAGES or MOORE in about:
         digest = text_digest(about)
         same = text_digest({key: value for key, value in named.items() if key != "class"}) == digest
         need(same, "language: scancraft.json names another")
@@ -280,12 +290,15 @@ def _described(about: dict[str, Any]) -> str:
     if "bounded_dyck" in about:
         pairs = about["bounded_dyck"]["brackets"]
         return f"brackets of {len(pairs)} kinds, at most {about['bounded_dyck']['depth']} deep"
-    known = about.get("counter_machine", about.get(MOORE, about))
+    known = next((about[kind] for kind in ("counter_machine", MOORE, "past_ltl") if kind in about), about)
     symbols = " ".join(map(ascii, known["alphabet"][:20])) + (" ..." if len(known["alphabet"]) > 20 else "")
     if "counter_machine" in about:
         return f"a machine with {len(known['counters'])} counters over {symbols}"
     if MOORE in about:
         sizes = f"{len(known['outputs'])} states and {len(known['classes'])} classes"
         return f"a Moore machine with {sizes} over {symbols}, sha256 {text_digest(about)[:16]}"
+    if "past_ltl" in about:
+        nodes = read_formula(known).nodes
+        return f"a past formula with {len(nodes)} subformulas over {symbols}, sha256 {text_digest(about)[:16]}"
     digest = text_digest(read_dfa(about).value, ordered=True)
     return f"a DFA with {len(known['states'])} states over {symbols}, sha256 {digest[:16]}"

@@ -13,15 +13,21 @@ from .argument import Layer, Readouts
 from .arithmetic import Obligations, exactly
 from .closure import Closed, agree, check_shapes, check_stages, first_graph
 from .counters import Setting, check_counters, read_limits
+from .formulas import Formula, read_formula
 from .languages import Language, completable, reachable, read_bounded_dyck, read_counter_machine, read_dfa, read_moore
 from .machine import Machine
 from .parts import Floats, ObligationError, need
+from .recalled import Memory
 from .slots import check_slots
+from .subformulas import check_formula
 
 CONSTRUCTIONS = {"counters": "counter_machine", "slots": "bounded_dyck"}
 """The methods that do not explore the whole model, and what they say their language is."""
 UNTIL_DEATH = "until death"
-METHODS = ("block by block", "whole model", UNTIL_DEATH, *CONSTRUCTIONS)
+SUBFORMULAS = "subformula by subformula"
+LANGUAGES = {**CONSTRUCTIONS, SUBFORMULAS: "past_ltl"}
+"""What the languages are called that are no DFAs, by method."""
+METHODS = ("block by block", "whole model", UNTIL_DEATH, *LANGUAGES)
 MOORE = "moore_machine"
 """What says that the language is a machine with outputs."""
 AFTER_DEATH = "after death"
@@ -39,6 +45,7 @@ class Findings(NamedTuple):
         failure: the obligation that fails, and where; "" if none does.
         owners: per counter the entries (block, channel, state) of the recurrent state that hold it.
         steps: steps of the model that were made again.
+        memories: of a formula: the entries of the recurrent state that hold a subformula.
     """
 
     scope: str
@@ -48,6 +55,7 @@ class Findings(NamedTuple):
     failure: str
     owners: dict[str, list[tuple[int, int, int]]]
     steps: int
+    memories: list[dict[str, object]]
 
 
 class _Case(NamedTuple):
@@ -91,35 +99,37 @@ def judge(
         tensors: ``certificate.safetensors``.
         obligations: whether to look at the obligations; without them the scope is "step".
     """
-    need(content["method"] in METHODS, f"method {content['method']!r} is unknown")
+    method = content["method"]
+    need(method in METHODS, f"method {method!r} is unknown")
     machine = Machine(model, content["batch"])
     for number, block in enumerate(machine.blocks):
         need(
             block.mixer.activation == "silu",
             f"block {number}: its activation is {block.mixer.activation!r}, not 'silu'",
         )
-    construction = CONSTRUCTIONS.get(content["method"])
+    kind = LANGUAGES.get(method)
     stages = sum(name.endswith(".blocks") for name in tensors)
     readout, about = content["readout"], content["language"]
-    if construction is not None:
+    if kind is not None or method == UNTIL_DEATH:
         need(obligations, "scope 'step' is not that of this method")
-        need(set(about) == {construction}, f"language: not exactly {construction}")
         need(readout["threshold"] == 0, "readout: this method has a threshold of 0")
+        need(content["dtype"] in ("float32", "bfloat16"), f"dtype {content['dtype']} is not that of this method")
+    if kind is not None:
+        need(set(about) == {kind}, f"language: not exactly {kind}")
+    if method in CONSTRUCTIONS:
         need(not machine.two, "implementation: there is no argument yet for counters or slots in blocks of Mamba-2")
-        need(content["dtype"] in ("float32", "bfloat16"), f"dtype {content['dtype']} is not that of this method")
-    if content["method"] == UNTIL_DEATH:
-        need(obligations, "scope 'step' is not that of this method")
-        need(content["contract"] == "all-words", 'method "until death" proves all words only')
-        need(readout["threshold"] == 0, "readout: this method has a threshold of 0")
+    if method in (UNTIL_DEATH, SUBFORMULAS):
+        need(content["contract"] == "all-words", f'method "{method}" proves all words only')
         need(machine.model.config.model_type == "mamba", "implementation: this method is about blocks of Mamba")
-        need(content["dtype"] in ("float32", "bfloat16"), f"dtype {content['dtype']} is not that of this method")
     language: Any
-    if construction is None:
+    if kind is None:
         language = read_moore(about[MOORE]) if set(about) == {MOORE} else read_dfa(about)
-    elif content["method"] == "counters":
-        language = read_counter_machine(about[construction])
+    elif method == "counters":
+        language = read_counter_machine(about[kind])
+    elif method == "slots":
+        language = read_bounded_dyck(about[kind])
     else:
-        language = read_bounded_dyck(about[construction])
+        language = read_formula(about[kind])
     symbols = language.symbols
     need(set(readout["tokens"]) == set(symbols), "readout: tokens of other symbols")
     tokens = [*(readout["tokens"][s] for s in symbols), readout["bos"]]
@@ -127,7 +137,7 @@ def judge(
     shown = list(range(len(columns)))
     if readout["accept"] is not None:
         columns, shown = [*columns, readout["accept"]], [*shown, len(symbols)]
-    classes = language.classes if construction is None else ()
+    classes = language.classes if kind is None else ()
     scored = readout.get("classes", {})
     need(set(scored) == set(classes), "readout: scores of other classes")
     if classes:
@@ -140,9 +150,12 @@ def judge(
     vocabulary = machine.model.config.vocab_size
     need(all(0 <= n < vocabulary for n in (*tokens, *columns)), "readout: a token is past the vocabulary")
     o = Obligations(content["dtype"]) if obligations else None
-    case = _Case(content, machine, o, check_shapes(tensors, stages), stages, symbols, tokens, columns, shown)
+    arrays = check_shapes(tensors, stages) if method != SUBFORMULAS else {}
+    need(method != SUBFORMULAS or not tensors, "evidence: this method has none")
+    case = _Case(content, machine, o, arrays, stages, symbols, tokens, columns, shown)
     case = case._replace(classes=len(classes))
-    return _judge_regular(case, language) if construction is None else _judge_construction(case, language)
+    judged = _judge_regular if kind is None else _judge_formula if method == SUBFORMULAS else _judge_construction
+    return judged(case, language)
 
 
 def _check_weights(o: Obligations, model: Any) -> None:
@@ -251,6 +264,23 @@ def _judge_construction(case: _Case, language: Any) -> Findings:
     return _findings(case, {**closed.counts, "readouts": readouts.count}, readouts.margin, None, owners)
 
 
+def _judge_formula(case: _Case, formula: Formula) -> Findings:
+    assert case.o is not None
+    need(len(case.columns) == 1 and case.shown == [len(case.symbols)], "readout: this method is about the end only")
+    _check_weights(case.o, case.machine.model)
+    found = check_formula(case.o, case.machine, formula, case.tokens, case.columns[0])
+    nothing = dict.fromkeys(("stages", "events", "transitions", "own_states"), 0)
+    counts = {**nothing, "readouts": found.scores, "memories": len(found.memories)}
+    memories = [_described(formula, memory) for memory in found.memories]
+    return _findings(case, counts, found.margin, None)._replace(memories=memories)
+
+
+def _described(formula: Formula, memory: Memory) -> dict[str, object]:
+    """An entry of the recurrent state, and which subformula it holds, how many steps late."""
+    place = {"block": memory.block, "channel": memory.channel, "state": memory.state}
+    return {**place, "holds": formula.texts[memory.node], "node": memory.node, "late": memory.late}
+
+
 def _findings(
     case: _Case,
     counts: dict[str, int],
@@ -261,4 +291,4 @@ def _findings(
     every = case.o is not None and failure is None
     entries = case.o.entries(failure) if case.o is not None else []
     scope = "every-implementation" if every else "step"
-    return Findings(scope, counts, margin, entries, str(failure or ""), owners or {}, case.machine.steps)
+    return Findings(scope, counts, margin, entries, str(failure or ""), owners or {}, case.machine.steps, [])

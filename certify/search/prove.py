@@ -51,14 +51,14 @@ class Candidate:
     """Evidence that may prove that a model is right.
 
     Attributes:
-        method: "block by block", "whole model", "until death", "counters" or "slots".
+        method: "block by block", "whole model", "until death", "counters", "slots" or "subformula by subformula".
         stages: the closed lists of events and transitions, in the order of the blocks.
-        inputs: the word graph that the first stage reads.
+        inputs: the word graph that the first stage reads; None where the weights are all the evidence.
     """
 
     method: str
     stages: tuple[Stage, ...]
-    inputs: WordGraph
+    inputs: WordGraph | None
 
 
 Found = Candidate | Refuted | Open

@@ -22,7 +22,8 @@ class Certificate:
     Attributes:
         content: what ``certificate.json`` says: ``verdict``, ``claim``, ``method``, ``scope``, ``contract``,
             ``margin``, ``dtype``, ``batch``, ``implementation``, ``sha256``, ``readout``, ``language``, ``counts``,
-            ``obligations``, and for counters their ``limits``.
+            ``obligations``, for counters their ``limits``, and for formulas which subformula each of the ``memories``
+            holds.
         evidence: the tensors of ``certificate.safetensors`` (``search.evidence``).
         seconds: how long it took, loading not counted.
     """
@@ -66,12 +67,17 @@ class Certificate:
         keys = [*content["obligations"][0]] if content["obligations"] else []
         rows = ([o.get(key, "") for key in keys] for o in content["obligations"])
         more = [folded(f"{len(content['obligations'])} obligations", table(keys, rows))] if keys else []
+        if memories := content.get("memories"):
+            held = ([m[key] for key in memories[0]] for m in memories)
+            more.append(folded(f"{len(memories)} memories", table([*memories[0]], held)))
         return card("certified", facts | {"smallest |score|": self.margin, "limits": limits}, *more, verdict="holds")
 
     def __str__(self) -> str:
         content, counts = self.content, self.content["counts"]
         checked = [f"{counts['transitions']:,} transitions"] if counts["transitions"] else []
         checked += [f"{counts['readouts']:,} cases"] if "limits" in content else []
+        if "memories" in content:
+            checked += [f"{counts['memories']:,} memories that hold one each", f"{counts['readouts']:,} scores"]
         limits = ", ".join(f"{name} {limit:,}" for name, limit in content.get("limits", {}).items())
         held = sum(o["holds"] for o in content["obligations"])
         return (

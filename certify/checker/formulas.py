@@ -1,0 +1,130 @@
+"""Languages of past formulas, read from JSON and evaluated without the code that made or compiled them.
+
+A formula is a list of nodes, each over earlier ones; a word is in the language iff the last node holds at its end, the
+empty word iff it holds at ``<bos>``:
+
+    letters A        the letter is in A; ``<bos>`` may be one of A
+    not, and, or     as usual
+    Y i              node i held one step earlier, at a letter: false at ``<bos>`` and at the first letter
+    S i j            false at ``<bos>``; else j holds, or i holds and S i j held one step earlier
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .parts import Bools, Ints, need
+
+BOS = "<bos>"
+MOST_NODES = 1 << 16
+SHOWN = 3
+"""Letters of a set that are named."""
+LONGEST = 80
+"""Characters of a subformula, before its parts are called by their numbers."""
+
+
+class Node(NamedTuple):
+    """A subformula.
+
+    Attributes:
+        operator: "letters", "not", "and", "or", "Y" or "S".
+        parts: the numbers of what it is applied to.
+        letters: of "letters" which ones; ``<bos>`` comes after the last.
+    """
+
+    operator: str
+    parts: tuple[int, ...] = ()
+    letters: tuple[int, ...] = ()
+
+
+class Formula:
+    """A language by a past formula.
+
+    Args:
+        symbols: the alphabet.
+        nodes: the formula and its subformulas, each after those that it refers to.
+    """
+
+    def __init__(self, symbols: list[str], nodes: list[Node]) -> None:
+        self.symbols, self.nodes = symbols, nodes
+
+    def after(self, codes: Ints) -> Bools:
+        """Which nodes hold after each prefix of words of letter numbers: shape (words, length + 1, nodes)."""
+        now = np.concatenate([np.full((len(codes), 1), len(self.symbols)), codes], axis=1)
+        held = np.zeros((*now.shape, len(self.nodes)), dtype=bool)
+        for n, node in enumerate(self.nodes):
+            parts = held[:, :, list(node.parts)]
+            match node.operator:
+                case "letters":
+                    held[:, :, n] = np.isin(now, node.letters)
+                case "not":
+                    held[:, :, n] = ~parts[:, :, 0]
+                case "and":
+                    held[:, :, n] = parts.all(axis=2)
+                case "or":
+                    held[:, :, n] = parts.any(axis=2)
+                case "Y":
+                    held[:, 2:, n] = parts[:, 1:-1, 0]
+                case _:
+                    for t in range(1, now.shape[1]):
+                        held[:, t, n] = parts[:, t, 1] | (parts[:, t, 0] & held[:, t - 1, n])
+        return held
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Each subformula as people write it; parts of a long one are called #number."""
+        texts: list[str] = []
+        for node in self.nodes:
+            text = self._text(node, texts)
+            short = [t if len(t) <= LONGEST // 8 else f"#{n}" for n, t in enumerate(texts)]
+            texts.append(text if len(text) <= LONGEST else self._text(node, short))
+        return texts
+
+    def _text(self, node: Node, texts: list[str]) -> str:
+        parts = [f"({texts[n]})" if " " in texts[n] else texts[n] for n in node.parts]
+        match node.operator:
+            case "letters":
+                names = [repr([*self.symbols, BOS][a]) for a in node.letters[:SHOWN]]
+                return f"{{{', '.join([*names, '...'][: len(node.letters)] if len(node.letters) > SHOWN else names)}}}"
+            case "not":
+                return f"!{parts[0]}"
+            case "Y":
+                return f"Y {parts[0]}"
+            case "S":
+                return f"{parts[0]} S {parts[1]}"
+            case operator:
+                return (" & " if operator == "and" else " | ").join(parts)
+
+
+def sampled(letters: int, words: int, length: int) -> Ints:
+    """Some words of letter numbers, shape (words, length); without letters empty ones."""
+    return np.random.default_rng(0).integers(0, max(letters, 1), (words, length if letters else 0))
+
+
+def read_formula(given: Any) -> Formula:
+    """Read the JSON format of ``automata/logic/past.py``, likewise."""
+    need(type(given) is dict and set(given) == {"alphabet", "nodes"}, "language: unknown keys")
+    symbols, listed = given["alphabet"], given["nodes"]
+    need(type(symbols) is list and all(type(s) is str and s for s in symbols), "language: malformed alphabet")
+    need(len({*symbols, BOS}) == len(symbols) + 1, "language: a symbol occurs twice")
+    need(type(listed) is list and 0 < len(listed) <= MOST_NODES, "language: no nodes, or too many")
+    number = {symbol: n for n, symbol in enumerate([*symbols, BOS])}
+    nodes = []
+    for n, entry in enumerate(listed):
+        need(type(entry) is list and entry and type(entry[0]) is str, f"language: node {n} is malformed")
+        operator, *parts = entry
+        if operator in ("letters", "and", "or"):
+            need(len(parts) == 1 and type(parts[0]) is list, f"language: node {n} is malformed")
+            parts = parts[0]
+        if operator == "letters":
+            need(all(type(s) is str and s in number for s in parts), f"language: node {n} has an unknown letter")
+            nodes.append(Node(operator, (), tuple(sorted({number[s] for s in parts}))))
+            continue
+        arity = {"not": 1, "Y": 1, "S": 2, "and": max(1, len(parts)), "or": max(1, len(parts))}
+        need(operator in arity and len(parts) == arity[operator], f"language: node {n} is malformed")
+        need(all(type(i) is int and 0 <= i < n for i in parts), f"language: node {n} does not refer to earlier ones")
+        nodes.append(Node(operator, tuple(parts)))
+    return Formula(symbols, nodes)
