@@ -37,6 +37,10 @@ class RegexSyntaxError(ScancraftError):
     """A regular expression cannot be parsed."""
 
 
+class LtlSyntaxError(ScancraftError):
+    """A formula of temporal logic cannot be parsed, or mixes past and future in a way that has no meaning here."""
+
+
 class LanguageFormatError(ScancraftError):
     """A description of an automaton (JSON, table, graph, foreign object) is malformed."""
 

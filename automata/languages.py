@@ -24,14 +24,18 @@ from .errors import BracketLanguageError, LanguageFormatError, NotRegularError
 from .formats.formats import from_json, from_object, naming, to_json_dict
 from .formats.outputs import has_outputs, moore_from_json, moore_to_json
 from .formats.registry import load_description
+from .logic.past import PastAcceptor, PastLtl, past_from_json, past_to_json
 from .moore import Moore
 from .regex.combinations import regex
 
-Language = Dfa | Combination | BoundedDyck | CounterMachine | Moore
-"""A regular language, a combination of some or a bounded Dyck language (regular, but without their DFAs), a counter
-language, or a machine with outputs."""
+Language = Dfa | Combination | PastLtl | BoundedDyck | CounterMachine | Moore
+"""A regular language; a combination of some, a past formula or a bounded Dyck language (regular, but without their
+DFAs); a counter language, or a machine with outputs."""
 
-KINDS = ("dfa", "combination", "bounded_dyck", "counter_machine", "moore_machine")
+Recognised = Combination | PastLtl
+"""Languages that know whether a word may end, and what may come next only by their DFA."""
+
+KINDS = ("dfa", "combination", "past_ltl", "bounded_dyck", "counter_machine", "moore_machine")
 """The keys that say in JSON what kind of language it is."""
 
 
@@ -71,6 +75,8 @@ def truth_of(language: Language) -> Truth:
         return CombinationAcceptor(language)
     if isinstance(language, Moore):
         return MooreRunner(language)
+    if isinstance(language, PastLtl):
+        return PastAcceptor(language)
     return Acceptor.of(language)
 
 
@@ -181,6 +187,8 @@ def language_to_json(language: Language) -> dict[str, Any]:
         return {"combination": combination_to_json(language)}
     if isinstance(language, Moore):
         return {"moore_machine": moore_to_json(language)}
+    if isinstance(language, PastLtl):
+        return {"past_ltl": past_to_json(language)}
     return {"dfa": to_json_dict(language)}
 
 
@@ -202,6 +210,8 @@ def language_from_json(data: Mapping[str, Any]) -> Language:
         return combination_from_json(data["combination"])
     if "moore_machine" in data:
         return moore_from_json(data["moore_machine"])
+    if "past_ltl" in data:
+        return past_from_json(data["past_ltl"])
     raise LanguageFormatError(f"the keys {sorted(data)} name no kind of language: {', '.join(KINDS)}")
 
 

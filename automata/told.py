@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import Literal, Self
 
-Kind = Literal["regex", "suite", "file"]
+Kind = Literal["regex", "ltl", "suite", "file"]
 
 
 class Told:

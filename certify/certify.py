@@ -15,13 +15,12 @@ import numpy as np
 import torch
 
 from ..automata.budget import Budget
-from ..automata.combination import Combination
 from ..automata.counters.acceptor import CounterAcceptor
 from ..automata.counters.machine import CounterMachine
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
 from ..automata.formats.formats import to_json_dict
-from ..automata.languages import Language, language_to_json
+from ..automata.languages import Language, Recognised, language_to_json
 from ..automata.words.mixtures import mixture_of
 from ..compiler.checkpoints import Checkpoint, opened
 from ..compiler.circuits.counting import FLOAT_BITS, machine_limits
@@ -93,7 +92,7 @@ def certify(
     compiled = isinstance(source, LanguageModel) and language is None
     model, wanted, readout, manifest = resolve(source, language, readout, dtype)
     started, budget = time.perf_counter(), budget.running()
-    if isinstance(wanted, Combination):
+    if isinstance(wanted, Recognised):
         try:
             wanted = wanted.dfa(budget)
         except BudgetExceededError as error:

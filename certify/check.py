@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from ..automata.alphabet import Word, format_word, read_tokens, said_and_right
 from ..automata.cards import brief, card
-from ..automata.combination import Combination
-from ..automata.languages import Language, Truth, as_language, columns_of, truth_of
+from ..automata.languages import Language, Recognised, Truth, as_language, columns_of, truth_of
 from ..automata.words.mixtures import mixture_of
 from ..compiler.checkpoints import Checkpoint, opened
 from ..compiler.language_model import LanguageModel
@@ -154,8 +153,8 @@ def check(
         if language is None or readout is None:
             raise ReadoutError("give the language and a Readout with a model; only checkpoints bring their own")
         model, wanted = target, as_language(language)
-    if isinstance(wanted, Combination) and readout.next_index and not wanted.is_union:
-        wanted = wanted.dfa()  # whose parts alone do not know what may come next
+    if isinstance(wanted, Recognised) and readout.next_index and not wanted.is_union:
+        wanted = wanted.dfa()  # which alone knows what may come next
     rng = np.random.default_rng(seed)
     sampled = mixture_of(wanted, words, 0, max_length, rng) if words else []
     depth = exhaustive_depth(len(wanted.alphabet), short, max_length)

@@ -14,6 +14,7 @@ from ..automata.counters.machine import CounterMachine
 from ..automata.dfa import Dfa
 from ..automata.languages import Language, language_from_json
 from ..automata.moore import Moore
+from ..automata.logic.past import PastLtl
 from ..models.checkpoints.checkpoint import copy_checkpoint, load_model, read_manifest
 from ..models.checkpoints.closed import MANIFEST, check_directory
 from ..models.checkpoints.tokenizer import build_tokenizer, why_another
@@ -186,6 +187,8 @@ def _kind(language: Language) -> str:
         return "a combination of languages"
     if isinstance(language, Moore):
         return "a machine with outputs"
+    if isinstance(language, PastLtl):
+        return "a past formula"
     return "a bounded Dyck language" if isinstance(language, BoundedDyck) else "a counter language"
 
 

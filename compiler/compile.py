@@ -14,7 +14,8 @@ from ..automata.decide.classification import Classification, GateClass, classify
 from ..automata.decide.walks import NoWalk, NoWalkError, walk_of
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
-from ..automata.languages import as_dfa, as_language, language_to_json
+from ..automata.languages import Recognised, as_dfa, as_language, language_to_json
+from ..automata.logic.past import PastLtl
 from ..automata.moore import Moore
 from .alternatives import (
     Alternative,
@@ -33,6 +34,7 @@ from .circuits.circuit import Circuit
 from .combining import PRODUCT_ITEMS, ForesightError, combination
 from .compiled import Compiled, CompiledModel, allowed_target, lowered, manifest_of
 from .constructions import bounded_dyck, check_contract, counters
+from .past import past_formula
 from .targets import Lowered, Options, Target
 from .targets import target as target_named
 from .targets.gates import GateClassError, Gates, check_gates
@@ -121,8 +123,8 @@ dt_rank 2, 3,200 parameters, 218 not zero
     check_gates(gates)
     check_choice(optimise, construction)
     if contract is not None:
-        check_contract(contract, combination=isinstance(wanted, Combination))
-    promise = None if contract == "recognise" else contract  # which only combinations have
+        check_contract(contract, recognised=isinstance(wanted, Recognised))
+    promise = None if contract == "recognise" else contract  # which only those without a DFA have
     if target is not None:
         allowed_target(target, gates)
     compiled: CompiledModel
@@ -132,6 +134,9 @@ dt_rank 2, 3,200 parameters, 218 not zero
     elif isinstance(wanted, Combination):
         choice = Choice(budget, d_state, d_conv, gates, target, dtype, optimise, construction)
         compiled = _combined(wanted, choice, contract)
+    elif isinstance(wanted, PastLtl):
+        choice = Choice(budget, d_state, d_conv, gates, target, dtype, optimise, construction)
+        compiled = _past(wanted, choice, contract)
     elif isinstance(wanted, BoundedDyck):
         compiled = bounded_dyck(
             wanted, contract=promise or "live-prefixes", d_conv=d_conv or FEWEST_TAPS, target=target, dtype=dtype
@@ -224,6 +229,23 @@ def _combined(language: Combination, choice: Choice, contract: str | None) -> Co
     if beside is None or beside.manifest.contract == "recognise":
         return product
     return min(product, beside, key=lambda model: rank(model.weights, choice.optimise))
+
+
+def _past(language: PastLtl, choice: Choice, contract: str | None) -> CompiledModel:
+    """A past formula by its DFA where that has few states, or all words are asked for; else directly.
+
+    Raises:
+        BudgetExceededError: all words were asked for, and the DFA is too large.
+    """
+    asked = contract == "all-words" or choice.construction not in (None, "side-by-side")
+    if contract != "recognise" and choice.construction != "side-by-side":
+        few = replace(choice.budget, items=min(choice.budget.items, PRODUCT_ITEMS))
+        try:
+            return _regular(language.dfa(choice.budget if asked else few), choice)
+        except BudgetExceededError:
+            if asked:
+                raise
+    return past_formula(language, d_conv=choice.d_conv or FEWEST_TAPS, target=choice.target, dtype=choice.dtype)
 
 
 def _ways(dfa: Dfa | Moore, choice: Choice, target: Target, *, star_free: bool) -> tuple[Alternative, ...]:

@@ -29,11 +29,11 @@ LARGEST = 1 << 28
 """Parameters of a bounded Dyck model that is still built: a gigabyte."""
 
 
-def check_contract(contract: str, *, combination: bool = False) -> None:
+def check_contract(contract: str, *, recognised: bool = False) -> None:
     """Raise :class:`ReadoutError` for a contract that is unknown, or that such a language cannot have."""
     from ..models.readout import CONTRACTS
 
-    known = ("all-words", "recognise") if combination else CONTRACTS
+    known = ("all-words", "recognise") if recognised else CONTRACTS
     if contract not in known:
         raise ReadoutError(f"contract {contract!r} is unknown, or not for such a language; use {' or '.join(known)}")
 

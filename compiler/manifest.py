@@ -42,7 +42,8 @@ class Source(Record, frozen=True):
     """How a person named the language: to be shown as text, and for nothing else, since nothing vouches for it.
 
     Attributes:
-        kind: "regex" (``text`` is the expression), "suite" (a name of the suite) or "file" (its name, no folders).
+        kind: "regex" (``text`` is the expression), "ltl" (it is the formula), "suite" (a name of the suite) or "file"
+            (its name, no folders).
         text: as it was given.
     """
 

@@ -15,12 +15,11 @@ import torch
 
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import DEFAULT_BUDGET, Budget
-from ..automata.combination import Combination
 from ..automata.counters.machine import CounterMachine
 from ..automata.decide.aperiodic import Witness, star_free_witness
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError, ScancraftError
-from ..automata.languages import Language, language_to_json
+from ..automata.languages import Language, Recognised, language_to_json
 from ..certify.binding import dtype_name, implementation_of, readout_json
 from ..certify.certify import CERTIFY_BUDGET, Certificate, Open, Refuted, certify
 from ..certify.search.prove import Judge
@@ -89,7 +88,7 @@ def refute(
     """
     started, budget = time.perf_counter(), budget.running()
     model, wanted, bound = resolve(target, language, readout, dtype)
-    if isinstance(wanted, Combination):
+    if isinstance(wanted, Recognised):
         wanted = wanted.dfa(_in_time(DEFAULT_BUDGET, budget))
     training = model.training
     model.eval()

@@ -13,15 +13,16 @@ import numpy as np
 
 from ..bounded_dyck import BoundedDyck
 from ..budget import Budget
-from ..combination import Combination
 from ..counters.machine import CounterMachine
 from ..dfa import Dfa
 from ..errors import BudgetExceededError, EmptyLanguageError
-from ..languages import Language, as_language
+from ..languages import Language, Recognised, as_language
+from ..logic.past import PastLtl
 from ..moore import Moore
 from .brackets import BracketWords, live_bracket_word
 from .draw import Rng, Symbols, arbitrary, check_range, edit_within, generator_of
 from .regular import RegularWords
+from .steered import steered
 from .walks import CompletedWalks
 
 SMALL = Budget(items=20_000)
@@ -43,7 +44,7 @@ def members_of(language: Any, count: int, shortest: int, longest: int, rng: Rng)
     if not count:
         return []
     generator = generator_of(rng)
-    if isinstance(language, Combination):
+    if isinstance(language, Recognised):
         try:
             return members_of(language.dfa(SMALL), count, shortest, longest, generator)
         except BudgetExceededError:
@@ -92,13 +93,15 @@ def mixture_of(language: Any, count: int, shortest: int, longest: int, rng: Rng)
     return words
 
 
-def _words_of(language: Language) -> Dfa | Combination | BoundedDyck | CounterMachine:
+def _words_of(language: Language) -> Dfa | Recognised | BoundedDyck | CounterMachine:
     """The language; of a machine with outputs the words that may end, which are all if it does not say."""
     return language.domain if isinstance(language, Moore) else language
 
 
-def _found(language: Combination, count: int, shortest: int, longest: int, rng: np.random.Generator) -> list[Symbols]:
-    """Members of a combination whose product is too large, found among members of its parts and arbitrary words."""
+def _found(language: Recognised, count: int, shortest: int, longest: int, rng: np.random.Generator) -> list[Symbols]:
+    """Members of a language whose DFA is too large, found among candidates: for a combination members of its parts."""
+    if isinstance(language, PastLtl):
+        return steered(language, count, shortest, longest, rng)
     words: list[Symbols] = []
     for _ in range(TRIES * count):
         leaf = language.leaves[int(rng.integers(len(language.leaves)))]
@@ -138,7 +141,7 @@ def live_word_of(language: Any, length: int, rng: Rng) -> Symbols:
     if length < 0:
         raise ValueError(f"length {length} is negative; give a length of 0 or more")
     language = _words_of(as_language(language))
-    if isinstance(language, Combination):
+    if isinstance(language, Recognised):
         try:
             return live_word_of(language.dfa(SMALL), length, rng)
         except BudgetExceededError:

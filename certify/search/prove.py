@@ -21,12 +21,11 @@ from torch import Tensor
 from ...automata.alphabet import read_tokens
 from ...automata.bounded_dyck import BoundedDyck
 from ...automata.budget import Budget
-from ...automata.combination import Combination
 from ...automata.counters.acceptor import CounterAcceptor
 from ...automata.counters.machine import CounterMachine
 from ...automata.dfa import Dfa
 from ...automata.errors import BudgetExceededError
-from ...automata.languages import Language
+from ...automata.languages import Language, Recognised
 from ...automata.moore import Moore
 from ...models.errors import ReadoutError
 from ...models.mamba import model_type_of
@@ -85,7 +84,7 @@ def search(
         note: told now and then what is going on.
         counts: whether a model whose states may add up is to be followed to the first dead prefixes only.
     """
-    assert not isinstance(language, Combination), "certified by its product"
+    assert not isinstance(language, Recognised), "certified by its DFA"
     if not isinstance(language, (Dfa, Moore)):
         try:
             return _control(model, language, readout, budget, note)

@@ -86,14 +86,15 @@ class Plan(Pictured):
         blocks: in order.
         verdicts: for each symbol and ``<eos>`` a sum of events, each with its weight: the token may come next iff the
             sum over those that hold is at most 0.
-        contract: the words on which the verdicts are right.
+        contract: the words on which the verdicts are right; "recognise": on all words, and there is one on ``<eos>``
+            only.
         classes: of a machine with outputs: its classes, which have verdicts, too, or alone.
     """
 
     alphabet: tuple[str, ...]
     blocks: tuple[PlanBlock, ...]
     verdicts: Mapping[str, Mapping[Event, int]]
-    contract: Literal["all-words", "live-prefixes"] = "all-words"
+    contract: Literal["all-words", "live-prefixes", "recognise"] = "all-words"
     classes: tuple[str, ...] = ()
 
     @cached_property

@@ -15,6 +15,7 @@ from ..automata.combination import Combination
 from ..automata.dfa import Dfa
 from ..automata.errors import EmptyLanguageError, ScancraftError
 from ..automata.languages import Language, truth_of
+from ..automata.logic.past import PastLtl, past_to_json
 from ..automata.moore import Moore
 from ..automata.words.draw import Symbols
 from ..automata.words.mixtures import live_word_of, members_of
@@ -130,6 +131,8 @@ def _title(language: Language) -> str:
         return f"{language.n_states}-state machine with {len(language.classes)} outputs over {symbols}"
     if isinstance(language, Combination):
         return f"combination of {len(language.leaves)} languages over {symbols}"
+    if isinstance(language, PastLtl):
+        return f"past formula of {len(language.nodes)} nodes over {symbols}"
     return f"counter language over {symbols}"
 
 
@@ -181,6 +184,8 @@ def _language(language: Language) -> dict[str, Any]:
             "brackets": [list(pair) for pair in language.brackets],
             "depth": language.depth,
         }
+    if isinstance(language, PastLtl):
+        return {"kind": "past_ltl", **past_to_json(language)}
     _check_transitions(sum(1 for _ in language.steps()))
     return {
         "kind": "counter_machine",

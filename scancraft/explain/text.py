@@ -19,6 +19,7 @@ from ..automata.combination import Combination
 from ..automata.dfa import Dfa
 from ..automata.languages import Language
 from ..automata.moore import Moore
+from ..automata.logic.past import PastLtl
 from ..compiler.checkpoints import Checkpoint
 from ..compiler.circuits.forms import show
 from ..compiler.language_model import LanguageModel
@@ -102,6 +103,8 @@ def _kind(language: Language) -> str:
         return language.name
     if isinstance(language, Combination):
         return f"{len(language.leaves)} automata side by side"
+    if isinstance(language, PastLtl):
+        return f"past formula of {len(language.nodes)} nodes"
     return f"{len(language.counters)} counters" if len(language.counters) > 1 else "1 counter"
 
 

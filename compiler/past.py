@@ -1,0 +1,34 @@
+"""Past formulas compiled directly: a plan with a memory for each ``S``, without an automaton."""
+
+from __future__ import annotations
+
+from ..automata.logic.nodes import Nodes
+from ..automata.logic.past import PastLtl
+from .compiled import Constructed
+from .constructions import constructed
+from .plan.circuits import plan_circuit
+from .plan.past import past_plan
+
+
+def past_formula(
+    language: PastLtl, *, d_conv: int = 2, target: str | None = None, dtype: str = "float32"
+) -> Constructed:
+    """A past formula by a flip-flop for each ``S``, as many blocks as they are nested: only ``<eos>`` is promised.
+
+    The language of the result is the formula in the normal form of :class:`.Nodes`, whose node n is held by the memory
+    ``node n``, if by any.
+
+    Args:
+        language: the formula.
+        d_conv: taps of the convolution, 2 to 4, at least; it gets as many as its windows need.
+        target: the kind of model (``scancraft.compile``); by default the target mamba.
+        dtype: a format in which the model must be exact (``scancraft.compile``).
+
+    Raises:
+        TargetError: the target has no such sizes.
+        PrecisionError: the model is not exact in ``dtype``.
+    """
+    nodes = Nodes(language.alphabet)
+    normal = nodes.language(nodes.copied(language))
+    circuit = plan_circuit(past_plan(normal))
+    return constructed(normal, "star-free", circuit, d_conv, None, target, dtype)
