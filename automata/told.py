@@ -12,8 +12,8 @@ class Told:
     """A language that may know how a person named it; languages are equal or not whatever they are called.
 
     Attributes:
-        source: the kind of name (an expression, a name of the suite, a file) and the name; None if it has none.
-            Whatever is made of the language has none.
+        source: the kind of name (an expression, a formula, a name of the suite, a file) and the name; None if it has
+            none. Whatever is made of the language has none.
     """
 
     source: tuple[Kind, str] | None = None

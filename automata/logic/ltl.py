@@ -64,9 +64,9 @@ def ltl(
     letters = {name: frozenset({name}) for name in names}
     judged = at or judged_at(formula)
     try:
-        return past_ltl(formula, symbols, letters, judged, budget)
+        return past_ltl(formula, symbols, letters, judged, budget).told("ltl", text)
     except NotPastError:
-        return future_dfa(formula, symbols, letters, budget)
+        return future_dfa(formula, symbols, letters, budget).told("ltl", text)
 
 
 def parse_ltl(

@@ -1,7 +1,7 @@
 """Building past formulas in normal form: equal nodes once, the obvious simplified, ``!`` and ``Y`` pushed inside.
 
-``!`` stands before ``S`` and ``Y`` only. ``Y`` stands before letters and before ``S`` only, and one ``Y`` at most before
-an ``S``: it commutes with conjunctions, disjunctions and ``S``, and Y !x = Y letter & !Y x. So what a ``Y`` asks for is
+``!`` stands before ``S`` and ``Y`` only. ``Y`` stands before letters and before ``S`` only, and one ``Y`` at most
+before an ``S``: it commutes with conjunctions, disjunctions and ``S``, and Y !x = Y letter & !Y x. So what a ``Y`` asks for is
 a letter a few steps back, or what a memory held one step back.
 """
 

@@ -30,6 +30,7 @@ from ..cards import brief
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
 from ..search import numbered
+from ..told import Told
 from .tree import Atom
 
 
@@ -108,7 +109,7 @@ def children(node: Node) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class PastLtl:
+class PastLtl(Told):
     """The words at whose last position a past formula holds; see the module's docstring.
 
     Attributes:

@@ -39,7 +39,7 @@ MOST_TRANSITIONS = 500_000
 DRAWN: Final = 60
 LONGEST_EXAMPLE: Final = 12
 
-NAMED: Final = {"regex": "regular expression", "suite": "language of the suite", "file": "file"}
+NAMED: Final = {"regex": "regular expression", "ltl": "formula", "suite": "language of the suite", "file": "file"}
 """What kind of name a language was given."""
 
 
