@@ -13,8 +13,8 @@ from ..automata.combination import Combination
 from ..automata.counters.machine import CounterMachine
 from ..automata.dfa import Dfa
 from ..automata.languages import Language, language_from_json
-from ..automata.moore import Moore
 from ..automata.logic.past import PastLtl
+from ..automata.moore import Moore
 from ..models.checkpoints.checkpoint import copy_checkpoint, load_model, read_manifest
 from ..models.checkpoints.closed import MANIFEST, check_directory
 from ..models.checkpoints.tokenizer import build_tokenizer, why_another

@@ -63,10 +63,10 @@ if TYPE_CHECKING:
     from .automata.languages import as_dfa as as_dfa
     from .automata.languages import as_language as as_language
     from .automata.languages import none_of as none_of
-    from .automata.moore import Moore as Moore
     from .automata.logic.ltl import ltl as ltl
     from .automata.logic.ltl import parse_ltl as parse_ltl
     from .automata.logic.past import PastLtl as PastLtl
+    from .automata.moore import Moore as Moore
     from .automata.named import named as named
     from .automata.regex.combinations import regex as regex
     from .automata.regex.regex import parse_regex as parse_regex

@@ -1,19 +1,16 @@
 """Building past formulas in normal form: equal nodes once, the obvious simplified, ``!`` and ``Y`` pushed inside.
 
 ``!`` stands before ``S`` and ``Y`` only. ``Y`` stands before letters and before ``S`` only, and one ``Y`` at most
-before an ``S``: it commutes with conjunctions, disjunctions and ``S``, and Y !x = Y letter & !Y x. So what a ``Y`` asks for is
-a letter a few steps back, or what a memory held one step back.
+before an ``S``: it commutes with conjunctions, disjunctions and ``S``, and Y !x = Y letter & !Y x. So what a ``Y``
+asks for is a letter a few steps back, or what a memory held one step back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 from ..alphabet import BOS
 from .past import And, Letters, Node, Not, Or, PastLtl, Since, Yesterday, children
-
-N = TypeVar("N", And, Or)
 
 
 class Nodes:
@@ -160,7 +157,7 @@ class Nodes:
             self._opposite[number] = self._joined(Or if isinstance(node, And) else And, parts)
         return self._opposite[of]
 
-    def _joined(self, kind: type[N], parts: Iterable[int]) -> int:
+    def _joined(self, kind: type[And | Or], parts: Iterable[int]) -> int:
         """A conjunction or disjunction: flat, letters at one place together, each part once."""
         conjunction = kind is And
         neutral, final = (self.true, self.false) if conjunction else (self.false, self.true)
@@ -181,7 +178,7 @@ class Nodes:
             return neutral
         return merged[0] if len(merged) == 1 else self._number(kind(tuple(merged)))
 
-    def _flat(self, kind: type[N], parts: Iterable[int]) -> list[int]:
+    def _flat(self, kind: type[And | Or], parts: Iterable[int]) -> list[int]:
         """The parts, and for those of the same kind their parts: one level deep, since those are flat."""
         flat: list[int] = []
         for number in parts:

@@ -38,7 +38,10 @@ def check_plan(plan: Plan) -> None:
                 for event in events:
                     _check_event(event, plan, known, f"{memory.name} looks at")
         known |= {memory.name: memory for memory in block.memories}
-    following, classes = {EOS} if plan.contract == "recognise" else {*plan.alphabet, EOS}, set(map(class_token, plan.classes))
+    following, classes = (
+        {EOS} if plan.contract == "recognise" else {*plan.alphabet, EOS},
+        set(map(class_token, plan.classes)),
+    )
     known_tokens = (following | classes, classes) if classes else (following,)
     need(set(plan.verdicts) in known_tokens, f"the verdicts are not those of the alphabet and {EOS}")
     for token, form in plan.verdicts.items():

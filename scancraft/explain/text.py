@@ -18,8 +18,8 @@ from ..automata.bounded_dyck import BoundedDyck
 from ..automata.combination import Combination
 from ..automata.dfa import Dfa
 from ..automata.languages import Language
-from ..automata.moore import Moore
 from ..automata.logic.past import PastLtl
+from ..automata.moore import Moore
 from ..compiler.checkpoints import Checkpoint
 from ..compiler.circuits.forms import show
 from ..compiler.language_model import LanguageModel
