@@ -147,7 +147,7 @@ def as_dfa(value: Any, budget: Budget = DEFAULT_BUDGET) -> Dfa:
     """
     language = as_language(value, budget)
     if isinstance(language, CounterMachine):
-        raise NotRegularError(f"a {type(language).__name__} has no DFA, and a regular language is needed here")
+        raise NotRegularError("the language counts (a CounterMachine), so it has no DFA; give a regular language")
     if isinstance(language, Moore):
         raise NotRegularError(
             "a machine with outputs is no language, and one is needed here; give that of some classes, "

@@ -15,6 +15,7 @@ from ..automata.dfa import Dfa
 from ..automata.languages import Language, language_from_json
 from ..automata.logic.past import PastLtl
 from ..automata.moore import Moore
+from ..automata.named import name_of
 from ..models.checkpoints.checkpoint import copy_checkpoint, load_model, read_manifest
 from ..models.checkpoints.closed import MANIFEST, check_directory
 from ..models.checkpoints.tokenizer import build_tokenizer, why_another
@@ -145,6 +146,8 @@ def load(directory: str | PathLike[str]) -> Checkpoint:
     """
     place = Path(directory)
     if not place.is_dir():
+        if (name := name_of(str(place))) is not None:
+            raise CheckpointError(f"{place} is a language, not a model; `scancraft compile {name!r} -o DIR` makes one")
         raise CheckpointError(f"{place} is not a directory; give one written by `scancraft compile`")
     manifest = Manifest.from_json(read_manifest(place), str(place / MANIFEST))
     if manifest.target not in TARGETS:

@@ -179,7 +179,8 @@ def _load(implementation: Implementation, case: Case, directory: Path) -> Any:
         raise
     except Exception as error:
         raise ConformanceError(
-            f"{implementation.name} cannot load the checkpoint of case {case.name}: {type(error).__name__}: {error}"
+            f"{implementation.name} cannot load the checkpoint of case {case.name} ({type(error).__name__}: {error}); "
+            "it must take a checkpoint directory and give a callable"
         ) from error
     if not callable(model):
         raise ConformanceError(

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -258,8 +259,9 @@ def resolve(target: str | Load, kind: str | None = None) -> Implementation:
         return found
     module, colon, function = target.partition(":")
     if not colon:
+        near = "".join(f" (did you mean {name}?)" for name in get_close_matches(target.lower(), KNOWN, 1))
         raise ConformanceError(
-            f"no implementation is called {target!r}; use one of {', '.join(KNOWN)}, or module:function"
+            f"no implementation is called {target!r}{near}; there are {', '.join(KNOWN)}, or give module:function"
         )
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: a module in the current folder

@@ -58,7 +58,7 @@ def members_of(language: Any, count: int, shortest: int, longest: int, rng: Rng)
         sampler = RegularWords(language, longest)
     lengths = sampler.lengths(shortest, longest)
     if not lengths:
-        raise EmptyLanguageError(f"the language has no word with a length from {shortest} to {longest}")
+        raise EmptyLanguageError(f"the language has no word with a length from {shortest} to {longest}; give others")
     return [sampler.word(lengths[int(generator.integers(len(lengths)))], generator) for _ in range(count)]
 
 

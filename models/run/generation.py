@@ -58,7 +58,7 @@ class LanguageLogitsProcessor(LogitsProcessor):
             raise DeadPromptError(
                 f"nothing can follow the prompt in row {row} (token ids {input_ids[row].tolist()}): it is no prefix of "
                 f"a word of the language, since token {int(input_ids[row, place + 1])} at position {place + 1} could "
-                "not come"
+                "not come; give the beginning of a word"
             )
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class LanguageLogitsProcessor(LogitsProcessor):
                 raise DeadPromptError(f"the prompt in row {row} ends in <pad>; pad prompts on the left")
             raise DeadPromptError(
                 f"nothing can follow the prompt in row {row} (token ids {input_ids[row].tolist()}): "
-                "it is no prefix of a word of the language, or the language is empty"
+                "it is no prefix of a word of the language, or the language is empty; give the beginning of a word"
             )
         masked[ended] = -torch.inf
         masked[ended, self.pad] = 0.0

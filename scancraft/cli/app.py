@@ -12,8 +12,9 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from inspect import getdoc
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -74,8 +75,35 @@ def _too_large(error: BaseException) -> str:
     return f"what was asked for is {what} ({type(error).__name__}); ask for something smaller"
 
 
+def _is_usage(error: Exception) -> bool:
+    """Whether typer says so of a command line; its exits and the help are no errors."""
+    foreign = type(error).__module__.split(".")[0] in ("click", "typer")
+    return foreign and hasattr(error, "format_message") and type(error).__name__ != "NoArgsIsHelpError"
+
+
 class _Commands(TyperGroup):
-    """Turns what commands raise into one line and an exit code."""
+    """Turns what commands raise, and what is wrong before there is a command, into one line and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = [*args]
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if not _is_usage(error):
+                raise
+            self._refuse(error, given)
+
+    def _refuse(self, error: Any, arguments: list[str]) -> NoReturn:
+        """Say what is wrong with the command line, and what would be right."""
+        command = arguments[0] if arguments and arguments[0] in self.commands else ""
+        told = error.format_message().replace("Value error, ", "").rstrip(".")
+        option = getattr(error, "option_name", None)
+        if not command and (owners := [n for n, c in self.commands.items() if any(option in p.opts for p in c.params)]):
+            told += f"; it goes behind a command ({', '.join(owners)})"
+        elif not command and option is None and not told.endswith("?"):
+            told += f"; there are {', '.join(self.commands)}"
+        told += f"{'' if told.endswith('?') else ';'} see scancraft {command}{' ' * bool(command)}--help"
+        fail(UsageError(told), as_json="--json" in arguments)
 
     def invoke(self, ctx: Any) -> Any:
         arguments = [*getattr(ctx, "_protected_args", ()), *ctx.args]  # which parsing takes away
@@ -94,17 +122,15 @@ class _Commands(TyperGroup):
             raise typer.Exit(BROKEN_PIPE) from None
         except OSError as error:
             fail(FileAccessError(f"{error}; check the place and the space there"), as_json=bool(ctx.meta.get(JSON)))
-        except (MemoryError, OverflowError, RecursionError) as error:
+        except (MemoryError, OverflowError, RecursionError, BrokenExecutor) as error:
             fail(ResourceError(_too_large(error)), as_json=bool(ctx.meta.get(JSON)))
         except Exception as error:
             if isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):
                 fail(ResourceError(_too_large(error)), as_json=bool(ctx.meta.get(JSON)))
+            if _is_usage(error):
+                self._refuse(error, arguments)
             if type(error).__module__.split(".")[0] in ("click", "typer"):
-                if not hasattr(error, "format_message") or type(error).__name__ == "NoArgsIsHelpError":
-                    raise  # typer's own exits
-                known = arguments[0] if arguments and arguments[0] in self.list_commands(ctx) else ""
-                told = f"{error.format_message().rstrip('.')}; see scancraft {known}{' ' * bool(known)}--help"
-                fail(UsageError(told), as_json="--json" in arguments)
+                raise  # typer's own exits
             # A bug: the exit code must not be taken for "a disagreement was found".
             traceback.print_exc()
             note("scancraft: this is a bug of scancraft; please report the lines above")

@@ -55,6 +55,8 @@ def bench(
     from ..interp.bench.score import bench as benched
     from ..interp.variants import variant as variant_of
 
+    if noise and not variant:
+        raise ArgumentError("--noise goes with --variant; give both")
     limits = budget_of(budget, seconds)
     methods = {name: _method(name) for name in method or ("probe", "patching", "attribution")}
     if leaderboard is not None:
@@ -94,7 +96,10 @@ def _method(name: str) -> Any:
         return METHODS[name]
     module, colon, function = name.partition(":")
     if not colon:
-        raise BenchError(f"there is no method {name}; known are {', '.join(METHODS)}, or give module:function")
+        raise BenchError(
+            f"there is no method {name}; known are {', '.join(METHODS)} (repeat --method for several), or give "
+            "module:function"
+        )
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: a module in the current folder
     try:

@@ -11,19 +11,25 @@ import typer
 from ..automata.dfa import Dfa
 from ..automata.formats.reading import Options
 from ..automata.formats.registry import FORMATS, load_symbols, read_automaton, written
+from ..automata.languages import as_dfa
 from ..models.checkpoints.files import replace_file
 from .io import ArgumentError, FileAccessError, show, status
-from .languages import budget_of
+from .languages import budget_of, is_file, language_at
 from .options import Items, Json, Seconds
 
 NAMES = ", ".join(known.name for known in FORMATS)
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="An automaton in any of the formats.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", help="An automaton in any of the formats, a name of the suite, or a checkpoint of a DFA."
+        ),
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Where to write it; the suffix says the format.")],
     read_as: Annotated[
-        str | None, typer.Option("--from", metavar="FORMAT", help=f"Insist on a format of IN: {NAMES}.")
+        str | None, typer.Option("--from", "--format", metavar="FORMAT", help=f"Insist on a format of IN: {NAMES}.")
     ] = None,
     write_as: Annotated[str | None, typer.Option("--to", metavar="FORMAT", help="Insist on a format of OUT.")] = None,
     outputs: Annotated[
@@ -48,8 +54,12 @@ def convert(
     The format of IN is recognised by its content. Nondeterministic automata are determinised within the budget.
     """
     options = Options(None if not outputs else frozenset(outputs), None if symbols is None else load_symbols(symbols))
+    limits = budget_of(budget, seconds)
     with status("converting"):
-        dfa = read_automaton(source, format=read_as, options=options, budget=budget_of(budget, seconds))
+        if is_file(source) and not source.is_dir():
+            dfa = read_automaton(source, format=read_as, options=options, budget=limits)
+        else:
+            dfa = as_dfa(language_at(str(source), read_as, limits), limits)
     files = written(dfa, target, write_as)
     present = [path for path in files if path.exists() or path.is_symlink()]
     if present and not force:

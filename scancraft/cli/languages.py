@@ -61,7 +61,7 @@ class LanguageOptions:
     @property
     def name(self) -> str | None:
         """The name of the suite that was given, as the suite has it."""
-        if self.place is not None and not _is_file(self.place):
+        if self.place is not None and not is_file(self.place):
             return name_of(self.place)
         return None if self.named is None else name_of(self.named)
 
@@ -90,7 +90,7 @@ class LanguageOptions:
         symbols = self.symbols
         if self.regex is not None:
             return regex(self.regex, symbols or alphabet, budget, self.dialect or Dialect.scancraft)
-        own = self.place is not None and _is_file(self.place)
+        own = self.place is not None and is_file(self.place)
         if self.dialect is not None:
             raise ArgumentError("--dialect goes with --regex")
         if self.format is not None and not own:
@@ -101,7 +101,7 @@ class LanguageOptions:
             return named(self.named)
         if self.dyck is not None:
             return BoundedDyck(*_two_numbers(self.dyck))
-        return None if self.place is None else _over(_at(self.place, self.format, budget), symbols)
+        return None if self.place is None else _over(language_at(self.place, self.format, budget), symbols)
 
     @property
     def symbols(self) -> tuple[str, ...] | None:
@@ -109,13 +109,15 @@ class LanguageOptions:
         return None if self.alphabet is None else parse_alphabet(self.alphabet)
 
 
-def _is_file(place: str) -> bool:
+def is_file(place: str | Path) -> bool:
+    """Whether a place is meant as a file or a folder, rather than a name of the suite."""
+    place = str(place)
     return "/" in place or format_of_name(place) is not None or Path(place).exists()
 
 
-def _at(place: str, format: str | None, budget: Budget) -> Language:
+def language_at(place: str, format: str | None, budget: Budget) -> Language:
     """The language of the suite with this name, or the one in a file or a checkpoint."""
-    if not _is_file(place):
+    if not is_file(place):
         if name_of(place) is None:
             raise UnknownLanguageError(
                 f"no file and no language of the suite is called {place!r}; an expression is given with "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..automata.errors import UnknownLanguageError
 from ..models.checkpoints.quiet import quiet_transformers
 from ..suite.languages import AT_MOST, LANGUAGES, SuiteLanguage, suite_language
 from ..suite.plot import draw, read_training
@@ -24,7 +25,8 @@ PLOTS = (".png", ".svg", ".pdf")
 
 def suite(
     only: Annotated[
-        str | None, typer.Option("--only", metavar="NAMES", help="Only these languages, separated by semicolons.")
+        list[str] | None,
+        typer.Option("--only", metavar="NAMES", help="Only these languages, separated by semicolons (or repeat it)."),
     ] = None,
     words: Annotated[int, typer.Option(metavar="N", min=1, help="Words per published range of lengths.")] = 1000,
     far_words: Annotated[int, typer.Option(metavar="N", min=1, help="Words of length 10,000.")] = 100,
@@ -57,7 +59,7 @@ def suite(
         raise ArgumentError("--trained draws into a plot; give --plot FILE too")
     if plot is not None and plot.suffix.lower() not in PLOTS:
         raise ArgumentError(f"{plot}: a plot is written as {', '.join(PLOTS)}; choose one of these suffixes")
-    chosen = chosen_languages(only)
+    chosen = chosen_languages(";".join(only) if only else None)
     quiet_transformers()
     options = Options(words, far_words, farthest, certificates, check, seed, out)
     if plot is not None:
@@ -89,7 +91,10 @@ def chosen_languages(only: str | None) -> Sequence[SuiteLanguage]:
         return LANGUAGES
     if not only.strip("; "):
         raise ArgumentError("--only names no language; give some, separated by semicolons, or leave it out")
-    chosen = {name: suite_language(name) for name in only.split(";") if name.strip()}
+    try:
+        chosen = {name: suite_language(name) for name in only.split(";") if name.strip()}
+    except UnknownLanguageError as error:
+        raise UnknownLanguageError(f"{error}; semicolons separate them") from None
     return list({language.name: language for language in chosen.values()}.values())
 
 

@@ -31,6 +31,8 @@ def read(path: str | PathLike[str]) -> tuple[Result, ...]:
         BenchError: it is no leaderboard, or of another version.
     """
     place = Path(path)
+    if not place.parent.is_dir():
+        raise BenchError(f"{place}: there is no such folder; make it, or give another place")
     if not place.exists():
         return ()
     try:

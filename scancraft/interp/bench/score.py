@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...automata.budget import DEFAULT_BUDGET, Budget
+from ...automata.errors import ScancraftError
 from ...certify.checker.parts import tensors_digest
 from ..errors import BenchError
 from .graph import Edge, Node
@@ -139,7 +140,14 @@ def bench(
 
 
 def _score(name: str, method: Method, task: Task, edges: frozenset[Edge], nodes: frozenset[Node]) -> Score:
-    scores = method(task)
+    try:
+        scores = method(task)
+    except ScancraftError:
+        raise
+    except Exception as error:
+        raise BenchError(
+            f"{name} failed ({type(error).__name__}: {error}); a method takes a task and gives scores"
+        ) from error
     if not isinstance(scores, Mapping) or not scores:
         raise BenchError(f"{name} returned {type(scores).__name__}, not scores of nodes or edges")
     if isinstance(next(iter(scores)), Node):

@@ -21,6 +21,12 @@ def test_a_file_of_one_tool_becomes_one_of_another(tmp_path: Path) -> None:
     assert done.stdout == f"written to {tmp_path / 'z.fst.txt'}, {tmp_path / 'z.syms'}: 2 states, 2 letters\n"
 
 
+def test_names_and_checkpoints_are_converted_too(d2: Path, tmp_path: Path) -> None:
+    for source in ("D-2", d2):
+        assert invoke("convert", source, tmp_path / "x.dot", "--force").exit_code == 0
+        assert read_automaton(tmp_path / "x.dot") == parse_regex("(a(ab)*b)*")
+
+
 def test_nothing_of_the_users_is_replaced(tmp_path: Path) -> None:
     source = written(tmp_path / "x.dot", LEARNLIB)
     beside = written(tmp_path / "y.syms", "mine")

@@ -6,10 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 from command_line import invoke, refused
+
+from scancraft import parse_regex
+from scancraft.automata.formats.formats import to_json_dict
+from scancraft.cli.app import EXAMPLES
 
 LANGUAGE = {
     "two ways": ("--regex a --named D-2", "give exactly one of"),
@@ -61,6 +66,8 @@ OWN = {
     "train": {
         "no time": ("--regex a --budget soon", "60s"),
         "lengths": ("--regex a --shortest 9 --longest 3", "in order"),
+        "no words": ("--regex [] --budget 1s", "give others"),
+        "what is there": ("--regex a --budget 1s -o there", "choose another directory"),
     },
     "check": {
         "nothing to try": ("MODEL --words 0 --short 0", "raise one"),
@@ -82,6 +89,7 @@ OWN = {
         "no file": ("MODEL --file words.txt", "check the path"),
         "quoted twice": ("MODEL 'ab'", "alphabet"),
         "misspelt": ("MODEL ab --ful", "--full"),
+        "a language": ("D-2 ab", "`scancraft compile 'D-2' -o DIR` makes one"),
     },
     "generate": {
         "lengths": ("MODEL --lengths ten", "10-30"),
@@ -90,6 +98,8 @@ OWN = {
         "long prompt": ("MODEL --prompt abab --max-length 2", "raise that"),
         "both": ("MODEL --prompt ab --lengths 4", "drop it"),
         "other symbols": ("MODEL --prompt x", "alphabet"),
+        "a prompt that is dead": ("MODEL --prompt bb", "give the beginning of a word"),
+        "no word so long": ("MODEL --lengths 3", "give others"),
     },
     "explain": {
         "no such stage": ("MODEL --stage magic", "cascade"),
@@ -103,7 +113,14 @@ OWN = {
         "no such file": ("machine.json out.dot", "check the path"),
         "no such format": ("file out.dot --from nfa", "formats are"),
         "no format": ("file out.dot", "format"),
-        "a folder": ("there out.dot", "give a file"),
+        "a folder": ("there out.dot", "written by `scancraft compile`"),
+        "no such name": ("D-5 out.dot", "the suite has Parity"),
+        "an expression": ("(ab)* out.dot", "--regex"),
+        "no such place": ("dfa.json none/out.dot", "check the place"),
+        "what is there": ("dfa.json dfa.json", "--force"),
+        "a suffix": ("dfa.json out.pdf", "(.dot .gv)"),
+        "a format for the suffix": ("dfa.json out.dot --to gv", "the formats are json"),
+        "a third": ("dfa.json out.dot more.dot", "--help"),
     },
     "refute": {
         "no language": ("MODEL --tokens a=3,a=4", "each symbol once"),
@@ -118,15 +135,51 @@ OWN = {
         "suffix": ("--plot a.gif", ".svg"),
         "trained alone": ("--trained there", "--plot"),
         "words": ("--words 0", "greater than or equal to 1"),
+        "commas": ("--only D-2,D-4", "semicolons"),
+        "an argument": ("D-2", "--help"),
+        "misspelt": ("--chek", "--check"),
+        "no jobs": ("--jobs 0", "greater than or equal to 1"),
+        "no number": ("--far-words many", "integer"),
     },
     "conformance": {
         "none": ("", "--list"),
         "unknown": ("mamba3", "transformers"),
         "misspelt": ("--modes full", "--mode"),
+        "capitals": ("Transformers", "did you mean transformers?"),
+        "no such module": ("nosuch:load", "give module:function"),
+        "no such function": ("os:nosuch", "give module:function"),
+        "another function": ("os:getcwd --quick", "must take a checkpoint directory"),
+        "no such mode": ("transformers --mode fast", "choose from full, step"),
+        "no such case": ("transformers --case none", "scancraft conformance --list"),
+        "two": ("transformers scancraft", "--help"),
+        "a kind of its own": ("transformers --kind mamba2", "leave the kind out"),
+    },
+    "bench": {
+        "no such method": ("D-2 --method magic", "known are probe, patching, attribution"),
+        "two at once": ("D-2 --method probe,patching", "repeat --method"),
+        "no such module": ("D-2 --method nosuch:m", "give module:function"),
+        "a function of something else": ("D-2 --method os:getcwd", "takes a task and gives scores"),
+        "noise alone": ("D-2 --noise 0.3", "--variant"),
+        "too much noise": ("D-2 --variant --noise 3", "less than or equal to 1"),
+        "a variant of a checkpoint": ("MODEL --variant", "variants are made of languages"),
+        "no such folder": ("D-2 --leaderboard none/board.json", "make it"),
+        "another file": ("D-2 --leaderboard dfa.json", "give another file"),
+    },
+    "targets": {
+        "an argument": ("mamba", "--help"),
+        "two": ("mamba mamba2", "--help"),
+        "a model": ("MODEL", "--help"),
+        "misspelt": ("--jsn", "--json"),
+        "of compile": ("--target mamba", "--help"),
+        "a list": ("--list", "--help"),
+        "a short one": ("-l", "--help"),
+        "verbose": ("--verbose", "--help"),
+        "a value": ("--json=yes", "--help"),
+        "more help": ("--helpme", "--help"),
     },
 }
 
-ABOUT = ("decide", "compile", "depth", "train")
+ABOUT = ("decide", "compile", "depth", "train", "bench")
 COMPARED = ("check", "certify", "refute")
 OPENED = ("check", "certify", "run", "generate", "explain")
 BEFORE = {"compile": "-o out ", **dict.fromkeys(COMPARED, "MODEL ")}
@@ -149,6 +202,7 @@ def test_one_line_names_the_remedy(
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "thesis.tex").write_text("")
     (tmp_path / "file").write_text("no automaton\n")
+    (tmp_path / "dfa.json").write_text(json.dumps(to_json_dict(parse_regex("ab"))))
     monkeypatch.chdir(tmp_path)
     result = invoke(command, *(str(d2) if a == "MODEL" else a for a in arguments.split()), stdin="")
     assert result.exit_code == 2, result.output
@@ -160,9 +214,47 @@ def test_one_line_names_the_remedy(
     assert not (tmp_path / "out").exists()
 
 
-def test_there_are_ten_per_command_that_names_a_language() -> None:
-    for command in ("decide", "compile", "depth", "train", "check", "certify", "refute"):
-        assert sum(row[0] == command for row in CASES) >= 10
+@pytest.mark.parametrize("command", [command.__name__ for command in EXAMPLES])
+def test_there_are_ten_per_command(command: str) -> None:
+    assert sum(row[0] == command for row in CASES) >= 10
+
+
+BEFORE_A_COMMAND = {
+    "a command misspelt": ("compil --regex a", "Did you mean 'compile'?"),
+    "no such command": ("help", "there are compile, check"),
+    "a language": ("D-2", "there are compile, check"),
+    "an option of commands": ("--regex a", "goes behind a command (compile, check"),
+    "an option misspelt": ("--versoin", "--version"),
+    "no such option": ("--verbose", "--help"),
+    "no command": ("--", "there are compile, check"),
+}
+
+
+@pytest.mark.parametrize("case", BEFORE_A_COMMAND)
+def test_one_line_before_there_is_a_command(case: str) -> None:
+    arguments, remedy = BEFORE_A_COMMAND[case]
+    result = invoke(*arguments.split())
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert remedy in result.stderr
+    if arguments != "--":
+        told = json.loads(invoke(*arguments.split(), "--json").stdout)
+        assert told["error"] == "Usage"
+        assert remedy in told["message"]
+
+
+def test_no_arguments_show_the_commands() -> None:
+    assert "Compile a language" in invoke().stdout
+    assert invoke().exit_code == 2
+
+
+def test_a_worker_that_was_ended_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(*_: object, **__: object) -> None:
+        raise BrokenProcessPool("a process was terminated abruptly")
+
+    monkeypatch.setattr("scancraft.suite.suite.run_suite", ended)
+    result = invoke("suite", "--only", "D-2")
+    assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
+    assert "ask for something smaller" in result.stderr
 
 
 def test_usage_errors_are_json_too() -> None:
