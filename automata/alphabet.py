@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from .errors import AlphabetError, UnknownSymbolError
 
@@ -18,6 +18,9 @@ MOST_NAMES = 14
 
 MOST_SYMBOLS = 60
 """Longer words are cut at the end."""
+
+MOST_OF_CLASS = 12
+"""Characters and ranges of a set of symbols that its name lists; of longer symbols a quarter of that."""
 
 
 def check_alphabet(symbols: Iterable[str]) -> tuple[str, ...]:
@@ -188,3 +191,35 @@ def shown_cycle(word: tuple[str, ...], names: Sequence[str], alphabet: Sequence[
     """What a word does to the states that it permutes, in their order."""
     states = shown_states([*names, names[0]], " -> ")
     return f"the word {shown_word(word, alphabet)} permutes the states {states} with period {len(names)}"
+
+
+def class_name(letters: Sequence[str]) -> str:
+    """A short name of a set of symbols, without blanks: characters in brackets, with ranges; longer symbols in braces.
+
+    >>> class_name("bcdeaxz"), class_name(["if", "then"]), class_name(["a"])
+    ('[a-exz]', '{if,then}', 'a')
+    """
+    if len(letters) == 1:
+        return letters[0]
+    if any(len(letter) > 1 for letter in letters):
+        shown, most, between, outside = list(map(_plain, letters)), MOST_OF_CLASS // 4, ",", "{}"
+    else:
+        shown, most, between, outside = list(_ranges(letters)), MOST_OF_CLASS, "", "[]"
+    if len(shown) > most:
+        shown = [*shown[:most], f"...{len(letters):,}"]
+    return f"{outside[0]}{between.join(shown)}{outside[1]}"
+
+
+def _ranges(letters: Collection[str]) -> Iterator[str]:
+    """Runs of three and more characters as ranges."""
+    codes = sorted(map(ord, letters))
+    start = 0
+    for end in range(1, len(codes) + 1):
+        if end == len(codes) or codes[end] != codes[end - 1] + 1:
+            run = [_plain(chr(code)) for code in codes[start:end]]
+            yield from run if len(run) < 3 else [f"{run[0]}-{run[-1]}"]
+            start = end
+
+
+def _plain(letter: str) -> str:
+    return shown_text(letter).replace(" ", "\\x20")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
+from typing import Self
 
 from .alphabet import EOS, Word
 from .budget import Meter
 from .errors import LanguageFormatError
-from .minimise import minimise
+from .minimise import letter_classes, minimise
 from .search import leading_to, shortest
 from .semiautomaton import Semiautomaton
 
@@ -66,6 +67,32 @@ class Deterministic(ABC):
     def n_states(self) -> int:
         """Number of states of the minimal complete automaton, a dead one included."""
         return self.semiautomaton.n_states
+
+    @cached_property
+    def letter_classes(self) -> tuple[tuple[str, ...], ...]:
+        """The symbols that act alike, leading every state to the same one, together. O(states * letters)."""
+        return tuple(tuple(self.alphabet[a] for a in letters) for letters in letter_classes(self.table))
+
+    @cached_property
+    def distinct(self) -> Self:
+        """The same with the first only of symbols that act alike: the same states, fewer letters."""
+        return self.with_letters({letters[0]: letters[0] for letters in self.letter_classes})
+
+    def with_letters(self, letters: Mapping[str, str]) -> Self:
+        """The same with some of its letters only, under other names. O(states * letters).
+
+        Args:
+            letters: from names to letters, one of each class at least, so that states stay as they are.
+        """
+        if [*letters] == [*letters.values()] == [*self.alphabet]:
+            return self
+        columns = [self.semiautomaton.letter_index[symbol] for symbol in letters.values()]
+        table = tuple(tuple([row[a] for a in columns]) for row in self.table)
+        return self._over(Semiautomaton(tuple(letters), table))
+
+    @abstractmethod
+    def _over(self, semiautomaton: Semiautomaton) -> Self:
+        """The same with other transitions."""
 
     def run(self, word: Word) -> int:
         """The state after ``word``; :class:`UnknownSymbolError` for a foreign symbol."""

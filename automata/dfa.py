@@ -7,7 +7,7 @@ from dataclasses import InitVar, dataclass, field
 from functools import singledispatch
 from typing import Any
 
-from .alphabet import EOS, Word, check_alphabet
+from .alphabet import EOS, Word, check_alphabet, class_name
 from .budget import DEFAULT_BUDGET, Budget, Meter
 from .cards import brief, card, folded, picture, table
 from .deterministic import Deterministic
@@ -19,6 +19,9 @@ from .pictures.svg import Pictured
 from .search import numbered
 from .semiautomaton import Semiautomaton
 from .told import Told
+
+MOST_LISTED = 40
+"""Symbols of an alphabet that are listed one by one."""
 
 
 @singledispatch
@@ -119,6 +122,9 @@ class Dfa(Deterministic, Pictured, Told):
     def dfa(self, budget: Budget = DEFAULT_BUDGET) -> Dfa:
         """Itself: what describes a regular language has a method ``dfa``."""
         return self
+
+    def _over(self, semiautomaton: Semiautomaton) -> Dfa:
+        return Dfa(semiautomaton, 0, self.accepting, self.names)
 
     # -- reading words -----------------------------------------------------------------------------------------
 
@@ -296,17 +302,25 @@ class Dfa(Deterministic, Pictured, Told):
         nfa.jump(start, entry)
         return Dfa.determinised(nfa, start, [start, leave], budget)
 
+    @property
+    def _listed(self) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
+        """What is listed for each state: its letters, in a large alphabet only one of each class; and the targets."""
+        if len(self.alphabet) <= MOST_LISTED:
+            return self.alphabet, self.table
+        return list(map(class_name, self.letter_classes)), self.distinct.table
+
     def __repr__(self) -> str:
         return f"<Dfa: {self.n_states} states over {{{brief(', '.join(self.alphabet))}}}>"
 
     def _repr_html_(self) -> str:
-        heads = ("state", *self.alphabet, "")
+        names, moves = self._listed
+        heads = ("state", *names, "")
         marks = ["accepting" * (q in self.accepting) + "dead" * (q not in self.live) for q in range(self.n_states)]
         rows = (
             (self.names[q], *(self.names[t] for t in row), mark)
-            for q, (row, mark) in enumerate(zip(self.table, marks, strict=True))
+            for q, (row, mark) in enumerate(zip(moves, marks, strict=True))
         )
-        facts = {"alphabet": " ".join(self.alphabet), "initial": self.names[self.initial]}
+        facts = {"alphabet": " ".join(names), "initial": self.names[self.initial]}
         shown = (picture(self.svg()), folded("transitions", table(heads, rows)))
         return card(f"minimal DFA, {self.n_states:,} states", facts, *shown)
 
@@ -316,11 +330,11 @@ class Dfa(Deterministic, Pictured, Told):
         return dfa_svg(self, title) if n <= MOST_STATES else None
 
     def __str__(self) -> str:
-        head = f"Dfa over {{{', '.join(self.alphabet)}}}, {self.n_states} states, initial 0"
-        lines = [head]
-        for q, row in enumerate(self.semiautomaton.table):
+        names, table = self._listed
+        lines = [f"Dfa over {{{', '.join(names)}}}, {self.n_states} states, initial 0"]
+        for q, row in enumerate(table):
             mark = "*" if q in self.accepting else " "
-            moves = "  ".join(f"{s}->{t}" for s, t in zip(self.alphabet, row, strict=True))
+            moves = "  ".join(f"{name}->{t}" for name, t in zip(names, row, strict=True))
             label = "" if self.names[q] == str(q) else f"  [{self.names[q]}]"
             dead = "  (dead)" if q not in self.live else ""
             lines.append(f" {mark}{q:>4}: {moves}{label}{dead}")

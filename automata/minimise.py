@@ -24,6 +24,14 @@ class Canonical(NamedTuple):
     origin: tuple[int, ...]
 
 
+def letter_classes(table: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    """The letters that lead every state to the same one, together; in the order of their first ones. O(k n)."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for letter, column in enumerate(zip(*table, strict=True)):
+        found.setdefault(column, []).append(letter)
+    return tuple(map(tuple, found.values()))
+
+
 def minimise(
     table: Sequence[Sequence[int]], initial: int, answers: Sequence[Hashable], clock: Meter | None = None
 ) -> Canonical:
@@ -32,11 +40,19 @@ def minimise(
     ``answers`` has one per state, say whether it accepts.
 
     A few rounds of Moore's refinement, vectorised, settle most large automata; what they leave, and small ones, are
-    for Hopcroft's algorithm. O(k n log n) for n states and k letters.
+    for Hopcroft's algorithm. O(k n + c n log n) for n states and k letters in c classes
+    (:func:`letter_classes`).
 
     Raises:
         BudgetExceededError: the clock, if there is one, has run out.
     """
+    classes = letter_classes(table)
+    if len(classes) < len(table[0]):
+        small = minimise([[row[letters[0]] for letters in classes] for row in table], initial, answers, clock)
+        column = {letter: number for number, letters in enumerate(classes) for letter in letters}
+        order = [column[letter] for letter in range(len(column))]
+        whole = tuple(tuple([row[number] for number in order]) for row in small.table)
+        return Canonical(whole, small.origin)
     reachable, delta = numbered(initial, table.__getitem__)
     number = {kind: b for b, kind in enumerate(dict.fromkeys(answers[q] for q in reachable))}
     block, settled = [number[answers[q]] for q in reachable], False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from .alphabet import EOS, Word, class_token
@@ -81,6 +81,9 @@ class Moore(Deterministic, Told):
         automaton = Semiautomaton(tuple(alphabet), tuple(tuple(row) for row in table))
         ends, predicts = frozenset(accepting or ()), accepting is not None
         return cls(automaton, initial, tuple(outputs), ends, tuple(names), tuple(classes), predicts)
+
+    def _over(self, semiautomaton: Semiautomaton) -> Moore:
+        return replace(self, semiautomaton=semiautomaton)
 
     # -- what it says ----------------------------------------------------------------------------------------------
 

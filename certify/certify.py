@@ -21,6 +21,7 @@ from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
 from ..automata.formats.formats import to_json_dict
 from ..automata.languages import Language, Recognised, language_to_json
+from ..automata.moore import Moore
 from ..automata.words.mixtures import mixture_of
 from ..compiler.checkpoints import Checkpoint, opened
 from ..compiler.circuits.counting import FLOAT_BITS, machine_limits
@@ -42,6 +43,7 @@ from .checker.judge import AFTER_DEATH, CONSTRUCTIONS, SUBFORMULAS, UNTIL_DEATH,
 from .checker.machine import rounded_weight
 from .checker.parts import RejectedError, content_digest, tensors_digest, text_digest
 from .search.evidence import evidence
+from .search.kinds import kinds_of
 from .search.prove import BATCH, Candidate, Found, search
 from .search.results import Certificate, Open, Refuted
 
@@ -110,12 +112,17 @@ def certify(
             note("the checker")
             return _judged(found, model, wanted, readout, watched)
 
-        found = search(model, wanted, readout, budget, compiled=compiled, note=note)
+        stepped = model_type_of(model) in STEPPED
+        kinds = kinds_of(model, wanted, readout) if stepped and isinstance(wanted, (Dfa, Moore)) else None
+        explored = (wanted, readout) if kinds is None else (kinds.language, kinds.readout)
+        found = search(model, *explored, budget, compiled=compiled, note=note)
         verdict = judged(found)
         if isinstance(verdict, Open) and isinstance(found, Candidate) and found.method == UNTIL_DEATH:
-            other = judged(search(model, wanted, readout, budget, compiled=compiled, note=note, counts=False))
+            other = judged(search(model, *explored, budget, compiled=compiled, note=note, counts=False))
             reason = f"{UNTIL_DEATH}: {verdict.reason}"
             verdict = Open(f"{reason}; {other.reason}", 0.0) if isinstance(other, Open) else other
+        if isinstance(verdict, Refuted) and kinds is not None:
+            verdict = kinds.of_all(verdict)
         if isinstance(verdict, Certificate) and isinstance(source, Checkpoint):
             verdict = _as_loaded(verdict, source.directory)
         if isinstance(verdict, Open):

@@ -233,7 +233,7 @@ class _Judge:
 
     def run(self, codes: NDArray[Any], lengths: NDArray[Any], report: Callable[[int], None]) -> None:
         """Compare one set of words, batch by batch."""
-        for rows in batches(lengths):
+        for rows in batches(lengths, columns=len(self.readout.columns(self.alphabet))):
             longest = int(lengths[rows].max(initial=0))
             self._batch(codes[rows][:, :longest], lengths[rows])
             report(len(rows))
@@ -242,7 +242,8 @@ class _Judge:
         scores = prefix_scores(self.model, self.readout, codes, lengths, self.alphabet)
         said = self.readout.says(scores).numpy()
         right_all = self.truth.next_masks(codes, lengths)
-        right = right_all[..., self.columns]
+        every = self.columns == list(range(right_all.shape[-1]))
+        right = right_all if every else right_all[..., self.columns]
         compared = np.arange(right.shape[1]) <= lengths[:, None]
         if self.readout.bos is None:
             compared[:, 0] = False

@@ -92,8 +92,8 @@ class Alternative:
         return SizeOf(construction, shape.n_layers, self.found.weights.n_parameters)
 
 
-Lower = Callable[[Circuit], Lowered]
-"""Writes a circuit as weights."""
+Lower = Callable[[Circuit], tuple[Circuit, Lowered]]
+"""Writes a circuit over classes of letters as weights for all letters; the circuit over all letters, and these."""
 
 
 def check_choice(optimise: str | None, construction: str | None) -> None:
@@ -121,7 +121,7 @@ def by_cascade(dfa: Deterministic, budget: Budget, lower: Lower) -> Alternative:
     """A language compiled by its cascade."""
     stages = decomposed(dfa, budget)
     circuit = cascade_circuit(stages.rules, dfa)
-    return Alternative(circuit, lower(circuit), decomposed=stages)
+    return Alternative(*lower(circuit), decomposed=stages)
 
 
 def by_plans(
@@ -151,16 +151,16 @@ def by_plans(
         """How many blocks a plan may have to be better than all that is known."""
         if not known:
             return MOST_BLOCKS
-        blocks, parameters = min(rank(way.found.weights, "depth") for way in known)
+        blocks, parameters = min((way.found.weights.shape.n_layers, _beside_letters(way, dfa)) for way in known)
         if optimise == "depth":
             walks = any(way.size.construction == "walk" for way in known)  # whose certificates have a limit
             return blocks if walks or blocks_under(parameters, dfa.alphabet) >= blocks else blocks - 1
-        return blocks_under(min(way.found.weights.n_parameters for way in known), dfa.alphabet)
+        return blocks_under(min(_beside_letters(way, dfa) for way in known), dfa.alphabet)
 
     def carried_out(found: Iterable[Plan]) -> Iterator[Alternative]:
         for plan, circuit in _circuits(found, budget, widest):
             try:
-                way = Alternative(circuit, lower(circuit), plan=plan)
+                way = Alternative(*lower(circuit), plan=plan)
             except ScancraftError:
                 continue  # the target or the dtype cannot hold it
             known.append(way)
@@ -172,10 +172,16 @@ def by_plans(
         yield way
         if way.least:
             return
-    least = min((way.found.weights.n_parameters for way in known), default=None)
+    least = min((_beside_letters(way, dfa) for way in known), default=None)
     if not longer and least is not None and (least < LARGE or any(way.plan for way in known)):
         return
     yield from _down_chains(dfa, searching, widest, carried_out, longer=longer, insist=least is None)
+
+
+def _beside_letters(way: Alternative, dfa: Deterministic) -> int:
+    """The parameters, without the rows of letters that act like others: every way has those."""
+    more = len(way.circuit.alphabet) - len(dfa.alphabet)
+    return way.found.weights.n_parameters - 2 * more * way.found.weights.shape.d_model
 
 
 def _down_chains(
@@ -208,7 +214,7 @@ def by_walk(dfa: Dfa, budget: Budget, lower: Lower) -> Iterator[Alternative]:
         BudgetExceededError: it takes more time than there is.
     """
     if (circuit := counted(dfa, budget=budget)) is not None:
-        yield Alternative(circuit, lower(circuit))
+        yield Alternative(*lower(circuit))
 
 
 def plan_circuits(dfa: Deterministic, budget: Budget, widest: int) -> Iterator[Circuit]:

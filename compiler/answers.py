@@ -126,7 +126,7 @@ def verdicts(source: LanguageModel, words: Sequence[tuple[str, ...]], runner: Mo
     codes, lengths = truth_of(source.language).encode(words)
     follow, names = len(alphabet) if readout.next_index else 0, (*readout.classes,)
     found: dict[int, Verdicts] = {}
-    for rows in batches(lengths):
+    for rows in batches(lengths, columns=len(readout.columns(alphabet))):
         scores = prefix_scores(model, readout, codes[rows], lengths[rows], alphabet)
         said = readout.says(scores).numpy()
         for row, yes in zip(rows.tolist(), said, strict=True):

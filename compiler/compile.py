@@ -15,6 +15,7 @@ from ..automata.decide.walks import NoWalk, NoWalkError, walk_of
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
 from ..automata.languages import Recognised, as_dfa, as_language, language_to_json
+from ..automata.letters import Quotient, quotient
 from ..automata.logic.past import PastLtl
 from ..automata.moore import Moore
 from .alternatives import (
@@ -31,6 +32,7 @@ from .alternatives import (
     sizes,
 )
 from .circuits.circuit import Circuit
+from .circuits.letters import over_letters
 from .combining import PRODUCT_ITEMS, ForesightError, combination
 from .compiled import Compiled, CompiledModel, allowed_target, lowered, manifest_of
 from .constructions import bounded_dyck, check_contract, counters
@@ -176,7 +178,8 @@ def _regular(dfa: Dfa | Moore, choice: Choice) -> Compiled:
     needed = _decided(dfa, budget, choice.gates if target is None else target_named(target).gates)
     star_free = needed.gates is GateClass.NONNEGATIVE
     chosen = target_named(target or ("mamba" if star_free else "signed_mamba"))
-    found = _ways(dfa, choice, chosen, star_free=star_free)
+    letters = quotient(dfa)
+    found = _ways(letters, choice, chosen, star_free=star_free)
     best = found[0]
     kind = "star-free" if star_free else "not star-free, only 2-groups"
     manifest = manifest_of(
@@ -191,7 +194,7 @@ def _regular(dfa: Dfa | Moore, choice: Choice) -> Compiled:
     )
     stages = next((way.decomposed for way in found if way.decomposed), None)
     later = replace(budget, started=None)  # stages that somebody asks for later have a time of their own
-    return Compiled(best.found.weights, manifest, dfa, best.circuit, needed, best.plan, stages, later)
+    return Compiled(best.found.weights, manifest, dfa, best.circuit, needed, best.plan, stages, later, letters)
 
 
 def _combined(language: Combination, choice: Choice, contract: str | None) -> CompiledModel:
@@ -248,18 +251,22 @@ def _past(language: PastLtl, choice: Choice, contract: str | None) -> CompiledMo
     return past_formula(language, d_conv=choice.d_conv or FEWEST_TAPS, target=choice.target, dtype=choice.dtype)
 
 
-def _ways(dfa: Dfa | Moore, choice: Choice, target: Target, *, star_free: bool) -> tuple[Alternative, ...]:
+def _ways(
+    letters: Quotient[Dfa | Moore], choice: Choice, target: Target, *, star_free: bool
+) -> tuple[Alternative, ...]:
     """The cascade, plans and a walk, as far as they are wanted; at least one of them, the best first.
 
+    All are sought over classes of letters that act alike; what is lowered has an embedding for each letter.
     Where several are, a cascade past the budget is left out if there is something else, and no plan is looked for if
     the cascade is as small as models get. Walks are for those who ask for one, or for something to be optimised: their
     certificates have a limit.
     """
     options = Options(d_state=choice.d_state, d_conv=choice.d_conv or FEWEST_TAPS)
-    widest = choice.d_conv or max(target.d_conv)
+    widest, dfa = choice.d_conv or max(target.d_conv), letters.dfa
 
-    def lower(circuit: Circuit) -> Lowered:
-        return lowered(circuit, target, options, choice.dtype)
+    def lower(circuit: Circuit) -> tuple[Circuit, Lowered]:
+        whole = over_letters(circuit, letters)
+        return whole, lowered(whole, target, options, choice.dtype)
 
     walks: list[Alternative] = []
     past_budget: BudgetExceededError | None = None

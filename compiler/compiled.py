@@ -16,6 +16,7 @@ from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.decide.classification import Classification
 from ..automata.dfa import Dfa
 from ..automata.languages import Language, as_dfa
+from ..automata.letters import Quotient, quotient
 from ..automata.moore import Moore
 from ..automata.told import Kind
 from ..models.mamba import MambaWeights
@@ -131,6 +132,9 @@ class Compiled(CompiledModel):
         plan: the plan, if it was compiled by one.
         decomposed: the cascade and its rules, if they were worked out.
         budget: how far to go to work them out.
+        known_letters: the language over classes of letters, if it was worked out.
+
+    Cascade, rules and plan are over the names of :attr:`letters`: letters that act alike are one there.
     """
 
     language: Dfa | Moore
@@ -138,6 +142,7 @@ class Compiled(CompiledModel):
     plan: Plan | None = None
     decomposed: Decomposed | None = None
     budget: Budget = DEFAULT_BUDGET
+    known_letters: Quotient[Dfa | Moore] | None = None
 
     @property
     def dfa(self) -> Dfa:
@@ -149,8 +154,13 @@ class Compiled(CompiledModel):
         return as_dfa(self.language)
 
     @cached_property
+    def letters(self) -> Quotient[Dfa | Moore]:
+        """The language over classes of letters that act alike, which the stages are about."""
+        return self.known_letters or quotient(self.language)
+
+    @cached_property
     def _stages(self) -> Decomposed:
-        return self.decomposed or decomposed(self.language, self.budget)
+        return self.decomposed or decomposed(self.letters.dfa, self.budget)
 
     @property
     def cascade(self) -> Cascade:

@@ -60,7 +60,7 @@ def accuracy(model: Model, truth: Truth, readout: Readout, words: Sequence[Word]
     readout.check_alphabet(truth.alphabet)
     codes, lengths = truth.encode(words)
     right_words = positions = right_positions = 0
-    for rows in batches(lengths):
+    for rows in batches(lengths, columns=len(readout.columns(truth.alphabet))):
         longest = int(lengths[rows].max(initial=0))
         some = codes[rows, :longest]
         said = (prefix_scores(model, readout, some, lengths[rows], truth.alphabet) > readout.threshold).numpy()

@@ -230,7 +230,7 @@ def star_free_witness(language: Any, budget: Budget = DEFAULT_BUDGET) -> Witness
     >>> witness.word, witness.states, witness.access, witness.distinguish
     (('1',), (0, 1), (), ())
     """
-    dfa = as_automaton(language, budget)
+    dfa = as_automaton(language, budget).distinct  # letters that act alike are looked at once
     permutation = find_permutation(dfa.semiautomaton, budget)
     return None if permutation is None else witness_of(dfa, permutation)
 

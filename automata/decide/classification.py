@@ -200,6 +200,7 @@ def classify_by_groups(dfa: Deterministic, witness: Witness | None, clock: Meter
     """
     if witness is None:
         return Classification(GateClass.NONNEGATIVE, STAR_FREE, None, None, dfa.alphabet)
+    alphabet, dfa = dfa.alphabet, dfa.distinct
     gates, found = _strongest(dfa, clock)
     if gates > GateClass.SIGNED:
         witness = odd_witness(dfa, found, clock)
@@ -208,8 +209,8 @@ def classify_by_groups(dfa: Deterministic, witness: Witness | None, clock: Meter
         reason = UNSOLVABLE.format(group=group.title, factor=" and ".join(group.simple))
     else:
         reason = SIGNED if gates is GateClass.SIGNED else COMPLEX
-        reason = reason.format(cycle=shown_cycle(witness.word, witness.names, dfa.alphabet))
-    return Classification(gates, reason, witness, group, dfa.alphabet)
+        reason = reason.format(cycle=shown_cycle(witness.word, witness.names, alphabet))
+    return Classification(gates, reason, witness, group, alphabet)
 
 
 def _strongest(dfa: Deterministic, clock: Meter) -> tuple[GateClass, Permutator]:

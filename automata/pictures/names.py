@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from ..alphabet import class_name
+
 
 def short_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """What to write into states of these names, and the lines of a legend: long names are replaced by numbers."""
@@ -52,9 +54,11 @@ def edge_label(letters: Sequence[str], alphabet: Sequence[str]) -> str:
 
     >>> edge_label(["a", "c", "d", "e", "f"], "abcdef")
     'all but b'
+    >>> edge_label([c for c in "abcdefghijklm" if c not in "di"], "abcdefghijklmnop")
+    '[a-ce-hj-m] (11)'
     """
-    others = [s for s in alphabet if s not in letters]
+    there = set(letters)
+    others = [s for s in alphabet if s not in there]
     if len(letters) > 3 and len(others) <= 2:
         return "all but " + ",".join(others) if others else "all"
-    shown = ",".join(letters[:6])
-    return shown if len(letters) <= 6 else f"{shown},… ({len(letters)})"
+    return ",".join(letters) if len(letters) <= 6 else f"{class_name(letters)} ({len(letters):,})"

@@ -16,7 +16,7 @@ from .counters import Setting, check_counters, read_limits
 from .formulas import Formula, read_formula
 from .languages import Language, completable, reachable, read_bounded_dyck, read_counter_machine, read_dfa, read_moore
 from .machine import Machine
-from .parts import Floats, ObligationError, need
+from .parts import Floats, ObligationError, array, need
 from .recalled import Memory
 from .slots import check_slots
 from .subformulas import check_formula
@@ -59,7 +59,11 @@ class Findings(NamedTuple):
 
 
 class _Case(NamedTuple):
-    """A claim about a model, read: which scores stand for which tokens, and the evidence as arrays."""
+    """A claim about a model, read: which scores stand for which tokens, and the evidence as arrays.
+
+    Of letters that are alike (:func:`_alike`) only the first is among the symbols, tokens and columns; ``same`` has the
+    scores of the others, each with that of the first.
+    """
 
     content: Mapping[str, Any]
     machine: Machine
@@ -70,6 +74,7 @@ class _Case(NamedTuple):
     tokens: list[int]
     columns: list[int]
     shown: list[int]
+    same: dict[int, int]
     classes: int = 0
 
     @property
@@ -130,11 +135,20 @@ def judge(
         language = read_bounded_dyck(about[kind])
     else:
         language = read_formula(about[kind])
-    symbols = language.symbols
-    need(set(readout["tokens"]) == set(symbols), "readout: tokens of other symbols")
-    tokens = [*(readout["tokens"][s] for s in symbols), readout["bos"]]
-    columns = [readout["next_symbol"][s] for s in symbols] if readout["next_symbol"] else []
-    shown = list(range(len(columns)))
+    need(set(readout["tokens"]) == set(language.symbols), "readout: tokens of other symbols")
+    tokens = [readout["tokens"][s] for s in language.symbols]
+    columns = [readout["next_symbol"][s] for s in language.symbols] if readout["next_symbol"] else []
+    special = [readout["bos"], *([] if readout["accept"] is None else [readout["accept"]])]
+    vocabulary = machine.model.config.vocab_size
+    need(all(0 <= n < vocabulary for n in (*tokens, *columns, *special)), "readout: a token is past the vocabulary")
+    same: dict[int, int] = {}
+    if kind is None:
+        first = _alike(machine.model, language, tokens, columns)
+        same = {columns[a]: columns[b] for a, b in enumerate(first) if a != b} if columns else {}
+        letters = [a for a, b in enumerate(first) if a == b]
+        language, tokens = language.only(letters), [tokens[a] for a in letters]
+        columns = [columns[a] for a in letters] if columns else []
+    symbols, tokens, shown = language.symbols, [*tokens, special[0]], list(range(len(columns)))
     if readout["accept"] is not None:
         columns, shown = [*columns, readout["accept"]], [*shown, len(symbols)]
     classes = language.classes if kind is None else ()
@@ -144,18 +158,35 @@ def judge(
         need(content["method"] != UNTIL_DEATH, 'method "until death" is not about classes')
         need(language.predicts or not columns, "readout: the machine does not say what may come next")
         rows = [scored[name] for name in classes]
-        need(len({*rows, *columns}) == len(rows) + len(set(columns)), "readout: a class shares its score")
+        need(all(0 <= n < vocabulary for n in rows), "readout: a class is past the vocabulary")
+        taken = {*columns, *same}
+        need(len({*rows, *taken}) == len(rows) + len(taken), "readout: a class shares its score")
         columns, shown = [*columns, *rows], [*shown, *range(len(symbols) + 1, len(symbols) + 1 + len(rows))]
     need(columns, "readout: nothing is read")
-    vocabulary = machine.model.config.vocab_size
-    need(all(0 <= n < vocabulary for n in (*tokens, *columns)), "readout: a token is past the vocabulary")
     o = Obligations(content["dtype"]) if obligations else None
     arrays = check_shapes(tensors, stages) if method != SUBFORMULAS else {}
     need(method != SUBFORMULAS or not tensors, "evidence: this method has none")
-    case = _Case(content, machine, o, arrays, stages, symbols, tokens, columns, shown)
+    case = _Case(content, machine, o, arrays, stages, symbols, tokens, columns, shown, same)
     case = case._replace(classes=len(classes))
     judged = _judge_regular if kind is None else _judge_formula if method == SUBFORMULAS else _judge_construction
     return judged(case, language)
+
+
+def _alike(model: Any, language: Language, tokens: list[int], columns: list[int]) -> list[int]:
+    """For each letter the first that the language, the embedding and the head treat alike, bit for bit.
+
+    Such letters lead each state of the language to the same one and each state of the model to the same bits, and may
+    come next after the same words; and scores of equal rows are equal, in exact arithmetic as in any other that treats
+    all rows alike (which is looked at: ``same``). So what is proved of the first holds of all.
+    """
+    embedding, head = array(model.backbone.embeddings.weight), array(model.lm_head.weight)
+    seen: dict[tuple[bytes, ...], int] = {}
+    acts = np.ascontiguousarray(language.table.T)
+    found = []
+    for a, token in enumerate(tokens):
+        rows = acts[a], embedding[token], *([head[columns[a]]] if columns else [])
+        found.append(seen.setdefault(tuple(row.tobytes() for row in rows), a))
+    return found
 
 
 def _check_weights(o: Obligations, model: Any) -> None:
@@ -176,7 +207,7 @@ def _judge_regular(case: _Case, language: Language) -> Findings:
     else:
         need(case.stages == end, "a stage has several blocks: not the method")
     vectors = graph.vectors[graph.nodes[:, 2]]
-    scores = machine.logits(vectors)[:, case.columns].astype(np.float64)
+    scores = machine.scores(vectors, case.columns, case.same).astype(np.float64)
     threshold = float(case.content["readout"]["threshold"])
     truth = language.allowed()[graph.nodes[:, 1]][:, case.shown]
     tokens = len(case.columns) - case.classes
@@ -222,10 +253,12 @@ def _check_after_death(case: _Case, language: Language) -> float:
 
 
 def _check_head(case: _Case, o: Obligations, vectors: Any, scores: Floats) -> None:
-    """The read-outs in exact arithmetic."""
+    """The read-outs in exact arithmetic, once for rows that are alike."""
     model = case.machine.model
     normed = o.norm(model.backbone.norm_f, exactly(vectors), "norm_f")
-    found = o.linear(model.lm_head.weight, normed, "lm_head").lo[:, case.columns]
+    rows = sorted(set(range(model.config.vocab_size)) - case.same.keys() | set(case.columns))
+    place = {row: number for number, row in enumerate(rows)}
+    found = o.linear(model.lm_head.weight[rows], normed, "lm_head").lo[:, [place[c] for c in case.columns]]
     agree(found == scores, "read-out: exact arithmetic gives other scores")
 
 

@@ -61,6 +61,10 @@ class Language(NamedTuple):
             return following
         return np.concatenate([following, self.outputs[:, None] == np.arange(len(self.classes))], axis=1)
 
+    def only(self, letters: list[int]) -> Language:
+        """The words over some of the letters; states keep their numbers."""
+        return self._replace(symbols=[self.symbols[a] for a in letters], table=self.table[:, letters])
+
 
 def read_dfa(given: dict[str, Any]) -> Language:
     """Read a complete DFA whose states are listed in the order in which breadth-first search meets them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -125,12 +125,27 @@ class Machine:
             yield min(self.batch, len(arrays[0]) - at), [torch.from_numpy(array[rows]) for array in arrays]
 
     @torch.no_grad()
-    def logits(self, vectors: Any) -> Any:
-        """The scores after the last block, shape (rows, vocabulary), float32."""
-        out = []
+    def _scored(self, vectors: Any) -> Iterator[Any]:
         for size, (chunk,) in self._batches(vectors):
             normed = self.model.backbone.norm_f(chunk.to(self.stream))
-            out.append(self.model.lm_head(normed.to(self.model.lm_head.weight.dtype))[:size].float().numpy())
+            yield self.model.lm_head(normed.to(self.model.lm_head.weight.dtype))[:size].float().numpy()
+
+    def logits(self, vectors: Any) -> Any:
+        """The scores after the last block, shape (rows, vocabulary), float32."""
+        return _finite(np.concatenate(list(self._scored(vectors))), "a score")
+
+    def scores(self, vectors: Any, columns: list[int], same: Mapping[int, int]) -> Any:
+        """Some of them, shape (rows, columns).
+
+        Args:
+            vectors: after the last block.
+            columns: which ones.
+            same: from other scores to those that they must equal.
+        """
+        out = []
+        for scores in self._scored(vectors):
+            need(np.array_equal(scores[:, list(same)], scores[:, list(same.values())]), "read-out: equal rows differ")
+            out.append(scores[:, columns])
         return _finite(np.concatenate(out), "a score")
 
     @torch.no_grad()

@@ -17,12 +17,15 @@ Model = Callable[..., Any]
 """Anything that maps token ids of shape (batch, time), int64, to an output that the readout's head understands."""
 
 TOKENS_PER_BATCH = 1 << 16
+SCORES_PER_BATCH = 1 << 26
+"""Of all tokens together: with large vocabularies batches are smaller."""
 
 
 def batches(
-    lengths: Integer[NDArray[Any], " words"], tokens_per_batch: int = TOKENS_PER_BATCH
+    lengths: Integer[NDArray[Any], " words"], tokens_per_batch: int = TOKENS_PER_BATCH, columns: int = 1
 ) -> Iterator[NDArray[np.intp]]:
-    """Row numbers, grouped by similar length, each group of at most so many padded tokens."""
+    """Row numbers, grouped by similar length, each group of at most so many padded tokens, with so many scores each."""
+    tokens_per_batch = min(tokens_per_batch, SCORES_PER_BATCH // max(1, columns))
     order = np.argsort(lengths, kind="stable")
     start = 0
     for end in range(1, len(order) + 1):

@@ -203,10 +203,10 @@ class Stream:
             carries.append(after)
             values.append(watched)
         self._check_counters(values, layout)
-        logits = runner._head.matrix @ runner._head.norm(residual)
+        normed = layout.unpack(runner._head.norm(residual))  # before the product, which may be far wider
         self._carries = carries
         self.tokens_read += layout.time
-        return layout.unpack(logits).float()
+        return (normed @ runner._head.matrix.t()).float()
 
     def _check_counters(self, values: Sequence[Tensor], layout: Layout) -> None:
         """Raise for the first counter, in time, that is out of its range."""

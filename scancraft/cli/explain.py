@@ -12,6 +12,7 @@ import typer
 from msgspec.structs import replace
 
 from ..automata.alphabet import parse_word
+from ..automata.letters import quotient
 from ..compiler.compile import compile
 from ..compiler.compiled import Compiled, CompiledModel
 from ..compiler.constructions import flip_flop
@@ -86,7 +87,7 @@ def explain(
     if stage is not None:
         with status("compiling again"):
             found = _stage(checkpoint, stage.value)
-            text = argument(found, checkpoint.dfa) if isinstance(found, Plan) else str(found)
+            text = argument(found, quotient(checkpoint.dfa).dfa) if isinstance(found, Plan) else str(found)
         shown |= {"stage": stage.value, "text": text}
     if picture is not None:
         from ..explain.pictures import draw_memories, draw_weights
