@@ -26,16 +26,19 @@ from .formats.outputs import has_outputs, moore_from_json, moore_to_json
 from .formats.registry import load_description
 from .logic.past import PastAcceptor, PastLtl, past_from_json, past_to_json
 from .moore import Moore
+from .nested.acceptor import NestedAcceptor
+from .nested.json import nested_from_json, nested_to_json
+from .nested.language import NestedLanguage
 from .regex.combinations import regex
 
-Language = Dfa | Combination | PastLtl | BoundedDyck | CounterMachine | Moore
-"""A regular language; a combination of some, a past formula or a bounded Dyck language (regular, but without their
-DFAs); a counter language, or a machine with outputs."""
+Language = Dfa | Combination | PastLtl | BoundedDyck | NestedLanguage | CounterMachine | Moore
+"""A regular language; a combination of some, a past formula, a bounded Dyck language or a nested one (regular, but
+without their DFAs); a counter language, or a machine with outputs."""
 
 Recognised = Combination | PastLtl
 """Languages that know whether a word may end, and what may come next only by their DFA."""
 
-KINDS = ("dfa", "combination", "past_ltl", "bounded_dyck", "counter_machine", "moore_machine")
+KINDS = ("dfa", "combination", "past_ltl", "bounded_dyck", "nested", "counter_machine", "moore_machine")
 """The keys that say in JSON what kind of language it is."""
 
 
@@ -69,6 +72,8 @@ def truth_of(language: Language) -> Truth:
     """The vectorised ground truth of a language."""
     if isinstance(language, BoundedDyck):
         return StackAcceptor(language)
+    if isinstance(language, NestedLanguage):
+        return NestedAcceptor(language)
     if isinstance(language, CounterMachine):
         return CounterAcceptor(language)
     if isinstance(language, Combination):
@@ -135,7 +140,7 @@ def as_dfa(value: Any, budget: Budget = DEFAULT_BUDGET) -> Dfa:
 
     Args:
         value: whatever :func:`as_language` reads, if it is regular.
-        budget: for the automaton of an expression, and the states of a product or of a bounded Dyck language.
+        budget: for the automaton of an expression, and the states of a product, a bounded Dyck or a nested language.
 
     Raises:
         NotRegularError: a counter language.
@@ -181,6 +186,8 @@ def language_to_json(language: Language) -> dict[str, Any]:
     """One key that says what kind of language it is (one of ``KINDS``), and its JSON."""
     if isinstance(language, BoundedDyck):
         return {"bounded_dyck": {"brackets": [list(p) for p in language.brackets], "depth": language.depth}}
+    if isinstance(language, NestedLanguage):
+        return {"nested": nested_to_json(language)}
     if isinstance(language, CounterMachine):
         return {"counter_machine": counter_machine_to_json(language)}
     if isinstance(language, Combination):
@@ -204,6 +211,8 @@ def language_from_json(data: Mapping[str, Any]) -> Language:
         return from_json(data["dfa"])
     if "bounded_dyck" in data:
         return _bounded_dyck(data["bounded_dyck"])
+    if "nested" in data:
+        return nested_from_json(data["nested"])
     if "counter_machine" in data:
         return counter_machine_from_json(data["counter_machine"])
     if "combination" in data:

@@ -16,6 +16,7 @@ from ..automata.languages import Language, language_from_json
 from ..automata.logic.past import PastLtl
 from ..automata.moore import Moore
 from ..automata.named import name_of
+from ..automata.nested.language import NestedLanguage
 from ..models.checkpoints.checkpoint import copy_checkpoint, load_model, read_manifest
 from ..models.checkpoints.closed import MANIFEST, check_directory
 from ..models.checkpoints.tokenizer import build_tokenizer, why_another
@@ -192,6 +193,8 @@ def _kind(language: Language) -> str:
         return "a machine with outputs"
     if isinstance(language, PastLtl):
         return "a past formula"
+    if isinstance(language, NestedLanguage):
+        return "a nested language"
     return "a bounded Dyck language" if isinstance(language, BoundedDyck) else "a counter language"
 
 

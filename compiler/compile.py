@@ -18,6 +18,7 @@ from ..automata.languages import Recognised, as_dfa, as_language, language_to_js
 from ..automata.letters import Quotient, quotient
 from ..automata.logic.past import PastLtl
 from ..automata.moore import Moore
+from ..automata.nested.language import NestedLanguage
 from .alternatives import (
     Alternative,
     Construction,
@@ -35,7 +36,7 @@ from .circuits.circuit import Circuit
 from .circuits.letters import over_letters
 from .combining import PRODUCT_ITEMS, ForesightError, combination
 from .compiled import Compiled, CompiledModel, allowed_target, lowered, manifest_of
-from .constructions import bounded_dyck, check_contract, counters
+from .constructions import bounded_dyck, check_contract, counters, nested
 from .past import past_formula
 from .targets import Lowered, Options, Target
 from .targets import target as target_named
@@ -70,22 +71,23 @@ def compile(
     weakest gates that suffice, or a witness that none do; the language's automaton is decomposed into a cascade of
     memories that letters reset (or swap); its rules are merged and proved, triple by triple; the rules are a circuit
     over integers, one block per level; a target writes the circuit as weights whose roundings are harmless. Bounded
-    Dyck languages (theorem 6) and counter languages (theorem 5) are circuits at once.
+    Dyck languages (theorem 6), nested ones and counter languages (theorem 5) are circuits at once.
 
     Args:
         language: whatever :func:`~..automata.languages.as_language` reads: ``scancraft.named("D-12")``,
             ``scancraft.regex("(ab)*")``, a ``Path``, a :class:`Dfa`, a :class:`Combination` of some
             (``scancraft.all_of``, or an expression with ``&`` or ``~`` on top), a :class:`BoundedDyck`, a
-            :class:`CounterMachine`, a machine with outputs (``scancraft.moore``); a bare string is a regular
-            expression.
+            :class:`NestedLanguage`, a :class:`CounterMachine`, a machine with outputs (``scancraft.moore``); a bare
+            string is a regular expression.
         out: a directory to write the checkpoint to; None to keep it in memory.
         budget: how far the searches may go; its seconds are those of all of them together.
         d_state: states per channel of the Mamba layers (one is enough; counters take one each, whatever is asked).
         d_conv: taps of their convolution, 2 to 4; by default as few as the model uses, which are 2 for a cascade. Plans
             that need more taps are left out.
         contract: "all-words" or "live-prefixes"; by default "all-words", but "live-prefixes" for bounded Dyck
-            languages. A DFA is always compiled for all words, which includes the live prefixes. Of a combination also
-            "recognise": only the end of the word is promised; the default where its parts do not know more.
+            languages and nested ones. A DFA is always compiled for all words, which includes the live prefixes. Of a
+            combination also "recognise": only the end of the word is promised; the default where its parts do not know
+            more.
         gates: the strongest gates allowed: "nonnegative" insists on a real Mamba, "signed" allows the signed block.
         target: the kind of model, a name in ``scancraft.compiler.targets.TARGETS``; by default the target mamba, or
             signed_mamba where the language needs signs.
@@ -142,6 +144,15 @@ dt_rank 2, 3,200 parameters, 218 not zero
     elif isinstance(wanted, BoundedDyck):
         compiled = bounded_dyck(
             wanted, contract=promise or "live-prefixes", d_conv=d_conv or FEWEST_TAPS, target=target, dtype=dtype
+        )
+    elif isinstance(wanted, NestedLanguage):
+        compiled = nested(
+            wanted,
+            contract=promise or "live-prefixes",
+            budget=budget,
+            d_conv=d_conv or FEWEST_TAPS,
+            target=target,
+            dtype=dtype,
         )
     else:
         compiled = counters(

@@ -13,11 +13,13 @@ from ..automata.dfa import Dfa
 from ..automata.errors import BracketLanguageError, BudgetExceededError, CounterLanguageError
 from ..automata.families import flip_flop as flip_flop_language
 from ..automata.languages import Language, as_dfa, language_to_json
+from ..automata.nested.language import NestedLanguage
 from ..models.errors import ReadoutError
 from .circuits.bounded_dyck import bounded_dyck_circuit
 from .circuits.circuit import Circuit
 from .circuits.counting import counter_circuit, machine_limits
 from .circuits.flip_flop import flip_flop_circuit
+from .circuits.nested.circuit import nested_circuit
 from .circuits.walks import counted
 from .compiled import Constructed, allowed_target, lowered, manifest_of
 from .targets import Options
@@ -119,6 +121,45 @@ def bounded_dyck(
     circuit = bounded_dyck_circuit(language, all_words=contract == "all-words")
     if not any("float32" in limits for limits in circuit.limits.values()):
         raise BracketLanguageError(f"{language.name} is too deep for float32 to count exactly; give a smaller depth")
+    return constructed(language, "star-free", circuit, d_conv, out, target, dtype)
+
+
+def nested(
+    language: NestedLanguage,
+    out: str | PathLike[str] | None = None,
+    *,
+    contract: Contract = "live-prefixes",
+    budget: Budget = DEFAULT_BUDGET,
+    d_conv: int = 2,
+    target: str | None = None,
+    dtype: str = "float32",
+) -> Constructed:
+    """A nested language in three blocks (live prefixes) or four (all words). O(h * memories) channels, no DFA.
+
+    Args:
+        language: the language.
+        out: a directory to write the checkpoint to; None to keep it in memory.
+        contract: "live-prefixes", or "all-words", which takes a fourth block.
+        budget: how far the search for what a level remembers may go.
+        d_conv: taps of the convolution, 2 to 4.
+        target: the kind of model (``scancraft.compile``); by default the target mamba.
+        dtype: a format in which the model must be exact (``scancraft.compile``).
+
+    Raises:
+        LevelMemoryError: the control of a level needs more than one block.
+        BudgetExceededError: the search takes too long, or the model would have more than about 2^28 parameters.
+
+    >>> from scancraft.automata.nested.documents import json_documents
+    >>> nested(json_documents(10)).circuit.n_blocks
+    3
+    """
+    check_contract(contract)
+    circuit = nested_circuit(language, all_words=contract == "all-words", budget=budget)
+    widest = max(len(block.channels) for block in circuit.blocks)
+    if (size := 3 * widest * (2 * language.depth + 100)) > LARGEST:
+        raise BudgetExceededError("parameters (estimated)", size, LARGEST)
+    if not any("float32" in limits for limits in circuit.limits.values()):
+        raise BracketLanguageError(f"a depth of {language.depth} is too much for float32 to count exactly; give less")
     return constructed(language, "star-free", circuit, d_conv, out, target, dtype)
 
 

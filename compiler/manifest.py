@@ -296,7 +296,7 @@ class Manifest(Record, frozen=True):
     """
 
     schema_version: Literal[3]
-    kind: Literal["cascade", "plan", "walk", "combination", "flip-flop", "bounded Dyck", "counters"]
+    kind: Literal["cascade", "plan", "walk", "combination", "flip-flop", "bounded Dyck", "nested", "counters"]
     target: str
     contract: Literal["all-words", "live-prefixes", "recognise", "outputs"]
     construction: str

@@ -20,6 +20,7 @@ from ..automata.decide.aperiodic import Witness, star_free_witness
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError, ScancraftError
 from ..automata.languages import Language, Recognised, language_to_json
+from ..automata.nested.language import NestedLanguage
 from ..certify.binding import dtype_name, implementation_of, readout_json
 from ..certify.certify import CERTIFY_BUDGET, Certificate, Open, Refuted, certify
 from ..certify.search.prove import Judge
@@ -141,6 +142,8 @@ def _witness(model: Any, language: Language, budget: Budget) -> Witness | str:
     """Why no model without negative gates follows the language; or, in words, why the theorem says nothing here."""
     if isinstance(language, BoundedDyck):
         return "a bounded Dyck language is star-free, so the theorem excludes no Mamba"
+    if isinstance(language, NestedLanguage):
+        return "the theorem excludes a nested language by its automaton only; give that (`.dfa()`)"
     if isinstance(language, CounterMachine):
         return "a counter language is not given as a regular language, and the theorem is about regular ones"
     assert isinstance(language, Dfa), "a combination is judged by its product"

@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from .automata.logic.past import PastLtl as PastLtl
     from .automata.moore import Moore as Moore
     from .automata.named import named as named
+    from .automata.nested.documents import json_documents as json_documents
+    from .automata.nested.language import NestedLanguage as NestedLanguage
     from .automata.regex.combinations import regex as regex
     from .automata.regex.regex import parse_regex as parse_regex
     from .automata.semiautomaton import Semiautomaton as Semiautomaton

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..alphabet import Word
-from ..errors import AlphabetError
+from ..errors import AlphabetError, EmptyLanguageError
 
 Rng = random.Random | np.random.Generator
 Symbols = tuple[str, ...]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+TRIES = 200
+"""Walks in a row that may fail before a range of lengths is given up."""
 
 
 def generator_of(rng: Rng) -> np.random.Generator:
@@ -68,3 +71,33 @@ def check_range(shortest: int, longest: int) -> None:
     """``ValueError`` unless 0 <= shortest <= longest."""
     if shortest < 0 or longest < shortest:
         raise ValueError(f"lengths {shortest} to {longest} are no range; give 0 <= shortest <= longest")
+
+
+def walked(
+    walk: Callable[[int, np.random.Generator], Symbols | None], count: int, shortest: int, longest: int, rng: Rng
+) -> list[Symbols]:
+    """Words with lengths in a range: of walks towards targets uniform in it, those that do not end before it.
+
+    Args:
+        walk: a word of at most the given length, or None.
+        count: how many words.
+        shortest: the least length.
+        longest: the greatest.
+        rng: where randomness comes from.
+
+    Raises:
+        EmptyLanguageError: ``TRIES`` walks in a row ended before the range; there may be words in it all the same.
+    """
+    found: list[Symbols] = []
+    tries, generator = 0, generator_of(rng)
+    while len(found) < count:
+        word = walk(shortest + int(generator.integers(longest - shortest + 1)), generator)
+        tries += 1
+        if word is not None and len(word) >= shortest:
+            found.append(word)
+            tries = 0
+        elif tries == TRIES:
+            raise EmptyLanguageError(
+                f"none of {TRIES} walks gave a word with a length from {shortest} to {longest}; widen the range"
+            )
+    return found

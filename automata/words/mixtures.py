@@ -1,8 +1,8 @@
 """Random words of any language: members, test mixtures, and long words that stay live.
 
 Members have a length that is uniform over the lengths with words in a range, and are uniform among those of their
-length; those of counter languages are walked (:class:`~.walks.CompletedWalks`). Equal seeds give equal words. A
-language is whatever ``as_language`` reads.
+length; those of counter languages and nested ones are walked (:class:`~.walks.CompletedWalks`,
+:class:`~.nested.NestedWords`). Equal seeds give equal words. A language is whatever ``as_language`` reads.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from ..errors import BudgetExceededError, EmptyLanguageError
 from ..languages import Language, Recognised, as_language
 from ..logic.past import PastLtl
 from ..moore import Moore
+from ..nested.language import NestedLanguage
 from .brackets import BracketWords, live_bracket_word
 from .draw import Rng, Symbols, arbitrary, check_range, edit_within, generator_of
+from .nested import NestedWords
 from .regular import RegularWords
 from .steered import steered
 from .walks import CompletedWalks
@@ -49,8 +51,8 @@ def members_of(language: Any, count: int, shortest: int, longest: int, rng: Rng)
             return members_of(language.dfa(SMALL), count, shortest, longest, generator)
         except BudgetExceededError:
             return _found(language, count, shortest, longest, generator)
-    if isinstance(language, CounterMachine):
-        return CompletedWalks(language).words(count, shortest, longest, generator)
+    if isinstance(language, (CounterMachine, NestedLanguage)):
+        return _walks(language).words(count, shortest, longest, generator)
     sampler: BracketWords | RegularWords
     if isinstance(language, BoundedDyck):
         sampler = BracketWords(language, longest)
@@ -131,8 +133,8 @@ def _live_words(language: Any, count: int, shortest: int, longest: int, rng: np.
 def live_word_of(language: Any, length: int, rng: Rng) -> Symbols:
     """A random word of exactly this length all of whose prefixes can be completed; it need not be a member.
 
-    Of a regular language uniformly; of a bounded Dyck language depths walk up and down alike; of a counter language it
-    is the beginning of a member. Of a combination whose product is too large it is an arbitrary word.
+    Of a regular language uniformly; of a bounded Dyck language depths walk up and down alike; of a counter language
+    or a nested one it is the beginning of a member. Of a combination whose product is too large it is arbitrary.
 
     Raises:
         ValueError: a negative length.
@@ -148,12 +150,16 @@ def live_word_of(language: Any, length: int, rng: Rng) -> Symbols:
             return arbitrary(language.alphabet, length, generator_of(rng))
     if isinstance(language, BoundedDyck):
         return live_bracket_word(language, length, rng)
-    if isinstance(language, CounterMachine):
-        return CompletedWalks(language).live_word(length, rng)
+    if isinstance(language, (CounterMachine, NestedLanguage)):
+        return _walks(language).live_word(length, rng)
     try:
         return RegularWords(Dfa(language.semiautomaton, language.initial, language.live), length).word(length, rng)
     except EmptyLanguageError:
         raise EmptyLanguageError(f"no word of length {length} has only prefixes that can be completed") from None
+
+
+def _walks(language: CounterMachine | NestedLanguage) -> CompletedWalks | NestedWords:
+    return NestedWords(language) if isinstance(language, NestedLanguage) else CompletedWalks(language)
 
 
 def _check(count: int, shortest: int, longest: int) -> None:

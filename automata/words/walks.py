@@ -9,11 +9,7 @@ from typing import NamedTuple
 from ..counters.control import signs_of
 from ..counters.machine import CounterMachine
 from ..counters.trim import Edge, Node
-from ..errors import EmptyLanguageError
-from .draw import Rng, Symbols, generator_of
-
-TRIES = 200
-"""Walks before a walker gives up on a range of lengths."""
+from .draw import Rng, Symbols, generator_of, walked
 
 NONE = -(2**60)
 """Less room than any configuration takes."""
@@ -136,30 +132,14 @@ class CompletedWalks:
         return tuple(word)
 
     def words(self, count: int, shortest: int, longest: int, rng: Rng) -> list[Symbols]:
-        """Members with lengths in this range: of walks towards targets uniform in it, those that do not end before it.
-
-        Raises:
-            EmptyLanguageError: ``TRIES`` walks in a row ended before it; there may be words all the same.
-        """
-        found: list[Symbols] = []
-        tries, generator = 0, generator_of(rng)
-        while len(found) < count:
-            word = self.walk(shortest + int(generator.integers(longest - shortest + 1)), generator)
-            tries += 1
-            if word is not None and len(word) >= shortest:
-                found.append(word)
-                tries = 0
-            elif tries == TRIES:
-                raise EmptyLanguageError(
-                    f"none of {TRIES} walks gave a word with a length from {shortest} to {longest}; widen the range"
-                )
-        return found
+        """Members with lengths in this range (:func:`walked`)."""
+        return walked(self.walk, count, shortest, longest, rng)
 
     def live_word(self, length: int, rng: Rng) -> Symbols:
         """The first ``length`` letters of a member that may be longer: so it can be completed, as can all its prefixes.
 
         Raises:
-            EmptyLanguageError: as for :meth:`words`.
+            EmptyLanguageError: no walk went so far.
         """
         return self.words(1, length, length + self.distance(length), rng)[0][:length]
 

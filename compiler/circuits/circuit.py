@@ -230,7 +230,7 @@ class Circuit(Pictured):
     """A language as a circuit.
 
     Attributes:
-        kind: which construction: "cascade", "plan", "flip-flop", "bounded Dyck", "counters" or "walk".
+        kind: which construction: "cascade", "plan", "flip-flop", "bounded Dyck", "nested", "counters" or "walk".
         construction: what it is, with its source.
         alphabet: the symbols.
         features: the residual stream's features, constants left out.
@@ -247,7 +247,7 @@ class Circuit(Pictured):
         constant: the exponent of the stream's constant: squares of features sum to less than 2^(2 constant - 25).
     """
 
-    kind: Literal["cascade", "plan", "walk", "combination", "flip-flop", "bounded Dyck", "counters"]
+    kind: Literal["cascade", "plan", "walk", "combination", "flip-flop", "bounded Dyck", "nested", "counters"]
     construction: str
     alphabet: tuple[str, ...]
     features: tuple[str, ...]

@@ -17,6 +17,7 @@ from ..automata.combination import Combination
 from ..automata.dfa import Dfa
 from ..automata.families import flip_flop as flip_flop_dfa
 from ..automata.languages import Language
+from ..automata.nested.language import NestedLanguage
 from ..compiler.compile import compile as compile_language
 from ..compiler.compiled import Compiled, CompiledModel, Constructed
 from ..compiler.constructions import flip_flop
@@ -163,7 +164,7 @@ def _way(language: Language, named: bool, general: bool, budget: Budget, d_state
     Raises:
         ArgumentError: ``d_state`` where a construction decides it, or the general compiler for counters.
     """
-    if general and isinstance(language, (BoundedDyck, Combination)):
+    if general and isinstance(language, (BoundedDyck, Combination, NestedLanguage)):
         language = language.dfa(budget)
     elif general and not isinstance(language, Dfa):
         raise ArgumentError("--general compiles star-free languages; counters have one construction only")

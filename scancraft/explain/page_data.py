@@ -17,6 +17,8 @@ from ..automata.errors import EmptyLanguageError, ScancraftError
 from ..automata.languages import Language, truth_of
 from ..automata.logic.past import PastLtl, past_to_json
 from ..automata.moore import Moore
+from ..automata.nested.json import nested_to_json
+from ..automata.nested.language import NestedLanguage
 from ..automata.words.draw import Symbols
 from ..automata.words.mixtures import live_word_of, members_of
 from ..compiler.checkpoints import Checkpoint
@@ -129,6 +131,8 @@ def _title(language: Language) -> str:
         return f"{language.name} over {symbols}"
     if isinstance(language, Moore):
         return f"{language.n_states}-state machine with {len(language.classes)} outputs over {symbols}"
+    if isinstance(language, NestedLanguage):
+        return f"nested words over {symbols}, at most {language.depth} deep"
     if isinstance(language, Combination):
         return f"combination of {len(language.leaves)} languages over {symbols}"
     if isinstance(language, PastLtl):
@@ -186,6 +190,8 @@ def _language(language: Language) -> dict[str, Any]:
         }
     if isinstance(language, PastLtl):
         return {"kind": "past_ltl", **past_to_json(language)}
+    if isinstance(language, NestedLanguage):
+        return {"kind": "nested", **nested_to_json(language), "deepest": dict(language.deepest)}
     _check_transitions(sum(1 for _ in language.steps()))
     return {
         "kind": "counter_machine",

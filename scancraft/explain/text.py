@@ -20,6 +20,7 @@ from ..automata.dfa import Dfa
 from ..automata.languages import Language
 from ..automata.logic.past import PastLtl
 from ..automata.moore import Moore
+from ..automata.nested.language import NestedLanguage
 from ..compiler.checkpoints import Checkpoint
 from ..compiler.circuits.forms import show
 from ..compiler.language_model import LanguageModel
@@ -101,6 +102,8 @@ def _kind(language: Language) -> str:
         return f"{language.n_states} states, {len(language.classes)} classes"
     if isinstance(language, BoundedDyck):
         return language.name
+    if isinstance(language, NestedLanguage):
+        return f"{len(language.states)} states of a level, {language.depth} deep"
     if isinstance(language, Combination):
         return f"{len(language.leaves)} automata side by side"
     if isinstance(language, PastLtl):
