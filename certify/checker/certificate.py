@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -240,7 +241,7 @@ def claim(contract: str, method: str, readout: Mapping[str, Any] = PREDICTS) -> 
 def _check_language(content: dict[str, Any], manifest: dict[str, Any]) -> None:
     """The language is the manifest's, and the digest is its own."""
     about, named = content["language"], manifest["language"]
-    kinds = {"dfa", "combination", MOORE, *LANGUAGES.values()}
+    kinds = {"dfa", "combination", MOORE, *chain(*LANGUAGES.values())}
     need(len(kinds & set(named)) == 1, "language: scancraft.json names two")
     if content["method"] in LANGUAGES or MOORE in about:
         digest = text_digest(about)
@@ -290,6 +291,9 @@ def _described(about: dict[str, Any]) -> str:
     if "bounded_dyck" in about:
         pairs = about["bounded_dyck"]["brackets"]
         return f"brackets of {len(pairs)} kinds, at most {about['bounded_dyck']['depth']} deep"
+    if "nested" in about:
+        symbols = " ".join(map(ascii, about["nested"]["alphabet"][:20]))
+        return f"nested words over {symbols}, at most {about['nested']['depth']} deep"
     known = next((about[kind] for kind in ("counter_machine", MOORE, "past_ltl") if kind in about), about)
     symbols = " ".join(map(ascii, known["alphabet"][:20])) + (" ..." if len(known["alphabet"]) > 20 else "")
     if "counter_machine" in about:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,19 +14,24 @@ from .arithmetic import Obligations, exactly
 from .closure import Closed, agree, check_shapes, check_stages, first_graph
 from .counters import Setting, check_counters, read_limits
 from .formulas import Formula, read_formula
-from .languages import Language, completable, reachable, read_bounded_dyck, read_counter_machine, read_dfa, read_moore
+from .languages import Language, completable, reachable, read_counter_machine, read_dfa, read_moore
 from .machine import Machine
+from .nested import read_bounded_dyck, read_nested
 from .parts import Floats, ObligationError, array, need
 from .recalled import Memory
 from .slots import check_slots
 from .subformulas import check_formula
 
-CONSTRUCTIONS = {"counters": "counter_machine", "slots": "bounded_dyck"}
-"""The methods that do not explore the whole model, and what they say their language is."""
+CONSTRUCTIONS = ("counters", "slots")
+"""The methods that only explore the blocks of a control."""
 UNTIL_DEATH = "until death"
 SUBFORMULAS = "subformula by subformula"
-LANGUAGES = {**CONSTRUCTIONS, SUBFORMULAS: "past_ltl"}
-"""What the languages are called that are no DFAs, by method."""
+LANGUAGES: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
+    "counters": {"counter_machine": read_counter_machine},
+    "slots": {"bounded_dyck": read_bounded_dyck, "nested": read_nested},
+    SUBFORMULAS: {"past_ltl": read_formula},
+}
+"""The languages that are no DFAs, by method: what they are called, and what reads them."""
 METHODS = ("block by block", "whole model", UNTIL_DEATH, *LANGUAGES)
 MOORE = "moore_machine"
 """What says that the language is a machine with outputs."""
@@ -112,29 +117,26 @@ def judge(
             block.mixer.activation == "silu",
             f"block {number}: its activation is {block.mixer.activation!r}, not 'silu'",
         )
-    kind = LANGUAGES.get(method)
+    kinds = LANGUAGES.get(method)
     stages = sum(name.endswith(".blocks") for name in tensors)
     readout, about = content["readout"], content["language"]
-    if kind is not None or method == UNTIL_DEATH:
+    if kinds is not None or method == UNTIL_DEATH:
         need(obligations, "scope 'step' is not that of this method")
         need(readout["threshold"] == 0, "readout: this method has a threshold of 0")
         need(content["dtype"] in ("float32", "bfloat16"), f"dtype {content['dtype']} is not that of this method")
-    if kind is not None:
-        need(set(about) == {kind}, f"language: not exactly {kind}")
+    if kinds is not None:
+        need(len(about) == 1 and set(about) <= set(kinds), f"language: not exactly {' or '.join(kinds)}")
     if method in CONSTRUCTIONS:
         need(not machine.two, "implementation: there is no argument yet for counters or slots in blocks of Mamba-2")
     if method in (UNTIL_DEATH, SUBFORMULAS):
         need(content["contract"] == "all-words", f'method "{method}" proves all words only')
         need(machine.model.config.model_type == "mamba", "implementation: this method is about blocks of Mamba")
     language: Any
-    if kind is None:
+    if kinds is None:
         language = read_moore(about[MOORE]) if set(about) == {MOORE} else read_dfa(about)
-    elif method == "counters":
-        language = read_counter_machine(about[kind])
-    elif method == "slots":
-        language = read_bounded_dyck(about[kind])
     else:
-        language = read_formula(about[kind])
+        ((kind, given),) = about.items()
+        language = kinds[kind](given)
     need(set(readout["tokens"]) == set(language.symbols), "readout: tokens of other symbols")
     tokens = [readout["tokens"][s] for s in language.symbols]
     columns = [readout["next_symbol"][s] for s in language.symbols] if readout["next_symbol"] else []
@@ -142,7 +144,7 @@ def judge(
     vocabulary = machine.model.config.vocab_size
     need(all(0 <= n < vocabulary for n in (*tokens, *columns, *special)), "readout: a token is past the vocabulary")
     same: dict[int, int] = {}
-    if kind is None:
+    if kinds is None:
         first = _alike(machine.model, language, tokens, columns)
         same = {columns[a]: columns[b] for a, b in enumerate(first) if a != b} if columns else {}
         letters = [a for a, b in enumerate(first) if a == b]
@@ -151,7 +153,7 @@ def judge(
     symbols, tokens, shown = language.symbols, [*tokens, special[0]], list(range(len(columns)))
     if readout["accept"] is not None:
         columns, shown = [*columns, readout["accept"]], [*shown, len(symbols)]
-    classes = language.classes if kind is None else ()
+    classes = language.classes if kinds is None else ()
     scored = readout.get("classes", {})
     need(set(scored) == set(classes), "readout: scores of other classes")
     if classes:
@@ -168,7 +170,7 @@ def judge(
     need(method != SUBFORMULAS or not tensors, "evidence: this method has none")
     case = _Case(content, machine, o, arrays, stages, symbols, tokens, columns, shown, same)
     case = case._replace(classes=len(classes))
-    judged = _judge_regular if kind is None else _judge_formula if method == SUBFORMULAS else _judge_construction
+    judged = _judge_regular if kinds is None else _judge_formula if method == SUBFORMULAS else _judge_construction
     return judged(case, language)
 
 
@@ -281,7 +283,7 @@ def _judge_construction(case: _Case, language: Any) -> Findings:
         need(not case.all_words, 'method "slots" proves live prefixes only')
         need(case.content["limits"] == {}, "limits: this method has none")
         need(case.stages == 0, "counts: this method has no control blocks")
-        check_slots(layers, readouts, graph, vectors, len(language.symbols) // 2, language.depth)
+        check_slots(layers, readouts, graph, vectors, language)
     else:
         cases = reachable(language)
         need(cases is not None, "language: too many counters and control states")

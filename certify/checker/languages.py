@@ -283,30 +283,6 @@ def read_counter_machine(given: Any) -> CounterLanguage:
     )
 
 
-class BracketLanguage(NamedTuple):
-    """A bounded Dyck language: the symbols (each opening bracket and its closing one, kind by kind), and the depth."""
-
-    symbols: list[str]
-    depth: int
-
-    @property
-    def control(self) -> Language:
-        """The language of all words: no block looks at a control."""
-        alive = np.ones(1, dtype=bool)
-        return Language(self.symbols, np.zeros((1, len(self.symbols)), dtype=np.int64), alive, alive)
-
-
-def read_bounded_dyck(given: Any) -> BracketLanguage:
-    """Read the JSON format of ``automata/bounded_dyck.py``, likewise."""
-    need(set(given) == {"brackets", "depth"}, "language: unknown keys")
-    pairs, depth = given["brackets"], given["depth"]
-    need(pairs and all(type(p) is list and len(p) == 2 for p in pairs), "language: no pairs of brackets")
-    symbols = [symbol for pair in pairs for symbol in pair]
-    need(all(type(s) is str for s in symbols) and len(set(symbols)) == len(symbols), "language: a bracket occurs twice")
-    need(type(depth) is int and 1 <= depth <= 1 << 20, f"language: depth {depth!r}")
-    return BracketLanguage(symbols, depth)
-
-
 # -- can every live word be completed? -----------------------------------------------------------------------------
 
 

@@ -1,50 +1,94 @@
-"""Bounded Dyck languages, method "slots": a block that counts the depth, and one that remembers the brackets."""
+"""Languages with a control at each depth, method "slots": a block that counts the depth, one that remembers what the
+level at each depth has to know, and blocks that remember nothing.
+
+The vectors that come out of the counting block are base(symbol) + depth * slope, so the second block sees finitely many
+inputs: (symbol, depth after it). Each entry of its state is overwritten at one depth only, its *owner*; where the depth
+is another it is held. So what the entries of depth d hold is what the symbols that came at depth d since the level
+began have written, and the levels inside it change nothing: they can be explored as an automaton, together with the
+language's level at that depth. What lies at other depths is not read: there the entries' share is 0.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from .argument import MOST_NUMBERS, Case, Count, Layer, Readouts, check_counting
+from .argument import MOST_NUMBERS, Case, Count, Layer, Readouts, check_counting, sample
 from .arithmetic import LARGEST_SUM, exactly, hull
 from .closure import Graph
+from .nested import NestedLanguage
 from .parts import Bools, Floats, Ints, first, need
 
-OPENING, CLOSING = 0, 1
+MOST_PLACES = 1 << 22
+"""Of the levels of one depth, before the exploration gives up."""
 
 
 class Inputs(NamedTuple):
-    """What the slots block can read: (opening kind k, d = 1..h), (closing kind k, d = 0..h-1), then <bos>.
+    """What the second block can read: each symbol with each depth after it, and ``<bos>`` with depth 0, which is last.
 
-    Kinds vary fastest.
+    Attributes:
+        letter: shape (rows,); ``<bos>`` is the number after the last symbol.
+        depth: shape (rows,).
     """
 
     letter: Ints
     depth: Ints
 
     @staticmethod
-    def of(kinds: int, depth: int) -> Inputs:
+    def of(language: NestedLanguage) -> Inputs:
         """All of them."""
-        kind, level = np.tile(np.arange(kinds), 2 * depth), np.repeat(np.arange(2 * depth), kinds)
-        closes = level >= depth
-        letter = np.append(2 * kind + closes, 2 * kinds)
-        return Inputs(letter, np.append(np.where(closes, level - depth, level + 1), 0))
+        adds, depth = language.adds, language.depth
+        letters = [(a, d) for a, n in enumerate(adds.tolist()) for d in range(max(n, 0), depth + 1 + min(n, 0))]
+        letter, level = np.array([*letters, (len(adds), 0)]).T
+        return Inputs(letter, level)
 
 
-def check_slots(layers: list[Layer], readouts: Readouts, graph: Graph, vectors: Floats, kinds: int, depth: int) -> None:
-    """The whole argument, from the embeddings to the read-outs."""
-    need(len(layers) == 2, f"{len(layers)} blocks, not 2: depth, slots")
-    need(depth <= LARGEST_SUM, "language: too deep")
-    counting, layer = layers
-    letters, bos = graph.nodes[:, 0], 2 * kinds
-    adds = np.where(np.arange(bos) % 2 == OPENING, 1, -1)[None, None]
-    count = Count(np.zeros(1, np.int64), np.zeros(1, np.int64), np.array([depth]), adds, 1)
+class Shown(NamedTuple):
+    """The entries of one depth that are read, those that always hold the same once.
+
+    Attributes:
+        entries: one of each group.
+        shares: by how much the vectors grow with each; shape (groups, rows, d_model).
+    """
+
+    entries: list[int]
+    shares: list[Floats]
+
+
+class Places(NamedTuple):
+    """Where the levels of one depth can be.
+
+    Attributes:
+        row: the input.
+        state: of the language's level.
+        held: what the entries of this depth hold, shape (places, groups).
+    """
+
+    row: Ints
+    state: Ints
+    held: Floats
+
+
+def check_slots(
+    layers: list[Layer], readouts: Readouts, graph: Graph, vectors: Floats, language: NestedLanguage
+) -> None:
+    """The whole argument, from the embeddings to the read-outs.
+
+    O(inputs * entries + places * width), with the places (symbol, state, what is held) of each depth.
+    """
+    need(len(layers) >= 2, f"{len(layers)} blocks, not 2 or more: depth, levels")
+    need(language.depth <= LARGEST_SUM, "language: too deep")
+    counting, layer, *later = layers
+    letters, bos = graph.nodes[:, 0], len(language.symbols)
+    count = Count(
+        np.zeros(1, np.int64), np.zeros(1, np.int64), np.array([language.depth]), language.adds[None, None], 1
+    )
     by_node, counters, _ = check_counting(counting, graph, vectors, bos, count)
     base = by_node[np.array([first(letters == letter) for letter in range(bos + 1)])]
 
-    letter, depths = Inputs.of(kinds, depth)
+    inputs = Inputs.of(language)
+    letter, depths = inputs
     rows = len(letter)
     need(rows * layer.channels * layer.states <= MOST_NUMBERS, "language: too many inputs")
     vectors = base[letter] + depths[:, None] * counters.slope[0]
@@ -52,61 +96,137 @@ def check_slots(layers: list[Layer], readouts: Readouts, graph: Graph, vectors: 
     layer.no_gate_of_one_with_a_write(view)
     held, write = view.held.reshape(rows, -1), view.write.lo.reshape(rows, -1)
     used = np.flatnonzero((write != 0).any(axis=0))
-    # A slot belongs to the greatest depth at which it is ever overwritten.
     owner = np.where(held[:, used], -1, depths[:, None]).max(axis=0, initial=-1)
-    layer.need((owner >= 1).all(), "an entry is written, but at no depth")
-    there = depths[:, None] == owner
-    opens = letter % 2 == OPENING
-    opens[-1] = False
-    bad = (there & (held[:, used] == opens[:, None])).any(axis=0)
-    layer.need(not bad.any(), "an entry is not overwritten at just the opening brackets of its depth")
-    values = write[((owner - 1) * kinds)[None] + np.arange(kinds)[:, None], used]
-    layer.need((values >= 0).all(), "an entry is overwritten with something negative")
+    layer.need((owner >= 0).all(), "an entry is written, but at no depth")
+    layer.need((held[:, used] | (depths[:, None] == owner)).all(), "an entry is overwritten at two depths")
 
     layer.added(view, gate, hull(view.write.lo).map(lambda a: a[None]))
     plain = vectors + layer.added(view, gate, exactly(np.zeros(view.held.shape))).lo
     groups: dict[bytes, list[int]] = {}
     for n, entry in enumerate(used.tolist()):
         groups.setdefault(held[:, entry].tobytes() + write[:, entry].tobytes(), []).append(n)
-    shown: list[list[tuple[Floats, Floats]]] = [[] for _ in range(depth + 1)]
+    shown = [Shown([], []) for _ in range(language.depth + 1)]
+    begins = (letter == bos) | (np.append(language.opened, 0)[letter] >= 0)
     for group in groups.values():
-        at_depth = int(owner[group[0]])
+        at_depth, entry = int(owner[group[0]]), int(used[group[0]])
         share = layer.share(view, gate, used[group])
         layer.need(not share[depths != at_depth].any(), f"a slot of depth {at_depth} is read at other depths")
-        shown[at_depth].append((share[depths == at_depth], values[:, group[0]]))
+        if share.any():
+            kept = held[begins & (depths == at_depth), entry]
+            layer.need(not kept.any(), f"a slot of depth {at_depth} is not overwritten where a level begins")
+            shown[at_depth].entries.append(entry)
+            shown[at_depth].shares.append(share)
 
-    expected = np.empty_like(plain)
-    top = np.arange(rows) % kinds
-    for row, out, stream, tops, truth in _cases(plain, vectors, shown, Inputs(letter, depths), kinds, depth):
+    inner, closers = np.zeros(len(language.table), dtype=bool), dict[int, list[int]]()
+    for depth in range(language.depth, -1, -1):
+        ends, allowed = language.completable(depth, inner), language.allowed(depth, inner)
+        inner = ends
+        openers = [(a, int(q)) for a, q in enumerate(language.opened) if q >= 0 and ends[q]]
+        level = _Level(language, inputs, depth, allowed, closers, held, write, shown[depth].entries)
+        places, closers = level.explored(openers if depth else [(bos, language.root)])
+        if places is None:
+            continue
+        need(ends[places.state].all(), "language: not every live word can be completed")
+        row, stream = places.row, vectors[places.row]
+        layer.need(stream.size <= MOST_NUMBERS, "too many places of a level")
+        out = plain[row].copy()
+        for share, values in zip(shown[depth].shares, places.held.T, strict=True):
+            out += share[row] * values[:, None]
         layer.settles(exactly(out - stream), exactly(stream))
-        readouts.check(readouts.scores(out), truth, out, lambda i, row=row: f"input {row[i]}")  # type: ignore[misc]
-        mine = (tops < 0) | (tops == top[row]) | opens[row]
-        expected[row[mine]] = out[mine]
-
-    before, after = np.zeros((rows, held.shape[1])), write.copy()
-    before[:, used] = values[top]
-    after[held] = before[held]
-    layer.agree(Case(vectors, layer.nothing_past(vectors), before, after, expected))
+        _agree(layer, places, held, write, shown[depth].entries, stream, out)
+        for further in later:
+            out = _forgetful(further, out)
+        readouts.check(readouts.scores(out), allowed[places.state], out, lambda i, row=row: f"input {row[i]}")  # type: ignore[misc]
 
 
-def _cases(
-    plain: Floats, vectors: Floats, shown: list[list[tuple[Floats, Floats]]], inputs: Inputs, kinds: int, depth: int
-) -> Iterator[tuple[Ints, Floats, Floats, Ints, Bools]]:
-    """Case by case: input, vector that comes out and that went in, kind on top (-1: none), tokens that are allowed."""
-    for d in range(depth + 1):
-        rows = np.flatnonzero(inputs.depth == d)  # opening brackets first (if any), kind by kind, then closing ones
-        closing = inputs.letter[rows] % 2 == CLOSING
-        if d == 0:
-            place, tops = np.arange(len(rows)), np.full(len(rows), -1)
-        else:
-            n = int(closing.sum())
-            place = np.concatenate([np.flatnonzero(~closing), np.repeat(np.flatnonzero(closing), kinds)])
-            tops = np.concatenate([np.arange(kinds), np.tile(np.arange(kinds), n)])
-        out = plain[rows][place]
-        for share, values in shown[d]:
-            out = out + share[place] * values[tops][:, None]
-        truth = np.zeros((len(place), 2 * kinds + 1), dtype=bool)
-        truth[:, 0:-1:2] = d < depth
-        truth[:, 1:-1:2] = tops[:, None] == np.arange(kinds)
-        truth[:, -1] = d == 0
-        yield rows[place], out, vectors[rows][place], tops, truth
+class _Level(NamedTuple):
+    """The levels of one depth, with what the second block holds of them.
+
+    Attributes:
+        language: the language.
+        inputs: the rows of ``held`` and ``write``.
+        depth: the depth.
+        allowed: per state, what may come next.
+        closers: what may close a level one deeper, by the symbol that opened it.
+        held: per input and entry, whether it is held.
+        write: what is written.
+        entries: those that are read at this depth.
+    """
+
+    language: NestedLanguage
+    inputs: Inputs
+    depth: int
+    allowed: Bools
+    closers: dict[int, list[int]]
+    held: Bools
+    write: Floats
+    entries: list[int]
+
+    def explored(self, openers: list[tuple[int, int]]) -> tuple[Places | None, dict[int, list[int]]]:
+        """Where a level can be, or None if there is none; for each symbol that opens one, what may close it.
+
+        Args:
+            openers: the symbols that begin a level, and its first state.
+        """
+        here = np.flatnonzero(self.inputs.depth == self.depth)
+        row_of = dict(zip(self.inputs.letter[here].tolist(), here.tolist(), strict=True))
+        keeps = {row: self.held[row, self.entries] for row in row_of.values()}
+        writes = {row: self.write[row, self.entries] for row in row_of.values()}
+        moves = [self._moves(state) for state in range(len(self.language.table))]
+        places: dict[tuple[int, int, bytes], None] = {}
+        closing: dict[int, list[int]] = {}
+        for opener, start in openers:
+            todo = [(start, writes[row_of[opener]].tobytes())]
+            places[row_of[opener], *todo[0]] = None
+            seen = set(todo)
+            for state, content in todo:
+                values = np.frombuffer(content)
+                for symbol, target in moves[state]:
+                    need(len(places) < MOST_PLACES, "language: too many places of a level")
+                    row = row_of[symbol]
+                    after = target, np.where(keeps[row], values, writes[row]).tobytes()
+                    places[row, *after] = None
+                    if after not in seen:
+                        seen.add(after)
+                        todo.append(after)
+            states = sorted({state for state, _ in seen})
+            closing[opener] = np.flatnonzero(self.language.closes[states].any(axis=0)).tolist()
+        if not places:
+            return None, closing
+        rows, reached, contents = zip(*places, strict=True)
+        holds = np.array([np.frombuffer(content) for content in contents]).reshape(len(rows), len(self.entries))
+        return Places(np.array(rows), np.array(reached), holds), closing
+
+    def _moves(self, state: int) -> list[tuple[int, int]]:
+        """The symbols that a level reads next, with its next state: those that close a level inside it among them."""
+        found = []
+        row = self.language.table[state]
+        for a in np.flatnonzero((row >= 0) & self.allowed[state, :-1]).tolist():
+            inside = self.language.opened[a] >= 0
+            found += [(symbol, int(row[a])) for symbol in (self.closers[a] if inside else [a])]
+        return found
+
+
+def _agree(
+    layer: Layer, places: Places, held: Bools, write: Floats, entries: list[int], stream: Floats, out: Floats
+) -> None:
+    """Compare with some of the model's own steps."""
+    some = sample(len(places.row))
+    row = places.row[some]
+    before = np.zeros((len(some), held.shape[1]))
+    before[:, entries] = np.where(held[row][:, entries], places.held[some], 0.0)
+    after = np.where(held[row], before, write[row])
+    layer.agree(Case(stream[some], layer.nothing_past(stream[some]), before, after, out[some]))
+
+
+def _forgetful(layer: Layer, vectors: Floats) -> Floats:
+    """What comes out of a block that remembers nothing."""
+    view, gate = layer.look(vectors)
+    layer.no_gate_of_one_with_a_write(view)
+    rows, write = len(vectors), view.write.lo
+    layer.need(not (view.held & (write != 0).any(axis=0)).any(), "a block after the levels remembers something")
+    added = layer.added(view, gate, exactly(write)).lo
+    layer.settles(exactly(added), exactly(vectors))
+    after = write.reshape(rows, -1)
+    layer.agree(Case(vectors, layer.nothing_past(vectors), np.zeros_like(after), after, vectors + added))
+    return vectors + added

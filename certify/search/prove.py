@@ -3,7 +3,7 @@
 For a regular language three attempts, cheapest first. *Block by block*: one stage per block (``explore``), whose cost
 is a sum over blocks. *Whole model*: one stage for everything, exact, which closes only for small models, and whose
 first wrong node gives a shortest counterexample. (``certify`` adds sampled words, which can refute but never certify.)
-Of a counter language or a bounded Dyck language only the control can be explored (of brackets there is none): models
+Of a counter language or one with a control at each depth only the control can be explored (of the latter none): models
 have infinitely many reachable states, or far too many. What follows the control is an argument about weights, which
 needs no evidence and is the checker's.
 """
@@ -27,6 +27,7 @@ from ...automata.dfa import Dfa
 from ...automata.errors import BudgetExceededError
 from ...automata.languages import Language, Recognised
 from ...automata.moore import Moore
+from ...automata.nested.language import NestedLanguage
 from ...models.errors import ReadoutError
 from ...models.mamba import model_type_of
 from ...models.mamba2 import MAMBA2
@@ -222,7 +223,7 @@ def at_once(stepper: Stepper, judge: Judge, budget: Budget, note: Note = lambda 
 
 
 def _control(
-    model: Any, language: CounterMachine | BoundedDyck, readout: Readout, budget: Budget, note: Note
+    model: Any, language: CounterMachine | BoundedDyck | NestedLanguage, readout: Readout, budget: Budget, note: Note
 ) -> Candidate | Open:
     """The blocks of a counter machine's control, with the control state as the truth; of brackets, none."""
     if model_type_of(model) == MAMBA2:
