@@ -7,6 +7,7 @@ opened where the shortest document inside it fits into the depth that is left.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,14 +76,15 @@ class NestedAcceptor:
 def _heights(language: NestedLanguage) -> dict[str, float]:
     """For each state how many levels there must be inside a level in it, before that can be closed: one round for each
     level more, until nothing changes. O(steps * height)."""
-    heights = {state: 0.0 if language.closes.get(state) else float("inf") for state in language.states}
+    names = {*language.steps, *language.closes, *(target for row in language.steps.values() for target in row.values())}
+    heights = {state: 0.0 if language.closes.get(state) else inf for state in {*names, *language.opens.values()}}
     while True:
         now = dict(heights)
         for state, row in language.steps.items():
             for symbol, target in row.items():
                 opened = language.opens.get(symbol)
                 inside = 0.0 if opened is None else 1 + heights[opened]
-                now[state] = min(now.get(state, float("inf")), max(inside, heights[target]))
+                now[state] = min(now[state], max(inside, heights[target]))
         if now == heights:
             return heights
         heights = now

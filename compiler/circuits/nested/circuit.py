@@ -31,11 +31,11 @@ def nested_circuit(language: NestedLanguage, *, all_words: bool = False, budget:
         LevelMemoryError: the control of a level needs more than one block.
         BudgetExceededError: the search for memories is too long.
     """
-    return _Builder(language, level_memories(language, budget)).circuit(all_words=all_words)
+    return LevelCircuit(language, level_memories(language, budget)).circuit(all_words=all_words)
 
 
-class _Builder:
-    """The parts of the circuit."""
+class LevelCircuit:
+    """The circuit of a language whose levels have these memories."""
 
     def __init__(self, language: NestedLanguage, memories: Sequence[LevelMemory]) -> None:
         self.language, self.memories = language, memories
@@ -58,8 +58,8 @@ class _Builder:
                 verdicts[token] = plus(verdicts[token], {OPEN: 1})
             if token in language.returns:
                 verdicts[token] = plus(verdicts[token], self.here, {OPEN: -1})
-        shown = [self._top(m, label) for m, memory in enumerate(self.memories) for label in range(1, memory.size)]
-        events = [*map(self._fires, range(len(self.written))), *map(self._value, *zip(*self._labels(), strict=True))]
+        shown = [self._top(m, label) for m, label in self._labels()]
+        events = [name for name, _ in self._features()]
         circuit = Circuit(
             kind="nested",
             construction=f"nested words: a depth counter and {len(shown)} latches per depth",
@@ -127,8 +127,8 @@ class _Builder:
             if event.before is not None:
                 before.setdefault(event.symbol, set()).add(event.before)
         together: dict[frozenset[str], set[str]] = {}
-        for symbol, lasts in before.items():
-            together.setdefault(frozenset(lasts), set()).add(symbol)
+        for symbol, found in before.items():
+            together.setdefault(frozenset(found), set()).add(symbol)
         for lasts, symbols in together.items():
             pieces = windows({0: frozenset(symbols), 1: lasts}, self.language.alphabet)
             if pieces is None:

@@ -84,10 +84,12 @@ def level_memories(language: NestedLanguage, budget: Budget = DEFAULT_BUDGET) ->
     """
     meter = budget.meter("decisions about events of a level")
     apart = [pair for pair in combinations(_places(language), 2) if _row(language, pair[0]) != _row(language, pair[1])]
+    missing = None
     for far in (False, True):
         found, missing = _greedy(events_of(language, far=far), apart, meter)
         if missing is None:
             return found
+    assert missing is not None
     one, other = missing
     raise LevelMemoryError(
         f"the states {one!r} and {other!r} of a level are not told apart by the last symbols that overwrite a memory "
