@@ -55,10 +55,10 @@ class NestedLanguage(NamedTuple):
             depth: the depth.
             inner: the same one level deeper.
         """
-        found: Bools = self.accepting.copy() if depth == 0 else self.closes.any(axis=1)
+        found: Bools = np.array(self.accepting if depth == 0 else self.closes.any(axis=1))
         usable = (self.table >= 0) & ((self.opened < 0) | inner[self.opened])
         while True:
-            now: Bools = found | (usable & found[self.table]).any(axis=1)
+            now: Bools = np.logical_or(found, (usable & found[self.table]).any(axis=1))
             if (now == found).all():
                 return found
             found = now

@@ -49,6 +49,12 @@ const Lit = (() => {
     return [box, element("p", note, "help")];
   }
 
+  function levels(at) {
+    const chips = element("div", null, "chips");
+    (at || []).forEach((state, depth) => chips.append(element("span", state, `chip${depth === at.length - 1 ? " lit" : ""}`)));
+    return [chips, element("p", at === null ? "the word has died" : `depth ${at.length - 1}, at most ${page.language.depth}`, "help")];
+  }
+
   function counters(truth, at) {
     const states = element("div", null, "chips");
     for (const state of Object.keys(truth.transitions)) states.append(element("span", state, `chip${at && at.state === state ? " lit" : ""}`));
@@ -68,6 +74,7 @@ const Lit = (() => {
     const parts = truth.parts || [truth];
     rest.replaceChildren();
     if (page.language.kind === "bounded_dyck") return rest.append(...stack(truth, at));
+    if (page.language.kind === "nested") return rest.append(...levels(at));
     if (page.language.kind === "counter_machine") return rest.append(...counters(truth, at));
     parts.forEach((part, i) => {
       const figure = document.querySelector(`figure[data-part="${i}"]`);
@@ -88,6 +95,7 @@ const Lit = (() => {
     const help = {
       dfa: "Its minimal automaton. Lit: the state that the word has led to, and the edge of the last symbol. A double ring accepts.",
       bounded_dyck: "Brackets that are open, the first on the left.",
+      nested: "The state of each level that is open, the outermost first; a level around another one waits in its state after that.",
       counter_machine: "Its own counters, beside those of the model.",
       combination: `The words for which this holds of the automata below, each with its own state lit: ${short(operators(page.language.expression || 0), 200)}.`,
     };

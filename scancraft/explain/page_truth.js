@@ -65,6 +65,37 @@ const Truth = (() => {
     }
   }
 
+  // A stack of the states of the levels that are open; a level around another one is in its state after that.
+  class NestedTruth {
+    constructor(about) {
+      Object.assign(this, about);
+      this.start = [this.root];
+      this.returns = new Set(Object.values(this.closes).flat());
+    }
+    step(stack, symbol) {
+      if (stack === null || !this.allowed(stack).has(symbol)) return null;
+      if (this.returns.has(symbol)) return stack.slice(0, -1);
+      const after = [...stack.slice(0, -1), this.steps[stack[stack.length - 1]][symbol]];
+      return has(this.opens, symbol) ? [...after, this.opens[symbol]] : after;
+    }
+    allowed(stack) {
+      if (stack === null) return new Set();
+      const [state, depth] = [stack[stack.length - 1], stack.length - 1];
+      const row = has(this.steps, state) ? Object.keys(this.steps[state]) : [];
+      const found = new Set(row.filter((symbol) => !has(this.opens, symbol) || depth < this.deepest[symbol]));
+      if (depth) (has(this.closes, state) ? this.closes[state] : []).forEach((symbol) => found.add(symbol));
+      else if (this.accepting.includes(state)) found.add("<eos>");
+      return found;
+    }
+    isLive(stack) {
+      return stack !== null;
+    }
+    show(stack) {
+      if (stack === null) return "no such levels: the word has died";
+      return `levels ${stack.join(" > ")} (depth ${stack.length - 1} of ${this.depth})`;
+    }
+  }
+
   class CounterTruth {
     constructor(about) {
       Object.assign(this, about);
@@ -136,7 +167,7 @@ const Truth = (() => {
     }
   }
 
-  const kinds = { dfa: DfaTruth, bounded_dyck: StackTruth, counter_machine: CounterTruth, combination: CombinationTruth };
+  const kinds = { dfa: DfaTruth, bounded_dyck: StackTruth, nested: NestedTruth, counter_machine: CounterTruth, combination: CombinationTruth };
   const of = (language) => new kinds[language.kind](language);
 
   return { of };

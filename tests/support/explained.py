@@ -37,6 +37,7 @@ LANGUAGES: dict[str, Callable[[], Any]] = {
     "(abab)*": lambda: scancraft.compile("(abab)*"),
     "flip-flop": scancraft.flip_flop,
     "Dyck_{2,3}": lambda: scancraft.dyck(2, 3),
+    "json": lambda: scancraft.compile(scancraft.json_documents(3)),
     "Dyck-1": lambda: scancraft.compile(machine("Dyck-1")),
     "a^n b^n": lambda: scancraft.compile(machine("a^n b^n")),
     "a^n b^n live": lambda: scancraft.compile(machine("a^n b^n"), contract="live-prefixes"),

@@ -85,7 +85,7 @@ class LevelCircuit:
 
     @staticmethod
     def _fires(n: int) -> str:
-        return f"event of kind {n}"
+        return f"memory {n} is overwritten"
 
     def _value(self, m: int, label: int) -> str:
         return f"event into {self.memories[m].meaning(label)} ({m})"

@@ -38,6 +38,7 @@ WORDS = {
     "Tomita-5": "0110",
     "flip-flop": "w1i0r1",
     "Dyck_{2,3}": "([])",
+    "json": "[{},[]",
     "a^n b^n": "aabb",
 }
 
