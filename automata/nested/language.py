@@ -22,6 +22,7 @@ from ..cards import brief
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
 from ..search import leading_to, numbered
+from ..told import Told
 
 Stack = tuple[str, ...]
 """The states of the levels that are open, the outermost first; a level around another one in its state after that."""
@@ -34,7 +35,7 @@ OUTER = ""
 
 
 @dataclass(frozen=True)
-class NestedLanguage:
+class NestedLanguage(Told):
     """A language of nested words.
 
     Attributes:

@@ -95,7 +95,7 @@ def mixture_of(language: Any, count: int, shortest: int, longest: int, rng: Rng)
     return words
 
 
-def _words_of(language: Language) -> Dfa | Recognised | BoundedDyck | CounterMachine:
+def _words_of(language: Language) -> Dfa | Recognised | BoundedDyck | NestedLanguage | CounterMachine:
     """The language; of a machine with outputs the words that may end, which are all if it does not say."""
     return language.domain if isinstance(language, Moore) else language
 

@@ -129,8 +129,7 @@ def _check(directory: Path) -> dict[str, Any]:
     check_files(directory)
     content, manifest = read_json(directory / "certificate.json"), read_json(directory / "scancraft.json")
     _check_words(content)
-    construction = CONSTRUCTIONS.get(content["method"])
-    limited = construction is not None or content["method"] == UNTIL_DEATH
+    limited = content["method"] in {*CONSTRUCTIONS, UNTIL_DEATH}
     _check_language(content, manifest)
     _check_readout(content, manifest)
 
