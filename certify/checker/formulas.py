@@ -51,27 +51,49 @@ class Formula:
     def __init__(self, symbols: list[str], nodes: list[Node]) -> None:
         self.symbols, self.nodes = symbols, nodes
 
-    def after(self, codes: Ints) -> Bools:
-        """Which nodes hold after each prefix of words of letter numbers: shape (words, length + 1, nodes)."""
-        now = np.concatenate([np.full((len(codes), 1), len(self.symbols)), codes], axis=1)
-        held = np.zeros((*now.shape, len(self.nodes)), dtype=bool)
+    def step(self, earlier: Bools, letters: Ints) -> Bools:
+        """Which nodes hold at letters, or at ``<bos>``, from which held one step earlier: shape (rows, nodes).
+
+        Nothing is looked up in what held at ``<bos>``, so that it is given as what held nowhere.
+        """
+        now = np.zeros((len(letters), len(self.nodes)), dtype=bool)
+        reads = letters != len(self.symbols)
         for n, node in enumerate(self.nodes):
-            parts = held[:, :, list(node.parts)]
+            parts = now[:, list(node.parts)]
             match node.operator:
                 case "letters":
-                    held[:, :, n] = np.isin(now, node.letters)
+                    now[:, n] = np.isin(letters, node.letters)
                 case "not":
-                    held[:, :, n] = ~parts[:, :, 0]
+                    now[:, n] = ~parts[:, 0]
                 case "and":
-                    held[:, :, n] = parts.all(axis=2)
+                    now[:, n] = parts.all(axis=1)
                 case "or":
-                    held[:, :, n] = parts.any(axis=2)
+                    now[:, n] = parts.any(axis=1)
                 case "Y":
-                    held[:, 2:, n] = parts[:, 1:-1, 0]
+                    now[:, n] = earlier[:, node.parts[0]]
                 case _:
-                    for t in range(1, now.shape[1]):
-                        held[:, t, n] = parts[:, t, 1] | (parts[:, t, 0] & held[:, t - 1, n])
-        return held
+                    now[:, n] = reads & (parts[:, 1] | (parts[:, 0] & earlier[:, n]))
+        return now
+
+    def start(self, rows: int = 1) -> Bools:
+        """Which nodes hold at ``<bos>``, shape (rows, nodes)."""
+        return self.step(np.zeros((rows, len(self.nodes)), dtype=bool), np.full(rows, len(self.symbols)))
+
+    def after(self, codes: Ints) -> Bools:
+        """Which nodes hold after each prefix of words of letter numbers: shape (words, length + 1, nodes)."""
+        found, earlier = [self.start(len(codes))], np.zeros((len(codes), len(self.nodes)), dtype=bool)
+        for letters in codes.T:
+            earlier = self.step(earlier, letters)
+            found.append(earlier)
+        return np.stack(found, axis=1)
+
+    @property
+    def recalled(self) -> list[int]:
+        """The nodes of which it matters whether they held one step earlier."""
+        nodes = enumerate(self.nodes)
+        return sorted(
+            {n if node.operator == "S" else node.parts[0] for n, node in nodes if node.operator in ("S", "Y")}
+        )
 
     @cached_property
     def texts(self) -> list[str]:

@@ -33,6 +33,8 @@ LANGUAGES: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
 }
 """The languages that are no DFAs, by method: what they are called, and what reads them."""
 METHODS = ("block by block", "whole model", UNTIL_DEATH, *LANGUAGES)
+BLOCKS = {UNTIL_DEATH: ("mamba",), SUBFORMULAS: ("mamba", "falcon_mamba")}
+"""The kinds of block that there is an argument for, by method, if not for all."""
 MOORE = "moore_machine"
 """What says that the language is a machine with outputs."""
 AFTER_DEATH = "after death"
@@ -128,9 +130,10 @@ def judge(
         need(len(about) == 1 and set(about) <= set(kinds), f"language: not exactly {' or '.join(kinds)}")
     if method in CONSTRUCTIONS:
         need(not machine.two, "implementation: there is no argument yet for counters or slots in blocks of Mamba-2")
-    if method in (UNTIL_DEATH, SUBFORMULAS):
+    if method in BLOCKS:
         need(content["contract"] == "all-words", f'method "{method}" proves all words only')
-        need(machine.model.config.model_type == "mamba", "implementation: this method is about blocks of Mamba")
+        known = machine.model.config.model_type in BLOCKS[method]
+        need(known, f"implementation: this method is about blocks of {' and '.join(BLOCKS[method])}")
     language: Any
     if kinds is None:
         language = read_moore(about[MOORE]) if set(about) == {MOORE} else read_dfa(about)

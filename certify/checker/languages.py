@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .formulas import Formula, read_formula
 from .parts import Bools, Ints, need
 
 TESTS = {"zero": {0}, "nonzero": {-1, 1}, "positive": {1}, "negative": {-1}}
@@ -137,8 +138,11 @@ def same_language(language: Language, other: dict[str, Any]) -> None:
 
     Args:
         language: the certificate's.
-        other: the manifest's: a DFA, or a combination of some, which are walked side by side.
+        other: the manifest's: a DFA, a combination of some, which are walked side by side, or a past formula.
     """
+    if "past_ltl" in other:
+        _same_as_formula(language, read_formula(other["past_ltl"]))
+        return
     tree = other["combination"] if "combination" in other else {"all": [{"dfa": other["dfa"]}]}
     leaves = _leaves(tree)
     for leaf in leaves:
@@ -157,6 +161,28 @@ def same_language(language: Language, other: dict[str, Any]) -> None:
                 need(len(pairs) < MOST_PAIRS, f"language: more than {MOST_PAIRS:,} states side by side")
                 pairs.add(pair)
                 todo.append(pair)
+
+
+def _same_as_formula(language: Language, formula: Formula) -> None:
+    """The same with what a formula has to remember in the place of a state."""
+    need(sorted(formula.symbols) == sorted(language.symbols), "language: scancraft.json has other symbols")
+    letters = np.array([formula.symbols.index(s) for s in language.symbols], dtype=np.int64)
+    begins, recalled = formula.start()[0], formula.recalled
+    need(begins[-1] == language.accepting[0], "language: scancraft.json differs on the empty word")
+    todo = [(0, np.zeros_like(begins))]
+    pairs = {(0, todo[0][1].tobytes())}
+    for p, earlier in todo:
+        now = formula.step(np.tile(earlier, (len(letters), 1)), letters)
+        for q, values in zip(language.table[p].tolist(), now, strict=True):
+            need(
+                values[-1] == language.accepting[q], f"language: scancraft.json differs in state {q} of the certificate"
+            )
+            kept = np.zeros_like(values)
+            kept[recalled] = values[recalled]
+            if (q, kept.tobytes()) not in pairs:
+                need(len(pairs) < MOST_PAIRS, f"language: more than {MOST_PAIRS:,} states side by side")
+                pairs.add((q, kept.tobytes()))
+                todo.append((q, kept))
 
 
 def _parts(tree: Any) -> tuple[str, list[Any]]:

@@ -118,6 +118,14 @@ class Blocks:
         factors = np.ldexp(array(norm.weight), -exponent)
         return [self.d.times(self.d.leaf(w), f) for w, f in zip(factors, stream, strict=True)], around
 
+    def unweighted(self, norm: Any, functions: list[int], where: str) -> list[int]:
+        """RMSNorm without weights, likewise; or all is 0."""
+        around = self.ranges(functions)
+        need(around.lo.any() or not around.hi.any(), f"{where}: all may be 0, or not")
+        self.o.plain_norm(norm, around, where)
+        exponent = int(self.o.scale(epsilon_of(norm), around, where)[0]) if around.lo.any() else 0
+        return [self.d.times(self.d.leaf(np.ldexp(1.0, -exponent)), f) for f in functions]
+
     def step(self, number: int, stream: list[int]) -> list[int]:
         """The stream after a block, from the one before it."""
         o, d, past = self.o, self.d, self.past
@@ -153,11 +161,16 @@ class Blocks:
         gate = self.rectified(z, f"{where} gate branch")
 
         x_range = self.ranges(x)
-        selected = o.linear(mixer.x_proj.weight, x_range, f"{where} x_proj")
-        dt_range = selected.map(lambda a: a[:, :rank])
+        o.linear(mixer.x_proj.weight, x_range, f"{where} x_proj")
         forms = self.forms(mixer.x_proj.weight, x)
         dt, b, read_by = forms[:rank], forms[rank : rank + n], forms[rank + n :]
-        affine(o, mixer.dt_proj, dt_range, f"{where} dt_proj")
+        children = dict(mixer.named_children())
+        if "dt_layernorm" in children:  # Falcon-Mamba
+            dt, b, read_by = (
+                self.unweighted(children[f"{name}_layernorm"], part, f"{where} norm of {name}")
+                for name, part in (("dt", dt), ("b", b), ("c", read_by))
+            )
+        affine(o, mixer.dt_proj, self.ranges(dt), f"{where} dt_proj")
         steps = self.forms(mixer.dt_proj.weight, dt, mixer.dt_proj.bias)
         steps, _ = self.holds(steps, lambda numbers: o.softplus(numbers, f"{where} dt_proj"))
         delta = [d.map(f, lambda v: max(v, 0.0)) for f in steps]
