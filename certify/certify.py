@@ -21,6 +21,7 @@ from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError
 from ..automata.formats.formats import to_json_dict
 from ..automata.languages import Language, Recognised, language_to_json
+from ..automata.logic.past import PastLtl
 from ..automata.moore import Moore
 from ..automata.words.mixtures import mixture_of
 from ..compiler.checkpoints import Checkpoint, opened
@@ -44,7 +45,7 @@ from .checker.machine import rounded_weight
 from .checker.parts import RejectedError, content_digest, tensors_digest, text_digest
 from .search.evidence import evidence
 from .search.kinds import kinds_of
-from .search.prove import BATCH, Candidate, Found, search
+from .search.prove import BATCH, Candidate, search
 from .search.results import Certificate, Open, Refuted
 
 __all__ = ["CERTIFY_BUDGET", "Certificate", "Open", "Refuted", "certify"]
@@ -94,11 +95,12 @@ def certify(
     compiled = isinstance(source, LanguageModel) and language is None
     model, wanted, readout, manifest = resolve(source, language, readout, dtype)
     started, budget = time.perf_counter(), budget.running()
-    if isinstance(wanted, Recognised):
-        try:
-            wanted = wanted.dfa(budget)
-        except BudgetExceededError as error:
-            return Open(f"the product of the parts: {error.reached:,g} {error.what}, past {error.limit:,g}", 0.0)
+    by_formula = isinstance(wanted, PastLtl) and not readout.next_index
+    if isinstance(wanted, Recognised) and not by_formula:
+        product = _dfa(wanted, budget)
+        if isinstance(product, Open):
+            return product
+        wanted = product
     _check_readout(model, wanted, readout)
     check_finite(model, "nothing can be certified")
     training = model.training
@@ -106,23 +108,25 @@ def certify(
     try:
         watched = None if manifest is None or language is not None else manifest.to_json()["counters"]
 
-        def judged(found: Found) -> Certificate | Refuted | Open:
+        def proved(language: Language | Open, **more: bool) -> tuple[str, Certificate | Refuted | Open]:
+            if isinstance(language, Open):
+                return "", language
+            stepped = model_type_of(model) in STEPPED
+            kinds = kinds_of(model, language, readout) if stepped and isinstance(language, (Dfa, Moore)) else None
+            explored = (language, readout) if kinds is None else (kinds.language, kinds.readout)
+            found = search(model, *explored, budget, compiled=compiled, note=note, **more)
             if not isinstance(found, Candidate):
-                return found
+                return "", kinds.of_all(found) if isinstance(found, Refuted) and kinds is not None else found
             note("the checker")
-            return _judged(found, model, wanted, readout, watched)
+            return found.method, _judged(found, model, language, readout, watched)
 
-        stepped = model_type_of(model) in STEPPED
-        kinds = kinds_of(model, wanted, readout) if stepped and isinstance(wanted, (Dfa, Moore)) else None
-        explored = (wanted, readout) if kinds is None else (kinds.language, kinds.readout)
-        found = search(model, *explored, budget, compiled=compiled, note=note)
-        verdict = judged(found)
-        if isinstance(verdict, Open) and isinstance(found, Candidate) and found.method == UNTIL_DEATH:
-            other = judged(search(model, *explored, budget, compiled=compiled, note=note, counts=False))
-            reason = f"{UNTIL_DEATH}: {verdict.reason}"
+        method, verdict = proved(wanted)
+        if isinstance(verdict, Open) and method == SUBFORMULAS:  # before a DFA that may be large
+            verdict = _sampled(model, wanted, readout) or verdict
+        if isinstance(verdict, Open) and (method == UNTIL_DEATH or isinstance(wanted, PastLtl)):
+            _, other = proved(_dfa(wanted, budget)) if isinstance(wanted, PastLtl) else proved(wanted, counts=False)
+            reason = f"{method or SUBFORMULAS}: {verdict.reason}"
             verdict = Open(f"{reason}; {other.reason}", 0.0) if isinstance(other, Open) else other
-        if isinstance(verdict, Refuted) and kinds is not None:
-            verdict = kinds.of_all(verdict)
         if isinstance(verdict, Certificate) and isinstance(source, Checkpoint):
             verdict = _as_loaded(verdict, source.directory)
         if isinstance(verdict, Open):
@@ -131,6 +135,15 @@ def certify(
     finally:
         model.train(training)
     return replace(verdict, seconds=time.perf_counter() - started)
+
+
+def _dfa(language: Any, budget: Budget) -> Dfa | Open:
+    """The DFA of a combination or a formula."""
+    try:
+        return language.dfa(budget)  # type: ignore[no-any-return]
+    except BudgetExceededError as error:
+        what = "its DFA" if isinstance(language, PastLtl) else "the product of the parts"
+        return Open(f"{what}: {error.reached:,g} {error.what}, past {error.limit:,g}", 0.0)
 
 
 def _as_loaded(found: Certificate, directory: Path) -> Certificate | Open:

@@ -102,7 +102,7 @@ class CheckedCertificate:
         return (
             f"the certificate is valid, scope {self.scope}: {self.claim}\n"
             f"language: {self.language}; contract {self.contract}, {self.dtype}{limits}\n"
-            f"proved {self.method}" + (f", {self.memories:,} memories hold a subformula each" if self.memories else "")
+            f"proved {self.method}" + (f", entries that hold one each: {self.memories:,}" if self.memories else "")
         )
 
 

@@ -21,15 +21,17 @@ from torch import Tensor
 from ...automata.alphabet import read_tokens
 from ...automata.bounded_dyck import BoundedDyck
 from ...automata.budget import Budget
+from ...automata.combination import Combination
 from ...automata.counters.acceptor import CounterAcceptor
 from ...automata.counters.machine import CounterMachine
 from ...automata.dfa import Dfa
 from ...automata.errors import BudgetExceededError
-from ...automata.languages import Language, Recognised
+from ...automata.languages import Language
+from ...automata.logic.past import PastLtl
 from ...automata.moore import Moore
 from ...automata.nested.language import NestedLanguage
 from ...models.errors import ReadoutError
-from ...models.mamba import model_type_of
+from ...models.mamba import FALCON_MAMBA, MAMBA, model_type_of
 from ...models.mamba2 import MAMBA2
 from ...models.readout import Readout
 from ...models.run.stepper import Stepper
@@ -85,7 +87,9 @@ def search(
         note: told now and then what is going on.
         counts: whether a model whose states may add up is to be followed to the first dead prefixes only.
     """
-    assert not isinstance(language, Recognised), "certified by its DFA"
+    assert not isinstance(language, Combination), "certified by its DFA"
+    if isinstance(language, PastLtl):
+        return _formula(model)
     if not isinstance(language, (Dfa, Moore)):
         try:
             return _control(model, language, readout, budget, note)
@@ -220,6 +224,14 @@ def at_once(stepper: Stepper, judge: Judge, budget: Budget, note: Note = lambda 
     letters = [inputs.letters[stage.events[e][0]] for e in stage.path(len(stage.events) - 1)]
     word = tuple(judge.dfa.alphabet[a] for a in letters[1:])
     return Refuted(word, judge.said(scores), judge.right[truth], True, 0.0)
+
+
+def _formula(model: Any) -> Candidate | Open:
+    """A past formula needs no evidence but the weights."""
+    kind = model_type_of(model)
+    if kind not in (MAMBA, FALCON_MAMBA):
+        return Open(f"the argument about formulas is about blocks of Mamba and Falcon-Mamba, not {kind}", 0.0)
+    return Candidate("subformula by subformula", (), None)
 
 
 def _control(

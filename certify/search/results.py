@@ -77,7 +77,8 @@ class Certificate:
         checked = [f"{counts['transitions']:,} transitions"] if counts["transitions"] else []
         checked += [f"{counts['readouts']:,} cases"] if "limits" in content else []
         if "memories" in content:
-            checked += [f"{counts['memories']:,} memories that hold one each", f"{counts['readouts']:,} scores"]
+            memories = "memory" if counts["memories"] == 1 else "memories"
+            checked += [f"{counts['memories']:,} {memories}", f"{counts['readouts']:,} scores"]
         limits = ", ".join(f"{name} {limit:,}" for name, limit in content.get("limits", {}).items())
         held = sum(o["holds"] for o in content["obligations"])
         return (
