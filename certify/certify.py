@@ -108,13 +108,13 @@ def certify(
     try:
         watched = None if manifest is None or language is not None else manifest.to_json()["counters"]
 
-        def proved(language: Language | Open, **more: bool) -> tuple[str, Certificate | Refuted | Open]:
+        def proved(language: Language | Open, *, counts: bool = True) -> tuple[str, Certificate | Refuted | Open]:
             if isinstance(language, Open):
                 return "", language
             stepped = model_type_of(model) in STEPPED
             kinds = kinds_of(model, language, readout) if stepped and isinstance(language, (Dfa, Moore)) else None
             explored = (language, readout) if kinds is None else (kinds.language, kinds.readout)
-            found = search(model, *explored, budget, compiled=compiled, note=note, **more)
+            found = search(model, *explored, budget, compiled=compiled, note=note, counts=counts)
             if not isinstance(found, Candidate):
                 return "", kinds.of_all(found) if isinstance(found, Refuted) and kinds is not None else found
             note("the checker")
