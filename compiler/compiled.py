@@ -191,7 +191,13 @@ class Compiled(CompiledModel):
 
 @dataclass(frozen=True, repr=False)
 class Constructed(CompiledModel):
-    """A language compiled by one of the paper's own constructions; print the circuit."""
+    """A language compiled by one of the paper's own constructions, or a past formula; print the circuit.
+
+    Attributes:
+        plan: of a past formula: its plan.
+    """
+
+    plan: Plan | None = None
 
     def __str__(self) -> str:
         return f"{self.circuit.construction}, {self.manifest.memories} memories -> {self.weights}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..automata.logic.nodes import Nodes
 from ..automata.logic.past import PastLtl
 from .compiled import Constructed
@@ -30,5 +32,5 @@ def past_formula(
     """
     nodes = Nodes(language.alphabet)
     normal = nodes.language(nodes.copied(language))
-    circuit = plan_circuit(past_plan(normal))
-    return constructed(normal, "star-free", circuit, d_conv, None, target, dtype)
+    plan = past_plan(normal)
+    return replace(constructed(normal, "star-free", plan_circuit(plan), d_conv, None, target, dtype), plan=plan)

@@ -17,10 +17,11 @@ from ..budget import DEFAULT_BUDGET, Budget
 from ..dfa import Dfa
 from ..diagrams import FALSE, TRUE, Diagrams
 from ..search import numbered
+from .boolean import combined
 from .nodes import Nodes
 from .past import Moment, PastLtl, Since, Yesterday
 from .translate import is_past, past_number
-from .tree import Constant, Formula, Operation
+from .tree import BOOLEAN, Constant, Formula, Operation
 from .truth import accepts
 
 State = tuple[int | None, Moment]
@@ -112,19 +113,10 @@ class _Progression:
             inner = formula.parts[0]
             return self._later(inner) if formula.operator == "X" else d.negated(self._later(_not(inner)))
         parts = [self._here(part, values, known) for part in formula.parts]
+        if formula.operator in BOOLEAN:
+            return combined(formula.operator, parts, d)
         left, right = parts[0], parts[-1]
         match formula.operator:
-            case "!":
-                return d.negated(left)
-            case "&":
-                return d.all(parts)
-            case "|":
-                return d.any(parts)
-            case "->":
-                return d.any([d.negated(left), right])
-            case "<->" | "^":
-                same = d.any([d.both(left, right), d.both(d.negated(left), d.negated(right))])
-                return same if formula.operator == "<->" else d.negated(same)
             case "F":
                 return d.any([left, self._later(formula)])
             case "U":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from ..alphabet import check_alphabet
@@ -13,6 +13,7 @@ from ..regex.parser import located
 from .future import future_dfa
 from .parser import parse_formula
 from .past import PastLtl
+from .propositions import Propositions, propositions_of
 from .translate import NotPastError, is_past, past_ltl
 from .tree import FUTURE, PAST, Atom, Formula, Operation, walk
 
@@ -24,17 +25,22 @@ def ltl(
     alphabet: Sequence[str] | None = None,
     budget: Budget = DEFAULT_BUDGET,
     *,
+    propositions: Sequence[str] | Propositions | None = None,
     at: Position | None = None,
 ) -> Dfa | PastLtl:
-    """The language of a formula of LTLf or past LTL, whose atoms are the letters of the alphabet.
+    """The language of a formula of LTLf or past LTL.
 
     A word is in it if the formula holds at its first position, or, if the formula has past operators and no future
     ones, at its last. (On the empty word see :mod:`.truth`.)
 
     Args:
         text: the formula (:func:`.parse_formula`).
-        alphabet: the letters; without it, those that the formula names, sorted.
+        alphabet: the letters, which are the atoms: exactly one is true at a position. Without it, those that the
+            formula names, sorted.
         budget: for the automaton, and for the search of a past formula.
+        propositions: instead of an alphabet: the atoms are propositions, of which any may be true at a position;
+            letters are sets of them, ``{p,q}``. An empty list takes those that the formula names. With more than ten
+            the letters are one for each kind that the formula tells apart (:mod:`.propositions`).
         at: "first" or "last" insists on where the formula is judged.
 
     Returns:
@@ -42,35 +48,33 @@ def ltl(
 
     Raises:
         LtlSyntaxError: no formula, or a future operator inside a past one.
-        UnknownSymbolError: an atom that is no letter.
-        AlphabetError: no alphabet is given, and no atom.
-        BudgetExceededError: there is only the DFA, and it is too large.
+        UnknownSymbolError: an atom that is no letter, or no proposition.
+        AlphabetError: no alphabet is given, and no atom; an alphabet and propositions; unusable names.
+        BudgetExceededError: there is only the DFA, and it is too large; or too many letters.
 
     >>> print(ltl("G(request -> F grant)", ["request", "grant", "other"]))
     !(!grant S request)
+    >>> ltl("G(p -> F q)", propositions=[]).alphabet
+    ('{}', '{p}', '{q}', '{p,q}')
     """
     formula = parse_formula(text)
     _check_mixture(formula, text)
-    names = sorted({part.name for part in walk(formula) if isinstance(part, Atom)})
-    if alphabet is None and not names:
-        raise AlphabetError("the formula names no letter; give an alphabet")
-    symbols = check_alphabet(names if alphabet is None else alphabet)
-    for name in names:
-        if name not in symbols:
-            raise UnknownSymbolError(
-                f"the formula names the letter {name!r}, which is not in the alphabet {{{', '.join(symbols)}}}; add it "
-                "to the alphabet or remove it from the formula"
-            )
-    letters = {name: frozenset({name}) for name in names}
-    judged = at or judged_at(formula)
+    if at not in (None, "first", "last"):
+        raise LtlSyntaxError(f"a formula is judged at the first or at the last position, not at {at!r}")
+    symbols, letters = _letters(formula, alphabet, propositions, budget)
     try:
-        return past_ltl(formula, symbols, letters, judged, budget).told("ltl", text)
+        return past_ltl(formula, symbols, letters, at or judged_at(formula), budget).told("ltl", text)
     except NotPastError:
         return future_dfa(formula, symbols, letters, budget).told("ltl", text)
 
 
 def parse_ltl(
-    text: str, alphabet: Sequence[str] | None = None, budget: Budget = DEFAULT_BUDGET, *, at: Position | None = None
+    text: str,
+    alphabet: Sequence[str] | None = None,
+    budget: Budget = DEFAULT_BUDGET,
+    *,
+    propositions: Sequence[str] | Propositions | None = None,
+    at: Position | None = None,
 ) -> Dfa:
     """The language of a formula as its minimal DFA; see :func:`ltl`.
 
@@ -81,14 +85,42 @@ def parse_ltl(
         BudgetExceededError: the DFA is too large.
         ScancraftError: see :func:`ltl`.
     """
-    language = ltl(text, alphabet, budget, at=at)
-    return language if isinstance(language, Dfa) else language.dfa(budget)
+    language = ltl(text, alphabet, budget, propositions=propositions, at=at)
+    return language if isinstance(language, Dfa) else language.dfa(budget).told("ltl", text)
 
 
 def judged_at(formula: Formula) -> Position:
     """Where a formula is judged: at the last position if it looks back and not ahead, else at the first."""
     looks_back = any(isinstance(part, Operation) and part.operator in PAST for part in walk(formula))
     return "last" if looks_back and is_past(formula) else "first"
+
+
+def _letters(
+    formula: Formula,
+    alphabet: Sequence[str] | None,
+    propositions: Sequence[str] | Propositions | None,
+    budget: Budget,
+) -> tuple[tuple[str, ...], Mapping[str, frozenset[str]]]:
+    """The symbols, and for each atom those at which it is true."""
+    names = sorted({part.name for part in walk(formula) if isinstance(part, Atom)})
+    if propositions is not None:
+        if alphabet is not None:
+            raise AlphabetError("give an alphabet or propositions, not both")
+        known = propositions
+        if not isinstance(known, Propositions):
+            known = propositions_of(formula, known or None, budget)
+        known.check(formula)
+        return known.alphabet, {name: known.symbols(name) for name in names}
+    if alphabet is None and not names:
+        raise AlphabetError("the formula names no letter; give an alphabet")
+    symbols = check_alphabet(names if alphabet is None else alphabet)
+    for name in names:
+        if name not in symbols:
+            raise UnknownSymbolError(
+                f"the formula names the letter {name!r}, which is not in the alphabet {{{', '.join(symbols)}}}; add it "
+                "to the alphabet, or say that atoms are propositions"
+            )
+    return symbols, {name: frozenset({name}) for name in names}
 
 
 def _check_mixture(formula: Formula, text: str) -> None:

@@ -110,6 +110,9 @@ class Nodes:
             return self.all([self.here, start])
         if hold == self.here and start == self.first:
             return self.here
+        match self.nodes[hold], self.nodes[start]:
+            case Letters(kept), Letters(begun) if kept <= begun:
+                return start
         return self._number(Since(hold, start))
 
     def once(self, start: int) -> int:

@@ -26,9 +26,10 @@ from dataclasses import dataclass
 from ..alphabet import BOS
 from ..budget import DEFAULT_BUDGET, Budget
 from ..errors import ScancraftError
+from .boolean import combined
 from .nodes import Nodes
 from .past import PastLtl
-from .tree import FUTURE, PAST, Atom, Constant, Formula, Operation, walk
+from .tree import BOOLEAN, FUTURE, Atom, Constant, Formula, Operation, walk
 from .truth import accepts
 
 
@@ -111,8 +112,8 @@ class _Translation:
             case Constant(name):
                 return {"true": n.true, "false": n.false, "first": n.first}[name]
         parts = [self.past(part) for part in formula.parts]
-        if formula.operator in BOOLEANS:
-            return self._boolean(formula.operator, parts)
+        if formula.operator in BOOLEAN:
+            return combined(formula.operator, parts, n)
         left, right = parts[0], parts[-1]
         match formula.operator:
             case "Y":
@@ -129,21 +130,6 @@ class _Translation:
                 return n.negated(n.since(n.negated(left), n.negated(right)))
         raise AssertionError(f"{formula.operator} is no past operator")
 
-    def _boolean(self, operator: str, parts: Sequence[int]) -> int:
-        n = self.nodes
-        left, right = parts[0], parts[-1]
-        match operator:
-            case "!":
-                return n.negated(left)
-            case "&":
-                return n.all(parts)
-            case "|":
-                return n.any(parts)
-            case "->":
-                return n.any([n.negated(left), right])
-        same = n.any([n.all(parts), n.all(map(n.negated, parts))])
-        return same if operator == "<->" else n.negated(same)
-
     def at_last(self, formula: Formula) -> int:
         """Any formula at the last position, where there is no future."""
         if is_past(formula):
@@ -152,8 +138,8 @@ class _Translation:
         if isinstance(formula, Constant):  # ``last``
             return n.here
         assert isinstance(formula, Operation)
-        if formula.operator in BOOLEANS:
-            return self._boolean(formula.operator, [self.at_last(part) for part in formula.parts])
+        if formula.operator in BOOLEAN:
+            return combined(formula.operator, [self.at_last(part) for part in formula.parts], n)
         left, right = self.at_last(formula.parts[0]), self.at_last(formula.parts[-1])
         outside = n.letters({BOS})
         match formula.operator:
@@ -179,8 +165,8 @@ class _Translation:
         """Any formula at the first position, asked for at the last."""
         self.meter.tick()
         n = self.nodes
-        if isinstance(formula, Operation) and formula.operator in BOOLEANS:
-            return self._boolean(formula.operator, [self.at_first(part) for part in formula.parts])
+        if isinstance(formula, Operation) and formula.operator in BOOLEAN:
+            return combined(formula.operator, [self.at_first(part) for part in formula.parts], n)
         # Of the empty word, which has no first position, E says no.
         if accepts(formula, [], "first"):
             return n.negated(self.exists(n.first, self.future(formula, False), unique=True))
@@ -376,7 +362,6 @@ class _Translation:
 
 
 HINT = 'it is compiled by its automaton (contract "all-words")'
-BOOLEANS = frozenset({"!", "&", "|", "->", "<->", "^"})
 
 
 def is_past(formula: Formula) -> bool:
@@ -388,8 +373,3 @@ def is_past(formula: Formula) -> bool:
 
 
 LAST = Constant("last")
-
-
-def is_future(formula: Formula) -> bool:
-    """Whether there is no past in a formula. O(size)."""
-    return not any(isinstance(part, Operation) and part.operator in PAST for part in walk(formula))

@@ -13,10 +13,9 @@ from msgspec.structs import asdict
 
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import Budget
-from ..automata.combination import Combination
 from ..automata.dfa import Dfa
 from ..automata.families import flip_flop as flip_flop_dfa
-from ..automata.languages import Language
+from ..automata.languages import Language, Recognised
 from ..automata.nested.language import NestedLanguage
 from ..compiler.compile import compile as compile_language
 from ..compiler.compiled import Compiled, CompiledModel, Constructed
@@ -58,8 +57,8 @@ def compile(
     contract: Annotated[
         ContractName | None,
         typer.Option(
-            help="Right on all words, or on those that can still be completed; of a combination (& or ~ on top) also: "
-            "recognise, only the end of the word."
+            help="Right on all words, or on those that can still be completed; of a formula or a combination (& or ~ "
+            "on top) also: recognise, only the end of the word."
         ),
     ] = None,
     general: Annotated[
@@ -164,12 +163,12 @@ def _way(language: Language, named: bool, general: bool, budget: Budget, d_state
     Raises:
         ArgumentError: ``d_state`` where a construction decides it, or the general compiler for counters.
     """
-    if general and isinstance(language, (BoundedDyck, Combination, NestedLanguage)):
+    if general and isinstance(language, (BoundedDyck, Recognised, NestedLanguage)):
         language = language.dfa(budget)
     elif general and not isinstance(language, Dfa):
         raise ArgumentError("--general compiles star-free languages; counters have one construction only")
     own_flip_flop = not general and named and language == flip_flop_dfa()
-    if d_state != 1 and (own_flip_flop or not isinstance(language, (Dfa, Combination))):
+    if d_state != 1 and (own_flip_flop or not isinstance(language, (Dfa, Recognised))):
         raise ArgumentError("--d-state goes with the general compiler; this construction decides it itself")
     return language, own_flip_flop
 

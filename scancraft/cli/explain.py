@@ -13,12 +13,13 @@ from msgspec.structs import replace
 
 from ..automata.alphabet import parse_word
 from ..automata.letters import quotient
+from ..automata.logic.past import PastLtl
 from ..compiler.compile import compile
 from ..compiler.compiled import Compiled, CompiledModel
 from ..compiler.constructions import flip_flop
 from ..compiler.plan.plan import Plan
 from ..explain.cascade_picture import draw_cascade
-from ..explain.plan_text import argument
+from ..explain.plan_text import argument, past_argument
 from ..models.checkpoints.quiet import quiet_transformers
 from ..models.errors import CheckpointError
 from .io import ArgumentError, console, note, say, show_json, status
@@ -87,7 +88,10 @@ def explain(
     if stage is not None:
         with status("compiling again"):
             found = _stage(checkpoint, stage.value)
-            text = argument(found, quotient(checkpoint.dfa).dfa) if isinstance(found, Plan) else str(found)
+            text = str(found)
+            if isinstance(found, Plan):
+                formula = checkpoint.language if isinstance(checkpoint.language, PastLtl) else None
+                text = argument(found, quotient(checkpoint.dfa).dfa) if formula is None else past_argument(found, formula)
         shown |= {"stage": stage.value, "text": text}
     if picture is not None:
         from ..explain.pictures import draw_memories, draw_weights
@@ -138,13 +142,13 @@ def _stage(checkpoint: Checkpoint, name: str) -> Any:
         ArgumentError: this way of compiling has no such stage.
     """
     compiled = _recompiled(checkpoint)
-    if name == "plan" and isinstance(compiled, Compiled) and compiled.plan is None:
+    found = getattr(compiled, name, None)
+    if name == "plan" and isinstance(compiled, Compiled) and found is None:
         raise ArgumentError("this checkpoint was compiled by its cascade, not by a plan; compile --construction plan")
-    if not hasattr(compiled, name):
-        raise ArgumentError(
-            f"this construction has no stage {name}; it has {', '.join(s for s in Stage if hasattr(compiled, s))}"
-        )
-    return getattr(compiled, name)
+    if found is None:
+        known = ", ".join(stage for stage in Stage if getattr(compiled, stage, None) is not None)
+        raise ArgumentError(f"this construction has no stage {name}; it has {known}")
+    return found
 
 
 def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
@@ -157,8 +161,8 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
         ScancraftError: the language cannot be compiled.
     """
     path = checkpoint.directory / "config.json"
-    language, contract = checkpoint.language, checkpoint.readout.contract
-    manifest = checkpoint.manifest
+    language, manifest = checkpoint.language, checkpoint.manifest
+    contract = "recognise" if isinstance(language, PastLtl) else checkpoint.readout.contract
     compiled: CompiledModel
     try:
         config = json_module.loads(path.read_text(encoding="utf-8"))
@@ -176,7 +180,7 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
                 contract=contract,
                 target=manifest.target,
                 optimise=manifest.optimise,
-                construction=kind if kind == "cascade" or kind == "plan" else None,
+                construction=kind if kind == "cascade" or (kind == "plan" and contract != "recognise") else None,
             )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not the configuration that scancraft writes ({error})") from None

@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -22,6 +23,7 @@ from ..automata.dfa import Dfa
 from ..automata.errors import ScancraftError, UnknownLanguageError, UnknownSymbolError
 from ..automata.formats.registry import FORMATS, format_of_name, read_automaton
 from ..automata.languages import Language, as_language
+from ..automata.logic.ltl import ltl
 from ..automata.named import LANGUAGES, name_of, named
 from ..automata.regex.combinations import regex
 from ..automata.regex.dialects import Dialect
@@ -32,7 +34,14 @@ class WordsFileError(ScancraftError):
     """A file of words cannot be read."""
 
 
-WAYS = "LANGUAGE, --regex, --named and --dyck"
+class Judged(StrEnum):
+    """Where a formula is judged."""
+
+    first = "first"
+    last = "last"
+
+
+WAYS = "LANGUAGE, --regex, --ltl, --named and --dyck"
 PANEL = "The language"
 
 
@@ -43,20 +52,26 @@ class LanguageOptions:
     Attributes:
         place: a file, a name of the suite, or a checkpoint (whose language it is).
         regex: a regular expression.
+        ltl: a formula of temporal logic.
         named: a name of the suite.
         dyck: the kinds of brackets and the depth, as in ``8,10``.
         alphabet: symbols of an expression or of a file, separated by spaces.
         dialect: whose expression it is; ours by default.
         format: the format of the file; by default it is recognised.
+        propositions: of a formula: atoms are these, separated by commas; ``formula`` takes those that it names.
+        at: where a formula is judged, if not where its operators say.
     """
 
     place: str | None = None
     regex: str | None = None
+    ltl: str | None = None
     named: str | None = None
     dyck: str | None = None
     alphabet: str | None = None
     dialect: Dialect | None = None
     format: str | None = None
+    propositions: str | None = None
+    at: Judged | None = None
 
     @property
     def name(self) -> str | None:
@@ -84,24 +99,37 @@ class LanguageOptions:
             ArgumentError: more than one is named, or an alphabet for a language that brings its own.
             ScancraftError: it cannot be read.
         """
-        given = [text for text in (self.place, self.regex, self.named, self.dyck) if text is not None]
+        given = [text for text in (self.place, self.regex, self.ltl, self.named, self.dyck) if text is not None]
         if len(given) > 1:
             raise ArgumentError(f"{' and '.join(map(repr, given))} name two languages; give exactly one of {WAYS}")
         symbols = self.symbols
+        if self.ltl is None and (self.propositions, self.at) != (None, None):
+            raise ArgumentError("--propositions and --at go with --ltl")
         if self.regex is not None:
             return regex(self.regex, symbols or alphabet, budget, self.dialect or Dialect.scancraft)
         own = self.place is not None and is_file(self.place)
+        if self.ltl is not None and self.dialect is None and self.format is None:
+            return self._formula(self.ltl, symbols, alphabet, budget)
         if self.dialect is not None:
             raise ArgumentError("--dialect goes with --regex")
         if self.format is not None and not own:
             raise ArgumentError("--format goes with a file")
         if symbols is not None and not own:
-            raise ArgumentError("--alphabet goes with --regex or a file; other languages bring their own")
+            raise ArgumentError("--alphabet goes with --regex, --ltl or a file; other languages bring their own")
         if self.named is not None:
             return named(self.named)
         if self.dyck is not None:
             return BoundedDyck(*_two_numbers(self.dyck))
         return None if self.place is None else _over(language_at(self.place, self.format, budget), symbols)
+
+    def _formula(
+        self, text: str, symbols: Sequence[str] | None, alphabet: Sequence[str] | None, budget: Budget
+    ) -> Language:
+        at = None if self.at is None else self.at.value
+        if self.propositions is None:
+            return ltl(text, symbols or alphabet, budget, at=at)
+        names = [] if self.propositions == "formula" else self.propositions.split(",")
+        return ltl(text, symbols, budget, propositions=names, at=at)
 
     @property
     def symbols(self) -> tuple[str, ...] | None:
@@ -169,6 +197,12 @@ SHARED: dict[str, Any] = {
     "regex": Annotated[
         str | None, typer.Option("--regex", metavar="R", help="A regular expression.", rich_help_panel=PANEL)
     ],
+    "ltl": Annotated[
+        str | None,
+        typer.Option(
+            "--ltl", metavar="FORMULA", help="A formula of LTLf or past LTL: 'G(p -> F q)'.", rich_help_panel=PANEL
+        ),
+    ],
     "named": Annotated[
         str | None,
         typer.Option(
@@ -184,7 +218,7 @@ SHARED: dict[str, Any] = {
         typer.Option(
             "--alphabet",
             metavar="SYMBOLS",
-            help="The symbols of an expression or a file, separated by spaces; a blank is written \\x20.",
+            help="The symbols of an expression, a formula or a file, separated by spaces; a blank is written \\x20.",
             rich_help_panel=PANEL,
         ),
     ],
@@ -199,6 +233,21 @@ SHARED: dict[str, Any] = {
             metavar="FORMAT",
             help=f"Insist on the format of the file: {', '.join(f.name for f in FORMATS)}.",
             rich_help_panel=PANEL,
+        ),
+    ],
+    "propositions": Annotated[
+        str | None,
+        typer.Option(
+            "--propositions",
+            metavar="P,Q",
+            help="Of a formula: letters are sets of these, {p,q}; formula: of those that it names.",
+            rich_help_panel=PANEL,
+        ),
+    ],
+    "at": Annotated[
+        Judged | None,
+        typer.Option(
+            "--at", help="Where a formula is judged; by default last if it only looks back.", rich_help_panel=PANEL
         ),
     ],
 }

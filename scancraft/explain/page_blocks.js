@@ -97,6 +97,7 @@ const Lit = (() => {
       bounded_dyck: "Brackets that are open, the first on the left.",
       nested: "The state of each level that is open, the outermost first; a level around another one waits in its state after that.",
       counter_machine: "Its own counters, beside those of the model.",
+      past_ltl: `The words at whose end this holds: ${short((page.language.texts || [""]).slice(-1)[0], 200)}.`,
       combination: `The words for which this holds of the automata below, each with its own state lit: ${short(operators(page.language.expression || 0), 200)}.`,
     };
     const drawn = page.language.kind !== "dfa" || document.querySelector("figure[data-part]");

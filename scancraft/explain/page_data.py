@@ -189,7 +189,7 @@ def _language(language: Language) -> dict[str, Any]:
             "depth": language.depth,
         }
     if isinstance(language, PastLtl):
-        return {"kind": "past_ltl", **past_to_json(language)}
+        return {"kind": "past_ltl", **past_to_json(language), "texts": list(language.texts)}
     if isinstance(language, NestedLanguage):
         return {"kind": "nested", **nested_to_json(language), "deepest": dict(language.deepest)}
     _check_transitions(sum(1 for _ in language.steps()))

@@ -167,7 +167,51 @@ const Truth = (() => {
     }
   }
 
-  const kinds = { dfa: DfaTruth, bounded_dyck: StackTruth, nested: NestedTruth, counter_machine: CounterTruth, combination: CombinationTruth };
+  // A past formula: whether each node holds now, from the letter and from what held one position earlier.
+  class PastTruth {
+    constructor(about) {
+      Object.assign(this, about);
+      this.start = this._after(null, "<bos>");
+    }
+    _after(before, letter) {
+      const now = [];
+      const begins = before === null || before.begins;
+      this.nodes.forEach(([operator, first, second], n) => {
+        const value = {
+          letters: () => first.includes(letter),
+          not: () => !now[first],
+          and: () => first.every((i) => now[i]),
+          or: () => first.some((i) => now[i]),
+          Y: () => !begins && before.now[first],
+          S: () => before !== null && (now[second] || (now[first] && before.now[n])),
+        }[operator];
+        now.push(value());
+      });
+      return { now, begins: before === null };
+    }
+    step(at, symbol) {
+      return this._after(at, symbol);
+    }
+    allowed(at) {
+      return new Set(at.now[at.now.length - 1] ? ["<eos>"] : []);
+    }
+    isLive() {
+      return true;
+    }
+    show(at) {
+      const held = this.texts.filter((_, n) => at.now[n] && this.nodes[n][0] === "S");
+      return held.length ? `holds: ${held.join("; ")}` : "no since holds";
+    }
+  }
+
+  const kinds = {
+    dfa: DfaTruth,
+    bounded_dyck: StackTruth,
+    nested: NestedTruth,
+    counter_machine: CounterTruth,
+    combination: CombinationTruth,
+    past_ltl: PastTruth,
+  };
   const of = (language) => new kinds[language.kind](language);
 
   return { of };

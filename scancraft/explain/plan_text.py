@@ -8,6 +8,7 @@ from itertools import combinations
 
 from ..automata.alphabet import BOS, EOS
 from ..automata.dfa import Dfa
+from ..automata.logic.past import PastLtl
 from ..compiler.plan.plan import Event, Holds, Letter, Memory, Plan
 from ..compiler.plan.prove import Node, joint
 
@@ -32,6 +33,17 @@ def argument(plan: Plan, dfa: Dfa) -> str:
     """
     nodes = joint(plan, dfa)
     return "\n".join([*_claim(plan, dfa), *_blocks(plan), *_readout(plan), *_cases(plan, dfa, nodes)])
+
+
+def past_argument(plan: Plan, formula: PastLtl) -> str:
+    """What each memory of a past formula holds, what overwrites it, and when a word may end."""
+    letters = "the last letter" if plan.window == 1 else f"the last {plan.window} letters"
+    claim = [
+        f"The words at whose end this holds: {formula}.",
+        f"Claim: after every prefix of every word each memory is 1 iff its formula holds, and {letters}"
+        f"{_and_memories(plan)} tell whether the word may end.",
+    ]
+    return "\n".join([*claim, *_blocks(plan), *_readout(plan)])
 
 
 def _claim(plan: Plan, dfa: Dfa) -> Iterator[str]:

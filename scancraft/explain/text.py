@@ -77,7 +77,7 @@ def explanation(source: LanguageModel) -> dict[str, Any]:
         "state_entries": manifest.state_entries.used,
         "state_entries_allocated": manifest.state_entries.allocated,
     }
-    if manifest.kind == "plan":
+    if manifest.kind == "plan" and states:
         facts["states"] = states
     return facts | {
         "language": _kind(language),

@@ -52,6 +52,7 @@ LANGUAGES: dict[str, Callable[[], Any]] = {
     "walk": lambda: scancraft.compile(dfa("D-12"), construction="walk"),
     "all of": lambda: scancraft.compile(scancraft.all_of(PARTS), construction="side-by-side"),
     "any of": lambda: scancraft.compile(scancraft.any_of(PARTS), construction="side-by-side"),
+    "formula": lambda: scancraft.compile(scancraft.ltl("H(c -> O(a & Y b)) & Y (!c S a)"), contract="recognise"),
     "money": lambda: scancraft.compile(scancraft.Dfa.from_table([r"$\frac$", "b"], [[1, 0], [1, 1]], 0, [0])),
 }
 
