@@ -91,7 +91,9 @@ def explain(
             text = str(found)
             if isinstance(found, Plan):
                 formula = checkpoint.language if isinstance(checkpoint.language, PastLtl) else None
-                text = argument(found, quotient(checkpoint.dfa).dfa) if formula is None else past_argument(found, formula)
+                text = (
+                    argument(found, quotient(checkpoint.dfa).dfa) if formula is None else past_argument(found, formula)
+                )
         shown |= {"stage": stage.value, "text": text}
     if picture is not None:
         from ..explain.pictures import draw_memories, draw_weights
