@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from .automata.words.mixtures import members_of as members_of
     from .automata.words.mixtures import mixture_of as mixture_of
     from .blocks_needed import depth as depth
+    from .campaigns.batch import batch as batch
     from .certify.certify import Certificate as Certificate
     from .certify.certify import certify as certify
     from .certify.check import CheckReport as CheckReport

@@ -8,7 +8,6 @@ so that ``--help`` and ``decide`` are quick.
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -21,6 +20,8 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..automata.errors import ScancraftError
+from ..memory import out_of_memory
+from .batch import batch
 from .bench import bench
 from .check import certify, check
 from .compile import compile, targets
@@ -45,6 +46,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     explain: "explain out/d2 --html d2.html; scancraft explain out/d2 --picture w.png --of weights",
     decide: "decide --regex '(aa)*'",
     convert: "convert machine.jff machine.dot; scancraft convert learned.dot dfa.json --accepting-output 1",
+    batch: "batch languages/ -o out/campaign --jobs 4; scancraft batch 'MLRegTest/*.att' -o out/mlregtest --seconds 60",
     depth: "depth --regex '(a(ab)*b)*'; scancraft depth --named D-12",
     conformance: (
         "conformance transformers --mode full --mode step; scancraft conformance my_kernel:load --quick; "
@@ -64,10 +66,6 @@ EXAMPLES: dict[Callable[..., None], str] = {
 BROKEN_PIPE = 141
 INTERRUPTED = 130
 INTERNAL_ERROR = 70
-
-
-OUT_OF_MEMORY = re.compile(r"allocate memory|out of memory|not enough memory|size calculation overflowed")
-"""What torch says then, in a plain RuntimeError."""
 
 
 def _too_large(error: BaseException) -> str:
@@ -125,7 +123,7 @@ class _Commands(TyperGroup):
         except (MemoryError, OverflowError, RecursionError, BrokenExecutor) as error:
             fail(ResourceError(_too_large(error)), as_json=bool(ctx.meta.get(JSON)))
         except Exception as error:
-            if isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):
+            if out_of_memory(error):
                 fail(ResourceError(_too_large(error)), as_json=bool(ctx.meta.get(JSON)))
             if _is_usage(error):
                 self._refuse(error, arguments)
