@@ -22,12 +22,12 @@ from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError, LanguageFormatError, ScancraftError
 from ..automata.formats.registry import read_automaton
 from ..automata.languages import Language, as_language
+from ..automata.moore import Moore
 from ..certify.certify import CERTIFY_BUDGET, Certificate, Open, certify
 from ..certify.check import check
 from ..certify.checker.certificate import check_certificate
 from ..compiler.checkpoints import load
 from ..compiler.compile import compile
-from ..compiler.manifest import source
 from ..memory import out_of_memory
 from ..models.checkpoints.quiet import quiet_transformers
 from .task import Outcome, Row, Task, digest_of
@@ -114,7 +114,7 @@ def _worked(task: Task, found: _Found) -> tuple[Outcome, dict[str, Any] | None]:
     with stage("read"):
         language = _language(task, limits)
         facts["letters"] = len(language.alphabet)
-    if isinstance(language, Dfa):
+    if isinstance(language, (Dfa, Moore)):
         facts["states"] = language.n_states
         with stage("decide"):
             decided = classify(language, limits)
@@ -122,7 +122,7 @@ def _worked(task: Task, found: _Found) -> tuple[Outcome, dict[str, Any] | None]:
     with stage("compile"):
         compiled = compile(
             language, budget=limits, gates=choices.gates, target=choices.target, optimise=choices.optimise
-        ).named(source("file", task.path.name))
+        )
         shape = compiled.weights.shape
         facts |= {"construction": compiled.circuit.kind, "blocks": shape.n_layers, "d_model": shape.d_model}
         facts["parameters"] = compiled.weights.n_parameters
@@ -163,7 +163,8 @@ def _language(task: Task, limits: Budget) -> Language:
         )
     if task.choices.format is None:
         return as_language(task.path, limits)
-    return read_automaton(task.path, format=task.choices.format, budget=limits)
+    found = read_automaton(task.path, format=task.choices.format, budget=limits)
+    return found.told("file", task.path.name)
 
 
 def _out_of_time(task: Task) -> tuple[Outcome, dict[str, Any]]:
