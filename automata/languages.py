@@ -85,6 +85,16 @@ def truth_of(language: Language) -> Truth:
     return Acceptor.of(language)
 
 
+def classes_of(language: Language) -> tuple[str, ...]:
+    """The classes of a machine with outputs; none of a language."""
+    return language.classes if isinstance(language, Moore) else ()
+
+
+def predicts(language: Language) -> bool:
+    """Whether it is said what may come next: always, but of some machines with outputs."""
+    return not isinstance(language, Moore) or language.predicts
+
+
 def columns_of(truth: Truth) -> dict[str, int]:
     """Which column of :meth:`Truth.next_masks` is about which token: symbols, ``<eos>``, and classes."""
     classes = truth.class_names if isinstance(truth, MooreRunner) else ()

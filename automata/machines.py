@@ -62,7 +62,7 @@ def depth(limit: int) -> Moore:
 
 
 MACHINES: Mapping[str, Callable[[], Moore]] = {
-    "parity": partial(modular_sum, 2),
+    "parity output": partial(modular_sum, 2),
     "sum mod 4": partial(modular_sum, 4),
     "sum mod 5": partial(modular_sum, 5),
     "cycle of 5": partial(cycle, 5),

@@ -11,6 +11,8 @@ from .counters.machine import CounterMachine
 from .dfa import Dfa
 from .errors import UnknownLanguageError
 from .families import SUITE
+from .machines import MACHINES
+from .moore import Moore
 
 Named = Dfa | BoundedDyck | CounterMachine
 
@@ -29,7 +31,7 @@ def _plain(name: str) -> str:
     return "".join(name.split()).lower()
 
 
-_NAMES = {_plain(name): name for name in LANGUAGES}
+_NAMES = {_plain(name): name for name in (*LANGUAGES, *MACHINES)}
 
 
 def name_of(text: str) -> str | None:
@@ -44,19 +46,28 @@ def known_name(text: str) -> str:
         UnknownLanguageError: no language has this name; the message lists the names.
     """
     found = name_of(text)
-    if found is None:
-        raise UnknownLanguageError(f"no language of the suite is called {text!r}; there are {', '.join(LANGUAGES)}")
+    if found is None or found not in LANGUAGES:
+        known = ", ".join((*LANGUAGES, *MACHINES))
+        raise UnknownLanguageError(f"no language of the suite is called {text!r}; there are {known}")
     return found
 
 
-def named(name: str) -> Named:
-    """The language of the suite that has this name (spaces and case do not matter).
+def language_of_suite(name: str) -> Named:
+    """The language of the suite that has this name; errors as for :func:`named`."""
+    known = known_name(name)
+    return LANGUAGES[known]().told("suite", known)
+
+
+def named(name: str) -> Named | Moore:
+    """The language of the suite, or the machine with outputs, that has this name (spaces and case do not matter).
 
     Raises:
         UnknownLanguageError: there is none; the message lists the names.
 
-    >>> named("d-12").n_states
-    14
+    >>> named("d-12").n_states, named("sum mod 4").output("1231")
+    (14, '3')
     """
-    known = known_name(name)
-    return LANGUAGES[known]().told("suite", known)
+    known = name_of(name)
+    if known is not None and known in MACHINES:
+        return MACHINES[known]().told("suite", known)
+    return language_of_suite(name)

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from ..automata.languages import Language, as_language
-from ..automata.moore import Moore
+from ..automata.languages import Language, as_language, classes_of, predicts
 from ..compiler.checkpoints import Checkpoint, opened
 from ..compiler.language_model import LanguageModel
 from ..compiler.manifest import Manifest
@@ -39,10 +38,7 @@ def resolve(
 
 def check_readout(readout: Readout, language: Language) -> None:
     """Raise :class:`ReadoutError` unless the readout names just the symbols, and the classes, of the language."""
-    if isinstance(language, Moore):
-        readout.check_alphabet(language.alphabet, language.classes, predicts=language.predicts)
-    else:
-        readout.check_alphabet(language.alphabet)
+    readout.check_alphabet(language.alphabet, classes_of(language), predicts=predicts(language))
 
 
 def check_finite(model: Any, consequence: str) -> None:

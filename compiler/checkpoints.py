@@ -7,12 +7,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..automata.alphabet import is_spaced, spellings
+from ..automata.alphabet import BOS, EOS, PAD, is_spaced, spellings
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.combination import Combination
 from ..automata.counters.machine import CounterMachine
 from ..automata.dfa import Dfa
-from ..automata.languages import Language, language_from_json
+from ..automata.languages import Language, classes_of, language_from_json, predicts
 from ..automata.logic.past import PastLtl
 from ..automata.moore import Moore
 from ..automata.named import name_of
@@ -22,13 +22,14 @@ from ..models.checkpoints.closed import MANIFEST, check_directory
 from ..models.checkpoints.tokenizer import build_tokenizer, why_another
 from ..models.errors import CheckpointError
 from ..models.mamba import MODEL_TYPES, MambaWeights, model_type_of
-from ..models.readout import Readout
+from ..models.readout import Contract, Readout
 from ..models.run.model_runner import ModelRunner
 from ..models.run.runner import Runner, Watch
 from .circuits.counting import machine_limits
 from .language_model import LanguageModel
 from .manifest import Manifest, ManifestError
 from .targets import TARGETS
+from .targets.tokens import class_rows, token_ids
 
 if TYPE_CHECKING:
     import torch
@@ -157,9 +158,8 @@ def load(directory: str | PathLike[str]) -> Checkpoint:
     language = language_from_json(manifest.language)
     if isinstance(language, CounterMachine):
         _check_counters(place, manifest, language)
-    machine = language if isinstance(language, Moore) else None
-    readout_of(manifest).check_alphabet(language.alphabet, machine.classes if machine else ())
-    if (manifest.contract == "outputs") != (machine is not None and not machine.predicts):
+    readout_of(manifest).check_alphabet(language.alphabet, classes_of(language))
+    if (manifest.contract == "outputs") == predicts(language):
         raise ManifestError(f"{place / MANIFEST}: the contract {manifest.contract} is not that of its language")
     return Checkpoint(place, manifest, language)
 
@@ -223,6 +223,23 @@ def runner_of(source: Any, manifest: Manifest, dtype: torch.dtype | None) -> Run
     if not isinstance(source, MambaWeights) and model_type_of(source) not in MODEL_TYPES:
         return ModelRunner(source, watches=watches)
     return Runner(source, watches=watches, dtype=dtype)
+
+
+def default_readout(language: Language, contract: Contract = "all-words") -> Readout:
+    """How a model is read that says nothing of its tokens: as scancraft numbers them.
+
+    ``<bos>`` is 1, ``<eos>`` is 2, the symbols are 3, 4, ... in the order of the alphabet, and then come classes.
+    """
+    ids, alphabet, foretells = token_ids(language.alphabet), language.alphabet, predicts(language)
+    return Readout(
+        {symbol: ids[symbol] for symbol in alphabet},
+        bos=ids[BOS],
+        accept=ids[EOS] if foretells else None,
+        next_symbol=None if foretells else {},
+        pad=ids[PAD],
+        contract=contract if foretells else "all-words",
+        classes=class_rows(alphabet, classes_of(language)),
+    )
 
 
 def readout_of(manifest: Manifest) -> Readout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,9 @@ import torch
 from ..automata.alphabet import BOS, EOS, PAD
 from ..automata.errors import ScancraftError
 from ..automata.languages import Language, as_language, language_from_json
-from ..certify.binding import check_finite, check_ids
+from ..certify.binding import check_finite, check_ids, check_readout
 from ..certify.binding import resolve as bind
-from ..compiler.checkpoints import load
-from ..compiler.targets.tokens import token_ids
+from ..compiler.checkpoints import default_readout, load
 from ..models.build import model_classes
 from ..models.checkpoints.closed import CONFIG, MANIFEST, TRAINING, check_directory
 from ..models.checkpoints.files import read_json
@@ -54,7 +54,7 @@ def _open_foreign(
         )
     wanted = own_language if language is None else as_language(language)
     assert wanted is not None
-    return load_any(place, dtype), wanted, readout or own_readout or default_readout(wanted.alphabet)
+    return load_any(place, dtype), wanted, readout or own_readout or default_readout(wanted)
 
 
 def own_binding(place: Path) -> tuple[Language | None, Readout | None]:
@@ -69,15 +69,6 @@ def own_binding(place: Path) -> tuple[Language | None, Readout | None]:
     return _trained(place)
 
 
-def default_readout(alphabet: tuple[str, ...]) -> Readout:
-    """How a model that says nothing of its tokens is read: as scancraft numbers them.
-
-    ``<bos>`` is 1, ``<eos>`` is 2, the symbols are 3, 4, ... in the order of the alphabet.
-    """
-    ids = token_ids(alphabet)
-    return Readout({s: ids[s] for s in alphabet}, bos=ids[BOS], accept=ids[EOS], pad=ids[PAD])
-
-
 def _trained(place: Path) -> tuple[Language | None, Readout | None]:
     """What ``training.json`` says, if ``scancraft train`` wrote one."""
     path = place / TRAINING
@@ -87,8 +78,11 @@ def _trained(place: Path) -> tuple[Language | None, Readout | None]:
         record = read_json(path)
         tokens = dict(record["tokens"])
         bos, eos, pad = (tokens.pop(name) for name in (BOS, EOS, PAD))
-        readout = Readout(tokens, bos=bos, accept=eos, pad=pad, contract="live-prefixes")
-        return language_from_json(record["language"]), readout
+        language = language_from_json(record["language"])
+        own = default_readout(language, "live-prefixes")
+        if own.accept is None:
+            return language, replace(own, tokens=tokens, bos=bos, pad=pad)
+        return language, replace(own, tokens=tokens, bos=bos, pad=pad, accept=eos, next_symbol=None)
     except (ValueError, KeyError, TypeError, AttributeError, ScancraftError) as error:
         raise CheckpointError(f"{path} is not what `scancraft train --out DIR` writes ({error})") from None
 
@@ -121,7 +115,7 @@ def _check(model: Any, language: Language, readout: Readout) -> None:
             f"refutations need a transformers MambaForCausalLM, not {type(model).__name__}; "
             "use scancraft.check for other models"
         )
-    readout.check_alphabet(language.alphabet)
+    check_readout(readout, language)
     if readout.head is not logits_of:
         raise ReadoutError("a refutation is about the model's own logits; give a readout without a head of its own")
     if not readout.columns(language.alphabet):

@@ -20,6 +20,7 @@ from ..automata.decide.aperiodic import Witness, star_free_witness
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError, ScancraftError
 from ..automata.languages import Language, Recognised, language_to_json
+from ..automata.moore import Moore
 from ..automata.nested.language import NestedLanguage
 from ..certify.binding import dtype_name, implementation_of, readout_json
 from ..certify.certify import CERTIFY_BUDGET, Certificate, Open, Refuted, certify
@@ -105,7 +106,7 @@ def refute(
                 left = _in_time(CERTIFY_BUDGET, budget)
                 certified = _certified(target if language is None else model, wanted, bound, dtype, note, left)
                 return NotApplicable(witness, certified, time.perf_counter() - started)
-            assert isinstance(wanted, Dfa)
+            assert isinstance(wanted, (Dfa, Moore))
             known = Trajectories(model) if trajectories is None else trajectories
             if known.model is not model:
                 raise ScancraftError("the trajectories are of another model; leave them out, or give that model")
@@ -117,7 +118,7 @@ def refute(
             if first is None:
                 raise ReadoutError(
                     "nothing that the readout sees, and its contract promises, tells apart the states that a word "
-                    "permutes; give it accept, or the contract all-words"
+                    "permutes; give it accept or classes, or the contract all-words"
                 )
             try:
                 verdict = search.run(chain([first], asked))
@@ -146,7 +147,7 @@ def _witness(model: Any, language: Language, budget: Budget) -> Witness | str:
         return "the theorem excludes a nested language by its automaton only; give that (`.dfa()`)"
     if isinstance(language, CounterMachine):
         return "a counter language is not given as a regular language, and the theorem is about regular ones"
-    assert isinstance(language, Dfa), "a combination is judged by its product"
+    assert isinstance(language, (Dfa, Moore)), "a combination is judged by its product"
     witness = star_free_witness(language, budget)
     if witness is None:
         return "the language is star-free, so the theorem excludes no Mamba"

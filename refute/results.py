@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..automata.alphabet import format_word
+from ..automata.alphabet import format_word, said_and_right
 from ..automata.cards import brief, card
 from ..certify.certify import Certificate, Open, Refuted
 from ..models.checkpoints.files import read_json, replace_file, write_json
@@ -132,7 +132,7 @@ class Refutation:
             CheckpointError: it names no DFA.
         """
         about = self.content["language"]
-        dfa = about.get("dfa") if isinstance(about, dict) else None
+        dfa = about.get("dfa", about.get("moore_machine")) if isinstance(about, dict) else None
         found = dfa.get("alphabet") if isinstance(dfa, dict) else None
         if not isinstance(found, (list, tuple)) or not all(isinstance(s, str) for s in found):
             raise CheckpointError("the refutation names no DFA as its language; refute the model again")
@@ -253,10 +253,7 @@ class Unsettled:
 
 
 def _wrong(word: Sequence[str], model: Iterable[str], right: Iterable[str]) -> str:
-    return (
-        f"the shortest wrong word seen is {_shown(word)}: the model allows {sorted(model)}, the language "
-        f"{sorted(right)}"
-    )
+    return f"the shortest wrong word seen is {_shown(word)}: {said_and_right(model, right)}"
 
 
 def _shown(word: Sequence[str]) -> str:

@@ -156,7 +156,7 @@ class Search:
             if self.wrong is not None and length >= len(self.wrong.word):
                 return
             right, said = question.right[n % question.period], self._said(scores)
-            if right is not None and visible(said, question.observed) != right:
+            if right is not None and visible(self.judge, said, question.observed) != right:
                 self.wrong = Wrong(question.word(n), said)
                 return
 
@@ -177,7 +177,7 @@ class Search:
             n
             for n in range(first, first + question.period)
             if (right := question.right[n % question.period]) is not None
-            and visible(answer, question.observed) != right
+            and visible(self.judge, answer, question.observed) != right
         ]
         if not wrong:
             self.reasons[name] = f"the state settles from n = {first:,} on, and is right there"

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..automata.alphabet import EOS
+from ..automata.alphabet import EOS, class_token
 from ..automata.decide.aperiodic import Witness, primitive_root
 from ..automata.decide.permutations import Loop, cycle_of, moved_state
 from ..automata.deterministic import Deterministic
@@ -18,8 +18,8 @@ from ..automata.images import letter_columns
 from ..automata.search import shortest
 from ..certify.search.prove import Judge
 
-Observed = Literal["accepts", "allowed"]
-"""What of a model's answer is compared: whether the word may end, or all tokens that may come next."""
+Observed = Literal["accepts", "class", "allowed"]
+"""What of a model's answer is compared: whether the word may end, its class, or these and what may come next."""
 
 CANDIDATES = 24
 """How many words w are offered."""
@@ -66,7 +66,7 @@ def right_answer(judge: Judge, state: int, observed: Observed) -> frozenset[str]
     """The right answer in a state, as far as the readout sees; None if its contract does not cover it."""
     if judge.readout.contract == "live-prefixes" and state not in judge.dfa.live:
         return None
-    return visible(judge.right[state], observed)
+    return visible(judge, judge.right[state], observed)
 
 
 def telling(judge: Judge, states: Sequence[int]) -> tuple[tuple[str, ...], Observed] | None:
@@ -76,6 +76,7 @@ def telling(judge: Judge, states: Sequence[int]) -> tuple[tuple[str, ...], Obser
     O(letters * states^2).
     """
     kinds: list[Observed] = [] if judge.readout.accept is None else ["accepts"]
+    kinds += ["class"] if judge.readout.classes else []
     kinds += ["allowed"] if judge.readout.next_index else []
     table, alphabet = judge.dfa.table, judge.dfa.alphabet
 
@@ -95,8 +96,10 @@ def telling(judge: Judge, states: Sequence[int]) -> tuple[tuple[str, ...], Obser
     return None
 
 
-def visible(allowed: frozenset[str], observed: Observed) -> frozenset[str]:
-    """What is compared of the tokens that may come next."""
+def visible(judge: Judge, allowed: frozenset[str], observed: Observed) -> frozenset[str]:
+    """What is compared of the tokens that may come next, and of the class."""
+    if observed == "class":
+        return allowed & set(map(class_token, judge.readout.classes))
     return allowed & {EOS} if observed == "accepts" else allowed
 
 

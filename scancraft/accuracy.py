@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .automata.alphabet import Word
-from .automata.languages import Truth
+from .automata.alphabet import Word, read_tokens
+from .automata.languages import Truth, columns_of
 from .models.readout import Readout
 from .models.run.batches import Model, batches, prefix_scores
 
@@ -43,31 +43,34 @@ class Accuracy:
 
 
 def accuracy(model: Model, truth: Truth, readout: Readout, words: Sequence[Word]) -> Accuracy:
-    """Compare the predicted set of next tokens with the truth, after every prefix of every word.
+    """Compare the predicted set of next tokens, and the class, with the truth, after every prefix of every word.
 
     Under the contract "live-prefixes" prefixes that nothing completes are not compared. O(symbols), in batches.
 
     Args:
         model: anything that the readout understands.
         truth: the language's ground truth.
-        readout: how the model is bound to the language; one that predicts all symbols and the end.
+        readout: how the model is bound to the language; only what it names is compared.
         words: what to try.
 
     Raises:
         UnknownSymbolError: a word over other symbols.
         ReadoutError: the readout names other symbols than the language.
     """
-    readout.check_alphabet(truth.alphabet)
+    follow, end = bool(readout.next_index), readout.accept is not None
+    place = columns_of(truth)
+    columns = [place[t] for t in read_tokens(truth.alphabet, follow=follow, end=end, classes=readout.classes)]
     codes, lengths = truth.encode(words)
     right_words = positions = right_positions = 0
     for rows in batches(lengths, columns=len(readout.columns(truth.alphabet))):
         longest = int(lengths[rows].max(initial=0))
         some = codes[rows, :longest]
-        said = (prefix_scores(model, readout, some, lengths[rows], truth.alphabet) > readout.threshold).numpy()
-        right = truth.next_masks(some, lengths[rows])
+        said = readout.says(prefix_scores(model, readout, some, lengths[rows], truth.alphabet)).numpy()
+        right_all = truth.next_masks(some, lengths[rows])
+        right = right_all[..., columns]
         compared = np.arange(longest + 1) <= lengths[rows, None]
         if readout.contract == "live-prefixes":
-            compared &= right.any(axis=-1)
+            compared &= right_all[..., : len(truth.alphabet) + 1].any(axis=-1)
         good = (said == right).all(axis=-1) | ~compared
         right_words += int(good.all(axis=1).sum())
         positions += int(compared.sum())

@@ -57,6 +57,8 @@ def generate(
         CounterRangeError: a counter left the range in which it is exact.
         ReadoutError: the readout lacks ``<bos>``, ``<eos>`` or the next symbols, which generation needs.
     """
+    if readout.classes and readout.accept is None:
+        raise ReadoutError("this model says classes, and not what may come next: nothing can be generated")
     if readout.bos is None or readout.accept is None:
         raise ReadoutError("generation needs a readout with a bos token and an accept index (<eos>)")
     if readout.tokens and not readout.next_index:
@@ -64,7 +66,9 @@ def generate(
             "this model only says whether a word may end (the contract recognise), not what may come next: nothing can "
             "be generated; compile the language with the contract all-words"
         )
-    processor = LanguageLogitsProcessor(eos=readout.accept, pad=readout.pad, bos=readout.bos, model=model)
+    processor = LanguageLogitsProcessor(
+        eos=readout.accept, pad=readout.pad, bos=readout.bos, model=model, outputs=[*readout.classes.values()]
+    )
     symbol = {token: s for s, token in readout.tokens.items()}
     samples = []
     with torch.random.fork_rng(devices=[]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ class LanguageLogitsProcessor(LogitsProcessor):
         eos: id of ``<eos>``.
         pad: id of ``<pad>``.
         bos: id of ``<bos>``; needed with ``model``.
+        outputs: indices of scores that are no tokens, but classes of a machine with outputs: they are never sampled.
         model: look at every symbol of a prompt, and not only at what follows it. A model under the contract
             "live-prefixes" promises nothing once a symbol came that it had ruled out.
 
@@ -30,16 +32,22 @@ class LanguageLogitsProcessor(LogitsProcessor):
         ReadoutError: while generating, if a score is NaN or infinite.
     """
 
-    def __init__(self, *, eos: int, pad: int, bos: int | None = None, model: Any = None) -> None:
+    def __init__(
+        self, *, eos: int, pad: int, bos: int | None = None, model: Any = None, outputs: Sequence[int] = ()
+    ) -> None:
         self.eos, self.pad, self.bos, self.model = eos, pad, bos, model
+        self.outputs = list(outputs)
         self._known: Tensor | None = None
 
     @classmethod
-    def for_model(cls, model: Any) -> LanguageLogitsProcessor:
-        """With the special tokens of the model's configuration; prompts are looked at symbol by symbol."""
+    def for_model(cls, model: Any, outputs: Sequence[int] = ()) -> LanguageLogitsProcessor:
+        """With the special tokens of the model's configuration; prompts are looked at symbol by symbol.
+
+        Of a machine with outputs, ``outputs`` are the indices of its classes, as the manifest has them.
+        """
         config = model.config
         ids = {name: int(getattr(config, f"{name}_token_id")) for name in ("eos", "pad", "bos")}
-        return cls(**ids, model=model)
+        return cls(**ids, model=model, outputs=outputs)
 
     def _check_prompt(self, input_ids: Tensor) -> None:
         """Raise :class:`DeadPromptError` for a symbol that could not come; once per prompt."""
@@ -67,6 +75,7 @@ class LanguageLogitsProcessor(LogitsProcessor):
         if (scores.isnan() | (scores == torch.inf)).any():
             raise ReadoutError("the model's scores contain NaN or infinity; look at its weights")
         masked = scores.masked_fill(scores <= 0, -torch.inf)
+        masked[:, self.outputs] = -torch.inf
         last = input_ids[:, -1]
         ended = (last == self.eos) | ((last == self.pad) & (input_ids == self.eos).any(dim=1))
         stuck = torch.isinf(masked).all(dim=1) & ~ended

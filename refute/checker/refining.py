@@ -36,11 +36,13 @@ class Work:
 
 
 def classes(language: Language, work: Callable[[int], None] = lambda _: None) -> list[int]:
-    """Which states accept the same words: the number of each one's class (Moore's refinement).
+    """Which states accept the same words, with the same outputs: the number of each one's class (Moore's refinement).
 
     O(transitions) for each round, of which there are at most as many as states; ``work`` is told of each before.
     """
     kinds: list[int] = language.accepting.astype(int).tolist()
+    if language.classes:
+        kinds = (len(language.classes) * language.accepting + language.outputs).tolist()
     while True:
         work(language.table.size)
         rows = [(kind, *(kinds[q] for q in row)) for kind, row in zip(kinds, language.table.tolist(), strict=True)]

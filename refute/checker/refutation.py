@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from ...certify.checker.files import check_files
-from ...certify.checker.languages import read_dfa, same_language
+from ...certify.checker.languages import Language, read_dfa, read_moore, same_language
 from ...certify.checker.parts import Floats, RejectedError, need, read_json
 from .lines import why_not_a_line
 from .refining import UndecidedError, Work, classes
@@ -41,6 +41,7 @@ Replays = dict[tuple[object, ...], tuple[Floats, Floats]]
 MODELS = {"mamba": "transformers.MambaForCausalLM"}
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 END = "<eos>"
+MOORE = "moore_machine"
 READOUT = {"tokens", "bos", "accept", "next_symbol", "threshold", "contract"}
 VERSION = 2
 """Of the file. Version 1 was about batches of one row."""
@@ -158,7 +159,8 @@ def _content(refutation: Any) -> dict[str, Any]:
 
 def claim(start: int, observed: str, period: int, offsets: Sequence[int]) -> str:
     """The sentence that a refutation can support."""
-    what = "whether the word may end" if observed == "accepts" else "which tokens may come next"
+    known = {"accepts": "whether the word may end", "class": "its class", "allowed": "which tokens may come next"}
+    what = known[observed]
     return (
         f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {period} is one of: "
         f"{', '.join(map(str, offsets))}"
@@ -178,6 +180,17 @@ def weights_digest(model: Any) -> str:
         digest.update(f"{name} {kind} {list(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().double().contiguous().numpy().astype("<f8").tobytes())
     return digest.hexdigest()
+
+
+def _same_machine(own: Language, given: Any) -> bool:
+    """Whether a machine with outputs, as a value, is the one that was read; both are numbered breadth first."""
+    return (
+        own.symbols == list(given.alphabet)
+        and own.table.tolist() == [list(row) for row in given.semiautomaton.table]
+        and [own.classes[n] for n in own.outputs] == list(given.outputs)
+        and set(own.classes) == set(given.classes)
+        and (own.predicts, set(own.accepting.nonzero()[0].tolist())) == (given.predicts, set(given.accepting))
+    )
 
 
 def _digest(value: Any) -> str:
@@ -212,7 +225,8 @@ class _Check:
 
     def _about_language(self) -> str:
         symbols = " ".join(map(repr, self.language.symbols[:8])) + (" ..." if len(self.language.symbols) > 8 else "")
-        return f"a DFA over {symbols}, sha256 {_digest(self.content['language']['dfa'])}"
+        kind = "Moore machine" if self.language.classes else "DFA"
+        return f"a {kind} over {symbols}, sha256 {_digest(*self.content['language'].values())}"
 
     def _about_readout(self) -> str:
         given = self.given
@@ -252,9 +266,13 @@ class _Check:
         self.model = model
 
     def _read_language(self, language: Any, readout: Any) -> None:
-        about = self.content["language"]["dfa"]
-        self.language = own_language = read_dfa({**about, "states": list(about["transitions"])})
-        if language is not None:
+        ((kind, about),) = self.content["language"].items()
+        need(kind in ("dfa", MOORE), f"the language is a {kind!r}")
+        own_language = read_moore(about) if kind == MOORE else read_dfa({**about, "states": list(about["transitions"])})
+        self.language = own_language
+        if language is not None and own_language.classes:
+            need(_same_machine(own_language, language), "the refutation is about another machine")
+        elif language is not None:
             rows = [dict(zip(language.alphabet, row, strict=True)) for row in language.semiautomaton.table]
             meant = {"alphabet": language.alphabet, "initial": language.initial, "accepting": language.accepting}
             try:
@@ -270,18 +288,29 @@ class _Check:
                 "next_symbol": dict(readout.next_symbol),
                 "threshold": readout.threshold,
                 "contract": readout.contract,
+                **({"classes": dict(readout.classes)} if readout.classes else {}),
             }
             need(own == given, "the refutation is about another readout")
         else:
             threshold = given["threshold"]
             need(type(threshold) in (int, float) and threshold == 0, f"the threshold is {threshold!r}, not 0")
-        need(set(given) == READOUT, f"the readout lacks or has unknown keys {sorted(set(given) ^ READOUT)}")
-        symbols = own_language.symbols
-        self.allowed = [dict(zip((*symbols, END), row, strict=True)) for row in own_language.allowed().tolist()]
+        keys = READOUT | ({"classes"} if own_language.classes else set())
+        need(set(given) == keys, f"the readout lacks or has unknown keys {sorted(set(given) ^ keys)}")
+        symbols, outputs = own_language.symbols, [f"<class:{name}>" for name in own_language.classes]
+        need(set(outputs).isdisjoint(symbols), "a symbol is called like a class")
+        self.classes = frozenset(outputs)
+        rows = own_language.allowed().tolist()
+        self.allowed = [dict(zip((*symbols, END, *outputs), row, strict=True)) for row in rows]
         need(set(given["tokens"]) == set(symbols), "the readout names other symbols than the language")
         need(set(given["next_symbol"]) in (set(), set(symbols)), "next_symbol names some symbols only")
         self.columns = [(s, given["next_symbol"][s]) for s in symbols if given["next_symbol"]]
         self.columns += [(END, given["accept"])] if given["accept"] is not None else []
+        need(own_language.predicts or not self.columns, "the machine does not say what may come next")
+        scored = given.get("classes", {})
+        need(set(scored) == set(own_language.classes), "the readout names other classes than the machine")
+        others = {column for _, column in self.columns}
+        need(len({*scored.values(), *others}) == len(scored) + len(others), "a class shares its score")
+        self.columns += [(token, scored[name]) for token, name in zip(outputs, own_language.classes, strict=True)]
         vocabulary, scores = self.model.get_input_embeddings().num_embeddings, self.model.lm_head.out_features
         ids = [*given["tokens"].values(), *([] if given["bos"] is None else [given["bos"]])]
         need(all(type(i) is int and 0 <= i < vocabulary for i in ids), "the readout names a token that there is not")
@@ -308,7 +337,7 @@ class _Check:
             state = self._after(state, self.w)
         need(kinds[state] == kinds[cycle[0]], f"w does not bring the state after x back in {period} turns")
         need(len({kinds[q] for q in cycle}) == period, "w brings the state after x back in fewer turns")
-        need(content["observed"] in ("accepts", "allowed"), f"unknown observation {content['observed']!r}")
+        need(content["observed"] in ("accepts", "class", "allowed"), f"unknown observation {content['observed']!r}")
         self.right = [self._visible(self._allowed(self._after(q, self.y))) for q in cycle]
         self.covered = [self._is_covered(self._after(q, self.y)) for q in cycle]
         answers = {answer for answer, covered in zip(self.right, self.covered, strict=True) if covered}
@@ -328,7 +357,8 @@ class _Check:
         return bool(self.given["contract"] == "all-words" or self.language.live[state])
 
     def _visible(self, allowed: frozenset[str]) -> frozenset[str]:
-        return allowed & {END} if self.content["observed"] == "accepts" else allowed
+        only = {"accepts": frozenset({END}), "class": self.classes}.get(self.content["observed"])
+        return allowed if only is None else allowed & only
 
     # -- the model -----------------------------------------------------------------------------------------------
 
@@ -365,11 +395,14 @@ class _Check:
                 self.note(f"{self.tokens:,} tokens read")
 
     def _said(self, replay: Replay) -> frozenset[str]:
-        """The tokens that the model allows."""
+        """The tokens that the model allows, and the class whose score is greater than all others."""
         scores = replay.logits()
         chosen = [(name, float(scores[column])) for name, column in self.columns]
         need(all(math.isfinite(score) for _, score in chosen), "a score is infinite or NaN")
-        return frozenset(name for name, score in chosen if score > self.given["threshold"])
+        best = sorted((score for name, score in chosen if name in self.classes), reverse=True)
+        lead = math.inf if len(best) < 2 or best[0] == best[1] else best[0]
+        least = {name: lead if name in self.classes else self.given["threshold"] for name, _ in chosen}
+        return frozenset(n for n, score in chosen if score > least[n] or (n in self.classes and score == lead))
 
     def _settled(self) -> tuple[Replay, Floats]:
         """A replay, and the state after x w^N, once it is clear that it is that after x w^(N - 1), too."""

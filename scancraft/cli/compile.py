@@ -16,6 +16,7 @@ from ..automata.budget import Budget
 from ..automata.dfa import Dfa
 from ..automata.families import flip_flop as flip_flop_dfa
 from ..automata.languages import Language, Recognised
+from ..automata.moore import Moore
 from ..automata.nested.language import NestedLanguage
 from ..compiler.compile import compile as compile_language
 from ..compiler.compiled import Compiled, CompiledModel, Constructed
@@ -165,10 +166,10 @@ def _way(language: Language, named: bool, general: bool, budget: Budget, d_state
     """
     if general and isinstance(language, (BoundedDyck, Recognised, NestedLanguage)):
         language = language.dfa(budget)
-    elif general and not isinstance(language, Dfa):
+    elif general and not isinstance(language, (Dfa, Moore)):
         raise ArgumentError("--general compiles star-free languages; counters have one construction only")
     own_flip_flop = not general and named and language == flip_flop_dfa()
-    if d_state != 1 and (own_flip_flop or not isinstance(language, (Dfa, Recognised))):
+    if d_state != 1 and (own_flip_flop or not isinstance(language, (Dfa, Recognised, Moore))):
         raise ArgumentError("--d-state goes with the general compiler; this construction decides it itself")
     return language, own_flip_flop
 
@@ -181,7 +182,8 @@ def _facts(compiled: CompiledModel) -> dict[str, object]:
         facts |= {
             "gates": compiled.classification.gates.value,
             "reason": compiled.classification.reason,
-            "states": compiled.dfa.n_states,
+            "states": compiled.language.n_states,
+            **({"classes": len(compiled.manifest.outputs)} if compiled.manifest.outputs else {}),
         }
         if compiled.decomposed is not None:
             cascade = compiled.decomposed.cascade

@@ -9,9 +9,9 @@ import typer
 from ..automata.budget import Budget
 from ..automata.decide.aperiodic import NotStarFreeError, Witness, star_free_witness
 from ..automata.decide.classification import Classification, classify_by_groups
-from ..automata.dfa import Dfa
+from ..automata.deterministic import Deterministic
 from ..automata.errors import BudgetExceededError
-from ..automata.languages import as_dfa
+from ..automata.languages import as_automaton
 from .io import show, status
 from .languages import LanguageOptions, about, budget_of
 from .options import Items, Json, Seconds
@@ -32,7 +32,7 @@ def decide(
     """
     limits = budget_of(budget, seconds)
     with status("deciding"):
-        decision = decide_language(as_dfa(language.read(limits), limits), limits)
+        decision = decide_language(as_automaton(language.read(limits), limits), limits)
     show(decision, as_json=json)
     raise typer.Exit(0 if decision.witness is None else 1)
 
@@ -47,7 +47,7 @@ class Decision:
         found: the gates that it needs; or, if it is not star-free, the error that says why that was not decided.
     """
 
-    dfa: Dfa
+    dfa: Deterministic
     witness: Witness | None
     found: Classification | BudgetExceededError
 
@@ -71,7 +71,7 @@ class Decision:
         return f"{star_free}\n{gates}"
 
 
-def decide_language(dfa: Dfa, budget: Budget) -> Decision:
+def decide_language(dfa: Deterministic, budget: Budget) -> Decision:
     """Decide star-freeness, and then the gates; the latter may stay undecided. The time is counted over both.
 
     Raises:

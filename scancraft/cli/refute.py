@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..automata.languages import as_dfa, language_from_json
+from ..automata.languages import as_automaton, language_from_json
 from ..models.checkpoints.quiet import quiet_transformers
 from .io import ArgumentError, note, show, status
 from .languages import LanguageOptions, budget_of, compared
@@ -66,7 +66,8 @@ def refute(
         raise typer.Exit(_validate(check, model, language, (budget, seconds), as_json=json))
     import torch
 
-    from ..refute.models import default_readout, own_binding
+    from ..compiler.checkpoints import default_readout
+    from ..refute.models import own_binding
     from ..refute.refute import REFUTE_BUDGET, Refutation
     from ..refute.refute import refute as search
 
@@ -79,7 +80,7 @@ def refute(
         about = own_language if wanted is None else wanted
         if about is None:
             raise ArgumentError(f"{model} names no language; give one with --named, --regex or --language")
-        readout = replace(own_readout or default_readout(about.alphabet), **changes)
+        readout = replace(own_readout or default_readout(about), **changes)
     limits = budget_of(budget, seconds, REFUTE_BUDGET)
     with status("refuting") as say:
         chosen = None if dtype is None else getattr(torch, dtype.value)
@@ -150,7 +151,7 @@ def _validate(
     saved = Refutation.load(check)
     own_language, own_readout = own_binding(model)
     given = language.read_if_given(saved.alphabet)
-    wanted = None if given is None else as_dfa(given)
+    wanted = None if given is None else as_automaton(given)
     budget, seconds = limits
     with status("checking the refutation") as told:
         checked = check_refutation(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..automata.families import SUITE, NamedLanguage
-from ..automata.named import Named, known_name, named
+from ..automata.named import Named, known_name, language_of_suite
 
 Kind = Literal["star-free", "not star-free", "counter"]
 
@@ -66,7 +66,7 @@ class SuiteLanguage:
     @property
     def language(self) -> Named:
         """The language."""
-        return named(self.name)
+        return language_of_suite(self.name)
 
 
 PERFECT = (100.0, 100.0)

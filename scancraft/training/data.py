@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..automata.alphabet import BOS, EOS, PAD, Word
 from ..automata.errors import EmptyLanguageError
-from ..automata.languages import Language, truth_of
+from ..automata.languages import Language, classes_of, truth_of
 from ..automata.words.mixtures import members_of
-from ..compiler.targets.tokens import token_ids, vocabulary_size
+from ..compiler.targets.tokens import class_rows, token_ids, vocabulary_size
 from ..suite.languages import Bin
 from ..suite.published_words import flip_flop_word
 
@@ -38,7 +38,8 @@ class Batch(NamedTuple):
 
     Attributes:
         ids: token ids, ``<bos>`` first, right-padded with ``<pad>``; shape (words, 1 + longest), int64.
-        targets: 1 where a token may come next, 0 elsewhere; shape (words, 1 + longest, vocabulary), float32.
+        targets: 1 where a token may come next, and at the class of the prefix, 0 elsewhere; shape (words, 1 + longest,
+            vocabulary), float32.
         inside: 1 at the prefixes of each word that are compared, 0 elsewhere; shape (words, 1 + longest), float32.
     """
 
@@ -65,8 +66,9 @@ class Examples:
         tokens = token_ids(language.alphabet)
         self._special = tokens[PAD], tokens[BOS]
         self._symbols = np.array([tokens[s] for s in language.alphabet], dtype=np.int64)
-        self._columns = np.array([*self._symbols, tokens[EOS]])
-        self._vocabulary = vocabulary_size(language.alphabet)
+        classes = classes_of(language)
+        self._columns = np.array([*self._symbols, tokens[EOS], *class_rows(language.alphabet, classes).values()])
+        self._vocabulary = vocabulary_size(language.alphabet, classes)
 
     def __len__(self) -> int:
         return len(self.lengths)

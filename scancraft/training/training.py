@@ -2,7 +2,8 @@
 
 After ``<bos>`` and after every prefix the target is the set of tokens that may come next (Bhattamishra, Ahuja and Goyal
 2020, section 4; Sarrof, Veitsman and Hahn 2024, section 4): binary cross entropy over the vocabulary, averaged over the
-prefixes of members. A string counts as right iff the predicted set is right after every prefix.
+prefixes of members. A string counts as right iff the predicted set is right after every prefix. Of a machine with
+outputs the target is the class of the prefix, instead or besides; the class that is predicted has the greatest score.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from torch.nn import functional
 from ..accuracy import accuracy
 from ..automata.alphabet import BOS, EOS, PAD, Word, is_spaced, spellings
 from ..automata.errors import EmptyLanguageError, ScancraftError
-from ..automata.languages import Language, as_language, language_to_json, truth_of
+from ..automata.languages import Language, as_language, classes_of, language_to_json, truth_of
+from ..compiler.checkpoints import default_readout
 from ..compiler.targets.tokens import token_ids, vocabulary_size
 from ..models.checkpoints.closed import CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONFIG, TRAINING, WEIGHTS
 from ..models.checkpoints.files import replace_directory, write_json
@@ -93,7 +95,7 @@ class Settings:
         return MambaShape(
             d_model=self.d_model,
             n_layers=self.layers,
-            vocab_size=vocabulary_size(language.alphabet),
+            vocab_size=vocabulary_size(language.alphabet, classes_of(language)),
             expand=2,
             d_state=16,
             d_conv=4,
@@ -167,7 +169,7 @@ class Trained:
     @property
     def readout(self) -> Readout:
         """How the model is bound to the language: it promises something about prefixes of members only."""
-        return _readout(self.language)
+        return default_readout(self.language, "live-prefixes")
 
     @property
     def n_parameters(self) -> int:
@@ -301,12 +303,6 @@ def train(
     )
 
 
-def _readout(language: Language) -> Readout:
-    tokens = token_ids(language.alphabet)
-    symbols = {symbol: tokens[symbol] for symbol in language.alphabet}
-    return Readout(symbols, bos=tokens[BOS], accept=tokens[EOS], pad=tokens[PAD], contract="live-prefixes")
-
-
 def _fresh_model(shape: MambaShape, seed: int) -> Any:
     """A model with ``transformers``' own initial weights; torch's generator is left as it was."""
     from transformers import MambaConfig, MambaForCausalLM
@@ -323,7 +319,7 @@ class _Run:
 
     def __init__(self, language: Language, model: Any, settings: Settings, held_out: Sequence[Word]) -> None:
         self.model, self.settings, self.held_out = model, settings, held_out
-        self.truth, self.readout = truth_of(language), _readout(language)
+        self.truth, self.readout = truth_of(language), default_readout(language, "live-prefixes")
         examples = Examples(language, held_out)
         self.batch = examples.batch(np.arange(len(examples)))
         self.optimiser = _optimiser(model, settings)

@@ -20,6 +20,7 @@ from scancraft.accuracy import accuracy
 from scancraft.automata.errors import EmptyLanguageError
 from scancraft.automata.families import d_n, one_divider, zero_then_twos
 from scancraft.automata.languages import language_from_json, truth_of
+from scancraft.automata.machines import MACHINES
 from scancraft.automata.words.mixtures import mixture_of
 from scancraft.certify.check import compare
 from scancraft.cli.io import ArgumentError
@@ -28,6 +29,7 @@ from scancraft.cli.train import Subject, chosen, seconds_of
 from scancraft.models.checkpoints.checkpoint import load_model
 from scancraft.models.errors import CheckpointError, ReadoutError
 from scancraft.models.readout import Readout
+from scancraft.refute.models import own_binding
 from scancraft.suite.languages import Bin
 from scancraft.training.data import Examples
 from scancraft.training.forward import fast_logits
@@ -403,3 +405,45 @@ def test_languages_of_every_kind_can_be_trained_on(name: str) -> None:
     done = train(subject.language, seconds=60, max_steps=1, bins=subject.bins[:1], settings=TINY, test_words=3)
     assert done.bin.longest == 12
     assert done.accuracy[0].words == 3
+
+
+# -- machines with outputs ---------------------------------------------------------------------------------------------
+
+
+def test_classes_are_learned_position_by_position(tmp_path: Path) -> None:
+    """The last letter, which two blocks learn in a hundred steps; the checkpoint is judged and refuted as others are."""
+    machine = MACHINES["last letter"]()
+    examples = Examples(machine, [("a", "b"), ("b",)])
+    batch = examples.batch(np.arange(2))
+    assert batch.targets.argmax(dim=-1)[0].tolist() == [5, 6, 7]  # none, a, b: past <pad>, <bos>, <eos>, a and b
+    assert batch.targets.sum(dim=-1)[0].tolist() == [1, 1, 1]
+    settings = Settings(words=500, layers=1, d_model=8, learning_rate=2e-2)
+    found = train(machine, seconds=600, max_steps=150, bins=[Bin(1, 20)], settings=settings, seed=0, test_words=100)
+    assert found.accuracy[0].positions == 100
+    assert (
+        found.accuracy[0].positions
+        == accuracy(
+            found.model, truth_of(machine), found.readout, mixture_of(machine, 50, 0, 20, np.random.default_rng(1))
+        ).prefixes
+    )
+    assert compare(found.model, machine, found.readout, exhaustive_to=4).agrees
+    found.save(tmp_path / "out")
+    language, readout = own_binding(tmp_path / "out")
+    assert (language, readout) == (machine, found.readout)
+    turning = {0: {"a": 1, "b": 0}, 1: {"a": 0, "b": 1}}
+    other = scancraft.moore(turning, 0, {0: "a", 1: "b"}, classes=machine.classes)
+    assert scancraft.refute(tmp_path / "out", other).verdict == "refuted"
+
+
+def test_classes_beside_what_may_come_next_are_learned_too() -> None:
+    machine = MACHINES["depth to 3"]()
+    batch = Examples(machine, [("(", ")")]).batch(np.arange(1))
+    tokens = {"(": 3, ")": 4, "<eos>": 2, "0": 5, "1": 6}
+    assert [set(np.flatnonzero(row)) for row in batch.targets[0].numpy()] == [
+        {tokens["("], tokens["<eos>"], tokens["0"]},
+        {tokens["("], tokens[")"], tokens["1"]},
+        {tokens["("], tokens["<eos>"], tokens["0"]},
+    ]
+    found = train(machine, seconds=60, max_steps=2, bins=[Bin(2, 9)], settings=TINY, test_words=20)
+    assert found.readout.contract == "live-prefixes"
+    assert tuple(found.readout.classes) == machine.classes
