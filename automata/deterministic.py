@@ -108,6 +108,11 @@ class Deterministic(ABC):
         edges = ((q, target) for q, row in enumerate(self.table) for target in row)
         return frozenset(leading_to(self.accepting, edges))
 
+    @property
+    def dead(self) -> int | None:
+        """A state from which nothing is accepted, or None; of a language there is one at most, since it is minimal."""
+        return next((q for q in range(self.n_states) if q not in self.live), None)
+
     def next_symbols(self, state: int) -> frozenset[str]:
         """The symbols after which the word can still be completed: the labels of predictive modelling."""
         row = self.semiautomaton.table[state]
@@ -116,6 +121,16 @@ class Deterministic(ABC):
     def _following(self, state: int) -> frozenset[str]:
         """:meth:`next_symbols`, and ``<eos>`` in an accepting state."""
         return self.next_symbols(state) | ({EOS} if state in self.accepting else frozenset())
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a picture calls the states."""
+        return self.names
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The states in which a word may end, if anything is said of that; else none."""
+        return self.accepting
 
     @property
     @abstractmethod

@@ -135,11 +135,6 @@ class Dfa(Deterministic, Pictured, Told):
     __contains__ = accepts
 
     @property
-    def dead(self) -> int | None:
-        """The dead state (nothing accepted from it; at most one, since the DFA is minimal), or None."""
-        return next((q for q in range(self.n_states) if q not in self.live), None)
-
-    @property
     def tokens(self) -> tuple[str, ...]:
         """The symbols, and ``<eos>``."""
         return (*self.alphabet, EOS)

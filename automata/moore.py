@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from .alphabet import EOS, Word, class_token
-from .cards import brief, card, folded, table
+from .cards import brief, card, folded, picture, table
 from .deterministic import Deterministic
 from .dfa import Dfa
 from .errors import AlphabetError, LanguageFormatError
+from .pictures.dfa import MOST_STATES, dfa_svg
+from .pictures.svg import Pictured
 from .search import numbered
 from .semiautomaton import Semiautomaton
 from .told import Told
@@ -19,7 +22,7 @@ MOST_CLASSES = 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class Moore(Deterministic, Told):
+class Moore(Deterministic, Pictured, Told):
     """A Moore machine: a complete deterministic automaton with an output, its *class*, in every state.
 
     Whatever machine is given, the value holds the canonical one with the same classes after all words: unreachable
@@ -112,6 +115,16 @@ class Moore(Deterministic, Told):
         """The class, and whether the word may end."""
         return self.outputs[state], state in self.accepting
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the states, each with the class."""
+        return tuple(f"{name} / {output}" for name, output in zip(self.names, self.outputs, strict=True))
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The states in which a word may end, if the machine says that; else none."""
+        return self.accepting if self.predicts else frozenset()
+
     @cached_property
     def domain(self) -> Dfa:
         """The words that may end: all of them if the machine does not say."""
@@ -150,7 +163,15 @@ class Moore(Deterministic, Told):
             for q, (row, output) in enumerate(zip(self.table, self.outputs, strict=True))
         )
         facts = {"alphabet": " ".join(self.alphabet), "initial": self.names[0], "classes": " ".join(self.classes)}
-        return card(f"Moore machine, {self.n_states:,} states", facts, folded("transitions", table(heads, rows)))
+        shown = (picture(self.svg()), folded("transitions", table(heads, rows)))
+        return card(f"Moore machine, {self.n_states:,} states", facts, *shown)
+
+    def svg(self) -> str | None:
+        """The states, each with its class, and transitions; None if there are more than two dozen states."""
+        if self.n_states > MOST_STATES:
+            return None
+        drawn = _Drawn(self.alphabet, self.table, self.labels, self.initial, self.ends, self.dead)
+        return dfa_svg(drawn, f"Moore machine with {self.n_states} state{'s' * (self.n_states != 1)}")
 
     def __str__(self) -> str:
         lines = [f"Moore machine over {{{', '.join(self.alphabet)}}}, {self.n_states} states, initial 0"]
@@ -160,6 +181,17 @@ class Moore(Deterministic, Told):
             label = "" if self.names[q] == str(q) else f"  [{self.names[q]}]"
             lines.append(f" {mark}{q:>4} / {self.outputs[q]}: {moves}{label}")
         return "\n".join(lines)
+
+
+class _Drawn(NamedTuple):
+    """What is drawn: names tell the classes, and nothing accepts where nothing is said of that."""
+
+    alphabet: tuple[str, ...]
+    table: tuple[tuple[int, ...], ...]
+    names: tuple[str, ...]
+    initial: int
+    accepting: frozenset[int]
+    dead: int | None
 
 
 def _check_classes(classes: Sequence[str], outputs: Sequence[str], alphabet: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -9,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..automata.alphabet import class_token
 from ..automata.errors import ScancraftError
-from ..automata.languages import truth_of
+from ..automata.languages import columns_of, truth_of
+from ..automata.named import named
 from ..automata.words.draw import arbitrary
 from ..automata.words.mixtures import live_word_of
 from ..compiler.circuits.forms import value_of
@@ -19,11 +22,13 @@ from ..compiler.constructions import dyck
 from ..compiler.targets import TARGETS
 from .case import Case, Expected, Floats, Ints, Source
 from .probes.kinds.kind import CONSTANT
-from .probes.probe import BOS, EOS
+from .probes.probe import BOS
 
 REGULAR = {"D-2": "(a(ab)*b)*", "last-letter": "(a|b)*a(a|b)", "blocks": "a*b*c*a*"}
 SIGNED = {"parity": "(b*ab*a)*b*", "length-mod-4": "((a|b)(a|b)(a|b)(a|b))*"}
 """For kinds with gates of -1."""
+CLASSES = {"classes": "corridor of 5", "classes beside": "depth to 3"}
+"""Machines with outputs, by their names."""
 
 
 @cache
@@ -38,6 +43,10 @@ def language_cases(kind: str, quick: bool) -> tuple[Case, ...]:
         for name, regex in chosen
     ]
     if not quick:
+        found += [
+            _case(f"language {name}", compile_language(named(machine), target=kind, construction="cascade"))
+            for name, machine in CLASSES.items()
+        ]
         found.append(_case("plan D-2", compile_language(REGULAR["D-2"], target=kind, construction="plan")))
         with suppress(ScancraftError):  # of a target that has no such construction
             found.append(_case("language Dyck-2,3", dyck(2, 3, target=kind)))
@@ -62,8 +71,10 @@ def _case(name: str, compiled: Any) -> Case:
     The streams are those of the truncated circuits (under "live-prefixes" these end too early to tell).
     """
     circuit, manifest, shape = compiled.circuit, compiled.manifest, compiled.weights.shape
-    tokens, truth = manifest.tokens, truth_of(compiled.language)
-    symbols = {i: t for t, i in tokens.items()}
+    rows = {class_token(name): row for name, row in manifest.outputs.items()}
+    tokens, truth = {**manifest.tokens, **rows}, truth_of(compiled.language)
+    symbols, owing = {i: t for t, i in tokens.items()}, columns_of(truth)
+    judged = [token for token in owing if token in circuit.verdicts]
     place = {dimension.name: number for number, dimension in reversed(list(enumerate(manifest.residual)))}
     constants = [number for number, dimension in enumerate(manifest.residual) if dimension.kind == "constant"]
     vocabulary = shape.tensors()["lm_head.weight"][0]
@@ -84,8 +95,8 @@ def _case(name: str, compiled: Any) -> Case:
         for row, (features, _) in zip(logits, circuit.run(letters), strict=True):
             for token, form in circuit.verdicts.items():
                 row[tokens[token]] = 16.0 - 32.0 * value_of(form, features)
-        owed = truth.next_masks(*truth.encode([letters]))[0]
-        said = logits[:, [tokens[token] for token in (*truth.alphabet, EOS)]] > 0
+        owed = truth.next_masks(*truth.encode([letters]))[0][:, [owing[token] for token in judged]]
+        said = logits[:, [tokens[token] for token in judged]] > 0
         assert np.array_equal(said, owed), "the circuit is not right about the language"
         return logits, streams
 
@@ -94,7 +105,7 @@ def _case(name: str, compiled: Any) -> Case:
         return Expected(np.stack(logits), tuple(np.stack(streams, axis=1)) if parts else None)
 
     columns = {
-        i: (Source(shape.n_layers, None, f"whether {token} may come next", "the compiled language"),)
+        i: (Source(shape.n_layers, None, _about(token, classes=rows), "the compiled language"),)
         for token, i in tokens.items()
     }
     return Case(
@@ -110,6 +121,10 @@ def _case(name: str, compiled: Any) -> Case:
         d_conv=shape.d_conv,
         n_blocks=shape.n_layers,
     )
+
+
+def _about(token: str, classes: Collection[str]) -> str:
+    return f"whether {token} is the class" if token in classes else f"whether {token} may come next"
 
 
 def _dimensions(compiled: Any) -> dict[int, tuple[Source, ...]]:

@@ -12,6 +12,7 @@ import typer
 from msgspec.structs import replace
 
 from ..automata.alphabet import parse_word
+from ..automata.languages import as_automaton
 from ..automata.letters import quotient
 from ..automata.logic.past import PastLtl
 from ..compiler.compile import compile
@@ -89,11 +90,10 @@ def explain(
         with status("compiling again"):
             found = _stage(checkpoint, stage.value)
             text = str(found)
-            if isinstance(found, Plan):
-                formula = checkpoint.language if isinstance(checkpoint.language, PastLtl) else None
-                text = (
-                    argument(found, quotient(checkpoint.dfa).dfa) if formula is None else past_argument(found, formula)
-                )
+            if isinstance(found, Plan) and isinstance(checkpoint.language, PastLtl):
+                text = past_argument(found, checkpoint.language)
+            elif isinstance(found, Plan):
+                text = argument(found, quotient(as_automaton(checkpoint.language)).dfa)
         shown |= {"stage": stage.value, "text": text}
     if picture is not None:
         from ..explain.pictures import draw_memories, draw_weights

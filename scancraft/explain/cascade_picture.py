@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..automata.dfa import Dfa
+from ..automata.deterministic import Deterministic
 from ..automata.pictures.dfa import edge_letters
 from ..automata.pictures.layout import RADIUS, Edge, Places, Point, Rows, place_sets, place_states, route
 from ..automata.pictures.names import edge_label, short_names
@@ -63,8 +63,8 @@ def draw_cascade(cascade: Cascade, path: str | PathLike[str]) -> Path:
 def _figure(cascade: Cascade) -> Any:
     """Everything on one page whose coordinates are inches."""
     dfa, parts = cascade.dfa, cascade.parts
-    assert isinstance(dfa, Dfa), "only languages are drawn"
-    state_names, legend = short_names(dfa.names)
+    assert isinstance(dfa, Deterministic), "only languages are drawn"
+    state_names, legend = short_names(dfa.labels)
     dots = len(parts.sets) > FEW_SETS
     set_names = lines_of_sets(parts, state_names)
     box_width = 0.18 + 0.072 * max(len(line) for name in set_names for line in name.split("\n"))
@@ -114,7 +114,7 @@ def _moved(point: Point, origin: Point) -> Point:
 
 
 def _draw_dfa(
-    page: Any, dfa: Dfa, edges: Mapping[Edge, list[str]], names: Sequence[str], states: Places, middle: Point
+    page: Any, dfa: Deterministic, edges: Mapping[Edge, list[str]], names: Sequence[str], states: Places, middle: Point
 ) -> None:
     from matplotlib.patches import Circle, FancyArrowPatch
 
@@ -133,7 +133,7 @@ def _draw_dfa(
         write_text(page, spot[0], spot[1], edge_label(edges[p, q], dfa.alphabet), 8, color=colours[q], **HIDING)
     for q, (x, y) in places.items():
         page.add_patch(Circle((x, y), RADIUS, facecolor=PAPER, edgecolor=colours[q], linewidth=1.1, zorder=3))
-        if q in dfa.accepting:
+        if q in dfa.ends:
             page.add_patch(Circle((x, y), RADIUS - 0.045, fill=False, edgecolor=colours[q], linewidth=0.8, zorder=3))
         write_text(page, x, y, names[q], 9 if len(names[q]) < 3 else 6.5, color=colours[q], ha="center", zorder=4)
         outwards = np.arctan2(y - middle[1], x - middle[0]) if dfa.n_states > 1 else np.pi / 2

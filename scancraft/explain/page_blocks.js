@@ -17,7 +17,7 @@ const Lit = (() => {
       const taken = before !== null && Number(edge.dataset.from) === before && Number(edge.dataset.to) === at;
       edge.classList.toggle("lit", taken);
     }
-    const ends = truth.final.has(at) ? "accepting: the word may end here" : truth.live.has(at) ? "not accepting" : "dead: nothing completes the word";
+    const ends = truth.outputs ? `class ${truth.outputs[at].slice(7, -1)}` : truth.final.has(at) ? "accepting: the word may end here" : truth.live.has(at) ? "not accepting" : "dead: nothing completes the word";
     const which = page.language.kind === "combination" ? `${figure.dataset.part}: ` : "";
     figure.querySelector("figcaption").textContent = visible(`${which}state ${truth.names[at]}, ${ends}`);
   }
@@ -93,6 +93,7 @@ const Lit = (() => {
   function openLanguage() {
     $("language").append(rest);
     const help = {
+      moore: "Its minimal machine: each state with its class. Lit: the state that the word has led to, and the edge of the last symbol.",
       dfa: "Its minimal automaton. Lit: the state that the word has led to, and the edge of the last symbol. A double ring accepts.",
       bounded_dyck: "Brackets that are open, the first on the left.",
       nested: "The state of each level that is open, the outermost first; a level around another one waits in its state after that.",
@@ -100,7 +101,7 @@ const Lit = (() => {
       past_ltl: `The words at whose end this holds: ${short((page.language.texts || [""]).slice(-1)[0], 200)}.`,
       combination: `The words for which this holds of the automata below, each with its own state lit: ${short(operators(page.language.expression || 0), 200)}.`,
     };
-    const drawn = page.language.kind !== "dfa" || document.querySelector("figure[data-part]");
+    const drawn = !["dfa", "moore"].includes(page.language.kind) || document.querySelector("figure[data-part]");
     $("language-help").textContent = drawn ? visible(help[page.language.kind]) : "Its minimal automaton, as far as the word has led.";
   }
 

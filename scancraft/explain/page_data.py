@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..automata.alphabet import is_spaced, shown_text, spellings
+from ..automata.alphabet import class_token, is_spaced, shown_text, spellings
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.combination import Combination
 from ..automata.dfa import Dfa
@@ -61,7 +61,7 @@ def page_data(checkpoint: Checkpoint) -> dict[str, Any]:
     """
     manifest, language = checkpoint.manifest, checkpoint.language
     about, model = _language(language), labelled_model(checkpoint)
-    source = manifest.source
+    source, rows = manifest.source, {class_token(name): row for name, row in manifest.outputs.items()}
     return {
         "name": shown_text(source.text) if source else _title(language),
         "named": NAMED[source.kind] if source else "",
@@ -76,7 +76,8 @@ def page_data(checkpoint: Checkpoint) -> dict[str, Any]:
         "alphabet": list(language.alphabet),
         "spaced": is_spaced(language.alphabet),
         "spellings": [[symbol, spelt] for symbol, spelt in spellings(language.alphabet).items() if symbol != spelt],
-        "tokens": [[name, number] for name, number in manifest.tokens.items()],
+        "tokens": [[name, number] for name, number in (dict(manifest.tokens) | rows).items()],
+        "classes": [*rows],
         "example": list(example_of(language)),
         "language": about,
         "model": _model(model),
@@ -102,7 +103,7 @@ def example_of(language: Language) -> Symbols:
     def worth(number: int) -> tuple[int, int, bool, int]:
         word = words[number]
         rows = {row.tobytes() for row in masks[number, : len(word) + 1]}
-        states = {language.run(word[:t]) for t in range(len(word) + 1)} if isinstance(language, Dfa) else rows
+        states = {language.run(word[:t]) for t in range(len(word) + 1)} if isinstance(language, (Dfa, Moore)) else rows
         return len(rows), len(states), bool(word), -len(word)
 
     return words[max(range(len(words)), key=worth)]
@@ -140,14 +141,14 @@ def _title(language: Language) -> str:
     return f"counter language over {symbols}"
 
 
-def automata_of(language: Language) -> tuple[Dfa, ...]:
+def automata_of(language: Language) -> tuple[Dfa | Moore, ...]:
     """The automata that the page lights up, in the order of its data; none where the language has no DFA."""
     if isinstance(language, Combination):
         return language.leaves
-    return (language,) if isinstance(language, Dfa) else ()
+    return (language,) if isinstance(language, (Dfa, Moore)) else ()
 
 
-def _dfa(dfa: Dfa) -> dict[str, Any]:
+def _automaton(dfa: Dfa | Moore) -> dict[str, Any]:
     return {
         "kind": "dfa",
         "alphabet": list(dfa.alphabet),
@@ -171,8 +172,8 @@ def _language(language: Language) -> dict[str, Any]:
         found = automata_of(language)
         _check_transitions(sum(dfa.n_states for dfa in found) * len(alphabet))
         if isinstance(language, Dfa):
-            return _dfa(language)
-        leaves = [_dfa(dfa) for dfa in found]
+            return _automaton(language)
+        leaves = [_automaton(dfa) for dfa in found]
         return {
             "kind": "combination",
             "alphabet": alphabet,
@@ -180,7 +181,9 @@ def _language(language: Language) -> dict[str, Any]:
             "expression": _expression(language, iter(range(len(leaves)))),
         }
     if isinstance(language, Moore):
-        raise PageError("the page does not show machines with outputs; use `scancraft explain` without --html")
+        _check_transitions(language.n_states * len(alphabet))
+        outputs = {"outputs": [class_token(name) for name in language.outputs], "predicts": language.predicts}
+        return _automaton(language) | {"kind": "moore"} | outputs
     if isinstance(language, BoundedDyck):
         return {
             "kind": "bounded_dyck",

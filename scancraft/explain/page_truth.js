@@ -37,6 +37,16 @@ const Truth = (() => {
     }
   }
 
+  // A machine with outputs: the class of the prefix, beside what may come next or alone.
+  class MooreTruth extends DfaTruth {
+    allowed(state) {
+      return new Set([...(this.predicts ? super.allowed(state) : []), this.outputs[state]]);
+    }
+    show(state) {
+      return `machine state ${this.names[state]}`;
+    }
+  }
+
   class StackTruth {
     constructor(about) {
       Object.assign(this, about);
@@ -206,6 +216,7 @@ const Truth = (() => {
 
   const kinds = {
     dfa: DfaTruth,
+    moore: MooreTruth,
     bounded_dyck: StackTruth,
     nested: NestedTruth,
     counter_machine: CounterTruth,

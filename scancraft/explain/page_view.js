@@ -9,7 +9,8 @@ const View = (() => {
   const session = new Scancraft.Session(page);
   const $ = (id) => document.getElementById(id);
   const now = { here: 0, block: 0, channel: null }; // the position in the word, and the channel that is looked into
-  const outputs = page.contract === "recognise" ? ["<eos>"] : [...page.alphabet, "<eos>"];
+  const predicts = page.contract !== "recognise" && page.contract !== "outputs"; // whether it says what may come next
+  const outputs = [...(predicts ? page.alphabet : []), ...(page.contract === "outputs" ? [] : ["<eos>"]), ...page.classes];
 
   // -- text -------------------------------------------------------------------------------------------------------------
 
@@ -146,14 +147,22 @@ const View = (() => {
     centre($("tape"), $("tape").querySelector(".here"));
   }
 
-  const accepted = (set) => (set.has("<eos>") ? "in the language" : page.contract === "recognise" ? "not in the language" : set.size ? "not in it yet" : "no prefix of a word");
+  // What the model says: tokens whose logits are positive, and the class whose logit is greater than all others.
+  function saidAt(at) {
+    const logit = (token) => at.logits[page.tokens.get(token)];
+    const greatest = page.classes.filter((token) => page.classes.every((other) => logit(token) >= logit(other)));
+    const said = outputs.filter((token) => !page.classes.includes(token) && logit(token) > 0);
+    return new Set(greatest.length === 1 ? [...said, ...greatest] : said);
+  }
+
+  const accepted = (set) => (page.contract === "outputs" ? "" : set.has("<eos>") ? "in the language" : page.contract === "recognise" ? "not in the language" : set.size ? "not in it yet" : "no prefix of a word");
 
   function drawVerdict() {
     const at = record();
-    const model = new Set(outputs.filter((token) => at.logits[page.tokens.get(token)] > 0));
+    const model = saidAt(at);
     const wrong = outputs.filter((token) => model.has(token) !== at.allowed.has(token));
     const list = (set) => outputs.filter((token) => set.has(token)).join(" ") || "nothing";
-    const next = (set) => (page.contract === "recognise" ? "" : `; next: ${list(set)}`);
+    const next = (set) => (page.contract === "outputs" ? list(set) : predicts ? `; next: ${list(set)}` : "");
     const prefix = Scancraft.formatWord(session.word.slice(0, now.here), page) || "the empty word";
     const shownPrefix = prefix.length > 60 ? `…${prefix.slice(-60)}` : prefix;
     const outside = page.contract === "live-prefixes" && !session.truth.isLive(at.at);
@@ -176,7 +185,7 @@ const View = (() => {
     $("where").textContent = `${now.here} of ${session.word.length}: ${visible(symbolAt(now.here))}`;
     for (const button of $("symbols").children) {
       const may = model.has(button.dataset.symbol);
-      if (page.contract === "recognise") continue;
+      if (!predicts) continue;
       button.classList.toggle("may", may);
       button.title = visible(`${button.dataset.symbol} ${may ? "may" : "may not"} come next`);
     }
@@ -189,11 +198,12 @@ const View = (() => {
     const before = now.here > 0 ? session.records[now.here - 1] : null;
     const body = table($("logits"), ["token", "language", "model", "logit", "change", "made of (feature × weight)"]);
     const { head } = session.model;
+    const said = saidAt(at);
     for (const token of outputs) {
       const id = page.tokens.get(token);
       const logit = at.logits[id];
       const change = before ? difference(logit, before.logits[id]) : 0;
-      const [may, says] = [at.allowed.has(token), logit > 0];
+      const [may, says] = [at.allowed.has(token), said.has(token)];
       const terms = [];
       for (let i = head.starts[id]; i < head.starts[id + 1]; i++) {
         const product = Math.fround(head.kept[i] * at.normed[head.places[i]]);

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations
 
-from ..automata.alphabet import BOS, EOS
-from ..automata.dfa import Dfa
+from ..automata.alphabet import BOS, EOS, class_token
+from ..automata.deterministic import Deterministic
 from ..automata.logic.past import PastLtl
 from ..compiler.plan.plan import Event, Holds, Letter, Memory, Plan
 from ..compiler.plan.prove import Node, joint
@@ -21,12 +21,12 @@ Labels = Mapping[str, frozenset[int]]
 """The labels of each memory."""
 
 
-def argument(plan: Plan, dfa: Dfa) -> str:
+def argument(plan: Plan, dfa: Deterministic) -> str:
     """The argument that a plan is right, with all cases that can occur, if they are few.
 
     Args:
         plan: the plan.
-        dfa: the language; the plan is proved against it once more.
+        dfa: the language, or the machine with outputs; the plan is proved against it once more.
 
     Raises:
         PlanError: it is no plan of the language.
@@ -46,11 +46,14 @@ def past_argument(plan: Plan, formula: PastLtl) -> str:
     return "\n".join([*claim, *_blocks(plan), *_readout(plan)])
 
 
-def _claim(plan: Plan, dfa: Dfa) -> Iterator[str]:
+def _claim(plan: Plan, dfa: Deterministic) -> Iterator[str]:
     several = "every word" if plan.contract == "all-words" else "every word that can still be completed"
     letters = "the last letter" if plan.window == 1 else f"the last {plan.window} letters"
-    yield f"A language of {_count(dfa.n_states, 'state')} over {{{' '.join(plan.alphabet)}}}."
-    yield f"Claim: after every prefix of {several}, {letters}{_and_memories(plan)} tell what may come next."
+    what = "machine with outputs" if plan.classes else "language"
+    told = "what may come next" if EOS in plan.verdicts else "the class"
+    told += " and the class" if plan.classes and EOS in plan.verdicts else ""
+    yield f"A {what} of {_count(dfa.n_states, 'state')} over {{{' '.join(plan.alphabet)}}}."
+    yield f"Claim: after every prefix of {several}, {letters}{_and_memories(plan)} tell {told}."
 
 
 def _and_memories(plan: Plan) -> str:
@@ -83,15 +86,21 @@ def _readout(plan: Plan) -> Iterator[str]:
     yield ""
     yield "Read-out."
     labels = {memory.name: frozenset(memory.writes) for memory in plan.memories}
-    same: dict[tuple[str, ...], list[str]] = {}
+    same: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
+    named = {class_token(name): name for name in plan.classes}
     for token, form in plan.verdicts.items():
-        same.setdefault(tuple(_conditions(form, plan.alphabet, labels)), []).append(token)
-    for (first, *rest), tokens in same.items():
-        if not rest:
+        key = (token in named, tuple(_conditions(form, plan.alphabet, labels)))
+        same.setdefault(key, []).append(named.get(token, token))
+    for (is_class, (first, *rest)), tokens in same.items():
+        if is_class:
+            yield f"  The class is {' or '.join(tokens)}{'' if rest else f' {first}.'}"
+        elif not rest:
             only = f"{first} come next" if first in ("always", "never") else f"come next {first}"
             yield f"  {_listed(tokens)} may {only}."
+        else:
+            yield f"  {_listed(tokens)} may come next"
+        if not rest:
             continue
-        yield f"  {_listed(tokens)} may come next"
         yield from (f"    {text}{';' if text != rest[-1] else '.'}" for text in (first, *rest))
 
 
@@ -148,7 +157,7 @@ def _denied(event: Event, alphabet: tuple[str, ...], labels: Labels) -> str:
     return f"not ({event_text(event, alphabet)})"
 
 
-def _cases(plan: Plan, dfa: Dfa, nodes: list[Node]) -> Iterator[str]:
+def _cases(plan: Plan, dfa: Deterministic, nodes: list[Node]) -> Iterator[str]:
     """What is remembered in which states."""
     together: dict[tuple[int, ...], set[int]] = {}
     for state, _, labels in nodes:
@@ -163,13 +172,21 @@ def _cases(plan: Plan, dfa: Dfa, nodes: list[Node]) -> Iterator[str]:
         return
     for labels, states in sorted(together.items()):
         held = ", ".join(f"{memory.name} = {label}" for memory, label in zip(plan.memories, labels, strict=True))
-        allowed = {dfa.next_symbols(q) | ({EOS} if q in dfa.accepting else set()) for q in states}
+        allowed = {dfa.allowed(q) for q in states}
         names = " or ".join(dfa.names[q] for q in sorted(states))
         if len(allowed) == 1:
-            next_ = f"next may come {_listed(sorted(*allowed)) or 'nothing'}"
+            next_ = _right(plan, *allowed)
         else:
             next_ = "the last letters tell which, as far as it matters"
         yield f"  {held}: state {names}; {next_}."
+
+
+def _right(plan: Plan, allowed: frozenset[str]) -> str:
+    """What is right in a state."""
+    classes = [f"the class is {name}" for name in plan.classes if class_token(name) in allowed]
+    following = sorted(allowed - set(map(class_token, plan.classes)))
+    told = [f"next may come {_listed(following) or 'nothing'}"] if EOS in plan.verdicts else []
+    return ", ".join([*told, *classes])
 
 
 def event_text(event: Event, alphabet: tuple[str, ...]) -> str:

@@ -411,7 +411,7 @@ def test_languages_of_every_kind_can_be_trained_on(name: str) -> None:
 
 
 def test_classes_are_learned_position_by_position(tmp_path: Path) -> None:
-    """The last letter, which two blocks learn in a hundred steps; the checkpoint is judged and refuted as others are."""
+    """The last letter, in a hundred and fifty steps; the checkpoint is judged and refuted as others are."""
     machine = MACHINES["last letter"]()
     examples = Examples(machine, [("a", "b"), ("b",)])
     batch = examples.batch(np.arange(2))
