@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .automata.acceptor import MooreRunner
 from .automata.alphabet import Word, read_tokens
 from .automata.languages import Truth, columns_of
 from .models.readout import Readout
@@ -57,6 +58,7 @@ def accuracy(model: Model, truth: Truth, readout: Readout, words: Sequence[Word]
         UnknownSymbolError: a word over other symbols.
         ReadoutError: the readout names other symbols than the language.
     """
+    readout.check_alphabet(truth.alphabet, truth.class_names if isinstance(truth, MooreRunner) else ())
     follow, end = bool(readout.next_index), readout.accept is not None
     place = columns_of(truth)
     columns = [place[t] for t in read_tokens(truth.alphabet, follow=follow, end=end, classes=readout.classes)]

@@ -98,7 +98,7 @@ def test_a_mealy_machine_is_split_by_the_output_that_led_there() -> None:
 @pytest.mark.parametrize(
     ("name", "word", "output"),
     [
-        ("parity", "1101", "1"),
+        ("parity output", "1101", "1"),
         ("sum mod 5", "4432", "3"),
         ("cycle of 5", "++-++++", "0"),
         ("corridor of 5", "--+++++++-", "3"),
@@ -116,7 +116,7 @@ def test_the_named_ones(name: str, word: str, output: str) -> None:
 
 def test_the_gates_that_the_named_ones_need() -> None:
     gates = {name: classify(make()).gates for name, make in MACHINES.items()}
-    signed = dict.fromkeys(["parity", "sum mod 4", "Z_2 x Z_2"], GateClass.SIGNED)
+    signed = dict.fromkeys(["parity output", "sum mod 4", "Z_2 x Z_2"], GateClass.SIGNED)
     cyclic = dict.fromkeys(["sum mod 5", "cycle of 5"], GateClass.COMPLEX)
     assert gates == dict.fromkeys(MACHINES, GateClass.NONNEGATIVE) | signed | cyclic
 
@@ -131,11 +131,11 @@ def test_words_to_try_are_those_of_the_domain() -> None:
     rng = np.random.default_rng(0)
     depth = MACHINES["depth to 3"]()
     assert any(depth.domain.accepts(w) and w for w in mixture_of(depth, 20, 0, 10, rng))
-    assert len(mixture_of(MACHINES["parity"](), 20, 0, 10, rng)) == 20
+    assert len(mixture_of(MACHINES["parity output"](), 20, 0, 10, rng)) == 20
 
 
 def test_it_is_no_language(tmp_path: Path) -> None:
-    machine = MACHINES["parity"]()
+    machine = MACHINES["parity output"]()
     with pytest.raises(NotRegularError, match=r"machine\.language"):
         scancraft.as_dfa(machine)
     (tmp_path / "parity.json").write_text(json.dumps(moore_to_json(machine)))

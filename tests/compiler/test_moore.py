@@ -115,7 +115,7 @@ def test_beside_what_may_come_next() -> None:
 
 
 def test_what_a_model_does_not_say_it_refuses() -> None:
-    model, language = scancraft.compile(MACHINES["parity"]()), scancraft.compile("(ab)*")
+    model, language = scancraft.compile(MACHINES["parity output"]()), scancraft.compile("(ab)*")
     for asked in (lambda: model.accepts("01"), lambda: model.allowed("01"), lambda: language.output("ab")):
         with pytest.raises(ReadoutError):
             asked()
@@ -123,7 +123,7 @@ def test_what_a_model_does_not_say_it_refuses() -> None:
 
 
 def test_classes_are_no_tokens() -> None:
-    model = scancraft.compile(MACHINES["parity"]())
+    model = scancraft.compile(MACHINES["parity output"]())
     assert set(model.manifest.verdicts) == {class_token("0"), class_token("1")}
     assert EOS not in model.manifest.verdicts
     assert set(model.manifest.tokens.values()).isdisjoint(model.manifest.outputs.values())

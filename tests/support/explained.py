@@ -53,6 +53,8 @@ LANGUAGES: dict[str, Callable[[], Any]] = {
     "all of": lambda: scancraft.compile(scancraft.all_of(PARTS), construction="side-by-side"),
     "any of": lambda: scancraft.compile(scancraft.any_of(PARTS), construction="side-by-side"),
     "formula": lambda: scancraft.compile(scancraft.ltl("H(c -> O(a & Y b)) & Y (!c S a)"), contract="recognise"),
+    "classes": lambda: scancraft.compile(scancraft.named("corridor of 5"), construction="plan"),
+    "classes beside": lambda: scancraft.compile(scancraft.named("depth to 3"), construction="cascade"),
     "money": lambda: scancraft.compile(scancraft.Dfa.from_table([r"$\frac$", "b"], [[1, 0], [1, 1]], 0, [0])),
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 from explained import Explained
 from stepwise import trace
 
-from scancraft.automata.languages import truth_of
+from scancraft.automata.languages import columns_of, predicts, truth_of
 from scancraft.compiler.checkpoints import Checkpoint
 from scancraft.explain import page as explain_page
 from scancraft.explain import page_data
@@ -31,8 +31,10 @@ def words(checkpoint: Checkpoint, count: int, seed: int = 0) -> list[tuple[str, 
     while len(found) < count:
         word: tuple[str, ...] = ()
         for _ in range(rng.randrange(1, 16)):
-            mask = truth.next_masks(*truth.encode([word]))[0, len(word), :-1]
-            choices = [s for s, may in zip(alphabet, mask, strict=True) if may] if len(found) % 2 else list(alphabet)
+            mask = truth.next_masks(*truth.encode([word]))[0, len(word), : len(alphabet)]
+            choices = list(alphabet)
+            if len(found) % 2 and predicts(checkpoint.language):
+                choices = [s for s, may in zip(alphabet, mask, strict=True) if may]
             if not choices:
                 break
             word = (*word, rng.choice(choices))
@@ -80,7 +82,8 @@ def floats(numbers: Any) -> Any:
 
 def check(found: list[dict[str, Any]], checkpoint: Checkpoint, word: tuple[str, ...], model: Any) -> None:
     """Compare what the page computed on a word with the model and with the language's ground truth."""
-    truth, tokens = truth_of(checkpoint.language), (*checkpoint.language.alphabet, "<eos>")
+    truth = truth_of(checkpoint.language)
+    tokens = columns_of(truth)
     masks = truth.next_masks(*truth.encode([word]))[0]
     owed = trace(model, checkpoint.readout.encode(word))
     assert len(found) == len(owed) == len(word) + 1

@@ -14,6 +14,7 @@ from explained_page import IN_PAGE, check, page_file, words
 from safetensors.numpy import load_file, save_file
 from stepwise import trace
 
+from scancraft.automata.alphabet import class_token
 from scancraft.compiler.checkpoints import load
 from scancraft.explain.page import write_page
 from scancraft.explain.page_data import automata_of, example_of
@@ -63,8 +64,10 @@ def test_what_people_see_is_the_model(name: str, built: Explained, tab: Tab) -> 
         logits = trace(model, found.readout.encode(word))[-1]["logits"]
         live = tab.js("scancraft.session.truth.isLive(scancraft.session.records.at(-1).at)")
         if live or found.readout.contract == "all-words":
-            promised = ("<eos>",) if found.manifest.contract == "recognise" else (*alphabet, "<eos>")
-            assert tab.js(LOGITS) == [[t, logits[found.manifest.tokens[t]]] for t in promised]
+            rows = {class_token(name): row for name, row in found.manifest.outputs.items()} | found.manifest.tokens
+            columns = {row: token for token, row in rows.items()}
+            promised = found.readout.columns(alphabet)
+            assert tab.js(LOGITS) == [[columns[row], logits[row]] for row in promised]
             assert "They agree." in tab.js("document.getElementById('verdict').innerText")
         held = tab.js("scancraft.page.memories.map((_, m) => scancraft.session.records.map((r) => r.held[m]))")
         assert [[plain(v) for v in row] for row in tab.js(RASTER)] == held
@@ -88,7 +91,7 @@ TAKEN = """[...document.querySelectorAll('.edge.lit')].map((e) => [Number(e.data
 
 
 @needs_browser
-@pytest.mark.parametrize("name", ["D-2", "parity", "walk", "all of"])
+@pytest.mark.parametrize("name", ["D-2", "parity", "walk", "all of", "classes beside"])
 def test_the_states_of_the_language_are_lit(name: str, built: Explained, tab: Tab) -> None:
     language = built[name].language
     automata = automata_of(language)

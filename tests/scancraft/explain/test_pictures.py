@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from scancraft.automata.errors import MissingExtraError
-from scancraft.automata.languages import truth_of
+from scancraft.automata.languages import columns_of, truth_of
 from scancraft.compiler.checkpoints import Checkpoint, load
 from scancraft.compiler.compiled import Compiled
 from scancraft.explain import pictures
@@ -40,6 +40,8 @@ WORDS = {
     "Dyck_{2,3}": "([])",
     "json": "[{},[]",
     "a^n b^n": "aabb",
+    "classes": "++0-",
+    "classes beside": "(())",
 }
 
 
@@ -152,7 +154,8 @@ def test_what_may_come_next(name: str, built: Explained) -> None:
     assert table.symbols == ("<bos>", *word)
     promised = len(built[name].readout.columns(built[name].language.alphabet))
     assert len(table.tokens) == promised
-    assert np.array_equal(np.array(table.allowed).T, truth.next_masks(*truth.encode([word]))[0][:, -promised:])
+    columns = [columns_of(truth)[token] for token in table.tokens]
+    assert np.array_equal(np.array(table.allowed).T, truth.next_masks(*truth.encode([word]))[0][:, columns])
 
 
 @pytest.mark.parametrize("name", ["D-2", "wide", "parity", "Tomita-3", "Tomita-5", "falcon", "mamba2"])
