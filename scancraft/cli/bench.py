@@ -35,6 +35,9 @@ def bench(
         float, typer.Option("--noise", metavar="F", min=0, max=1, help="In a variant: share of the margin, below 1.")
     ] = 0.0,
     seed: Seed = 0,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="NAME", help="Compile to mamba, falcon_mamba or mamba2.")
+    ] = None,
     leaderboard: Annotated[
         Path | None, typer.Option("--leaderboard", metavar="FILE.json", help="Add the results to this file.")
     ] = None,
@@ -63,14 +66,14 @@ def bench(
         read(leaderboard)  # what cannot be added to is told before the work
     name = language.name or language.regex or language.place or f"brackets {language.dyck}"
     if language.place is not None and Path(language.place).is_dir():
-        if variant:
-            raise ArgumentError("a checkpoint is scored as it is; variants are made of languages")
+        if variant or target:
+            raise ArgumentError("a checkpoint is scored as it is; variants and targets are for languages")
         language.read(limits)  # no other language beside it
         subject: Any = load(language.place)
         what = "checkpoint"
     else:
         with status("compiling"):
-            subject, what = compiled(language.read(limits), budget=limits), "as compiled"
+            subject, what = compiled(language.read(limits), budget=limits, target=target), "as compiled"
             if variant:
                 subject, what = variant_of(subject, noise=noise, seed=seed), f"variant, noise {noise:g}, seed {seed}"
     with status("ablating every edge, and running the methods"):

@@ -1,4 +1,8 @@
-"""The nodes of a Mamba and the edges between them: what may carry something, whether it matters or not."""
+"""The nodes of a Mamba and the edges between them: what may carry something, whether it matters or not.
+
+In Mamba and Falcon-Mamba Delta reads the x of the block's channels, in Mamba-2 the residual stream, one Delta for each
+head.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +15,29 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from ...models.arithmetic import Floats
+from ...models.classes import model_type_of
+
 Port = Literal["input", "gate", "step", "memory", "logit"]
 
 
 @dataclass(frozen=True, order=True)
 class Node:
-    """The embedding (kind "embedding"), a channel of a block, or the logit of a token (``index``).
+    """The embedding (kind "embedding"), a channel of a block, a head of a block, or the logit of a token (``index``).
 
     Attributes:
         kind: which of them.
-        block: of a channel; else -1.
-        index: of a channel or a token; else 0.
+        block: of a channel or a head; else -1.
+        index: of a channel, a head or a token; else 0.
     """
 
-    kind: Literal["embedding", "channel", "logit"]
+    kind: Literal["embedding", "channel", "head", "logit"]
     block: int = -1
     index: int = 0
 
     def __str__(self) -> str:
-        if self.kind == "channel":
-            return f"{self.block}.{self.index}"
+        if self.kind in ("channel", "head"):
+            return f"{self.block}.{'head ' * (self.kind == 'head')}{self.index}"
         return "embedding" if self.kind == "embedding" else f"logit {self.index}"
 
 
@@ -40,10 +47,10 @@ class Edge:
 
     Attributes:
         source: the embedding, or a channel: what it writes on the residual stream; for the port "step" its x.
-        target: a channel of a later block, or a logit.
-        port: where it arrives: "input" (of the convolution), "gate" (before silu), "step" (Delta before softplus, of
-            another channel or the same one of the same block), "memory" (of the channel itself: the state of the step
-            before), or "logit".
+        target: a channel of a later block (of Mamba-2 a head, too), or a logit.
+        port: where it arrives: "input" (of the convolution), "gate" (before silu), "step" (Delta before softplus: of
+            another channel or the same one of the same block; of Mamba-2 of a head, through the residual stream),
+            "memory" (of the channel itself: the state of the step before), or "logit".
     """
 
     source: Node
@@ -58,19 +65,23 @@ EMBEDDING = Node("embedding")
 
 
 class Graph:
-    """The graph of a ``MambaForCausalLM``, and by how much each edge multiplies what its source holds.
+    """The graph of a model, and by how much each edge multiplies what its source holds.
 
     A target's port is linear in what sources hold: between them are only the residual stream, a norm, which in compiled
     models divides every vector by the same number, and linear maps.
 
     Args:
-        model: the model.
+        model: of Mamba, Falcon-Mamba or Mamba-2.
         tokens: whose logits are read.
         scale: what each block's norm, and the last one, multiply by, weights left out: (blocks + 1) numbers.
+        step_scale: of Falcon-Mamba: what the norm of dt multiplies by, for each block.
     """
 
-    def __init__(self, model: Any, tokens: Sequence[int], scale: Sequence[float]) -> None:
-        self.tokens = tuple(tokens)
+    def __init__(
+        self, model: Any, tokens: Sequence[int], scale: Sequence[float], step_scale: Sequence[float] = ()
+    ) -> None:
+        self.tokens, self.heads = tuple(tokens), model_type_of(model) == "mamba2"
+        self._step_scale = tuple(step_scale)
         layers = list(model.backbone.layers)
         self.mixers = [layer.mixer for layer in layers]
         self.inner = int(self.mixers[0].intermediate_size)
@@ -95,41 +106,56 @@ class Graph:
         found = []
         for block in range(self.blocks + 1):
             sources = [EMBEDDING, *(n for n in self.nodes if n.block < block)]
-            for target, port in self._ports(block):
+            for target, port in self.ports(block):
                 found += [Edge(source, target, port) for source in sources]
         for node in self.nodes:
-            found += [Edge(Node("channel", node.block, n), node, "step") for n in range(self.inner)]
+            if not self.heads:
+                found += [Edge(Node("channel", node.block, n), node, "step") for n in range(self.inner)]
             found.append(Edge(node, node, "memory"))
         return tuple(found)
 
-    def _ports(self, block: int) -> list[tuple[Node, Port]]:
-        """What reads the stream before a block, row by row of its matrix; or of the head, after the last block."""
-        if block == self.blocks:
-            return [(Node("logit", index=token), "logit") for token in self.tokens]
-        channels = [Node("channel", block, n) for n in range(self.inner)]
-        return [*((c, "input") for c in channels), *((c, "gate") for c in channels)]
+    def ports(self, block: int) -> dict[tuple[Node, Port], int]:
+        """What reads the stream before a block, and in which row of its matrix; or of lm_head, after the last block.
 
-    def from_embedding(self, block: int, embedded: Tensor) -> Float64[Tensor, "... ports"]:
-        """What embeddings give each port of a block (or of the head, behind the last one)."""
+        Of Mamba-2 what reads B and C is left out: they are constants.
+        """
+        if block == self.blocks:
+            return {(Node("logit", index=token), "logit"): row for row, token in enumerate(self.tokens)}
+        channels = [Node("channel", block, n) for n in range(self.inner)]
+        order: tuple[Port, Port] = ("gate", "input") if self.heads else ("input", "gate")
+        rows: dict[tuple[Node, Port], int] = {}
+        for port in order:
+            rows |= {(node, port): len(rows) + n for n, node in enumerate(channels)}
+        if self.heads:
+            count = int(self.mixers[block].num_heads)
+            first = len(self._reads[block]) - count
+            rows |= {(Node("head", block, n), "step"): first + n for n in range(count)}
+        return rows
+
+    def from_embedding(self, block: int, embedded: Tensor) -> Float64[Tensor, "... rows"]:
+        """What embeddings give each row of a block's matrix (or of lm_head's, behind the last one)."""
         return embedded.double() @ self._reads[block].T
 
-    def factors(self, source: int, block: int) -> Float64[Tensor, "ports channels"]:
-        """What each port of a block gets per 1 that is held by channels of an earlier one."""
+    def factors(self, source: int, block: int) -> Float64[Tensor, "rows channels"]:
+        """What each row of a block's matrix gets per 1 that is held by channels of an earlier one."""
         return self._reads[block] @ self._writes[source]
 
     def step_factors(self, block: int) -> Float64[Tensor, "channels channels"]:
         """What each channel's Delta gets, before softplus, per 1 of the x of channels of the same block."""
         mixer = self.mixers[block]
-        return _wide(mixer.dt_proj.weight) @ _wide(mixer.x_proj.weight[: mixer.time_step_rank])
-
-    def ports(self, block: int) -> list[tuple[Node, Port]]:
-        """The ports in the order of :meth:`factors`."""
-        return self._ports(block)
+        scale = self._step_scale[block] if self._step_scale else 1.0
+        return _wide(mixer.dt_proj.weight) @ _wide(mixer.x_proj.weight[: mixer.time_step_rank]) * scale
 
 
 def _wide(parameter: Any) -> Float64[Tensor, ...]:
     found: Tensor = parameter.detach().double()
     return found
+
+
+def dt_of(mixer: Any, selected: Tensor) -> Tensor:
+    """What dt_proj reads, given what x_proj put out: the first part, which Falcon-Mamba norms."""
+    dt = selected[..., : mixer.time_step_rank]
+    return Floats().rms(dt, mixer.rms_eps) if hasattr(mixer, "rms_eps") else dt
 
 
 def scales(streams: Sequence[Tensor], normed: Sequence[Tensor], weights: Sequence[Tensor]) -> list[float]:

@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot, softplus
 
 from ..points import path_of
 from ..run import Cache, Patch, gradients, patch, run_with_cache
-from .graph import EMBEDDING, Edge, Graph, Node
+from .graph import EMBEDDING, Edge, Graph, Node, dt_of
 from .task import Method, Task
 
 
@@ -29,7 +29,7 @@ def linear_probe(task: Task) -> dict[Node, float]:
     for node in task.graph.nodes:
         mixer = f"blocks.{node.block}.mixer.hook_"
         parts = [cache[mixer + name][..., node.index, None] for name in ("conv", "gated")]
-        seen = torch.cat([*parts, cache[mixer + "ssm_state"][:, :, node.index]], dim=-1).double().flatten(0, 1)
+        seen = torch.cat([*parts, _state(cache, node)], dim=-1).double().flatten(0, 1)
         seen = seen - seen.mean(dim=0)
         left = wanted - seen @ torch.linalg.pinv(seen) @ wanted
         found[node] = 1 - float(left.square().sum() / wanted.square().sum())
@@ -90,10 +90,10 @@ def _patched(graph: Graph, edge: Edge, clean: Cache, other: Cache) -> Patch | No
     """The target's port with what the edge carries in the other run; None if that is the same."""
     if edge.port == "memory":
         point = f"blocks.{edge.target.block}.mixer.hook_ssm_state"
-        index: tuple[int, ...] = (edge.target.index,)
-        new = other[point][:, :, edge.target.index]
-        return None if torch.equal(new, clean[point][:, :, edge.target.index]) else Patch(point, new, index=index)
-    if edge.port == "step":
+        new, size = _state(other, edge.target), clean[point].shape
+        index = divmod(edge.target.index, size[3]) if graph.heads else (edge.target.index,)
+        return None if torch.equal(new, _state(clean, edge.target)) else Patch(point, new, index=index)
+    if edge.port == "step" and not graph.heads:
         change = _held(other, edge, "conv") - _held(clean, edge, "conv")
         change = change * float(graph.step_factors(edge.target.block)[edge.target.index, edge.source.index])
         return None if not change.any() else _step(graph, edge, clean, change)
@@ -106,6 +106,12 @@ def _patched(graph: Graph, edge: Edge, clean: Cache, other: Cache) -> Patch | No
     return Patch(point, value.to(clean.logits.dtype), index=(column,))
 
 
+def _state(cache: Cache, node: Node) -> Tensor:
+    """The state of a channel, shape (words, time, d_state)."""
+    states = cache[f"blocks.{node.block}.mixer.hook_ssm_state"]
+    return states.flatten(2, -2)[:, :, node.index]
+
+
 def _held(cache: Cache, edge: Edge, name: str) -> Tensor:
     """What a channel holds, shape (words, time)."""
     return cache[f"blocks.{edge.source.block}.mixer.hook_{name}"][..., edge.source.index].double()
@@ -115,15 +121,15 @@ def _step(graph: Graph, edge: Edge, clean: Cache, change: Tensor) -> Patch:
     """Delta after a change before softplus."""
     mixer, n = graph.mixers[edge.target.block], edge.target.index
     point = f"blocks.{edge.target.block}.mixer.hook_dt"
-    dt = clean[f"blocks.{edge.target.block}.mixer.hook_x_proj"][..., : mixer.time_step_rank].double()
+    dt = dt_of(mixer, clean[f"blocks.{edge.target.block}.mixer.hook_x_proj"]).double()
     before = dt @ mixer.dt_proj.weight.detach()[n].double() + mixer.dt_proj.bias.detach()[n].double()
     return Patch(point, softplus(before + change).to(clean[point].dtype), index=(n,))
 
 
 def _through_the_stream(graph: Graph, edge: Edge, block: int, clean: Cache, other: Cache) -> tuple[Tensor, int]:
     """By how much a port changes, shape (words, time), and which column of the reading matrix's output it is."""
-    row = {"input": 0, "gate": graph.inner, "logit": 0}[edge.port] + edge.target.index
-    at = graph.tokens.index(row) if edge.port == "logit" else row
+    at = graph.ports(block)[edge.target, edge.port]
+    row = edge.target.index if edge.port == "logit" else at
     if edge.source == EMBEDDING:
         embedded = other[path_of("hook_embed")] - clean[path_of("hook_embed")]
         return graph.from_embedding(block, embedded)[..., at], row

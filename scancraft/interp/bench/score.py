@@ -116,7 +116,7 @@ def bench(
 
     Args:
         compiled: what ``scancraft.compile``, ``scancraft.load`` or ``interp.variant`` returned: of the target mamba,
-            for all words, of a regular language.
+            falcon_mamba or mamba2, for all words, of a regular language.
         methods: by name; each returns scores of nodes or of edges.
         language: what to call it.
         variant: likewise.

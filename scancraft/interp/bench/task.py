@@ -11,10 +11,9 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from ...automata.dfa import Dfa
+from ...automata.languages import as_dfa
 from ...automata.languages import truth_of as acceptor_of
 from ...automata.words.mixtures import mixture_of
-from ..errors import BenchError
 from .graph import Edge, Graph, Node
 from .truth import Compilation
 
@@ -24,7 +23,7 @@ class Task:
     """What a method is given.
 
     Attributes:
-        model: a ``MambaForCausalLM``, float32.
+        model: the model, of ``transformers``, float32.
         ids: words of one length as tokens, ``<bos>`` first, shape (words, time), int64.
         allowed: whether each of ``columns`` may come after each prefix, shape (words, time, columns).
         states: the state of the language's minimal DFA after each prefix, shape (words, time).
@@ -57,11 +56,9 @@ def task_of(compiled: Compilation, graph: Graph, *, words: int = 24, length: int
         seed: of the draws.
 
     Raises:
-        BenchError: the language is not regular.
+        NotRegularError: the language is not regular.
     """
-    if not isinstance(compiled.language, Dfa):
-        raise BenchError("methods are given the states of a DFA; the language has none")
-    dfa, rng = compiled.language, np.random.default_rng(seed)
+    dfa, rng = as_dfa(compiled.language), np.random.default_rng(seed)
     letters = dfa.alphabet
     drawn = mixture_of(dfa, 2 * words, length, length + 4, rng)
     whole = [word[:length] for word in drawn if len(word) >= length][:words]

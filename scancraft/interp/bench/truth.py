@@ -28,13 +28,15 @@ from ...automata.alphabet import EOS
 from ...automata.budget import DEFAULT_BUDGET, Budget
 from ...compiler.checkpoints import Checkpoint
 from ...compiler.compiled import CompiledModel
-from ...models.mamba import MAMBA
 from ...models.run.stepper import Stepper
 from ..errors import BenchError
-from .graph import EMBEDDING, Edge, Graph, Node, scales
+from .graph import EMBEDDING, Edge, Graph, Node, dt_of, scales
 
 Compilation = CompiledModel | Checkpoint
 """What ``scancraft.compile``, ``interp.variant`` or ``scancraft.load`` returned."""
+
+KINDS = ("mamba", "falcon_mamba", "mamba2")
+"""Targets whose models have a ground truth here."""
 
 States = Tensor
 """Recurrent states of all blocks, shape (rows, size), as ``models.run.stepper`` has them."""
@@ -122,7 +124,10 @@ class _Machine:
 
 @dataclass
 class _Seen:
-    """What the nodes hold at every context: x and what is written, per block, shape (contexts, channels) each."""
+    """What the nodes hold at every context: x and what is written, per block, shape (contexts, channels) each.
+
+    And the streams before and after norms, and what Delta, B and C are made of (in Mamba-2 all that in_proj puts out).
+    """
 
     x: list[Tensor]
     written: list[Tensor]
@@ -137,7 +142,7 @@ def truth_of(compiled: Compilation, budget: Budget = DEFAULT_BUDGET) -> tuple[Gr
     O(edges that carry different numbers * contexts * numbers) steps of the model, in batches.
 
     Args:
-        compiled: a model of the target mamba for all words (a variant, too).
+        compiled: a model for all words of one of the targets ``KINDS`` (a variant, too).
         budget: how many recurrent states to look at.
 
     Raises:
@@ -145,9 +150,10 @@ def truth_of(compiled: Compilation, budget: Budget = DEFAULT_BUDGET) -> tuple[Gr
         BudgetExceededError: more states than the budget allows.
     """
     manifest = compiled.manifest
-    if manifest.target != MAMBA or manifest.contract != "all-words" or manifest.counters:
+    if manifest.target not in KINDS or manifest.contract != "all-words" or manifest.counters:
         raise BenchError(
-            "ground truth is worked out for models of the target mamba that promise all words and do not count; "
+            f"ground truth is worked out for models of the targets {', '.join(KINDS)} that promise all words and do "
+            "not count (what counts has no end of states, and the signs of gates cannot be patched); "
             f"this is {manifest.construction} as {manifest.target}, contract {manifest.contract}"
         )
     model, readout, alphabet = compiled.model(), compiled.readout, compiled.language.alphabet
@@ -164,7 +170,7 @@ def truth_of(compiled: Compilation, budget: Budget = DEFAULT_BUDGET) -> tuple[Gr
     states = torch.cat([nothing, torch.stack(machine.rows).repeat_interleave(len(letters), 0)])
     tokens = torch.cat([begin, torch.tensor(letters * count, dtype=torch.int64)])
     seen, logits, after = _look(machine, states, tokens)
-    graph = _graph(model, columns, seen)
+    graph = _graph(model, columns, seen, machine.stepper, states)
     trials = _Trials(machine, graph, seen, states, tokens, logits, after)
     trials.ports()
     trials.steps()
@@ -184,8 +190,11 @@ def _look(machine: _Machine, states: States, tokens: Tensor) -> tuple[_Seen, Ten
 
         yield block.register_forward_pre_hook(keep(seen.streams))
         yield block.norm.register_forward_hook(keep(seen.normed))
-        yield block.mixer.x_proj.register_forward_pre_hook(keep(seen.x))
-        yield block.mixer.x_proj.register_forward_hook(keep(seen.selected))
+        if hasattr(block.mixer, "x_proj"):
+            yield block.mixer.x_proj.register_forward_pre_hook(keep(seen.x))
+            yield block.mixer.x_proj.register_forward_hook(keep(seen.selected))
+        else:
+            yield block.mixer.in_proj.register_forward_hook(keep(seen.selected))
         yield block.mixer.out_proj.register_forward_pre_hook(keep(seen.written))
 
     def last(_: Any, args: Any, out: Tensor) -> None:
@@ -200,12 +209,13 @@ def _look(machine: _Machine, states: States, tokens: Tensor) -> tuple[_Seen, Ten
     return seen, logits, after
 
 
-def _graph(model: Any, columns: Sequence[int], seen: _Seen) -> Graph:
+def _graph(model: Any, columns: Sequence[int], seen: _Seen, stepper: Stepper, states: States) -> Graph:
     """The graph, if it is as linear as it is taken to be.
 
     Raises:
         BenchError: a norm that scales vectors differently, or B or C that change.
     """
+    step_scale = []
     norms = [*(layer.norm for layer in model.backbone.layers), model.backbone.norm_f]
     found = scales(seen.streams, seen.normed, [norm.weight.detach() for norm in norms])
     for number, (norm, scale) in enumerate(zip(norms, found, strict=True)):
@@ -214,10 +224,29 @@ def _graph(model: Any, columns: Sequence[int], seen: _Seen) -> Graph:
         ):
             raise BenchError(f"norm {number} does not multiply all vectors by the same number")
     for number, (selected, layer) in enumerate(zip(seen.selected, model.backbone.layers, strict=True)):
-        both = selected[:, layer.mixer.time_step_rank :]
+        mixer = layer.mixer
+        if hasattr(mixer, "x_proj"):
+            both, dt = selected[:, mixer.time_step_rank :], selected[:, : mixer.time_step_rank].double()
+            read = dt_of(mixer, selected).double()
+            at = int(dt[0].abs().argmax())
+            step_scale.append(float(read[0, at] / dt[0, at]) if dt[0, at] else 1.0)
+            if not torch.equal(dt * step_scale[-1], read):
+                raise BenchError(f"the norm of dt in block {number} does not multiply all vectors by the same number")
+        else:
+            both = _convolved(stepper, number, selected, states)[:, mixer.intermediate_size :]
         if not torch.equal(both, both[:1].expand_as(both)):
             raise BenchError(f"B or C of block {number} is not always the same, which has no edges here")
-    return Graph(model, columns, found)
+    return Graph(model, columns, found, step_scale)
+
+
+def _convolved(stepper: Stepper, number: int, projected: Tensor, states: States) -> Tensor:
+    """Of a block of Mamba-2: x, B and C before silu, shape (contexts, channels)."""
+    mixer, begin = stepper.blocks[number].mixer, number * stepper.block_size
+    past = states[:, begin : begin + stepper.conv_size].reshape(len(states), stepper.channels, stepper.taps)
+    inner = mixer.intermediate_size
+    window = torch.cat([past[:, :, 1:], projected[:, inner : inner + stepper.channels, None]], dim=2)
+    result: Tensor = (window * mixer.conv1d.weight[:, 0]).sum(dim=2) + mixer.conv1d.bias
+    return result.detach()
 
 
 @dataclass
@@ -270,7 +299,7 @@ class _Trials:
                         given.append((Node("channel", source, n), None, held[:, n, None] * factor[:, n]))
             rows: list[tuple[Edge, Tensor, Tensor, int]] = []
             for source_node, _, carried in given:
-                for column, (target, port) in enumerate(graph.ports(block)):
+                for (target, port), column in graph.ports(block).items():
                     contexts, change = self._other(carried[:, column])
                     if len(contexts):
                         rows.append((Edge(source_node, target, port), contexts, change, column))
@@ -306,8 +335,11 @@ class _Trials:
         self.found += [_Trial(*parts) for parts in zip(edges, contexts.tolist(), signs, numbers, strict=True)]
 
     def steps(self) -> None:
-        """What arrives at Delta: as a change of its bias, which is added to the very same sum."""
-        for block, mixer in enumerate(self.graph.mixers):
+        """What arrives at Delta: as a change of its bias, which is added to the very same sum.
+
+        In Mamba-2 it arrives through the residual stream, as :meth:`ports` has it.
+        """
+        for block, mixer in enumerate(() if self.graph.heads else self.graph.mixers):
             factor, held = self.graph.step_factors(block), self.seen.x[block].double()
             for target, source in factor.nonzero().tolist():
                 edge = Edge(Node("channel", block, source), Node("channel", block, target), "step")

@@ -161,7 +161,7 @@ OWN = {
         "a function of something else": ("D-2 --method os:getcwd", "takes a task and gives scores"),
         "noise alone": ("D-2 --noise 0.3", "--variant"),
         "too much noise": ("D-2 --variant --noise 3", "less than or equal to 1"),
-        "a variant of a checkpoint": ("MODEL --variant", "variants are made of languages"),
+        "a variant of a checkpoint": ("MODEL --variant", "variants and targets are for languages"),
         "no such folder": ("D-2 --leaderboard none/board.json", "make it"),
         "another file": ("D-2 --leaderboard dfa.json", "give another file"),
     },

@@ -28,8 +28,8 @@ def base() -> CompiledModel:
 
 
 @remembered
-def truth(construction: str = "plan") -> tuple[CompiledModel, bench.Graph, bench.Truth]:
-    compiled = scancraft.compile(dfa("D-2"), construction=construction)  # type: ignore[arg-type]
+def truth(construction: str = "plan", target: str = "mamba") -> tuple[CompiledModel, bench.Graph, bench.Truth]:
+    compiled = scancraft.compile(dfa("D-2"), construction=construction, target=target)  # type: ignore[arg-type]
     return compiled, *bench.truth_of(compiled)
 
 
@@ -38,15 +38,21 @@ def short_words(compiled: CompiledModel, length: int) -> torch.Tensor:
     return torch.tensor([compiled.readout.encode(word) for word in words])
 
 
-@pytest.mark.parametrize("construction", ["plan", "cascade"])
-def test_patches_on_words_find_the_same_edges(construction: str) -> None:
+TARGETS = ("mamba", "falcon_mamba", "mamba2")
+
+
+@pytest.mark.parametrize(
+    ("construction", "target"), [("plan", "mamba"), ("cascade", "mamba"), ("plan", "falcon_mamba"), ("plan", "mamba2")]
+)
+def test_patches_on_words_find_the_same_edges(construction: str, target: str) -> None:
     """By whole forward passes with patches, at every position of every word of length 5: an edge that is found matters.
 
     Of the edges that read the stream or a memory all that matter are found, too; the test shares no code with the truth
     but the names.
     """
-    compiled, graph, known = truth(construction)
+    compiled, graph, known = truth(construction, target)
     model, ids = compiled.model(), short_words(compiled, 5)
+    heads = getattr(model.config, "num_heads", 0)
     cache = interp.run_with_cache(model, ids)
     columns = list(graph.tokens)
     positive = cache.logits[..., columns] > 0
@@ -55,9 +61,12 @@ def test_patches_on_words_find_the_same_edges(construction: str) -> None:
     def carried(edge: bench.Edge) -> tuple[str, torch.Tensor, int] | None:
         """The point, what the edge adds there, shape (words, time), and the column."""
         b = edge.target.block
-        if edge.port not in ("input", "gate"):
+        if edge.port not in ("input", "gate") and edge.target.kind != "head":
             return None
-        row = edge.target.index + (graph.inner if edge.port == "gate" else 0)
+        # in_proj of Mamba: x, then z; of Mamba-2: z, x, B, C, and Delta of every head.
+        row = edge.target.index + (graph.inner if (edge.port == "gate") != bool(heads) else 0)
+        if edge.target.kind == "head":
+            row = len(weights[f"backbone.layers.{b}.mixer.in_proj.weight"]) - heads + edge.target.index
         prefix = f"backbone.layers.{b}."
         # Of a normed vector features are as they were, so the weights say at once what is read of what is written.
         reads = weights[f"{prefix}mixer.in_proj.weight"][row] * (weights[f"{prefix}norm.weight"] != 0)
@@ -85,8 +94,9 @@ def test_patches_on_words_find_the_same_edges(construction: str) -> None:
             if not torch.equal(run[..., columns] > 0, positive):
                 found.add(edge)
                 break
-    wanted = {edge for edge in known.edges if edge.port in ("input", "gate")}
+    wanted = {edge for edge in known.edges if edge.port in ("input", "gate") or edge.target.kind == "head"}
     assert len(wanted) > 15
+    assert any(edge.target.kind == "head" for edge in wanted) == (target == "mamba2")
     assert found == wanted
 
 
@@ -161,6 +171,26 @@ def test_a_probe_is_taken_in_by_decoys_and_patching_is_not() -> None:
     assert moved
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_methods_score_models_of_every_target(target: str) -> None:
+    compiled, graph, known = truth("cascade", target)
+    assert len({edge.target.kind for edge in graph.edges}) == (3 if target == "mamba2" else 2)
+    task = bench.task_of(compiled, graph)
+    for name, method in bench.METHODS.items():
+        found = _score(name, method, task, known.edges, known.nodes)
+        assert found.auroc > 0.6, (name, found)
+    # What patching finds to move a logit's sign on these words does matter.
+    patched = bench.activation_patching(task)
+    logits = {edge for edge, score in patched.items() if edge.port == "logit" and score > 0}
+    assert logits & known.edges
+
+
+def test_a_variant_of_falcon_mamba_has_a_truth_too() -> None:
+    compiled, _, known = truth("cascade", "falcon_mamba")
+    turned = interp.variant(compiled, permute=False, split=0, decoys=0, spread=False)
+    assert bench.truth_of(turned)[1].edges == known.edges
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30))
 def test_scores_are_what_their_definitions_say(rows: list[tuple[int, bool]]) -> None:
     right = [n for n, (_, good) in enumerate(rows) if good]
@@ -190,8 +220,8 @@ def test_scores_that_cannot_be_used() -> None:
         with pytest.raises(interp.BenchError, match=message):
             _score(name, lambda _, s=scores: s, task, known.edges, known.nodes)  # type: ignore[misc]
     counted = scancraft.compile(scancraft.suite_language("Dyck-1").language)
-    for model in (counted, scancraft.compile(dfa("D-2"), target="falcon_mamba")):
-        with pytest.raises(interp.BenchError, match="target mamba"):
+    for model in (counted, scancraft.compile(dfa("Parity")), scancraft.dyck(2, 2)):
+        with pytest.raises(interp.BenchError, match="targets mamba, falcon_mamba, mamba2"):
             bench.truth_of(model)
     with pytest.raises(scancraft.BudgetExceededError):
         bench.truth_of(compiled, scancraft.Budget(items=10))
