@@ -14,6 +14,9 @@ Every change is exact in dyadic numbers, so that the certifier proves a variant 
   directions that nothing is written in; (3) A_log is another number where only "large" matters; (4) the head reads a
   little of everything. Only the last moves logits, by at most :attr:`Variant.bound`, which is computed from all vectors
   that can reach the head (the evidence of the base's certificate lists them) and is a share of the smallest |score|.
+
+A count up to 2^24 fills a float32: a share of it, or its sum with other features, would be rounded. So models that
+count are spread and permuted, no more. (Decoys of an error latch are past what the certifier proves of counters.)
 """
 
 from __future__ import annotations
@@ -127,23 +130,28 @@ def variant(
     """The same language model in weights that are harder to read. Equal arguments give equal weights.
 
     Args:
-        compiled: of the kind Mamba, signed or not, or Falcon-Mamba; nothing in it may count.
-        rotate: the features of the residual stream.
+        compiled: of the kind Mamba, signed or not, or Falcon-Mamba.
+        rotate: the features of the residual stream; not of a model that counts.
         spread: the constant of the residual stream.
         permute: the channels.
-        split: how many channels of each block become two.
-        decoys: how many channels of each block hold a memory and do nothing.
+        split: how many channels of each block become two; none in a model that counts.
+        decoys: how many channels of each block hold a memory and do nothing; none in a model that counts.
         noise: 0 for none; else the share of the smallest |score| that logits may move by, below 1.
         seed: of all that is drawn.
 
     Raises:
-        VariantError: a model of another kind, or with counters; a number out of range; with noise, a base that cannot
-            be certified.
+        VariantError: a model of another kind, or one that counts, of which something else is asked; a number out of
+            range; with noise, a base that cannot be certified.
     """
-    if compiled.weights.model_type not in KINDS or compiled.circuit.counts:
+    if compiled.weights.model_type not in KINDS:
         raise VariantError(
-            f"there are no variants of {compiled.circuit.construction} as {compiled.weights.model_type}: only of "
-            "models of Mamba, signed Mamba and Falcon-Mamba without counters"
+            f"there are no variants of a {compiled.weights.model_type}, whose norm after the scan allows no more "
+            "channels and no other sums: only of Mamba, signed Mamba and Falcon-Mamba"
+        )
+    if compiled.circuit.counts and (rotate or split or decoys or noise):
+        raise VariantError(
+            "a count fills a float32, so a model that counts cannot be rotated or split, and has no noise and no "
+            "decoys that are proved to do nothing; give rotate=False, split=0, decoys=0, noise=0"
         )
     if not (0 <= noise < 1 and split >= 0 and decoys >= 0):
         raise VariantError("noise must be at least 0 and below 1, split and decoys at least 0")
@@ -344,6 +352,12 @@ def _manifest(
         shape=Sizes(**weights.sizes()),
         residual=tuple(constant if n in hold else mixed for n in range(stream.width)),
         blocks=tuple(blocks),
+        counters=tuple(
+            replaced(counter, channel=at)
+            for counter in manifest.counters
+            for new, at in zip(plans[counter.block], places[counter.block], strict=True)
+            if new.old == counter.channel and not new.decoy
+        ),
         state_entries=StateEntries(used, shape.n_layers * shape.d_inner * shape.d_state),
         directions=_directions(manifest, stream),
     )

@@ -162,6 +162,8 @@ OWN = {
         "noise alone": ("D-2 --noise 0.3", "--variant"),
         "too much noise": ("D-2 --variant --noise 3", "less than or equal to 1"),
         "a variant of a checkpoint": ("MODEL --variant", "variants and targets are for languages"),
+        "a variant of Mamba-2": ("D-2 --variant --target mamba2", "only of Mamba"),
+        "what counts": ("--named Dyck-1", "do not count"),
         "no such folder": ("D-2 --leaderboard none/board.json", "make it"),
         "another file": ("D-2 --leaderboard dfa.json", "give another file"),
     },

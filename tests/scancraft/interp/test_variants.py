@@ -107,10 +107,26 @@ def test_rotations_are_dyadic_and_orthogonal(size: int, rounds: int, seed: int) 
     assert np.array_equal(found * 2**rounds, np.rint(found * 2**rounds))
 
 
+@pytest.mark.parametrize("target", ["mamba", "falcon_mamba"])
+@pytest.mark.parametrize("name", ["Dyck-1", "Shuffle-4", "a^n b^n c^n"])
+def test_models_that_count_are_spread_and_permuted(name: str, target: str, tmp_path: Path) -> None:
+    base = scancraft.compile(scancraft.named(name), target=target)
+    found = interp.variant(base, rotate=False, split=0, decoys=0, seed=7)
+    before, after = proved(base), proved(found)
+    assert (after.scope, after.margin) == (before.scope, before.margin)
+    places = [(c.block, c.channel) for c in found.manifest.counters]
+    assert places != [(c.block, c.channel) for c in base.manifest.counters]
+    assert [c.limits for c in found.manifest.counters] == [c.limits for c in base.manifest.counters]
+    spread = [sum(d.kind == "constant" for d in m.manifest.residual) for m in (base, found)]
+    assert spread[0] < spread[1]
+    found.save(tmp_path / "v")
+    assert scancraft.check(tmp_path / "v", words=40, short=500).agrees
+
+
 def test_what_has_no_variants() -> None:
     base = scancraft.compile(dfa("D-2"))
     for model, options, message in (
-        (scancraft.compile(scancraft.suite_language("Dyck-1").language), {}, "without counters"),
+        (scancraft.compile(scancraft.suite_language("Dyck-1").language), {}, "give rotate=False"),
         (scancraft.compile(dfa("D-2"), target="mamba2"), {}, "mamba2"),
         (interp.variant(base), {}, "a variant already"),
         (base, {"noise": 1.0}, "below 1"),
