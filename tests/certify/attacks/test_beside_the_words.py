@@ -18,9 +18,10 @@ from forgery import accepted, certified, edit_json, edit_weights, promote, rejec
 from safetensors.torch import load_file, save_file
 
 import scancraft
+from scancraft.automata.counters.families import equal_blocks
 from scancraft.certify.certify import Certificate, Open
 from scancraft.certify.checker.certificate import check_certificate
-from scancraft.models.errors import CheckpointError
+from scancraft.models.errors import CheckpointError, CounterRangeError
 
 Forge = Callable[[str], Path]
 KINDS = ("mamba", "mamba2", "falcon_mamba", "signed_mamba")
@@ -224,6 +225,40 @@ def test_the_runner_trusts_no_limit_past_what_a_format_holds(which: str, dtype: 
     rejected(place, "scancraft.json")
     with pytest.raises(CheckpointError, match="is exact up to"):
         scancraft.load(place)
+
+
+@pytest.mark.parametrize(
+    ("target", "lie", "reason"),
+    [
+        ("mamba", {"channel": 0}, "it says that counter 'b due' is at"),
+        ("mamba", {"block": 0}, "it says that counter 'b due' is at"),
+        ("falcon_mamba", {"channel": 0}, "it says that counter 'b due' is at"),
+        ("falcon_mamba", {"unit": 1000}, "not counted in units of 1"),
+    ],
+)
+def test_a_runner_that_is_made_to_watch_something_else(
+    target: str, lie: dict[str, int], reason: str, tmp_path: Path
+) -> None:
+    """e9 and e10: past what bfloat16 holds it would answer, and say that a^300 b^300 is no word."""
+    place = scancraft.compile(equal_blocks("ab"), target=target).save(tmp_path / "m")
+    certified(place, dtype=torch.bfloat16)
+    accepted(place)
+
+    def allows_the_end(n: int) -> bool:
+        checkpoint = scancraft.load(place)
+        ids = [checkpoint.manifest.tokens[s] for s in ("<bos>", *"a" * n, *"b" * n)]
+        logits = checkpoint.runner(torch.bfloat16)(torch.tensor([ids]))
+        return bool(logits[0, -1, checkpoint.manifest.tokens["<eos>"]] > 0)
+
+    assert allows_the_end(200)
+    with pytest.raises(CounterRangeError, match="exact only up to 256"):
+        allows_the_end(300)
+    edit_json(place / "scancraft.json", lambda m: [counter.update(lie) for counter in m["counters"]])
+    assert allows_the_end(200)
+    assert not allows_the_end(300), "the harm"
+    rejected(place, reason)
+    with pytest.raises(CheckpointError, match="compile the language again"):
+        scancraft.certify(place, dtype=torch.bfloat16)
 
 
 def test_a_manifest_that_names_two_languages(forge: Forge) -> None:
