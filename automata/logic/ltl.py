@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from ..alphabet import check_alphabet
 from ..budget import DEFAULT_BUDGET, Budget
 from ..dfa import Dfa
-from ..errors import AlphabetError, LtlSyntaxError, UnknownSymbolError
+from ..errors import AlphabetError, BudgetExceededError, LtlSyntaxError, UnknownSymbolError
 from ..regex.parser import located
 from .future import future_dfa
 from .parser import parse_formula
@@ -18,6 +19,9 @@ from .translate import NotPastError, is_past, past_ltl
 from .tree import FUTURE, PAST, Atom, Formula, Operation, walk
 
 Position = Literal["first", "last"]
+
+MOST_STEPS = 20_000
+"""Of the search of a past formula that says the same as a future one, before it goes by the automaton."""
 
 
 def ltl(
@@ -62,9 +66,10 @@ def ltl(
     if at not in (None, "first", "last"):
         raise LtlSyntaxError(f"a formula is judged at the first or at the last position, not at {at!r}")
     symbols, letters = _letters(formula, alphabet, propositions, budget)
+    few = replace(budget, items=min(budget.items, MOST_STEPS))
     try:
-        return past_ltl(formula, symbols, letters, at or judged_at(formula), budget).told("ltl", text)
-    except NotPastError:
+        return past_ltl(formula, symbols, letters, at or judged_at(formula), few).told("ltl", text)
+    except (NotPastError, BudgetExceededError):
         return future_dfa(formula, symbols, letters, budget).told("ltl", text)
 
 

@@ -167,10 +167,14 @@ class _Translation:
         n = self.nodes
         if isinstance(formula, Operation) and formula.operator in BOOLEAN:
             return combined(formula.operator, [self.at_first(part) for part in formula.parts], n)
-        # Of the empty word, which has no first position, E says no.
-        if accepts(formula, [], "first"):
-            return n.negated(self.exists(n.first, self.future(formula, False), unique=True))
-        return self.exists(n.first, self.future(formula, True), unique=True)
+        # Of the empty word, which has no first position, E says no. Either the formula or its negation may be easier.
+        empty = accepts(formula, [], "first")
+        try:
+            found = self.exists(n.first, self.future(formula, not empty), unique=True)
+            return n.negated(found) if empty else found
+        except NotPastError:
+            found = self.exists(n.first, self.future(formula, empty), unique=True)
+            return n.any([found, n.letters({BOS})]) if empty else n.all([n.here, n.negated(found)])
 
     # -- negation normal form ------------------------------------------------------------------------------------------
 
@@ -212,6 +216,9 @@ class _Translation:
             case "G" | "R":
                 before = inner(left) if formula.operator == "R" else (n.false if holds else n.true)
                 return _Future("R" if holds else "U", (before, inner(right)))
+            case "W" if holds and is_past(left):  # p W f = G p | p U f
+                before = inner(left)
+                return self.joined("|", [_Future("R", (n.false, before)), _Future("U", (before, inner(right)))])
             case "W":  # a W b = b R (a | b)
                 either = self.joined("|" if holds else "&", [inner(left), inner(right)])
                 return _Future("R" if holds else "U", (inner(right), either))
