@@ -1,4 +1,4 @@
-"""Letters that act alike: a DFA over the classes of its letters, where letters of one class need not be told apart.
+"""Letters that act alike: a language over the classes of its letters, where those of one class need not be told apart.
 
 Two letters act alike iff they lead every state to the same one. Then no word's membership, and nothing about what may
 come next, changes if one is put for the other, so a search may look at one letter of each class.
@@ -6,7 +6,7 @@ come next, changes if one is put for the other, so a search may look at one lett
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -14,7 +14,7 @@ from .alphabet import class_name
 from .deterministic import Deterministic
 
 Automaton = TypeVar("Automaton", bound=Deterministic)
-Held = TypeVar("Held", bound=Deterministic, covariant=True)
+Held = TypeVar("Held", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,21 @@ def quotient(dfa: Automaton) -> Quotient[Automaton]:
     >>> dict(found.members), found.dfa.accepts(["[a-c]", "x"])
     ({'[a-c]': ('a', 'b', 'c'), 'x': ('x',)}, True)
     """
-    classes = dfa.letter_classes
-    taken = set(dfa.alphabet)
+    members = named_classes(dfa.letter_classes)
+    over_classes = dfa.with_letters({name: letters[0] for name, letters in members.items()})
+    return Quotient(dfa.alphabet, over_classes, members)
+
+
+def named_classes(classes: Iterable[tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The classes of an alphabet by names, which are no letters of other classes."""
+    classes = tuple(classes)
+    taken = {letter for letters in classes for letter in letters}
     members: dict[str, tuple[str, ...]] = {}
     for letters in classes:
         name = letters[0] if len(letters) == 1 else _free(class_name(letters), taken)
         taken.add(name)
         members[name] = letters
-    over_classes = dfa.with_letters({name: letters[0] for name, letters in members.items()})
-    return Quotient(dfa.alphabet, over_classes, members)
+    return members
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..automata.logic.nodes import Nodes
 from ..automata.logic.past import PastLtl
+from .circuits.letters import over_letters
 from .compiled import Constructed
 from .constructions import constructed
 from .plan.circuits import plan_circuit
@@ -32,5 +33,6 @@ def past_formula(
     """
     nodes = Nodes(language.alphabet)
     normal = nodes.language(nodes.copied(language))
-    plan = past_plan(normal)
-    return replace(constructed(normal, "star-free", plan_circuit(plan), d_conv, None, target, dtype), plan=plan)
+    plan = past_plan(normal.quotient.dfa)
+    circuit = over_letters(plan_circuit(plan), normal.quotient)
+    return replace(constructed(normal, "star-free", circuit, d_conv, None, target, dtype), plan=plan)

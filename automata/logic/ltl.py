@@ -30,7 +30,7 @@ def ltl(
     budget: Budget = DEFAULT_BUDGET,
     *,
     propositions: Sequence[str] | Propositions | None = None,
-    at: Position | None = None,
+    at: str | None = None,
 ) -> Dfa | PastLtl:
     """The language of a formula of LTLf or past LTL.
 
@@ -79,7 +79,7 @@ def parse_ltl(
     budget: Budget = DEFAULT_BUDGET,
     *,
     propositions: Sequence[str] | Propositions | None = None,
-    at: Position | None = None,
+    at: str | None = None,
 ) -> Dfa:
     """The language of a formula as its minimal DFA; see :func:`ltl`.
 

@@ -24,11 +24,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..acceptor import Acceptor, Bools, Codes, Index
-from ..alphabet import BOS, Word, check_alphabet, check_word
+from ..alphabet import BOS, Word, check_alphabet, check_word, class_name
 from ..budget import DEFAULT_BUDGET, Budget
 from ..cards import brief
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
+from ..letters import Quotient, named_classes
 from ..search import numbered
 from ..told import Told
 from .tree import Atom
@@ -222,6 +223,19 @@ class PastLtl(Told):
             found.setdefault(tuple(symbol in letters for letters in sets), []).append(symbol)
         return tuple(map(tuple, found.values()))
 
+    @cached_property
+    def quotient(self) -> Quotient[PastLtl]:
+        """The formula over classes of letters that it does not tell apart; its nodes keep their numbers."""
+        members = named_classes(self.kinds)
+
+        def over_classes(node: Node) -> Node:
+            if not isinstance(node, Letters):
+                return node
+            names = {name for name, letters in members.items() if letters[0] in node.symbols}
+            return Letters(frozenset(names | (node.symbols & {BOS})))
+
+        return Quotient(self.alphabet, PastLtl(tuple(members), tuple(map(over_classes, self.nodes))), members)
+
     # -- for people ----------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -255,21 +269,25 @@ class PastLtl(Told):
                 return f"O {inner(start)}" if always else f"{inner(hold)} S {inner(start)}"
 
     def _letters(self, symbols: frozenset[str]) -> str:
-        others = [str(Atom(symbol)) for symbol in self.alphabet if symbol not in symbols]
-        own = [str(Atom(symbol)) for symbol in self.alphabet if symbol in symbols]
+        others = tuple(symbol for symbol in self.alphabet if symbol not in symbols)
+        own = tuple(symbol for symbol in self.alphabet if symbol in symbols)
         if not others:
             return "true" if BOS in symbols else "letter"
         if len(others) < len(own):
-            return f"!{others[0]}" if len(others) == 1 else f"!{{{' '.join(others)}}}"
-        if BOS in symbols:
-            own.append(BOS)
-        return own[0] if len(own) == 1 else f"{{{' '.join(own)}}}"
+            return f"!{_named(others)}"
+        if not own:
+            return BOS if BOS in symbols else "false"
+        return f"{_named(own)} | {BOS}" if BOS in symbols else _named(own)
 
     def __repr__(self) -> str:
         return f"<PastLtl: {brief(str(self))}>"
 
     def __str__(self) -> str:
         return self.texts[-1]
+
+
+def _named(symbols: tuple[str, ...]) -> str:
+    return str(Atom(symbols[0])) if len(symbols) == 1 else class_name(symbols)
 
 
 def _short(number: int, text: str) -> str:

@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...automata.alphabet import BOS
-from ...automata.deterministic import Deterministic
 from ...automata.letters import Quotient
 from .circuit import Circuit
 
 
-def over_letters(circuit: Circuit, classes: Quotient[Deterministic]) -> Circuit:
+def over_letters(circuit: Circuit, classes: Quotient[object]) -> Circuit:
     """The circuit over all letters. O(letters).
 
     Args:

@@ -91,7 +91,7 @@ def explain(
             found = _stage(checkpoint, stage.value)
             text = str(found)
             if isinstance(found, Plan) and isinstance(checkpoint.language, PastLtl):
-                text = past_argument(found, checkpoint.language)
+                text = past_argument(found, checkpoint.language.quotient.dfa)
             elif isinstance(found, Plan):
                 text = argument(found, quotient(as_automaton(checkpoint.language)).dfa)
         shown |= {"stage": stage.value, "text": text}
@@ -170,7 +170,7 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
         config = json_module.loads(path.read_text(encoding="utf-8"))
         d_state, d_conv = int(config["state_size"]), int(config["conv_kernel"])
         if manifest.kind == "flip-flop":
-            compiled = flip_flop(contract=contract, d_conv=d_conv, target=manifest.target)
+            compiled = flip_flop(contract=checkpoint.readout.contract, d_conv=d_conv, target=manifest.target)
             if compiled.language != language:
                 raise CheckpointError(f"{checkpoint.directory} is of no language that has a construction of its own")
         else:
