@@ -34,6 +34,13 @@ class Budget:
         """The same limits with the time running from now on, for all searches together."""
         return replace(self, started=time.monotonic()) if self.started is None else self
 
+    @property
+    def over(self) -> bool:
+        """Whether the time, if it is running, has run out."""
+        if self.started is None or self.seconds is None:
+            return False
+        return time.monotonic() - self.started > self.seconds
+
 
 @dataclass
 class Meter:

@@ -121,7 +121,7 @@ def certify(
             return found.method, _judged(found, model, language, readout, watched)
 
         method, verdict = proved(wanted)
-        if isinstance(verdict, Open) and method == SUBFORMULAS:  # before a DFA that may be large
+        if isinstance(verdict, Open) and method == SUBFORMULAS and not budget.over:  # before a DFA that may be large
             verdict = _sampled(model, wanted, readout) or verdict
         if isinstance(verdict, Open) and (method == UNTIL_DEATH or isinstance(wanted, PastLtl)):
             _, other = proved(_dfa(wanted, budget)) if isinstance(wanted, PastLtl) else proved(wanted, counts=False)
@@ -129,7 +129,7 @@ def certify(
             verdict = Open(f"{reason}; {other.reason}", 0.0) if isinstance(other, Open) else other
         if isinstance(verdict, Certificate) and isinstance(source, Checkpoint):
             verdict = _as_loaded(verdict, source.directory)
-        if isinstance(verdict, Open):
+        if isinstance(verdict, Open) and not budget.over:
             note("sampled words")
             verdict = _sampled(model, wanted, readout) or verdict
     finally:

@@ -108,6 +108,8 @@ def search(
         first_look = replace(budget, items=min(FIRST_LOOK, budget.items))
         attempts.insert(0, ("first look", lambda: at_once(stepper, judge, first_look, note)))
     for name, attempt in attempts:
+        if reasons and budget.over:
+            break
         try:
             found = attempt()
         except BudgetExceededError as error:

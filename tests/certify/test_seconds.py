@@ -46,6 +46,14 @@ def test_the_seconds_are_those_of_all_stages_together(place: Path, clock: Clock)
     assert "seconds" in found.reason
 
 
+def test_nothing_is_begun_once_the_time_is_over(place: Path, clock: Clock) -> None:
+    stages: list[str] = []
+    assert isinstance(scancraft.certify(place, budget=Budget(100_000, 1.0), note=stages.append), Open)
+    assert len(stages) == 1
+    assert isinstance(scancraft.certify(place, budget=Budget(1, 1000.0), note=stages.append), Open)
+    assert stages[-1] == "sampled words"
+
+
 def test_the_option_says_so(place: Path, clock: Clock) -> None:
     total, _ = looks(place, clock)
     verdict = answer(invoke("certify", place, "--seconds", total // 2, "--json"), 3)
