@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 import scancraft
 from scancraft.automata.counters.families import dyck_1, equal_blocks
 from scancraft.automata.families import d_n, tomita
+from scancraft.automata.logic.ltl import ltl
 from scancraft.automata.machines import corridor, depth
 from scancraft.certify.check import compare
 from scancraft.certify.checker.certificate import CheckedCertificate, check_certificate
@@ -23,6 +24,9 @@ from scancraft.compiler.constructions import walk
 Content = dict[str, Any]
 Tensors = dict[str, torch.Tensor]
 Edit = Callable[[Any], object]
+
+PAST = "(a | Y b) S (c & O (b & Y a)) & !Y (c S b)"
+"""A past formula: memories in two blocks, one of them a step late, and letters two steps back."""
 
 ORIGINALS: dict[str, Callable[[Path], object]] = {
     "regular": lambda place: scancraft.compile(tomita(4), place, d_state=2, d_conv=4, construction="cascade"),
@@ -35,6 +39,7 @@ ORIGINALS: dict[str, Callable[[Path], object]] = {
     "slots": lambda place: scancraft.dyck(2, 1, place),
     "deep": lambda place: scancraft.dyck(2, 3, place),
     "walk": lambda place: walk(d_n(3), place),
+    "formula": lambda place: scancraft.compile(ltl(PAST), place, contract="recognise"),
     "classes": lambda place: scancraft.compile(corridor(3), place),
     "beside": lambda place: scancraft.compile(depth(1), place, construction="cascade"),
     "live walk": lambda place: walk(d_n(3), place, contract="live-prefixes"),
@@ -110,7 +115,7 @@ def edit_evidence(place: Path, edit: Edit) -> None:
         content["sha256"]["evidence"] = tensors_digest(tensors)
         for key, part in (("events", "events"), ("transitions", "transitions"), ("own_states", "states")):
             content["counts"][key] = sum(len(t) for name, t in tensors.items() if name.endswith(f".{part}"))
-        if content["method"] not in ("counters", "slots"):
+        if content["method"] not in ("counters", "slots", "subformula by subformula"):
             content["counts"]["readouts"] = len(tensors.get("final.nodes", ()))
         content["counts"]["stages"] = sum(name.endswith(".blocks") for name in tensors)
 
@@ -125,8 +130,8 @@ def edit_weights(place: Path, edit: Edit) -> None:
     content = json.loads((place / "certificate.json").read_text())
     rows = [*content["readout"]["tokens"].values(), content["readout"]["bos"]]
     embedded = weights["backbone.embeddings.weight"][rows]
-    inputs = load_file(place / "certificate.safetensors")["inputs"]
-    if not torch.equal(inputs, embedded):
+    inputs = load_file(place / "certificate.safetensors").get("inputs")
+    if inputs is not None and not torch.equal(inputs, embedded):
         edit_evidence(place, lambda t: t.update(inputs=embedded))
     edit_json(place / "certificate.json", lambda c: c["sha256"].update(weights=tensors_digest(weights)))
 
