@@ -41,6 +41,7 @@ from .past import past_formula
 from .targets import Lowered, Options, Target
 from .targets import target as target_named
 from .targets.gates import GateClassError, Gates, check_gates
+from .tokenized import renumbered, tokenized
 
 if TYPE_CHECKING:
     from ..models.readout import Contract
@@ -62,6 +63,7 @@ def compile(
     dtype: str = "float32",
     optimise: Optimise | None = None,
     construction: Construction | None = None,
+    tokenizer: str | PathLike[str] | None = None,
 ) -> CompiledModel:
     """Compile a language to the weights of a Mamba language model: language -> decide -> cascade -> circuit -> weights.
 
@@ -97,6 +99,8 @@ def compile(
             or nothing, the fewest parameters, and of these the fewest blocks.
         construction: of a regular language: "cascade", "plan" or "walk" (counters, in the target mamba) insists on one
             of them; of a combination that means its product, and "side-by-side" its parts.
+        tokenizer: a ``tokenizer.json`` or its directory: the language, over characters, is read by these tokens, and
+            the model has their ids (``compiler.tokenized``).
 
     Returns:
         :class:`Compiled` for a DFA, else :class:`~scancraft.compiler.compiled.Constructed`.
@@ -124,6 +128,9 @@ dt_rank 2, 3,200 parameters, 218 not zero
     """
     budget = budget.running()
     wanted = as_language(language, budget)
+    source, ids = wanted.source, None
+    if tokenizer is not None:
+        wanted, ids = tokenized(as_dfa(wanted, budget), tokenizer, budget=budget)
     check_gates(gates)
     check_choice(optimise, construction)
     if contract is not None:
@@ -163,7 +170,7 @@ dt_rank 2, 3,200 parameters, 218 not zero
             target=target,
             dtype=dtype,
         )
-    compiled = compiled.named(wanted.source)
+    compiled = (compiled if ids is None else renumbered(compiled, ids)).named(source)
     if out is not None:
         compiled.save(out)
     return compiled

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from .automata.words.mixtures import live_word_of as live_word_of
     from .automata.words.mixtures import members_of as members_of
     from .automata.words.mixtures import mixture_of as mixture_of
+    from .beside import LanguageLogitsProcessor as LanguageLogitsProcessor
     from .blocks_needed import depth as depth
     from .campaigns.batch import batch as batch
     from .certify.certify import Certificate as Certificate
@@ -108,7 +109,6 @@ if TYPE_CHECKING:
     from .models.errors import WeightsError as WeightsError
     from .models.precision import PrecisionError as PrecisionError
     from .models.readout import Readout as Readout
-    from .models.run.generation import LanguageLogitsProcessor as LanguageLogitsProcessor
     from .models.signed_mamba import SignedMambaConfig as SignedMambaConfig
     from .models.signed_mamba import SignedMambaForCausalLM as SignedMambaForCausalLM
     from .refute.refute import Refutation as Refutation

@@ -30,5 +30,9 @@ def class_rows(alphabet: Sequence[str], classes: Sequence[str]) -> dict[str, int
 
 def vocabulary_size(alphabet: Sequence[str], classes: Sequence[str] = ()) -> int:
     """Rows of the embedding: all tokens, and rows for the classes, rounded up."""
-    count = len(SPECIAL_TOKENS) + len(alphabet) + len(classes)
+    return rounded_up(len(SPECIAL_TOKENS) + len(alphabet) + len(classes))
+
+
+def rounded_up(count: int) -> int:
+    """Rows for so many tokens."""
     return -(-count // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE

@@ -10,6 +10,59 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 from ..errors import DeadPromptError, ReadoutError
+from .runner import Runner
+
+
+class BesideLogitsProcessor(LogitsProcessor):
+    """Lets another model with the same token ids say only what a language allows, after the prompt that it was given.
+
+    A compiled model reads along what is generated; tokens that it does not allow, and such as it does not have, get a
+    score of minus infinity. Rows that have ended with ``<eos>`` are left alone. For sampling, greedy and beam search.
+
+    Args:
+        runner: of the compiled model.
+        bos: id of its ``<bos>``.
+        eos: id of ``<eos>``, in both models.
+        start: where, in the ids, the words of the language begin; by default at the first call, behind the prompt.
+
+    Raises:
+        DeadPromptError: while generating, if no token may come next: the language is empty, or what stands behind
+            ``start`` is no prefix of a word.
+    """
+
+    def __init__(self, runner: Runner, *, bos: int, eos: int, start: int | None = None) -> None:
+        self.runner, self.bos, self.eos, self.start = runner, bos, eos, start
+        self._read: Tensor | None = None
+        self._allowed: Tensor | None = None
+        self._stream: Any = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Mask ``scores`` of shape (batch, vocabulary), given ``input_ids`` of shape (batch, time)."""
+        if self.start is None:
+            self.start = input_ids.shape[1]
+        said = input_ids[:, self.start :].cpu()
+        begun = torch.full((len(said), 1), self.bos, dtype=torch.int64)
+        ids = torch.cat([begun, said], dim=1)
+        known = self._read
+        grown = known is not None and known.shape == ids[:, :-1].shape and torch.equal(known, ids[:, :-1])
+        if not grown:  # the first call, or beams that were exchanged
+            self._stream = self.runner.stream(len(ids))
+        for column in ids[:, -1:].t() if grown else ids.t():
+            self._allowed = self._stream.step(column) > 0
+        self._read = ids
+        assert self._allowed is not None, "at least <bos> was read"
+        allowed = torch.zeros(scores.shape, dtype=torch.bool)
+        width = min(scores.shape[1], self._allowed.shape[1])
+        allowed[:, :width] = self._allowed[:, :width]
+        ended = (said == self.eos).any(dim=1)
+        stuck = ~allowed.any(dim=1) & ~ended
+        if stuck.any():
+            row = int(stuck.nonzero()[0, 0])
+            raise DeadPromptError(
+                f"nothing can follow in row {row} after token ids {said[row].tolist()}: they are no prefix of a word "
+                "of the language, or it is empty"
+            )
+        return scores.masked_fill(~(allowed | ended[:, None]).to(scores.device), -torch.inf)
 
 
 class LanguageLogitsProcessor(LogitsProcessor):

@@ -87,6 +87,14 @@ def compile(
     target: Annotated[
         str | None, typer.Option("--target", metavar="NAME", help="The kind of model (see scancraft targets).")
     ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokenizer",
+            metavar="DIR",
+            help="Read the language, over characters, by the tokens of this tokenizer.json (or the directory of one).",
+        ),
+    ] = None,
     dtype: Annotated[
         ModelDtype, typer.Option("--dtype", help="A format in which it must be exact; float16 has its own constants.")
     ] = ModelDtype.float32,
@@ -106,7 +114,7 @@ def compile(
         promised: Any = None if contract is None else contract.value
         started = time.perf_counter()
         compiled: CompiledModel
-        if own_flip_flop:
+        if own_flip_flop and tokenizer is None:
             compiled = flip_flop(contract=promised or "all-words", d_conv=d_conv or 2, target=target, dtype=dtype)
         else:
             compiled = compile_language(
@@ -120,6 +128,7 @@ def compile(
                 dtype=dtype,
                 optimise=None if optimise is None else optimise.value,
                 construction=None if construction is None else construction.value,
+                tokenizer=tokenizer,
             )
         elapsed = time.perf_counter() - started  # without writing, which imports torch
         compiled.named(wanted.source).save(out)

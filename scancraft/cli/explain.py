@@ -19,6 +19,7 @@ from ..compiler.compile import compile
 from ..compiler.compiled import Compiled, CompiledModel
 from ..compiler.constructions import flip_flop
 from ..compiler.plan.plan import Plan
+from ..compiler.tokenized import renumbered
 from ..explain.cascade_picture import draw_cascade
 from ..explain.plan_text import argument, past_argument
 from ..models.checkpoints.quiet import quiet_transformers
@@ -186,6 +187,8 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
             )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not the configuration that scancraft writes ({error})") from None
+    if compiled.manifest.tokens != manifest.tokens and set(compiled.manifest.tokens) == set(manifest.tokens):
+        compiled = renumbered(compiled, manifest.tokens)  # a tokenizer's ids
     if replace(compiled.manifest, alternatives=(), source=None) != replace(manifest, alternatives=(), source=None):
         note("scancraft: this version compiles the language otherwise than the checkpoint was; its own stages follow")
     return compiled
