@@ -266,7 +266,9 @@ def _past(language: PastLtl, choice: Choice, contract: str | None) -> CompiledMo
         except BudgetExceededError:
             if asked:
                 raise
-    return past_formula(language, d_conv=choice.d_conv or FEWEST_TAPS, target=choice.target, dtype=choice.dtype)
+    return past_formula(
+        language, budget=choice.budget, d_conv=choice.d_conv or FEWEST_TAPS, target=choice.target, dtype=choice.dtype
+    )
 
 
 def _ways(

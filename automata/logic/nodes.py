@@ -121,9 +121,10 @@ class Nodes:
 
     def yesterday(self, of: int) -> int:
         """``Y of``. O(nodes that it is pushed through)."""
-        for number in self._pushed(of):
-            if number not in self._earlier:
-                self._earlier[number] = self._yesterday(number)
+        if of not in self._earlier:
+            for number in self._pushed(of):
+                if number not in self._earlier:
+                    self._earlier[number] = self._yesterday(number)
         return self._earlier[of]
 
     # -- how they are made ---------------------------------------------------------------------------------------------
@@ -173,6 +174,12 @@ class Nodes:
             back, symbols = found
             known = sets.get(back, symbols)
             sets[back] = known & symbols if conjunction else known | symbols
+        farthest = max(sets, default=0)
+        if conjunction:  # a letter further back says that there is one here
+            sets = {back: s for back, s in sets.items() if back == farthest or s != self.inside}
+        else:
+            nearest = min((back for back, symbols in sets.items() if symbols == self.inside), default=farthest)
+            sets = {back: symbols for back, symbols in sets.items() if back <= nearest}
         placed: list[int] = [self._letters_back(back, symbols) for back, symbols in sorted(sets.items())]
         merged = [number for number in dict.fromkeys((*placed, *others)) if number != neutral]
         if final in merged or any(self._numbers.get(Not(number)) in others for number in others):

@@ -41,6 +41,7 @@ from experiments.fuzz_inputs import (
     honest,
     odd_dialect,
     odd_file,
+    odd_formula,
     odd_json,
 )
 from page.table import Column, Json, table
@@ -49,15 +50,19 @@ from run import write_section
 from timings.measure import Measured, Tick, progress
 
 from scancraft.automata.budget import Budget
+from scancraft.automata.dfa import Dfa
 from scancraft.automata.errors import ScancraftError
 from scancraft.automata.formats.reading import AS_WRITTEN, Options
 from scancraft.automata.formats.registry import FORMATS, detect, format_named, read_automaton
 from scancraft.automata.languages import as_language
+from scancraft.automata.logic.ltl import ltl
+from scancraft.automata.logic.past import PastLtl
 from scancraft.automata.regex.regex import parse_regex
 from scancraft.certify.checker.certificate import check_certificate
 from scancraft.cli.app import app
 from scancraft.compiler.checkpoints import load
 from scancraft.compiler.manifest import Manifest
+from scancraft.compiler.past import past_formula
 from scancraft.models.checkpoints.closed import check_directory
 from scancraft.models.checkpoints.files import parse_json
 
@@ -118,8 +123,19 @@ class Hang(BaseException):
 # -- cases -----------------------------------------------------------------------------------------------------------
 
 
-KINDS = ("regex", "dialect", "language", "automaton", "file", "manifest", "directory", "load", "certificate")
-PARSERS = ("regex", "dialect", "dialect", "language", "automaton", "automaton", "automaton", "file")
+KINDS = ("regex", "dialect", "formula", "language", "automaton", "file", "manifest", "directory", "load", "certificate")
+PARSERS = (
+    "regex",
+    "dialect",
+    "dialect",
+    "formula",
+    "formula",
+    "language",
+    "automaton",
+    "automaton",
+    "automaton",
+    "file",
+)
 LIMITS = Budget(2_000, 1.0)
 
 
@@ -130,6 +146,12 @@ def parse(made: Honest, place: Path, rng: random.Random, kinds: Sequence[str]) -
         text, dialect = odd_dialect(rng), rng.choice(DIALECTS)
         symbols = rng.choice((None, ["a", "b"], list(map(chr, range(256)))))
         return kind, lambda: parse_regex(text, symbols, LIMITS, dialect)
+    if kind == "formula":
+        text, at = odd_formula(rng), rng.choice((None, None, "first", "last", "x"))
+        letters = rng.choice((None, None, ["a", "b", "c"], ["a"]))
+        names = rng.choice((None, [], ["a", "b", "c"], [""])) if letters is None else None
+        made_of = rng.randrange(4) == 0
+        return kind, lambda: _formula(ltl(text, letters, LIMITS, propositions=names, at=at), compiled=made_of)
     if kind == "automaton":
         text, name = odd_file(rng)
         insisted = rng.choice((None, name, rng.choice(FORMATS).name))
@@ -157,6 +179,11 @@ def parse(made: Honest, place: Path, rng: random.Random, kinds: Sequence[str]) -
     if kind == "load":
         return kind, lambda: load(model)
     return kind, lambda: str(check_certificate(model))
+
+
+def _formula(language: Dfa | PastLtl, *, compiled: bool) -> object:
+    """A formula, and if it is asked for the model that is compiled from it without an automaton."""
+    return past_formula(language) if compiled and isinstance(language, PastLtl) else language
 
 
 def _or_text(text: str) -> Any:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from written_files import CASES, HEAVY, mutated
 
 import scancraft
+from scancraft.automata.languages import language_to_json
 from scancraft.cli.app import app
 
 # -- words and numbers -----------------------------------------------------------------------------------------------
@@ -217,6 +218,80 @@ def odd_dialect(rng: random.Random) -> str:
     return "".join(rng.choice(PYTHON) for _ in range(rng.randrange(1, 20)))
 
 
+LOGIC = (
+    *(
+        "a",
+        "b",
+        "c",
+        "(",
+        ")",
+        "!",
+        "~",
+        "&",
+        "&&",
+        "|",
+        "->",
+        "<->",
+        "^",
+        "=>",
+        "<=>",
+        "true",
+        "false",
+        "first",
+        "last",
+    ),
+    *(
+        "X",
+        "N",
+        "F",
+        "G",
+        "Y",
+        "Z",
+        "O",
+        "H",
+        "U",
+        "R",
+        "W",
+        "M",
+        "S",
+        "T",
+        "X[!]",
+        "WX",
+        "<>",
+        "[]",
+        "GF",
+        "since",
+        "once",
+    ),
+    *("'a'", "'", '"', "'\\n'", "''", "\\", "\ud800", "\x00", "\u00e9", "{p}", "1", "<bos>", "aUb"),
+)
+"""What formulas are made of."""
+LONG = ("!" * 3_000 + "a", "(" * 3_000, "a & " * 3_000 + "b", "a U " * 150 + "b", "X " * 199 + "a", "G F " * 60 + "a")
+UNARY, BINARY = "!XNFGYZOH", ("&", "|", "->", "<->", "U", "R", "W", "M", "S", "T")
+
+
+def odd_formula(rng: random.Random) -> str:
+    """Pieces in a row, or a formula, as a rule with a piece too many."""
+    kind = rng.randrange(12)
+    if kind == 0:
+        return rng.choice((*LONG, *TEXTS))
+    if kind < 5:
+        return " ".join(rng.choice(LOGIC) for _ in range(rng.randrange(1, 15)))
+    text = _formula(rng, rng.randrange(1, 7))
+    if kind < 8:
+        at = rng.randrange(len(text) + 1)
+        text = text[:at] + rng.choice(LOGIC) + text[at + rng.randrange(2) :]
+    return text
+
+
+def _formula(rng: random.Random, depth: int) -> str:
+    if not depth or rng.randrange(8) == 0:
+        return rng.choice(("a", "b", "c", "true", "first", "last"))
+    if rng.randrange(2):
+        return f"{rng.choice(UNARY)}({_formula(rng, depth - 1)})"
+    return f"({_formula(rng, depth - 1)}) {rng.choice(BINARY)} ({_formula(rng, depth - 1)})"
+
+
 def odd_file(rng: random.Random) -> tuple[str, str]:
     """An automaton as another tool writes it, damaged as a rule, and the format of what it was."""
     case = rng.choice(CASES)
@@ -266,7 +341,8 @@ def honest(place: Path) -> Honest:
     dfa = {"alphabet": ["a", "b"], "initial": "q0", "accepting": ["q0"], "transitions": {"q0": {"a": "q0", "b": "q1"}}}
     counter = json.loads(checkpoints[2]["scancraft.json"])["language"]
     dyck = {"brackets": [["(", ")"], ["[", "]"]], "depth": 3}
-    return Honest(tuple(checkpoints), tuple(json.dumps(x) for x in (dfa, counter, dyck)))
+    past = language_to_json(scancraft.ltl("H(c -> O(a & Y b)) | !(a S b)"))
+    return Honest(tuple(checkpoints), tuple(json.dumps(x) for x in (dfa, counter, dyck, past)))
 
 
 def damaged(made: Honest, folder: Path, rng: random.Random) -> None:
@@ -326,6 +402,11 @@ def command(made: Honest, place: Path, rng: random.Random) -> list[str]:
             (
                 ["--language", str(language)],
                 ["--regex", any_text(rng)],
+                [
+                    "--ltl",
+                    odd_formula(rng),
+                    *rng.choice(([], ["--propositions", rng.choice(("formula", "a,b", ",", ""))])),
+                ],
                 ["--named", rng.choice((*TEXTS, "D-2", "Parity"))],
                 ["--regex", "(ab)*", "--alphabet", rng.choice(SYMBOLS)],
                 ["--dyck", rng.choice(("2,3", "0,1", "x", "1,", *NUMBERS, "3," + rng.choice(NUMBERS)))],

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...automata.alphabet import BOS, EOS
+from ...automata.budget import DEFAULT_BUDGET, Budget, Meter
 from ...automata.logic.past import And, Letters, Node, Not, Or, PastLtl, Since, Yesterday
 from .cases import Cases
 from .circuits import fits
@@ -32,13 +33,17 @@ def name_of(node: int) -> str:
     return f"node {node}"
 
 
-def past_plan(language: PastLtl) -> Plan:
+def past_plan(language: PastLtl, budget: Budget = DEFAULT_BUDGET) -> Plan:
     """A past formula as a plan that recognises its words.
 
     Args:
         language: in the normal form of :class:`.Nodes`.
+        budget: how many literals the events may have.
+
+    Raises:
+        BudgetExceededError: they have more.
     """
-    builder = _Builder(language)
+    builder = _Builder(language, budget.meter("literals of events"))
     root = len(language.nodes) - 1
     form = builder.verdict(root)
     blocks = builder.blocks()
@@ -62,6 +67,7 @@ class _Builder:
     """The memories of a formula, as they turn out to be needed."""
 
     language: PastLtl
+    meter: Meter
     cases: Cases = field(init=False)
     held: dict[int, _Held] = field(default_factory=dict)
     _values: dict[int, int] = field(default_factory=dict)
@@ -180,6 +186,7 @@ class _Builder:
     def _hold(self, number: int, one: int, zero: int) -> None:
         """A memory for a node."""
         events = {0: tuple(self.cases.disjoint(zero)), 1: tuple(self.cases.disjoint(one))}
+        self.meter.tick(sum(1 + len(event) for written in events.values() for event in written))
         looked = [literal for written in events.values() for event in written for literal in event]
         memories = {int(literal.memory.split()[1]) for literal in looked if isinstance(literal, Holds)}
         block = 1 + max((self.held[n].block for n in memories), default=0)
