@@ -41,6 +41,7 @@ SECTIONS = {
     "bounded_dyck": "experiments.bounded_dyck",
     "walks": "experiments.walks",
     "mlregtest": "experiments.mlregtest",
+    "documents": "experiments.documents",
     "scan": "timings.scan",
     "signed": "experiments.signed",
     "refute": "experiments.refute",

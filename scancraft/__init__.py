@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from .automata.moore import Moore as Moore
     from .automata.named import named as named
     from .automata.nested.documents import json_documents as json_documents
+    from .automata.nested.documents import xml_documents as xml_documents
     from .automata.nested.language import NestedLanguage as NestedLanguage
     from .automata.regex.combinations import regex as regex
     from .automata.regex.regex import parse_regex as parse_regex
