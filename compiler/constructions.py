@@ -136,6 +136,8 @@ def nested(
 ) -> Constructed:
     """A nested language in three blocks (live prefixes) or four (all words). O(h * memories) channels, no DFA.
 
+    One block more where what a level remembers depends on its last two symbols.
+
     Args:
         language: the language.
         out: a directory to write the checkpoint to; None to keep it in memory.

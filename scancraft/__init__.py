@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from .automata.logic.past import PastLtl as PastLtl
     from .automata.moore import Moore as Moore
     from .automata.named import named as named
+    from .automata.nested.documents import json_characters as json_characters
     from .automata.nested.documents import json_documents as json_documents
     from .automata.nested.documents import xml_documents as xml_documents
     from .automata.nested.language import NestedLanguage as NestedLanguage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..budget import DEFAULT_BUDGET, Budget
 from ..dfa import Dfa
@@ -45,6 +45,89 @@ def json_documents(depth: int) -> NestedLanguage:
         ["end"],
         JSON_TOKENS,
     )
+
+
+DIGITS = "0123456789"
+ESCAPED = '"/bfnrt'
+"""What may come after a backslash here; RFC 8259 also has the backslash itself and ``u`` with four digits."""
+
+
+def json_characters(depth: int, letters: str = "abcdefghijklmnopqrstuvwxyz_ ") -> NestedLanguage:
+    r"""JSON texts over characters, without blanks between tokens, whose strings hold letters, digits and escapes.
+
+    Strings hold no brackets, braces, colons or commas, and no escaped backslash, and that is no accident: with commas
+    in strings the word ``",`` exchanges being inside a string and outside, and with ``\\`` a backslash exchanges
+    being escaped or not, so that these languages are not star-free and no Mamba models them (theorem 4).
+
+    Args:
+        depth: how deep objects and arrays may lie.
+        letters: what strings hold besides :data:`DIGITS` and escapes of :data:`ESCAPED`.
+
+    Raises:
+        LanguageFormatError: a letter that JSON's own syntax needs.
+
+    >>> json_characters(2).accepts('{"a":[-1.5e3,null],"b_1":"say \\"yes\\""}')
+    True
+    """
+    if taken := {*letters} & {*'{}[]:,"\\'}:
+        raise LanguageFormatError(f"strings cannot hold {min(taken)!r}, which would make the language not star-free")
+    steps: dict[str, dict[str, str]] = {}
+    after = {"end": {}, "member": {",": "object comma"}, "element": {",": "array comma"}}
+    ends = {"end": [], "member": ["}"], "element": ["]"]}
+    closes = {"object": ["}"], "array": ["]"]}
+    values = {"end": ["start"], "member": ["colon"], "element": ["array", "array comma"]}
+
+    def row(state: str) -> dict[str, str]:
+        return steps.setdefault(state, {})
+
+    def string(starts: Sequence[str], name: str, done: str) -> None:
+        for start in starts:
+            row(start)['"'] = name
+        row(name).update({**dict.fromkeys(letters + DIGITS, name), '"': done, "\\": f"{name}, escape"})
+        row(f"{name}, escape").update(dict.fromkeys(ESCAPED, name))
+
+    for done, starts in values.items():
+        string(starts, f"{done}: string", done)
+        number = _number(done)
+        for start in starts:
+            row(start).update({"{": done, "[": done, **number[""]})
+        for state, moves in number.items():
+            if state:
+                row(state).update(moves)
+        for state in (done, *(f"{done}: {part}" for part in ("zero", "integer", "fraction", "exponent"))):
+            row(state).update(after[done])
+            closes[state] = ends[done]
+        for word in ("true", "false", "null"):
+            places = [*(f"{done}: {word[:n]}" for n in range(1, len(word))), done]
+            for start in starts:
+                row(start)[word[0]] = places[0]
+            for letter, here, there in zip(word[1:], places, places[1:], strict=False):
+                row(here)[letter] = there
+    string(["object", "object comma"], "key: string", "key")
+    row("key")[":"] = "colon"
+    accepting = [state for state in closes if state.startswith("end")]
+    return NestedLanguage.of(depth, "start", {"{": "object", "[": "array"}, steps, closes, accepting)
+
+
+def _number(done: str) -> dict[str, dict[str, str]]:
+    """The steps inside a number of RFC 8259, those from its first character under ""."""
+
+    def to(characters: str, part: str) -> dict[str, str]:
+        return dict.fromkeys(characters, f"{done}: {part}")
+
+    first = to("0", "zero") | to(DIGITS[1:], "integer")
+    point, exponent = to(".", "point"), to("eE", "e")
+    steps = {
+        "minus": first,
+        "zero": point | exponent,
+        "integer": to(DIGITS, "integer") | point | exponent,
+        "point": to(DIGITS, "fraction"),
+        "fraction": to(DIGITS, "fraction") | exponent,
+        "e": to("+-", "sign") | to(DIGITS, "exponent"),
+        "sign": to(DIGITS, "exponent"),
+        "exponent": to(DIGITS, "exponent"),
+    }
+    return {"": first | to("-", "minus"), **{f"{done}: {part}": moves for part, moves in steps.items()}}
 
 
 def xml_documents(

@@ -1,8 +1,9 @@
 """Languages with a control at each depth, method "slots": a block that counts the depth, one that remembers what the
-level at each depth has to know, and blocks that remember nothing.
+level at each depth has to know, and blocks that remember nothing. Blocks before these may find out what the last few
+symbols are; they are explored as for counters, and the nodes that are left of them are called the control.
 
-The vectors that come out of the counting block are base(symbol) + depth * slope, so the second block sees finitely many
-inputs: (symbol, depth after it). Each entry of its state is overwritten at one depth only, its *owner*; where the depth
+The vectors that come out of the counting block are base(node) + depth * slope, so the next block sees finitely many
+inputs: (node, depth after it). Each entry of its state is overwritten at one depth only, its *owner*; where the depth
 is another it is held. So what the entries of depth d hold is what the symbols that came at depth d since the level
 began have written, and the levels inside it change nothing: they can be explored as an automaton, together with the
 language's level at that depth. What lies at other depths is not read: there the entries' share is 0.
@@ -10,6 +11,7 @@ language's level at that depth. What lies at other depths is not read: there the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,30 +20,63 @@ from .argument import MOST_NUMBERS, Case, Count, Layer, Readouts, check_counting
 from .arithmetic import LARGEST_SUM, exactly, hull
 from .closure import Graph
 from .nested import NestedLanguage
-from .parts import Bools, Floats, Ints, first, need
+from .parts import Bools, Floats, Ints, need
 
 MOST_PLACES = 1 << 22
 """Of the levels of one depth, before the exploration gives up."""
 
 
 class Inputs(NamedTuple):
-    """What the second block can read: each symbol with each depth after it, and ``<bos>`` with depth 0, which is last.
+    """What the block of the levels can read: each node of the control with each depth that can be after it.
 
     Attributes:
-        letter: shape (rows,); ``<bos>`` is the number after the last symbol.
-        depth: shape (rows,).
+        node: shape (rows,).
+        letter: its symbol; ``<bos>`` is the number after the last one.
+        depth: the depth.
     """
 
+    node: Ints
     letter: Ints
     depth: Ints
 
     @staticmethod
-    def of(language: NestedLanguage) -> Inputs:
-        """All of them."""
-        adds, depth = language.adds, language.depth
-        letters = [(a, d) for a, n in enumerate(adds.tolist()) for d in range(max(n, 0), depth + 1 + min(n, 0))]
-        letter, level = np.array([*letters, (len(adds), 0)]).T
-        return Inputs(letter, level)
+    def of(language: NestedLanguage, letters: Ints) -> Inputs:
+        """All of them, by the symbols of the nodes."""
+        adds, most, bos = language.adds.tolist(), language.depth, len(language.symbols)
+        rows = [
+            (node, letter, depth)
+            for node, letter in enumerate(letters.tolist())
+            for depth in ([0] if letter == bos else range(max(adds[letter], 0), most + 1 + min(adds[letter], 0)))
+        ]
+        return Inputs(*np.array(rows).T)
+
+
+class Followers(NamedTuple):
+    """Which nodes of the control can come after which.
+
+    Attributes:
+        kind: per node a number; nodes with the same one have the same followers.
+        nodes: per kind and symbol the nodes that follow.
+    """
+
+    kind: list[int]
+    nodes: list[dict[int, list[int]]]
+
+    @staticmethod
+    def of(graph: Graph) -> Followers:
+        """Those of a graph. O(transitions)."""
+        letters, rows = graph.nodes[:, 0], len(graph.nodes)
+        after: list[set[int]] = [set() for _ in range(rows)]
+        for pair in graph.pairs.tolist():
+            after[pair // rows].add(pair % rows)
+        kinds: dict[frozenset[int], int] = {}
+        kind = [kinds.setdefault(frozenset(targets), len(kinds)) for targets in after]
+        nodes: list[dict[int, list[int]]] = []
+        for targets in kinds:
+            nodes.append({})
+            for target in sorted(targets):
+                nodes[-1].setdefault(int(letters[target]), []).append(target)
+        return Followers(kind, nodes)
 
 
 class Shown(NamedTuple):
@@ -84,14 +119,13 @@ def check_slots(
     count = Count(
         np.zeros(1, np.int64), np.zeros(1, np.int64), np.array([language.depth]), language.adds[None, None], 1
     )
-    by_node, counters, _ = check_counting(counting, graph, vectors, bos, count)
-    base = by_node[np.array([first(letters == letter) for letter in range(bos + 1)])]
+    base, counters, _ = check_counting(counting, graph, vectors, bos, count)
 
-    inputs = Inputs.of(language)
-    letter, depths = inputs
-    rows = len(letter)
+    inputs, followers = Inputs.of(language, letters), Followers.of(graph)
+    node, letter, depths = inputs
+    rows = len(node)
     need(rows * layer.channels * layer.states <= MOST_NUMBERS, "language: too many inputs")
-    vectors = base[letter] + depths[:, None] * counters.slope[0]
+    vectors = base[node] + depths[:, None] * counters.slope[0]
     view, gate = layer.look(vectors)
     layer.no_gate_of_one_with_a_write(view)
     held, write = view.held.reshape(rows, -1), view.write.lo.reshape(rows, -1)
@@ -122,7 +156,7 @@ def check_slots(
         ends, allowed = language.completable(depth, inner), language.allowed(depth, inner)
         inner = ends
         openers = [(a, int(q)) for a, q in enumerate(language.opened) if q >= 0 and ends[q]]
-        level = _Level(language, inputs, depth, allowed, closers, held, write, shown[depth].entries)
+        level = _Level(language, inputs, followers, depth, allowed, closers, held, write, shown[depth].entries)
         places, closers = level.explored(openers if depth else [(bos, language.root)])
         if places is None:
             continue
@@ -145,9 +179,10 @@ class _Level(NamedTuple):
     Attributes:
         language: the language.
         inputs: the rows of ``held`` and ``write``.
+        followers: of the nodes of the control.
         depth: the depth.
         allowed: per state, what may come next.
-        closers: what may close a level one deeper, by the symbol that opened it.
+        closers: the nodes that may close a level one deeper, by the symbol that opened it.
         held: per input and entry, whether it is held.
         write: what is written.
         entries: those that are read at this depth.
@@ -155,6 +190,7 @@ class _Level(NamedTuple):
 
     language: NestedLanguage
     inputs: Inputs
+    followers: Followers
     depth: int
     allowed: Bools
     closers: dict[int, list[int]]
@@ -163,48 +199,56 @@ class _Level(NamedTuple):
     entries: list[int]
 
     def explored(self, openers: list[tuple[int, int]]) -> tuple[Places | None, dict[int, list[int]]]:
-        """Where a level can be, or None if there is none; for each symbol that opens one, what may close it.
+        """Where a level can be, or None if there is none; for each symbol that opens one, the nodes that may close it.
 
         Args:
             openers: the symbols that begin a level, and its first state.
         """
         here = np.flatnonzero(self.inputs.depth == self.depth)
-        row_of = dict(zip(self.inputs.letter[here].tolist(), here.tolist(), strict=True))
+        row_of = dict(zip(self.inputs.node[here].tolist(), here.tolist(), strict=True))
         keeps = {row: self.held[row, self.entries] for row in row_of.values()}
         writes = {row: self.write[row, self.entries] for row in row_of.values()}
-        moves = [self._moves(state) for state in range(len(self.language.table))]
+        kind, moves = self.followers.kind, dict[tuple[int, int], list[tuple[int, int]]]()
         places: dict[tuple[int, int, bytes], None] = {}
         closing: dict[int, list[int]] = {}
         for opener, start in openers:
-            todo = [(start, writes[row_of[opener]].tobytes())]
-            places[row_of[opener], *todo[0]] = None
-            seen = set(todo)
-            for state, content in todo:
+            seen: set[tuple[int, int, bytes]] = set()
+            rows = here[self.inputs.letter[here] == opener].tolist()
+            arrivals = [(int(self.inputs.node[row]), start, writes[row].tobytes()) for row in rows]
+            for node, state, content in arrivals:
+                need(len(arrivals) < MOST_PLACES, "language: too many places of a level")
+                places[row_of[node], state, content] = None
+                of = kind[node]
+                if (of, state, content) in seen:
+                    continue
+                seen.add((of, state, content))
+                if (of, state) not in moves:
+                    moves[of, state] = self._moves(of, state)
                 values = np.frombuffer(content)
-                for symbol, target in moves[state]:
-                    need(len(places) < MOST_PLACES, "language: too many places of a level")
-                    row = row_of[symbol]
-                    after = target, np.where(keeps[row], values, writes[row]).tobytes()
-                    places[row, *after] = None
-                    if after not in seen:
-                        seen.add(after)
-                        todo.append(after)
-            states = sorted({state for state, _ in seen})
-            closing[opener] = np.flatnonzero(self.language.closes[states].any(axis=0)).tolist()
+                for after, target in moves[of, state]:
+                    row = row_of[after]
+                    arrivals.append((after, target, np.where(keeps[row], values, writes[row]).tobytes()))
+            ends = {(of, state) for of, state, _ in seen}
+            closing[opener] = sorted({node for of, state in ends for node in self._closed_by(of, state)})
         if not places:
             return None, closing
-        rows, reached, contents = zip(*places, strict=True)
-        holds = np.array([np.frombuffer(content) for content in contents]).reshape(len(rows), len(self.entries))
-        return Places(np.array(rows), np.array(reached), holds), closing
+        found, reached, contents = zip(*places, strict=True)
+        holds = np.array([np.frombuffer(content) for content in contents]).reshape(len(found), len(self.entries))
+        return Places(np.array(found), np.array(reached), holds), closing
 
-    def _moves(self, state: int) -> list[tuple[int, int]]:
-        """The symbols that a level reads next, with its next state: those that close a level inside it among them."""
+    def _moves(self, kind: int, state: int) -> list[tuple[int, int]]:
+        """The nodes that a level reads next, with its next state: those that close a level inside it among them."""
         found = []
-        row = self.language.table[state]
+        row, after = self.language.table[state], self.followers.nodes[kind]
         for a in np.flatnonzero((row >= 0) & self.allowed[state, :-1]).tolist():
             inside = self.language.opened[a] >= 0
-            found += [(symbol, int(row[a])) for symbol in (self.closers[a] if inside else [a])]
+            found += [(node, int(row[a])) for node in (self.closers[a] if inside else after.get(a, []))]
         return found
+
+    def _closed_by(self, kind: int, state: int) -> Iterator[int]:
+        """The nodes that close a level in this place."""
+        for a in np.flatnonzero(self.language.closes[state]).tolist():
+            yield from self.followers.nodes[kind].get(a, [])
 
 
 def _agree(

@@ -45,6 +45,9 @@ NEVER_FORGETS = -20.0
 FIRST_LOOK = 1_000
 """Events of the whole model that are looked at before anything else, for short counterexamples."""
 
+LEVEL_BLOCKS = 3
+"""Of a compiled nested language on live prefixes: the depth, the levels, and what may come next. Others come first."""
+
 Note = Callable[[str], None]
 
 
@@ -249,7 +252,9 @@ def _control(
     stepper = Stepper(model, BATCH)
     vectors, live_only = _embedded(stepper, language.alphabet, readout), readout.contract == "live-prefixes"
     if not isinstance(language, CounterMachine):
-        return Candidate("slots", (), word_graph([[0] * len(language.alphabet)], frozenset(), vectors))
+        inputs = word_graph([[0] * len(language.alphabet)], frozenset(), vectors)
+        before = len(stepper.blocks) - LEVEL_BLOCKS if isinstance(language, NestedLanguage) else 0
+        return Candidate("slots", _stages(stepper, inputs, max(0, before), budget, note)[0], inputs)
     blocks = len(stepper.blocks) - (2 if live_only else 3)
     if blocks < 0:
         return Open(f"{len(stepper.blocks)} blocks are too few for this contract", 0.0)

@@ -33,15 +33,14 @@ def compilable(count: int, seed: int) -> list[NestedLanguage]:
     found: list[NestedLanguage] = []
     for language in random_nested(10 * count, seed):
         try:
-            memories = level_memories(language)
+            level_memories(language)
         except LevelMemoryError:
             continue
-        if all(event.before is None for memory in memories for event in memory.writes):
-            found.append(language)
+        found.append(language)
     return found[:count]
 
 
-LANGUAGES = [json_documents(1), json_documents(6), *compilable(10, 11)]
+LANGUAGES = [json_documents(1), json_documents(6), *compilable(6, 11)]
 
 
 @pytest.mark.parametrize("target", ["mamba", "falcon_mamba"])
@@ -54,12 +53,13 @@ def test_nested_languages_are_certified(language: NestedLanguage, target: str, t
         assert accepted(tmp_path).language.startswith("nested words over")
 
 
-def test_events_of_two_symbols_are_left_open() -> None:
+def test_events_of_two_symbols(tmp_path: Path) -> None:
+    """One block more, which is explored."""
     steps = {"out": {"(": "out"}, "none": {"x": "one"}, "one": {"x": "two", "y": "none"}, "two": {"y": "none"}}
-    language = NestedLanguage.of(1, "out", {"(": "none"}, steps, {"none": [")"]}, ["out"])
-    found = scancraft.compile(language).certify()
-    assert found.verdict == "undecided"
-    assert "the convolution sees the past" in str(found)
+    language = NestedLanguage.of(3, "out", {"(": "none"}, steps, {"none": [")"]}, ["out"])
+    assert scancraft.compile(language, tmp_path).weights.shape.n_layers == 4
+    assert certified(tmp_path).content["counts"]["stages"] == 1
+    accepted(tmp_path)
 
 
 @cache

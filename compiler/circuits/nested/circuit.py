@@ -1,9 +1,10 @@
 """Nested languages in three blocks: the depth; what the level at each depth remembers; what may come next.
 
-Block 1 counts the depth d, and where an event is two symbols it says which one it is. Block 2 holds for each depth l
-what a level there remembers (``memories``): it is overwritten by an event when d = l after it, and shown when d = l; so
-a level that waits for one inside it stays as it is. Block 3 puts together what is shown. The tents that compare d with
-l, and the three copies of each latch, are those of ``circuits.bounded_dyck``. O(h * memories) channels.
+Block 1 counts the depth d. Block 2 holds for each depth l what a level there remembers (``memories``): it is
+overwritten by an event when d = l after it, and shown when d = l; so a level that waits for one inside it stays as it
+is. Block 3 puts together what is shown. Where events are two symbols, one more block before these says which came. The
+tents that compare d with l, and the three copies of each latch, are those of ``circuits.bounded_dyck``. O(h * memories)
+channels.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ DEPTH, OPEN = "depth", "depth >= 1"
 
 
 def nested_circuit(language: NestedLanguage, *, all_words: bool = False, budget: Budget = DEFAULT_BUDGET) -> Circuit:
-    """Three blocks for live prefixes; a fourth, the error latch, for all words.
+    """Three blocks for live prefixes, or four if events are two symbols; one more, the error latch, for all words.
 
     Raises:
         LevelMemoryError: the control of a level needs more than one block.
@@ -66,7 +67,7 @@ class LevelCircuit:
             alphabet=language.alphabet,
             features=(*self.letters, *events, DEPTH, *shown, *map(_deep, rooms), *([OPEN] * (1 not in rooms)), *rows),
             tokens={symbol: self._token(symbol) for symbol in (*language.alphabet, BOS)},
-            blocks=(self._counting(), self._levels(rooms, all_words=all_words), row_block),
+            blocks=(*self._events(), self._counting(), self._levels(rooms, all_words=all_words), row_block),
             verdicts=verdicts,
             contract="live-prefixes",
             limits={DEPTH: _limits(language.depth)},
@@ -110,15 +111,19 @@ class LevelCircuit:
         }
         return {letter_feature(symbol): 1, **known}
 
+    def _events(self) -> Iterator[CircuitBlock]:
+        """A block for the events that are two symbols, if there are any."""
+        channels = [channel for name, events in self._features() for channel in self._windows(name, events)]
+        if channels:
+            yield CircuitBlock("the last two symbols", tuple(channels))
+
     def _counting(self) -> CircuitBlock:
-        """The depth, and the events that are two symbols."""
+        """The depth."""
         opens = {letter_feature(symbol): 1 for symbol in self.language.opens}
         closes = {letter_feature(symbol): 1 for symbol in sorted(self.language.returns)}
         inside = {name: 1 for name, symbol in self.letters.items() if symbol != BOS}
         kinds: list[tuple[str, Form, int]] = [("opening", opens, 0), ("closing", closes, 0)]
-        block = counting_block("depth", inside, letter_feature(BOS), kinds, {DEPTH: (0, [1, -1])})
-        channels = [channel for name, events in self._features() for channel in self._windows(name, events)]
-        return CircuitBlock(block.title, (*block.channels, *channels))
+        return counting_block("depth", inside, letter_feature(BOS), kinds, {DEPTH: (0, [1, -1])})
 
     def _windows(self, name: str, events: frozenset[Event]) -> Iterator[CircuitChannel]:
         """Channels that write a feature where one of these events of two symbols comes."""

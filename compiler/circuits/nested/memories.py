@@ -9,6 +9,7 @@ a search with propagation: each decision makes some labels equal, and the two st
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -181,73 +182,71 @@ def _tell(memories: Sequence[LevelMemory], apart: Sequence[tuple[str, str]]) -> 
 
 
 class _Decisions:
-    """Which events keep a memory and which overwrite it, so that two states have different labels."""
+    """Which events keep a memory and which overwrite it, so that two states have different labels.
+
+    Events that do the same are decided together; what begins a level overwrites.
+    """
 
     def __init__(self, events: Mapping[Event, Pairs], one: str, other: str, meter: Meter) -> None:
         self.events, self.one, self.other, self.meter = events, one, other, meter
+        self.open = frozenset(pairs for event, pairs in events.items() if not event.begins)
 
     def memory(self) -> LevelMemory | None:
         """The memory, or None."""
-        parent = {state: state for pairs in self.events.values() for pair in pairs for state in pair}
-        decided = {event: True for event in self.events if event.begins}
-        found = self._search(parent, decided)
+        start = {state: state for pairs in self.events.values() for pair in pairs for state in pair}
+        found = self._search(start, {})
         if found is None:
             return None
         parent, writes = found
         root = {state: _find(parent, state) for state in parent}
-        sizes: dict[str, int] = {}
-        for event, written in writes.items():
-            if written:
-                label = root[next(iter(self.events[event]))[1]]
-                sizes[label] = sizes.get(label, 0) + 1
-        order = sorted(set(root.values()), key=lambda label: (-sizes.get(label, 0), label))
+        written = {
+            event: root[next(iter(pairs))[1]] for event, pairs in self.events.items() if event.begins or writes[pairs]
+        }
+        often = Counter(written.values())
+        order = sorted(set(root.values()), key=lambda label: (-often[label], label))
         number = {label: n for n, label in enumerate(order)}
         return LevelMemory(
             {state: number[label] for state, label in root.items()},
-            {e: number[root[next(iter(self.events[e]))[1]]] for e, written in writes.items() if written},
+            {event: number[label] for event, label in written.items()},
         )
 
     def _search(
-        self, parent: dict[str, str], decided: dict[Event, bool]
-    ) -> tuple[dict[str, str], dict[Event, bool]] | None:
-        """Decide the rest; depth first, what makes fewer labels equal before what makes more equal."""
-        while True:
+        self, parent: dict[str, str], decided: dict[Pairs, bool]
+    ) -> tuple[dict[str, str], dict[Pairs, bool]] | None:
+        """Decide the rest; what is forced at once, then depth first what makes the most difference."""
+        best: tuple[int, Pairs, list[tuple[bool, dict[str, str]]]] | None = None
+        todo = sorted(self.open - decided.keys(), key=sorted)
+        while todo:
             self.meter.tick()
-            best: tuple[int, Event, list[tuple[bool, dict[str, str]]]] | None = None
-            forced = False
-            for event in self.events.keys() - decided.keys():
-                ways = [
-                    (written, merged)
-                    for written in (False, True)
-                    if (merged := self._merged(parent, event, written)) is not None
-                ]
-                if not ways:
-                    return None
-                if len(ways) == 1:
-                    decided = {**decided, event: ways[0][0]}
-                    parent = ways[0][1]
-                    forced = True
-                    break
-                ways.sort(key=lambda way: (-_count(way[1]), way[0]))
-                gain = _count(ways[0][1]) - _count(ways[1][1])
-                if best is None or (gain, str(event)) > (best[0], str(best[1])):
-                    best = gain, event, ways
-            if forced:
+            pairs = todo.pop()
+            ways = [
+                (written, merged)
+                for written in (False, True)
+                if (merged := self._merged(parent, pairs, written)) is not None
+            ]
+            if not ways:
+                return None
+            if len(ways) == 1:  # this makes labels equal, and may force others
+                decided, parent, best = {**decided, pairs: ways[0][0]}, ways[0][1], None
+                todo = sorted(self.open - decided.keys(), key=sorted)
                 continue
-            if best is None:
-                return parent, decided
-            for written, merged in best[2]:
-                found = self._search(merged, {**decided, best[1]: written})
-                if found is not None:
-                    return found
-            return None
+            ways.sort(key=lambda way: (-_count(way[1]), way[0]))
+            gain = _count(ways[0][1]) - _count(ways[1][1])
+            if best is None or gain > best[0]:
+                best = gain, pairs, ways
+        if best is None:
+            return parent, decided
+        for written, merged in best[2]:
+            found = self._search(merged, {**decided, best[1]: written})
+            if found is not None:
+                return found
+        return None
 
-    def _merged(self, parent: Mapping[str, str], event: Event, written: bool) -> dict[str, str] | None:
-        """The labels that are equal if the event overwrites the memory (or keeps it); None if those of the two are."""
+    def _merged(self, parent: Mapping[str, str], pairs: Pairs, written: bool) -> dict[str, str] | None:
+        """The labels that are equal if events overwrite the memory (or keep it); None if those of the two are."""
         now = dict(parent)
-        targets = [after for _, after in self.events[event]]
-        pairs = [(targets[0], after) for after in targets] if written else self.events[event]
-        for a, b in pairs:
+        targets = [after for _, after in pairs]
+        for a, b in [(targets[0], after) for after in targets] if written else pairs:
             now[_find(now, a)] = _find(now, b)
         return None if _find(now, self.one) == _find(now, self.other) else now
 

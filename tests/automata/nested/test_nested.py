@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import re
 from itertools import product
 from typing import Any
 
@@ -13,20 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_nested import random_nested
 
+import scancraft
 from scancraft import (
     BoundedDyck,
     EmptyLanguageError,
     LanguageFormatError,
     NestedLanguage,
+    json_characters,
     json_documents,
     members_of,
     mixture_of,
+    xml_documents,
 )
 from scancraft.automata.languages import as_language, language_from_json, language_to_json, truth_of
 from scancraft.automata.nested.documents import JSON_TOKENS
 from scancraft.automata.words.nested import NestedWords
 
 LANGUAGES = random_nested(40, 5)
+CHARACTERS = json_characters(2, "ab ")
 
 
 def lists(depth: Any = 2, **changes: Any) -> NestedLanguage:
@@ -110,6 +115,54 @@ def test_json_texts_are_those_that_python_reads(tokens: list[str]) -> None:
     truth = truth_of(json_documents(3))
     codes, lengths = truth.encode([tokens])
     assert bool(truth.next_masks(codes, lengths)[0, len(tokens), -1]) == expected
+
+
+def _expected(text: str, letters: str, most: int) -> bool:
+    """Whether Python reads a text as JSON without blanks, strings over these letters, so deep at most."""
+    try:
+        value = json.loads(text, object_pairs_hook=lambda pairs: [v for _, v in pairs])
+    except ValueError:
+        return False
+    strings = re.findall(r'"((?:[^"\\]|\\.)*)"', text)
+    plain = all(set(re.sub(r'\\["/bfnrt]', "", inside)) <= {*letters} for inside in strings)
+    return plain and not re.search(r"\s", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)) and _depth(value) <= most
+
+
+@given(st.integers(0, 2**32), st.integers(1, 40))
+def test_json_over_characters_is_what_python_reads(seed: int, length: int) -> None:
+    rng, language = random.Random(seed), CHARACTERS
+    (word,) = members_of(json_characters(3, "ab "), 1, 1, length, rng)
+    text = list(word)
+    for _ in range(rng.randint(0, 2)):
+        place = rng.randrange(len(text) + 1)
+        text[place : place + rng.randint(0, 1)] = [rng.choice(language.alphabet)] * rng.randint(0, 1)
+    assert language.accepts(text) == _expected("".join(text), "ab 0123456789", 2)
+
+
+def test_commas_and_backslashes_in_strings_are_not_star_free() -> None:
+    """Why the strings of ``json_characters`` hold neither: words that exchange inside and outside."""
+    with pytest.raises(LanguageFormatError, match="not star-free"):
+        json_characters(1, "a,")
+    commas = scancraft.star_free_witness(scancraft.regex("'[' '\"' (a|',')* '\"' (',' '\"' (a|',')* '\"')* ']'"))
+    assert commas is not None
+    assert {*commas.word} == {'"', ","}
+    escapes = scancraft.star_free_witness(scancraft.regex(r"q (a | \\ \\ | \\ q)* q"))
+    assert escapes is not None
+    assert {*escapes.word} == {"\\"}
+    plain = scancraft.regex("'[' '\"' a* '\"' (',' '\"' a* '\"')* ']'")
+    assert scancraft.star_free_witness(plain) is None
+
+
+def test_xml_documents() -> None:
+    models = {"letter": "'to' 'line'*", "to": "'text'", "line": "('text' | 'b')*", "b": "'text'?"}
+    language = xml_documents("letter", models, 3)
+    good = "<letter> <to> text </to> <line> text <b> text </b> text </line> <line> </line> </letter>".split()
+    assert language.accepts(good)
+    for n in range(len(good)):
+        assert not language.accepts(good[:n] + good[n + 1 :]) or good[n] == "text"
+    assert not xml_documents("letter", models, 2).accepts(good)
+    with pytest.raises(LanguageFormatError, match="'p' has no content model"):
+        xml_documents("p", models, 3)
 
 
 @pytest.mark.parametrize("language", [*LANGUAGES[:12], json_documents(4)], ids=str)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
 from random_nested import random_nested
 
 import scancraft
-from scancraft import NestedLanguage, json_documents
+from scancraft import NestedLanguage, json_characters, json_documents
+from scancraft.accuracy import accuracy
+from scancraft.automata.languages import truth_of
 from scancraft.compiler.circuits.nested.circuit import nested_circuit
 from scancraft.compiler.circuits.nested.memories import LevelMemoryError, events_of, level_memories
 
@@ -90,3 +93,15 @@ def test_bfloat16_is_float32() -> None:
             exact = model.model()(ids).logits
             low = model.model(torch.bfloat16)(ids).logits
         assert torch.equal(exact, low.float())
+
+
+def test_json_over_characters(tmp_path: Path) -> None:
+    """Strings, numbers and literals are remembered beside the level; a block more for the last two symbols."""
+    model = scancraft.compile(json_characters(2, "ab "), tmp_path)
+    assert model.weights.shape.n_layers == 4
+    words = scancraft.members_of(model.language, 60, 1, 80, random.Random(3))
+    score = accuracy(model.runner(), truth_of(model.language), model.readout, words)
+    assert score.right_positions == score.positions
+    assert model.allowed('{"a\\""') == {":"}
+    assert model.allowed("[1") == {*"0123456789.eE,]"}
+    assert model.certify().scope == "every-implementation"
