@@ -13,6 +13,8 @@ from .errors import UnknownLanguageError
 from .families import SUITE
 from .machines import MACHINES
 from .moore import Moore
+from .nested.documents import json_documents
+from .nested.language import NestedLanguage
 
 Named = Dfa | BoundedDyck | CounterMachine
 
@@ -26,12 +28,18 @@ LANGUAGES: Mapping[str, Callable[[], Named]] = {
 }
 """What makes each of them, by its name."""
 
+BEYOND: Mapping[str, Callable[[], Moore | NestedLanguage]] = {
+    **MACHINES,
+    **{f"JSON-{h}": partial(json_documents, h) for h in (3, 5, 10)},
+}
+"""The same for those that are not of the suite: machines with outputs, and JSON over tokens."""
+
 
 def _plain(name: str) -> str:
     return "".join(name.split()).lower()
 
 
-_NAMES = {_plain(name): name for name in (*LANGUAGES, *MACHINES)}
+_NAMES = {_plain(name): name for name in (*LANGUAGES, *BEYOND)}
 
 
 def name_of(text: str) -> str | None:
@@ -47,7 +55,7 @@ def known_name(text: str) -> str:
     """
     found = name_of(text)
     if found is None or found not in LANGUAGES:
-        known = ", ".join((*LANGUAGES, *MACHINES))
+        known = ", ".join((*LANGUAGES, *BEYOND))
         raise UnknownLanguageError(f"no language of the suite is called {text!r}; there are {known}")
     return found
 
@@ -58,8 +66,8 @@ def language_of_suite(name: str) -> Named:
     return LANGUAGES[known]().told("suite", known)
 
 
-def named(name: str) -> Named | Moore:
-    """The language of the suite, or the machine with outputs, that has this name (spaces and case do not matter).
+def named(name: str) -> Named | Moore | NestedLanguage:
+    """The language of the suite, or beyond it, that has this name (spaces and case do not matter).
 
     Raises:
         UnknownLanguageError: there is none; the message lists the names.
@@ -68,6 +76,6 @@ def named(name: str) -> Named | Moore:
     (14, '3')
     """
     known = name_of(name)
-    if known is not None and known in MACHINES:
-        return MACHINES[known]().told("suite", known)
+    if known is not None and known in BEYOND:
+        return BEYOND[known]().told("suite", known)
     return language_of_suite(name)
