@@ -99,7 +99,7 @@ def search(
         except BudgetExceededError as error:
             return Open(f"the control: {error.reached:,g} {error.what}, past {error.limit:,g}", 0.0)
     judge, stepper = Judge(language, readout), Stepper(model, BATCH)
-    reasons = []
+    reasons: list[str] = []
     attempts: list[tuple[str, Callable[[], Found]]] = [
         ("block by block", lambda: by_blocks(stepper, judge, budget, note)),
         ("whole model", lambda: at_once(stepper, judge, budget, note)),
