@@ -212,7 +212,7 @@ def _judged(candidate: Candidate, model: Any, language: Language, readout: Reado
     Raises:
         CheckpointError: the manifest's counters (``watched``) are not where the weights hold them.
     """
-    tensors = {} if candidate.inputs is None else evidence(candidate.stages, candidate.inputs)
+    tensors = evidence(candidate.stages, candidate.inputs)
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "verdict": "certified",

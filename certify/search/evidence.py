@@ -13,7 +13,8 @@ that the list is closed:
 - ``final.nodes`` (nodes, 3): like ``stage{i}.nodes``, for the read-out.
 
 Certificates of the methods "counters" and "slots" list only the blocks of the control so (perhaps none), with the
-number of the control state in the place of the DFA state; what follows them is checked from the weights alone.
+number of the control state in the place of the DFA state; what follows them is checked from the weights alone. Those of
+the method "subformula by subformula" list nothing.
 
 A row of ``states`` is, for each block of the stage, the last inputs of its convolution (channels * taps; those that no
 tap will ever see are 0) and then its SSM state (channels * d_state).
@@ -29,13 +30,15 @@ from torch import Tensor
 from .explore import Stage, WordGraph
 
 
-def evidence(stages: Sequence[Stage], inputs: WordGraph) -> dict[str, Tensor]:
+def evidence(stages: Sequence[Stage], inputs: WordGraph | None) -> dict[str, Tensor]:
     """The tensors of ``certificate.safetensors``.
 
     Args:
         stages: what was found.
-        inputs: the word graph that the first stage read.
+        inputs: the word graph that the first stage read; None where the weights are all the evidence.
     """
+    if inputs is None:
+        return {}
     letters = max(inputs.letters) + 1
     first = {letter: n for n, letter in reversed(list(enumerate(inputs.letters)))}
     rows = [inputs.vectors[first[a]] if a in first else torch.zeros_like(inputs.vectors[0]) for a in range(letters)]

@@ -185,6 +185,8 @@ def believed(files: Files, model: Any) -> tuple[Files, Findings]:
     content = json.loads(files[CERTIFICATE])
     found = judge(content, model, load(files[EVIDENCE]))
     entries = [{**entry, "holds": True} for entry in found.obligations]
+    if "memories" in content:
+        content["memories"] = found.memories
     content |= {"margin": found.margin, "counts": found.counts, "obligations": entries, "scope": "every-implementation"}
     return {**files, CERTIFICATE: json.dumps(content).encode()}, found
 
