@@ -17,8 +17,12 @@ from functools import cached_property
 from typing import Any
 
 from ..budget import DEFAULT_BUDGET, Budget
-from ..cards import brief
+from ..cards import brief, card, picture
 from ..errors import CounterLanguageError
+from ..pictures.dfa import MOST_STATES, graph_svg
+from ..pictures.layout import Edge
+from ..pictures.names import edge_label
+from ..pictures.svg import Pictured
 from ..told import Told
 from .control import TESTS as TESTS
 from .control import Configuration as Configuration
@@ -27,9 +31,12 @@ from .control import CountingAutomaton
 from .control import Step as Step
 from .trim import Strategy, prove
 
+SHOWN: Mapping[str, str] = {"zero": "= 0", "nonzero": "≠ 0", "positive": "> 0", "negative": "< 0"}
+"""The tests as they are written for people."""
+
 
 @dataclass(frozen=True)
-class CounterMachine(CountingAutomaton, Told):
+class CounterMachine(CountingAutomaton, Pictured, Told):
     """A counter language: a machine that is trim.
 
     Args: those of :class:`CountingAutomaton`, and
@@ -56,6 +63,42 @@ class CounterMachine(CountingAutomaton, Told):
     def __repr__(self) -> str:
         counters = ", ".join(counter.name for counter in self.counters)
         return f"<CounterMachine: counters {brief(counters)} over {{{brief(', '.join(self.alphabet))}}}>"
+
+    def svg(self) -> str | None:
+        """The control, at each edge what is added and under which tests; None for more than two dozen states."""
+        if len(self.states) > MOST_STATES:
+            return None
+        number = {state: q for q, state in enumerate(self.states)}
+        alike: dict[Edge, dict[str, list[str]]] = {}
+        reached = [(state, symbol, step) for state, symbol, step in self.steps() if state in number]
+        for state, symbol, step in reached:
+            alike.setdefault((number[state], number[step.to]), {}).setdefault(self._effect(step), []).append(symbol)
+        labels = {
+            edge: "; ".join(edge_label(symbols, self.alphabet) + effect for effect, symbols in groups.items())
+            for edge, groups in alike.items()
+        }
+        accepting, title = {number[q] for q in self.accepting if q in number}, f"control of {self!r}"
+        return graph_svg(self.states, labels, title, initial=0, accepting=accepting, longest=28)
+
+    def _effect(self, step: Step) -> str:
+        """What a step adds, and under which tests; of a single counter without its name."""
+        named = len(self.counters) > 1
+        adds = [f"{f'{c} ' * named}{'+' if n > 0 else '−'}{abs(n)}" for c, n in step.add.items()]
+        tests = [f"{f'{c} ' * named}{SHOWN[test]}" for c, test in step.when.items()]
+        return f"{': ' * bool(adds or tests)}{', '.join(adds)}{' if ' * bool(tests)}{', '.join(tests)}"
+
+    def _repr_html_(self) -> str:
+        counters = ", ".join(counter.name for counter in self.counters)
+        ends = "; ".join(
+            f"{q}{' if ' * bool(tests)}{', '.join(f'{c} {SHOWN[t]}' for c, t in tests.items())}"
+            for q, tests in self.accepting.items()
+        )
+        facts = {"alphabet": " ".join(self.alphabet), "counters": counters, "a word may end in": ends}
+        return card(
+            f"counter machine, {len(self.states)} control state{'s' * (len(self.states) != 1)}",
+            facts,
+            picture(self.svg()),
+        )
 
     def __post_init__(self) -> None:
         super().__post_init__()

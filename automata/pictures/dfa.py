@@ -1,8 +1,8 @@
-"""A DFA as SVG text: it can be lit state by state."""
+"""A DFA, or another graph of states, as SVG text: it can be lit state by state."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from math import atan2, cos, hypot, pi, sin
 from typing import Final, Protocol
 
@@ -52,37 +52,57 @@ class Drawn(Protocol):
 
 
 def dfa_svg(dfa: Drawn, title: str) -> str:
+    """The picture of a DFA with at most :data:`MOST_STATES` states; see :func:`graph_svg`."""
+    labels = {edge: edge_label(letters, dfa.alphabet) for edge, letters in edge_letters(dfa).items()}
+    return graph_svg(dfa.names, labels, title, initial=dfa.initial, accepting=dfa.accepting, dead=dfa.dead)
+
+
+def graph_svg(
+    states: Sequence[str],
+    labels: Mapping[Edge, str],
+    title: str,
+    *,
+    initial: int,
+    accepting: Container[int],
+    dead: int | None = None,
+    longest: int = MOST_LABEL,
+) -> str:
     """The picture: a group of the class ``state`` for each state, and one of the class ``edge`` for each edge.
 
     A state has its number in ``data-state``, an edge those of its ends in ``data-from`` and ``data-to``. Accepting
-    states have the class ``accepting`` and a second ring, the dead state and what leads there ``dead``. Equal DFAs give
-    equal text. Names and symbols are escaped, and control characters shown as escapes.
+    states have the class ``accepting`` and a second ring, the dead state and what leads there ``dead``. Equal automata
+    give equal text. Names and symbols are escaped, and control characters shown as escapes.
 
     Args:
-        dfa: with at most :data:`MOST_STATES` states, or nobody could read it.
+        states: the names; few, or nobody could read it.
+        labels: what stands at each edge.
         title: for those who do not see the picture.
+        initial: the state with an arrow from nowhere.
+        accepting: the states with a second ring.
+        dead: the state that is drawn as such.
+        longest: characters of a label that are shown; all of them are in its title.
 
-    Cost: O(transitions).
+    Cost: O(states + edges).
     """
-    edges, n_states = edge_letters(dfa), len(dfa.table)
-    names, legend = short_names(dfa.names)
-    places = place_states(edges, n_states, dfa.dead)
+    names, legend = short_names(states)
+    places = place_states(labels, len(states), dead)
     canvas = Canvas()
     taken: list[Point] = []
-    for edge, arc in route(places, edges).items():
-        _edge(dfa, edge, edges[edge], _arc(arc, taken), canvas)
+    for edge, arc in route(places, labels).items():
+        _edge(edge, (labels[edge], longest), dead, _arc(arc, taken), canvas)
     for q, (x, y) in places.items():
         canvas.reach((x - RADIUS, y - RADIUS), (x + RADIUS, y + RADIUS))
-        outwards = atan2(y, x) if n_states > 1 else pi / 2
-        if q == dfa.initial:
+        outwards = atan2(y, x) if len(states) > 1 else pi / 2
+        if q == initial:
             tail = (x - RADIUS - 0.32, y)
             arrow = f'<path d="{path([tail, (x - RADIUS - HEAD, y)])}"/>{head((x - RADIUS - 0.015, y), 0.0)}'
             canvas.drawn.append(f'<g class="start">{arrow}</g>')
             canvas.reach(tail)
             outwards = min(outwards, pi - 0.9)  # a loop makes way for the arrow
-        if (q, q) in edges:
-            _edge(dfa, (q, q), edges[q, q], _loop((x, y), outwards), canvas)
-    canvas.drawn += [_state(dfa, q, names[q], place) for q, place in places.items()]
+        if (q, q) in labels:
+            _edge((q, q), (labels[q, q], longest), dead, _loop((x, y), outwards), canvas)
+    for q, place in places.items():
+        _state(q, (states[q], names[q]), (q in accepting, q == dead), place, canvas)
     return canvas.svg("dfa", title, "".join(f"{line}\n" for line in legend) or "the states by their names")
 
 
@@ -140,28 +160,28 @@ def _loop(centre: Point, angle: float) -> Curve:
     return points, round_it(RADIUS + 0.015, 0.5), angle + 0.5 + pi, round_it(RADIUS + 0.47, 0.0), side
 
 
-def _edge(dfa: Drawn, edge: Edge, letters: Sequence[str], curve: Curve, canvas: Canvas) -> None:
+def _edge(edge: Edge, label: tuple[str, int], dead: int | None, curve: Curve, canvas: Canvas) -> None:
     points, tip, angle, spot, side = curve
-    label, loop = edge_label(letters, dfa.alphabet), edge[0] == edge[1]
-    short = cut(label, MOST_LABEL)
+    said, short = label[0], cut(*label)
     width = 0.1 * len(short)
     left, right = {"middle": (width / 2, width / 2), "start": (0.0, width), "end": (width, 0.0)}[side]
     canvas.reach(*points, (spot[0] - left, spot[1] - 0.09), (spot[0] + right, spot[1] + 0.09))
-    kind = "edge dead" if edge[1] == dfa.dead else "edge"
+    kind = "edge dead" if edge[1] == dead else "edge"
     canvas.drawn.append(
         f'<g class="{kind}" data-from="{edge[0]}" data-to="{edge[1]}">'
-        f'<path d="{cubic(points) if loop else path(points)}"/>{head(tip, angle)}'
-        f'<text{at(spot)} text-anchor="{side}" {LETTERED}>{text(short)}<title>{text(label)}</title></text></g>'
+        f'<path d="{cubic(points) if edge[0] == edge[1] else path(points)}"/>{head(tip, angle)}'
+        f'<text{at(spot)} text-anchor="{side}" {LETTERED}>{text(short)}<title>{text(said)}</title></text></g>'
     )
 
 
-def _state(dfa: Drawn, q: int, name: str, place: Point) -> str:
-    kind = "state" + " accepting" * (q in dfa.accepting) + " dead" * (q == dfa.dead)
+def _state(q: int, names: tuple[str, str], kinds: tuple[bool, bool], place: Point, canvas: Canvas) -> None:
+    accepting, dead = kinds
+    kind = "state" + " accepting" * accepting + " dead" * dead
     x, y = place[0] * SCALE, -place[1] * SCALE
-    ring = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{(RADIUS - 0.045) * SCALE:.1f}"/>' if q in dfa.accepting else ""
-    said = f"state {dfa.names[q]}{', accepting' * (q in dfa.accepting)}{', dead' * (q == dfa.dead)}"
-    return (
+    ring = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{(RADIUS - 0.045) * SCALE:.1f}"/>' if accepting else ""
+    said = f"state {names[0]}{', accepting' * accepting}{', dead' * dead}"
+    canvas.drawn.append(
         f'<g class="{kind}" data-state="{q}"><circle class="body" cx="{x:.1f}" cy="{y:.1f}" r="{RADIUS * SCALE:.1f}"/>'
-        f'{ring}<text{at(place)} text-anchor="middle" {LETTERED}>{text(name)}</text>'
+        f'{ring}<text{at(place)} text-anchor="middle" {LETTERED}>{text(names[1])}</text>'
         f"<title>{text(said)}</title></g>"
     )

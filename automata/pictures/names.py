@@ -10,7 +10,7 @@ from ..alphabet import class_name
 
 def short_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """What to write into states of these names, and the lines of a legend: long names are replaced by numbers."""
-    if all(len(name) <= 4 for name in names):
+    if all(len(name) <= 5 for name in names):
         return list(names), []
     return [str(q) for q in range(len(names))], [f"{q} = {cut(name, 40)}" for q, name in enumerate(names)]
 

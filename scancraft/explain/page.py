@@ -17,6 +17,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..automata.counters.machine import CounterMachine
 from ..automata.languages import Language
 from ..models.checkpoints.files import replace_file
 from .page_data import MOST_NONZERO, MOST_PARAMETERS, MOST_TRANSITIONS, PageError, automata_of, page_data
@@ -69,12 +70,11 @@ def page_of(checkpoint: Checkpoint) -> str:
 
 def pictures_of(language: Language) -> str:
     """The automata of a language that are small enough to be drawn, each in a figure that tells its number."""
-    found = ((number, dfa, dfa.svg()) for number, dfa in enumerate(automata_of(language)[:MOST_PICTURES]))
+    drawn = (language,) if isinstance(language, CounterMachine) else automata_of(language)[:MOST_PICTURES]
     return "".join(
-        f'<figure class="automaton scroll" tabindex="0" role="region" data-part="{number}" '
-        f'aria-label="minimal DFA with {dfa.n_states} state{"s" * (dfa.n_states != 1)}">'
+        f'<figure class="automaton scroll" tabindex="0" role="region" data-part="{number}" aria-label="automaton">'
         f"{svg}<figcaption></figcaption></figure>"
-        for number, dfa, svg in found
+        for number, svg in enumerate(automaton.svg() for automaton in drawn)
         if svg is not None
     )
 

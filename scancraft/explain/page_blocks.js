@@ -11,12 +11,16 @@ const Lit = (() => {
   // -- the language -----------------------------------------------------------------------------------------------------
 
   // Automata that are drawn: the state and the edge that led there.
-  function lightPicture(figure, truth, before, at) {
+  function light(figure, before, at) {
     for (const state of figure.querySelectorAll(".state")) state.classList.toggle("lit", Number(state.dataset.state) === at);
     for (const edge of figure.querySelectorAll(".edge")) {
       const taken = before !== null && Number(edge.dataset.from) === before && Number(edge.dataset.to) === at;
       edge.classList.toggle("lit", taken);
     }
+  }
+
+  function lightPicture(figure, truth, before, at) {
+    light(figure, before, at);
     const ends = truth.outputs ? `class ${truth.outputs[at].slice(7, -1)}` : truth.final.has(at) ? "accepting: the word may end here" : truth.live.has(at) ? "not accepting" : "dead: nothing completes the word";
     const which = page.language.kind === "combination" ? `${figure.dataset.part}: ` : "";
     figure.querySelector("figcaption").textContent = visible(`${which}state ${truth.names[at]}, ${ends}`);
@@ -55,15 +59,26 @@ const Lit = (() => {
     return [chips, element("p", at === null ? "the word has died" : `depth ${at.length - 1}, at most ${page.language.depth}`, "help")];
   }
 
-  function counters(truth, at) {
+  const TESTS = { zero: "= 0", nonzero: "≠ 0", positive: "> 0", negative: "< 0" };
+
+  // The control: lit in its picture, or as chips where it is too large to draw; and the counters.
+  function counters(truth, at, before) {
+    const figure = document.querySelector('figure[data-part="0"]');
+    const number = (one) => (one ? truth.states.indexOf(one.state) : -1);
     const states = element("div", null, "chips");
-    for (const state of Object.keys(truth.transitions)) states.append(element("span", state, `chip${at && at.state === state ? " lit" : ""}`));
+    if (figure) {
+      light(figure, before === null ? null : number(before), number(at));
+      const tests = at && truth.accepting[at.state];
+      const ends = !at ? "the word has died" : !tests ? "no word ends here" : ["a word may end here", ...Object.entries(tests).map(([name, test]) => `${name} ${TESTS[test]}`)].join(" if ").replace(/( if .*?) if /g, "$1 and ");
+      figure.querySelector("figcaption").textContent = visible(at ? `control state ${at.state}: ${ends}` : ends);
+    } else for (const state of truth.states) states.append(element("span", state, `chip${at && at.state === state ? " lit" : ""}`));
     const values = element("div", null, "chips");
     truth.counters.forEach((counter, i) => {
       const chip = element("span", `${counter.name} = ${at ? at.values[i] : "?"}`, `chip${at && at.values[i] !== 0 ? " lit" : ""}`);
       values.append(chip);
     });
-    return [element("p", "control state", "help"), states, element("p", at ? "counters" : "counters; the word has died", "help"), values];
+    const control = figure ? [] : [element("p", "control state", "help"), states];
+    return [...control, element("p", at ? "counters" : "counters; the word has died", "help"), values];
   }
 
   const rest = element("div");
@@ -75,7 +90,7 @@ const Lit = (() => {
     rest.replaceChildren();
     if (page.language.kind === "bounded_dyck") return rest.append(...stack(truth, at));
     if (page.language.kind === "nested") return rest.append(...levels(at));
-    if (page.language.kind === "counter_machine") return rest.append(...counters(truth, at));
+    if (page.language.kind === "counter_machine") return rest.append(...counters(truth, at, before));
     parts.forEach((part, i) => {
       const figure = document.querySelector(`figure[data-part="${i}"]`);
       const [state, last] = truth.parts ? [at[i], before === null ? null : before[i]] : [at, before];
@@ -97,7 +112,7 @@ const Lit = (() => {
       dfa: "Its minimal automaton. Lit: the state that the word has led to, and the edge of the last symbol. A double ring accepts.",
       bounded_dyck: "Brackets that are open, the first on the left.",
       nested: "The state of each level that is open, the outermost first; a level around another one waits in its state after that.",
-      counter_machine: "Its own counters, beside those of the model.",
+      counter_machine: "Its control, with what each symbol adds and under which test, and its own counters, beside those of the model.",
       past_ltl: `The words at whose end this holds: ${short((page.language.texts || [""]).slice(-1)[0], 200)}.`,
       combination: `The words for which this holds of the automata below, each with its own state lit: ${short(operators(page.language.expression || 0), 200)}.`,
     };

@@ -200,6 +200,7 @@ def _language(language: Language) -> dict[str, Any]:
         "kind": "counter_machine",
         "alphabet": alphabet,
         "initial": language.initial,
+        "states": list(language.states),
         "counters": [{"name": c.name, "initial": c.initial} for c in language.counters],
         "transitions": {
             state: {symbol: {"to": s.to, "add": dict(s.add), "when": dict(s.when)} for symbol, s in row.items()}

@@ -52,7 +52,7 @@ def read(markup: str) -> Balanced:
     return parser
 
 
-PICTURES = {"Dfa", "Cascade", "Plan", "Circuit"}
+PICTURES = {"Dfa", "CounterMachine", "Cascade", "Plan", "Circuit"}
 """What has a picture, which its card shows as well."""
 
 
@@ -63,6 +63,7 @@ def values() -> dict[str, Any]:
     return {
         "Dfa": (d2.dfa, "4 states"),  # type: ignore[union-attr]
         "Cascade": (d2.cascade, "cascade of 3 levels"),  # type: ignore[union-attr]
+        "CounterMachine": (scancraft.named("a^n b^n"), "b if b due = 0"),
         "Plan": (scancraft.compile("a*b", construction="plan").plan, "plan of 1 memories in 1 blocks"),  # type: ignore[union-attr]
         "Circuit": (d2.circuit, "circuit"),
         "Compiled": (d2, "3,200 parameters"),
@@ -81,7 +82,19 @@ def values() -> dict[str, Any]:
 
 
 NAMES = [
-    *("Dfa", "Cascade", "Plan", "Circuit", "Compiled", "Constructed", "Manifest", "Certificate", "Refuted", "Open"),
+    *(
+        "Dfa",
+        "CounterMachine",
+        "Cascade",
+        "Plan",
+        "Circuit",
+        "Compiled",
+        "Constructed",
+        "Manifest",
+        "Certificate",
+        "Refuted",
+        "Open",
+    ),
     *("CheckReport", "Refutation", "NotApplicable", "Unsettled", "Classification", "Explanation"),
 ]
 
