@@ -85,7 +85,8 @@ class CounterMachine(CountingAutomaton, Pictured, Told):
         named = len(self.counters) > 1
         adds = [f"{f'{c} ' * named}{'+' if n > 0 else '−'}{abs(n)}" for c, n in step.add.items()]
         tests = [f"{f'{c} ' * named}{SHOWN[test]}" for c, test in step.when.items()]
-        return f"{': ' * bool(adds or tests)}{', '.join(adds)}{' if ' * bool(tests)}{', '.join(tests)}"
+        said = [", ".join(adds), f"if {', '.join(tests)}" * bool(tests)]
+        return f": {' '.join(filter(None, said))}" if any(said) else ""
 
     def _repr_html_(self) -> str:
         counters = ", ".join(counter.name for counter in self.counters)
