@@ -151,7 +151,20 @@ def languages(kind: str) -> dict[str, Any]:
     regular = {"a*b": "a*b", "(ab)*": "(ab)*", "D-2": d_n(2), "Tomita-4": tomita(4)}
     if kind == "mamba2":
         return regular
-    return regular | {"Dyck-1": dyck_1(), "a^n b^n": equal_blocks("ab"), "dyck": scancraft.BoundedDyck(2, 2)}
+    regular |= {
+        "Dyck-1": dyck_1(),
+        "a^n b^n": equal_blocks("ab"),
+        "dyck": scancraft.BoundedDyck(2, 2),
+        "lists": lists(),
+    }
+    return regular | ({"response": scancraft.ltl("!(!b S a)", "abc")} if kind == "mamba" else {})
+
+
+def lists() -> scancraft.NestedLanguage:
+    """Lists of x, two deep."""
+    steps = {"start": {"(": "end"}, "empty": {"x": "item", "(": "item"}, "item": {",": "comma"}}
+    steps["comma"] = steps["empty"]
+    return scancraft.NestedLanguage.of(2, "start", {"(": "empty"}, steps, {"empty": ")", "item": ")"}, ["end"])
 
 
 def honest(kind: str, place: Path) -> list[Attacked]:
