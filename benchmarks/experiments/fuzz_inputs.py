@@ -342,7 +342,8 @@ def honest(place: Path) -> Honest:
     counter = json.loads(checkpoints[2]["scancraft.json"])["language"]
     dyck = {"brackets": [["(", ")"], ["[", "]"]], "depth": 3}
     past = language_to_json(scancraft.ltl("H(c -> O(a & Y b)) | !(a S b)"))
-    return Honest(tuple(checkpoints), tuple(json.dumps(x) for x in (dfa, counter, dyck, past)))
+    nested, moore = (language_to_json(scancraft.named(name)) for name in ("JSON-3", "depth to 3"))
+    return Honest(tuple(checkpoints), tuple(json.dumps(x) for x in (dfa, counter, dyck, past, nested, moore)))
 
 
 def damaged(made: Honest, folder: Path, rng: random.Random) -> None:
