@@ -109,8 +109,8 @@ def as_language(value: Any, budget: Budget = DEFAULT_BUDGET) -> Language:
             with one as its attribute ``language``; a ``pathlib.Path`` of a file (JSON, or an automaton of another
             tool); a mapping in the JSON format (of a DFA, a counter machine, brackets, or what
             :func:`language_to_json` gives); a networkx graph with the graph attributes ``initial`` and ``accepting``
-            (and ``alphabet``, if it has one); a DFA of automata-lib or pyformlang; a ``str``, which is a regular
-            expression.
+            (and ``alphabet``, if it has one); an automaton of automata-lib, pyformlang or AALpy; a ``str``, which is a
+            regular expression.
         budget: for the automaton of an expression, and of a file that has to be determinised.
 
     Raises:
@@ -130,9 +130,9 @@ def as_language(value: Any, budget: Budget = DEFAULT_BUDGET) -> Language:
         return own
     if isinstance(value, os.PathLike):
         path = Path(value)
-        data = load_description(path, budget=budget)
+        data = load_description(path, budget=budget, outputs=True)
         with naming(path):
-            language = as_language(data if isinstance(data, (Mapping, Dfa)) else from_json(data))
+            language = as_language(data if isinstance(data, (Mapping, Dfa, Moore)) else from_json(data))
             return language.told("file", path.name)
     if isinstance(value, Mapping) and len(value) == 1 and set(value) <= set(KINDS):
         return language_from_json(value)
@@ -142,7 +142,7 @@ def as_language(value: Any, budget: Budget = DEFAULT_BUDGET) -> Language:
         return moore_from_json(value)
     if isinstance(value, Mapping) and "brackets" in value:
         return _bounded_dyck(value)
-    return from_object(value)
+    return from_object(value, budget)
 
 
 def as_dfa(value: Any, budget: Budget = DEFAULT_BUDGET) -> Dfa:

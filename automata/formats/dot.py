@@ -22,9 +22,12 @@ from itertools import pairwise
 
 from lark import Lark, Token, Tree, UnexpectedInput
 
+from ..deterministic import Deterministic
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
+from ..moore import Moore
 from .nfa import Move, Nfa
+from .outputs import mealy, moore
 from .reading import AS_WRITTEN, Options, accepted_by_output, accepting_states, check_moves
 
 EPSILONS = frozenset({"ε", "ɛ", "λ", "epsilon"})
@@ -58,6 +61,63 @@ def read_dot(text: str, options: Options = AS_WRITTEN) -> Nfa:
             that were not asked for.
         AlphabetError: a symbol that cannot be used.
     """
+    found = _read(text)
+    moves, initial, accepting = found.moves, found.initial, found.accepting
+    if found.mealy:
+        moves, initial, accepting = accepted_by_output(found.mealy, initial, options)
+    if found.outputs:
+        accepting = accepting_states(found.outputs, options)
+    return Nfa.of(initial, accepting, moves, states=found.states)
+
+
+def read_dot_machine(text: str) -> Moore | None:
+    """The machine with outputs that is drawn, Moore's or Mealy's; None if it is an acceptor.
+
+    Raises:
+        LanguageFormatError: as for :func:`read_dot`; or two initial states, two moves of one state on one symbol, or
+            none on some symbol.
+        AlphabetError: a symbol or an output that cannot be used.
+    """
+    found = _read(text)
+    if not (found.mealy or found.outputs):
+        return None
+    if len(found.initial) > 1:
+        raise LanguageFormatError(f"two initial states, {found.initial[0]!r} and {found.initial[1]!r}; mark one")
+    rows: dict[str, dict[str, object]] = {q: {} for q in found.states}
+    steps: list[tuple[str, str | None, object]] = [*found.moves]
+    if found.mealy:
+        steps = [(source, symbol, (target, output)) for source, symbol, output, target in found.mealy]
+    for source, symbol, target in steps:
+        if symbol is None or rows[source].setdefault(symbol, target) != target:
+            what = f"two moves on {symbol!r}" if symbol else "a move that reads nothing"
+            raise LanguageFormatError(f"the machine is nondeterministic: state {source!r} has {what}")
+    if found.mealy:
+        return mealy(rows, found.initial[0])
+    return moore(rows, found.initial[0], found.outputs)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What a graph says as an automaton.
+
+    Attributes:
+        states: in order.
+        initial: where words begin.
+        accepting: the states that are drawn so.
+        moves: the transitions.
+        mealy: source, symbol, output and target of each, if it is a Mealy machine.
+        outputs: of each state, if it is a Moore machine.
+    """
+
+    states: list[str]
+    initial: list[str]
+    accepting: list[str]
+    moves: list[Move]
+    mealy: list[tuple[str, str, str, str]]
+    outputs: dict[str, str]
+
+
+def _read(text: str) -> _Drawn:
     graph = _parsed(text)
     starts, initial = _starts(graph)
     states = [name for name in graph.nodes if name not in starts]
@@ -73,12 +133,9 @@ def read_dot(text: str, options: Options = AS_WRITTEN) -> Nfa:
             if not exactly and symbol is not None and (parts := _split_output(symbol)) is not None:
                 mealy.append((source, *parts, target))
     # An acceptor may have labels with a "/" as well; but one of them has none, or some state accepts.
-    if mealy and len(mealy) == len(moves) and not accepting:
-        moves, initial, accepting = accepted_by_output(mealy, initial, options)
-    moore = {q: output for q in states if (output := _record_output(graph.nodes[q])) is not None}
-    if moore and len(moore) == len(states):
-        accepting = accepting_states(moore, options)
-    return Nfa.of(initial, accepting, moves, states=states)
+    given = mealy if len(mealy) == len(moves) and not accepting else []
+    outputs = {q: output for q in states if (output := _record_output(graph.nodes[q])) is not None}
+    return _Drawn(states, initial, accepting, moves, given, outputs if len(outputs) == len(states) else {})
 
 
 # -- what the graph means --------------------------------------------------------------------------------------------
@@ -246,21 +303,37 @@ def _kept(ch: str) -> str:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
+def write_dot_machine(machine: Moore) -> str:
+    """A machine with outputs, as AALpy draws one of Moore's.
+
+    Raises:
+        LanguageFormatError: it says what may come next, or has names that records cannot hold.
+    """
+    if machine.predicts:
+        raise LanguageFormatError("the machine says what may come next, which such a drawing does not; write JSON")
+    lines = ["digraph g {"]
+    for q, (name, output) in enumerate(zip(machine.names, machine.outputs, strict=True)):
+        if "|" in name or not output.isprintable() or set(output) & set("|{}<>\\") or output != output.strip():
+            raise LanguageFormatError(f"state {name!r} with the class {output!r} cannot be a record; rename it")
+        lines.append(f"  s{q} [shape=record label={_quoted(f'{name}|{output}')}];")
+    return "\n".join([*lines, *_edges(machine), '  __start0 [label="" shape=none];', "  __start0 -> s0;", "}", ""])
+
+
 def write_dot(dfa: Dfa) -> str:
     """The complete minimal DFA, as LearnLib draws one."""
     lines = ["digraph g {"]
     for q, name in enumerate(dfa.names):
         shape = "doublecircle" if q in dfa.accepting else "circle"
         lines.append(f"  s{q} [shape={shape} label={_quoted(name)}];")
-    for q, row in enumerate(dfa.table):
-        for symbol, target in zip(dfa.alphabet, row, strict=True):
-            exact = (
-                ""
-                if _PLAIN.match(symbol) and symbol.isprintable() and symbol not in EPSILONS
-                else f" symbol={_escaped(symbol)}"
-            )
-            lines.append(f"  s{q} -> s{target} [label={_quoted(symbol)}{exact}];")
-    return "\n".join([*lines, '  __start0 [label="" shape=none];', "  __start0 -> s0;", "}", ""])
+    return "\n".join([*lines, *_edges(dfa), '  __start0 [label="" shape=none];', "  __start0 -> s0;", "}", ""])
+
+
+def _edges(automaton: Deterministic) -> Iterator[str]:
+    for q, row in enumerate(automaton.table):
+        for symbol, target in zip(automaton.alphabet, row, strict=True):
+            plain = _PLAIN.match(symbol) and symbol.isprintable() and symbol not in EPSILONS
+            exact = "" if plain else f" symbol={_escaped(symbol)}"
+            yield f"  s{q} -> s{target} [label={_quoted(symbol)}{exact}];"
 
 
 def _quoted(text: str) -> str:

@@ -1,17 +1,21 @@
-"""Automata in the forms of other libraries: networkx graphs, and the DFAs of automata-lib and pyformlang.
+"""Automata in the forms of other libraries: networkx graphs, automata-lib, pyformlang and AALpy.
 
 None of these libraries is imported to recognise its objects; they are told by the module of their class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..budget import DEFAULT_BUDGET, Budget
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
+from ..moore import Moore
 from ..search import numbered
-from .tables import Delta, assemble, kind, need_hashable, sorted_symbols, state_name, to_json_dict
+from .nfa import Nfa
+from .outputs import mealy, moore
+from .tables import Delta, assemble, kind, need_hashable, sorted_symbols, state_name, to_json_dict, unique_names
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -107,59 +111,141 @@ def from_annotated_graph(graph: Any) -> Dfa:
     return from_networkx(graph, facts["initial"], facts["accepting"], alphabet=facts.get("alphabet"))
 
 
-def from_automata_lib(dfa: Any) -> Dfa:
-    """From a ``DFA`` of automata-lib, complete or partial. The alphabet is sorted.
+def from_automata_lib(automaton: Any, budget: Budget = DEFAULT_BUDGET) -> Dfa:
+    """From a ``DFA`` of automata-lib, complete or partial, or an ``NFA``, which is determinised. Symbols are sorted.
 
     Raises:
-        LanguageFormatError: an object of another class.
+        LanguageFormatError: an object of another class, or symbols of one name.
         AlphabetError: a symbol that cannot be used.
+        BudgetExceededError: more subsets of states than the budget allows.
     """
-    if not is_a(dfa, "automata.fa", "DFA"):
-        raise LanguageFormatError(
-            f"{class_name(dfa)} is not a DFA of automata-lib; make it one first (DFA.from_nfa for an NFA)"
-        )
-    delta = {q: dict(row) for q, row in dfa.transitions.items()}
-    return _from_unordered(delta, dfa.initial_state, dfa.final_states, dfa.input_symbols)
+    if is_a(automaton, "automata.fa", "DFA"):
+        delta = {q: dict(row) for q, row in automaton.transitions.items()}
+        return _from_unordered(delta, automaton.initial_state, automaton.final_states, automaton.input_symbols)
+    if not is_a(automaton, "automata.fa", "NFA"):
+        raise LanguageFormatError(f"{class_name(automaton)} is neither a DFA nor an NFA of automata-lib")
+    moves = [
+        (source, None if symbol == "" else symbol, target)
+        for source, row in automaton.transitions.items()
+        for symbol, targets in row.items()
+        for target in targets
+    ]
+    ends = automaton.final_states
+    return _determinised([automaton.initial_state], ends, moves, automaton.states, automaton.input_symbols, budget)
 
 
-def from_pyformlang(dfa: Any) -> Dfa:
-    """From a ``DeterministicFiniteAutomaton`` of pyformlang; without a start state it is the empty language.
+def from_pyformlang(automaton: Any, budget: Budget = DEFAULT_BUDGET) -> Dfa:
+    """From a finite automaton of pyformlang; without a start state it is the empty language.
+
+    Args:
+        automaton: a ``DeterministicFiniteAutomaton``, or a ``NondeterministicFiniteAutomaton`` or ``EpsilonNFA``, which
+            are determinised.
+        budget: of the subset construction.
 
     Raises:
-        LanguageFormatError: an object of another class.
+        LanguageFormatError: an object of another class, or symbols of one name.
         AlphabetError: a symbol that cannot be used.
+        BudgetExceededError: more subsets of states than the budget allows.
     """
-    if not is_a(dfa, "pyformlang", "DeterministicFiniteAutomaton"):
-        raise LanguageFormatError(
-            f"{class_name(dfa)} is not a DeterministicFiniteAutomaton of pyformlang; call its to_deterministic() first"
-        )
-    symbols = [symbol.value for symbol in dfa.symbols]
-    starts = [state.value for state in dfa.start_states]
+    if not is_a(automaton, "pyformlang", "FiniteAutomaton"):
+        raise LanguageFormatError(f"{class_name(automaton)} is no finite automaton of pyformlang")
+    symbols = [symbol.value for symbol in automaton.symbols]
+    starts, ends = ([state.value for state in some] for some in (automaton.start_states, automaton.final_states))
+    if not is_a(automaton, "pyformlang", "DeterministicFiniteAutomaton"):
+        moves = [
+            (source.value, None if is_a(symbol, "pyformlang", "Epsilon") else symbol.value, target.value)
+            for source, symbol, target in automaton
+        ]
+        return _determinised(starts, ends, moves, [state.value for state in automaton.states], symbols, budget)
     if not starts:
         return _from_unordered({"": {}}, "", [], symbols)
-    delta: Delta = {state.value: {} for state in dfa.states}
-    for source, symbol, target in dfa:
+    delta: Delta = {state.value: {} for state in automaton.states}
+    for source, symbol, target in automaton:
         _add_move(delta, source.value, symbol.value, target.value)
-    return _from_unordered(delta, starts[0], [state.value for state in dfa.final_states], symbols)
+    return _from_unordered(delta, starts[0], ends, symbols)
+
+
+def from_aalpy(automaton: Any) -> Dfa | Moore:
+    """From a ``Dfa``, ``MooreMachine`` or ``MealyMachine`` of AALpy; the empty word of a Mealy machine has the class
+    ``start`` (see :func:`~.outputs.mealy`).
+
+    Raises:
+        LanguageFormatError: an object of another class; an input that has no transition, of a machine with outputs; or
+            inputs, or outputs, of one name.
+        AlphabetError: an input or output that cannot be used.
+    """
+    states = automaton.states
+    rows: dict[Hashable, dict[Any, Any]] = {
+        state.state_id: {symbol: target.state_id for symbol, target in state.transitions.items()} for state in states
+    }
+    initial, symbols = automaton.initial_state.state_id, {symbol for row in rows.values() for symbol in row}
+    if is_a(automaton, "aalpy", "Dfa"):
+        return _from_unordered(rows, initial, [state.state_id for state in states if state.is_accepting], symbols)
+    names = _symbol_names(symbols)
+    if is_a(automaton, "aalpy", "MooreMachine"):
+        outputs = {state.state_id: state.output for state in states}
+        return moore(_renamed(rows, names), initial, outputs, alphabet=tuple(names.values()))
+    if is_a(automaton, "aalpy", "MealyMachine"):
+        steps = {
+            state.state_id: {a: (target, state.output_fun[a]) for a, target in rows[state.state_id].items()}
+            for state in states
+        }
+        return mealy(_renamed(steps, names), initial, alphabet=tuple(names.values()))
+    raise LanguageFormatError(f"{class_name(automaton)} is no Dfa, MooreMachine or MealyMachine of AALpy")
 
 
 def _from_unordered(
     delta: dict[Hashable, dict[Any, Hashable]], initial: Hashable, accepting: Iterable[Hashable], symbols: Iterable[Any]
 ) -> Dfa:
-    """Assemble a table whose own order depends on the hash seed: breadth first, and the alphabet sorted.
-
-    If all symbols are integers they become their decimals, in the order of the numbers.
-    """
-    given = list(symbols)
-    if all(type(symbol) is int for symbol in given):
-        alphabet = tuple(map(str, sorted(given)))
-        delta = {q: {str(symbol): target for symbol, target in row.items()} for q, row in delta.items()}
-    else:
-        alphabet = sorted_symbols(given)
+    """Assemble a table whose own order depends on the hash seed: breadth first, and the alphabet sorted."""
+    names = _symbol_names(symbols)
+    delta, alphabet = _renamed(delta, names), tuple(names.values())
     order, _ = numbered(initial, lambda q: [delta[q][s] for s in alphabet if s in delta.get(q, {})])
     seen = set(order)
     order += sorted((q for q in delta if q not in seen), key=state_name)
     return assemble({q: delta.get(q, {}) for q in order}, initial, accepting, alphabet)
+
+
+def _renamed(rows: Mapping[Hashable, Mapping[Any, Any]], names: Mapping[Any, str]) -> dict[Hashable, dict[Any, Any]]:
+    return {q: {names.get(symbol, symbol): step for symbol, step in row.items()} for q, row in rows.items()}
+
+
+def _symbol_names(symbols: Iterable[Any]) -> dict[Any, str]:
+    """The name of each symbol, itself or its text, in the order of the alphabet: that of numbers, else of names.
+
+    Raises:
+        LanguageFormatError: two symbols of one name.
+    """
+    given = list(dict.fromkeys(symbols))
+    integers = all(type(symbol) is int for symbol in given)
+    names = {symbol: state_name(symbol) for symbol in sorted(given, key=None if integers else state_name)}
+    if len(set(names.values())) < len(names):
+        texts = list(names.values())
+        twice = next(text for i, text in enumerate(texts) if text in texts[:i])
+        raise LanguageFormatError(f"two different symbols are called {twice!r}; rename one of both")
+    return names
+
+
+def _determinised(
+    starts: Iterable[Hashable],
+    accepting: Iterable[Hashable],
+    moves: Iterable[tuple[Hashable, Any, Hashable]],
+    states: Iterable[Hashable],
+    symbols: Iterable[Any],
+    budget: Budget,
+) -> Dfa:
+    """The language of moves, of which None reads nothing."""
+    names = _symbol_names(symbols)
+    order = sorted(dict.fromkeys((*states, *starts, *accepting)), key=state_name)
+    called = dict(zip(order, unique_names(map(state_name, order)), strict=True))
+    found = {(called[p], None if a is None else names[a], called[q]) for p, a, q in moves}
+    return Nfa.of(
+        sorted(called[q] for q in starts),
+        sorted(called[q] for q in accepting),
+        sorted(found, key=lambda move: (move[0], move[1] is not None, move[1] or "", move[2])),
+        states=called.values(),
+        alphabet=tuple(names.values()),
+    ).dfa(budget)
 
 
 def is_a(value: object, module: str, name: str) -> bool:

@@ -8,9 +8,12 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from ..budget import DEFAULT_BUDGET, Budget
 from ..dfa import Dfa
 from ..errors import AlphabetError, BracketLanguageError, CounterLanguageError, LanguageFormatError
+from ..moore import Moore
 from .foreign import class_name, from_annotated_graph, is_a
+from .foreign import from_aalpy as from_aalpy
 from .foreign import from_automata_lib as from_automata_lib
 from .foreign import from_networkx as from_networkx
 from .foreign import from_pyformlang as from_pyformlang
@@ -175,13 +178,14 @@ def from_dict(
     return assemble(delta, initial, accepting, alphabet)
 
 
-def from_object(value: object) -> Dfa:
+def from_object(value: object, budget: Budget = DEFAULT_BUDGET) -> Dfa | Moore:
     """A mapping in the JSON format, a networkx graph with the graph attributes ``initial`` and ``accepting`` (and
-    ``alphabet``, if it has one), or a DFA of automata-lib or pyformlang.
+    ``alphabet``, if it has one), or an automaton of automata-lib, pyformlang or AALpy; ``budget`` is for its subsets.
 
     Raises:
         LanguageFormatError: none of these, or one that is malformed.
         AlphabetError: a symbol that cannot be used.
+        BudgetExceededError: more subsets of states than the budget allows.
 
     >>> from_object({"alphabet": ["a"], "initial": "p", "accepting": ["p"], "transitions": {"p": {"a": "p"}}}).n_states
     1
@@ -192,15 +196,17 @@ def from_object(value: object) -> Dfa:
     if "networkx" in packages and hasattr(value, "edges"):
         return from_annotated_graph(value)
     if is_a(value, "automata.fa", "FA"):
-        return from_automata_lib(value)
+        return from_automata_lib(value, budget)
     if "pyformlang" in packages:
-        return from_pyformlang(value)
+        return from_pyformlang(value, budget)
+    if "aalpy" in packages and hasattr(value, "initial_state"):
+        return from_aalpy(value)
     _refuse(value)
 
 
 def _refuse(language: object) -> NoReturn:
     raise LanguageFormatError(
         f"{class_name(language)} does not describe a language here; give scancraft.regex(...), scancraft.named(...), a "
-        "pathlib.Path of a JSON file, a mapping in the JSON format, a networkx graph, or a DFA of scancraft, "
-        "automata-lib or pyformlang"
+        "pathlib.Path of a JSON file, a mapping in the JSON format, a networkx graph, or an automaton of "
+        "scancraft, automata-lib, pyformlang or AALpy"
     )

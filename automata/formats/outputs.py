@@ -77,7 +77,7 @@ def mealy(
     transitions: Mapping[Any, Any],
     initial: Hashable,
     *,
-    start: Hashable,
+    start: Hashable = None,
     alphabet: Sequence[str] | None = None,
     classes: Sequence[Hashable] = (),
 ) -> Moore:
@@ -86,7 +86,8 @@ def mealy(
     Args:
         transitions: ``{state: {symbol: (state, output)}}`` or ``{(state, symbol): (state, output)}``, complete.
         initial: the initial state.
-        start: the class of the empty word, which no transition has led to.
+        start: the class of the empty word, which no transition has led to; by default ``start``, with primes where that
+            is an output.
         alphabet: as for :func:`moore`, like ``classes`` and the errors.
 
     >>> mealy({"q": {"a": ("q", "was a"), "b": ("q", "was b")}}, "q", start="nothing").trace("ab")
@@ -98,6 +99,9 @@ def mealy(
             if not isinstance(step, tuple) or len(step) != 2:
                 raise LanguageFormatError(f"state {source!r} on {symbol!r} has {step!r}; give (state, output)")
             need_hashable(step, f"the step of state {source!r} on {symbol!r}")
+    if start is None:
+        given: list[Any] = [step for row in delta.values() for step in row.values()]
+        *_, start = unique_names([*{state_name(output) for _, output in given}, "start"])
     begin: tuple[Hashable, Hashable] = (initial, start)
 
     def steps(pair: tuple[Hashable, Hashable]) -> list[Any]:

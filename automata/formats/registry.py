@@ -12,15 +12,17 @@ from typing import Any
 from ..budget import DEFAULT_BUDGET, Budget
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
+from ..moore import Moore
 from .att import looks_like_att, read_att, read_symbols, write_att, write_symbols
 from .ba import looks_like_ba, read_ba, write_ba
-from .dot import looks_like_dot, read_dot, write_dot
+from .dot import looks_like_dot, read_dot, read_dot_machine, write_dot, write_dot_machine
 from .formats import from_json, naming, parse_json_text, to_json_dict
 from .fsm import looks_like_fsm, read_fsm
 from .hoa import looks_like_hoa, read_hoa, write_hoa
 from .jflap import looks_like_xml, read_jflap, write_jflap
 from .mata import looks_like_mata, read_mata, write_mata
 from .nfa import Nfa
+from .outputs import has_outputs, moore_from_json, moore_to_json
 from .reading import AS_WRITTEN, Options, read_text
 from .timbuk import looks_like_timbuk, read_timbuk, write_timbuk
 
@@ -39,6 +41,8 @@ class Format:
         looks: whether a text may be in it, from its beginning.
         read: the automaton of a text.
         write: the text of a DFA; None if it cannot say which words end where they may.
+        machine: the machine with outputs that a text has, None if it has an acceptor; None if no text has one.
+        write_machine: the text of a machine with outputs; None if it has no place for them.
         beside: the text of the file with the suffix ``SYMBOLS_SUFFIX`` that goes with it, if one does.
     """
 
@@ -49,6 +53,8 @@ class Format:
     read: Callable[[str, Options], Nfa | Dfa]
     write: Callable[[Dfa], str] | None
     beside: Callable[[Dfa], str] | None = None
+    machine: Callable[[str], Moore | None] | None = None
+    write_machine: Callable[[Moore], str] | None = None
 
 
 def _looks_like_json(text: str) -> bool:
@@ -58,6 +64,10 @@ def _looks_like_json(text: str) -> bool:
 
 def _read_json(text: str, options: Options) -> Dfa:
     return from_json(text)
+
+
+def _write_json_machine(machine: Moore) -> str:
+    return json.dumps(moore_to_json(machine), indent=2, ensure_ascii=False) + "\n"
 
 
 def _write_json(dfa: Dfa) -> str:
@@ -72,6 +82,7 @@ FORMATS: tuple[Format, ...] = (
         _looks_like_json,
         _read_json,
         _write_json,
+        write_machine=_write_json_machine,
     ),
     Format("jflap", "JFLAP", (".jff",), looks_like_xml, read_jflap, write_jflap),
     Format(
@@ -81,6 +92,8 @@ FORMATS: tuple[Format, ...] = (
         looks_like_dot,
         read_dot,
         write_dot,
+        machine=read_dot_machine,
+        write_machine=write_dot_machine,
     ),
     Format("hoa", "Hanoi omega-automata, over finite words", (".hoa",), looks_like_hoa, read_hoa, write_hoa),
     Format("mata", "mata and VATA", (".mata", ".vtf"), looks_like_mata, read_mata, write_mata),
@@ -160,16 +173,33 @@ def read_automaton(
         return (found if isinstance(found, Dfa) else from_json(found)).told("file", Path(path).name)
 
 
+def read_machine(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    options: Options = AS_WRITTEN,
+    budget: Budget = DEFAULT_BUDGET,
+) -> Dfa | Moore:
+    """As :func:`read_automaton`; a machine with outputs is one, unless the options name outputs that accept."""
+    found = load_description(path, format=format, options=options, budget=budget, outputs=True)
+    with naming(path):
+        if isinstance(found, Mapping):
+            found = moore_from_json(found) if has_outputs(found) else from_json(found)
+        made: Dfa | Moore = found.told("file", Path(path).name)
+        return made
+
+
 def load_description(
     path: str | os.PathLike[str],
     *,
     format: str | None = None,
     options: Options = AS_WRITTEN,
     budget: Budget = DEFAULT_BUDGET,
+    outputs: bool = False,
 ) -> Any:
     """The DFA in a file, or if it is JSON its value, which may describe a language of another kind.
 
-    Arguments and errors as for :func:`read_automaton`.
+    Arguments and errors as for :func:`read_automaton`; ``outputs``: whether a machine with outputs may be one.
     """
     text = read_text(path)
     with naming(path):
@@ -178,6 +208,9 @@ def load_description(
             return parse_json_text(text)
         if known.beside is not None and options.symbols is None:
             options = replace(options, symbols=_symbols_beside(path))
+        if outputs and known.machine is not None and options.accepting_outputs is None:
+            if (machine := known.machine(text)) is not None:
+                return machine
         return known.read(text, options).dfa(budget)
 
 
@@ -201,11 +234,11 @@ def load_symbols(path: str | os.PathLike[str]) -> Mapping[int, str]:
         return read_symbols(text)
 
 
-def written(dfa: Dfa, path: str | os.PathLike[str], format: str | None = None) -> dict[Path, str]:
-    """The files that hold a DFA: from path to text.
+def written(dfa: Dfa | Moore, path: str | os.PathLike[str], format: str | None = None) -> dict[Path, str]:
+    """The files that hold a DFA, or a machine with outputs: from path to text.
 
     Args:
-        dfa: the language.
+        dfa: the language, or the machine.
         path: where the first of them goes; its name says the format.
         format: the name of a format to insist on.
 
@@ -219,5 +252,10 @@ def written(dfa: Dfa, path: str | os.PathLike[str], format: str | None = None) -
             f"{os.fspath(path)}: the name says no format" if known is None else f"the format {known.name} is only read"
         )
         raise LanguageFormatError(f"{what}; written are {writers}")
+    if isinstance(dfa, Moore):
+        if known.write_machine is None:
+            known_ones = ", ".join(f.name for f in FORMATS if f.write_machine)
+            raise LanguageFormatError(f"the format {known.name} holds no outputs here; those that do are {known_ones}")
+        return {Path(path): known.write_machine(dfa)}
     files = {Path(path): known.write(dfa)}
     return files if known.beside is None else files | {symbols_path(path): known.beside(dfa)}

@@ -10,8 +10,9 @@ import typer
 
 from ..automata.dfa import Dfa
 from ..automata.formats.reading import Options
-from ..automata.formats.registry import FORMATS, load_symbols, read_automaton, written
-from ..automata.languages import as_dfa
+from ..automata.formats.registry import FORMATS, load_symbols, read_machine, written
+from ..automata.languages import as_automaton
+from ..automata.moore import Moore
 from ..models.checkpoints.files import replace_file
 from .io import ArgumentError, FileAccessError, show, status
 from .languages import budget_of, is_file, language_at
@@ -57,9 +58,9 @@ def convert(
     limits = budget_of(budget, seconds)
     with status("converting"):
         if is_file(source) and not source.is_dir():
-            dfa = read_automaton(source, format=read_as, options=options, budget=limits)
+            dfa = read_machine(source, format=read_as, options=options, budget=limits)
         else:
-            dfa = as_dfa(language_at(str(source), read_as, limits), limits)
+            dfa = as_automaton(language_at(str(source), read_as, limits), limits)
     files = written(dfa, target, write_as)
     present = [path for path in files if path.exists() or path.is_symlink()]
     if present and not force:
@@ -77,7 +78,7 @@ def convert(
 class Converted:
     """What was written, and where."""
 
-    dfa: Dfa
+    dfa: Dfa | Moore
     files: tuple[Path, ...]
 
     def as_json(self) -> dict[str, object]:
@@ -86,10 +87,12 @@ class Converted:
             "files": [str(path) for path in self.files],
             "states": self.dfa.n_states,
             "letters": len(self.dfa.alphabet),
-            "empty": self.dfa.is_empty(),
+            **({"empty": self.dfa.is_empty()} if isinstance(self.dfa, Dfa) else {"classes": len(self.dfa.classes)}),
         }
 
     def __str__(self) -> str:
         size = f"{self.dfa.n_states:,} states, {len(self.dfa.alphabet):,} letters"
-        warning = "; warning: no word is accepted" if self.dfa.is_empty() else ""
+        if isinstance(self.dfa, Moore):
+            size += f", {len(self.dfa.classes):,} classes"
+        warning = "; warning: no word is accepted" if isinstance(self.dfa, Dfa) and self.dfa.is_empty() else ""
         return f"written to {', '.join(map(str, self.files))}: {size}{warning}"

@@ -21,7 +21,7 @@ from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.dfa import Dfa
 from ..automata.errors import ScancraftError, UnknownLanguageError, UnknownSymbolError
-from ..automata.formats.registry import FORMATS, format_of_name, read_automaton
+from ..automata.formats.registry import FORMATS, format_of_name, read_machine
 from ..automata.languages import Language, as_language
 from ..automata.logic.ltl import ltl
 from ..automata.named import LANGUAGES, name_of, named
@@ -157,7 +157,7 @@ def language_at(place: str, format: str | None, budget: Budget) -> Language:
 
         return load(place).language.told("file", Path(place).name)
     known = as_language(Path(place), budget) if format is None else None
-    language = read_automaton(place, format=format, budget=budget) if known is None else known
+    language = read_machine(place, format=format, budget=budget) if known is None else known
     if isinstance(language, Dfa) and language.is_empty():
         note(f"scancraft: warning: {place} accepts no word (it has no accepting state that can be reached)")
     return language
