@@ -47,7 +47,7 @@ def test_nothing_of_the_users_is_replaced(tmp_path: Path) -> None:
         (LEARNLIB, ("--from", "jflap"), "not XML"),
         (LEARNLIB, ("--from", "x"), "there is no format 'x'"),
         (LEARNLIB, ("--to", "fsm"), "the format fsm is only read"),
-        (LEARNLIB_MEALY, (), "say which of them accept (--accepting-output)"),
+        (LEARNLIB_MEALY, ("--to", "jflap"), "holds no outputs here; those that do are json, dot"),
         (MATA, ("--budget", "1"), "subset states"),
         (OPENFST, ("--symbols", "no.syms"), "no.syms: cannot be read"),
     ],
