@@ -14,9 +14,9 @@ from scancraft.certify.checker.languages import (
     _changes,
     completable,
     reachable,
-    read_bounded_dyck,
     read_counter_machine,
 )
+from scancraft.certify.checker.nested import read_bounded_dyck, read_nested
 from scancraft.certify.checker.parts import RejectedError
 
 
@@ -80,7 +80,8 @@ def test_agrees_with_the_compiler_on_which_machines_are_languages() -> None:
 
 def test_reads_only_bounded_dyck_languages() -> None:
     good = {"brackets": [["(", ")"]], "depth": 2}
-    assert read_bounded_dyck(good) == (["(", ")"], 2)
+    read = read_bounded_dyck(good)
+    assert (read.symbols, read.depth, read.adds.tolist()) == (["(", ")"], 2, [1, -1])
     for bad in (
         {**good, "depth": 0},
         {**good, "depth": 2.0},
@@ -91,3 +92,32 @@ def test_reads_only_bounded_dyck_languages() -> None:
     ):
         with pytest.raises(RejectedError):
             read_bounded_dyck(bad)
+
+
+def test_reads_only_nested_languages() -> None:
+    good: dict[str, Any] = {
+        "alphabet": ["(", ")", "x"],
+        "depth": 2,
+        "root": "out",
+        "opens": {"(": "in"},
+        "steps": {"out": {"(": "out"}, "in": {"x": "in"}},
+        "closes": {"in": [")"]},
+        "accepting": ["out"],
+    }
+    read = read_nested(good)
+    assert (read.adds.tolist(), read.depth, read.table.shape) == ([1, -1, 0], 2, (2, 3))
+    for key, value in {
+        "alphabet": ["(", ")", "x", "x"],
+        "depth": True,
+        "root": ["out"],
+        "opens": {"(": 1},
+        "steps": {"out": {"(": "out"}, "in": {")": "in"}},
+        "closes": {"in": ["("]},
+        "accepting": [0],
+        "more": 1,
+    }.items():
+        with pytest.raises((RejectedError, TypeError)):
+            read_nested({**good, key: value})
+    for key in good:
+        with pytest.raises((RejectedError, KeyError)):
+            read_nested({k: v for k, v in good.items() if k != key})
