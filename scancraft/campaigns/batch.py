@@ -21,7 +21,7 @@ from ..compiler.targets.gates import Gates, check_gates
 from .files import Place, listed
 from .results import NAME, CampaignError, opened
 from .task import CODES, MEANINGS, SETTLED, Choices, Outcome, Row, Task, digest_of
-from .workers import Processes, WorkerStartError, cluster
+from .workers import Processes, WorkerStartError, check_address, cluster
 
 SECONDS = 300.0
 """For each file, unless told otherwise."""
@@ -144,6 +144,8 @@ def batch(
     """
     choices = Choices(gates, optimise, target, format, budget, words)
     _check(choices)
+    if isinstance(executor, str):
+        check_address(executor)
     if executor is not None and memory is not None:
         raise CampaignError("a limit of memory goes with processes; give the workers of an executor one of their own")
     directory = Path(out)

@@ -187,6 +187,12 @@ def _end_with_parent() -> None:
 # -- dask ------------------------------------------------------------------------------------------------------------
 
 
+def check_address(address: str) -> None:
+    """Raise :class:`ClusterError` unless it is one, as in ``dask://HOST:PORT``."""
+    if not address.startswith(DASK) or not address.removeprefix(DASK):
+        raise ClusterError(f"{address!r} is no executor; give dask://HOST:PORT, the address of a scheduler")
+
+
 @contextmanager
 def cluster(address: str) -> Iterator[Executor]:
     """The executor of a cluster of dask.distributed, whose workers see the same files under the same names.
@@ -198,8 +204,7 @@ def cluster(address: str) -> Iterator[Executor]:
         MissingExtraError: dask.distributed is not installed.
         ClusterError: no such address, or nobody answers there.
     """
-    if not address.startswith(DASK) or not address.removeprefix(DASK):
-        raise ClusterError(f"{address!r} is no executor; give dask://HOST:PORT, the address of a scheduler")
+    check_address(address)
     try:
         from distributed import Client
     except ImportError:
