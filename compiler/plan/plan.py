@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from ...automata.alphabet import BOS, Word, check_word
 from ...automata.cards import brief, card, folded, picture, table
@@ -43,6 +43,20 @@ class Holds:
     def __str__(self) -> str:
         labels = " or ".join(map(str, sorted(self.labels)))
         return f"{self.memory}{' before' if self.back else ''} = {labels}"
+
+
+About = tuple[str, int]
+"""What a literal is about: the letter ("") or a memory, and how long ago."""
+
+
+def about(literal: Letter | Holds) -> About:
+    """What a literal is about."""
+    return (literal.memory if isinstance(literal, Holds) else "", literal.back)
+
+
+def values(literal: Letter | Holds) -> frozenset[Any]:
+    """The letters or labels that it asks for."""
+    return literal.labels if isinstance(literal, Holds) else literal.symbols
 
 
 Event = tuple[Letter | Holds, ...]
@@ -204,16 +218,14 @@ class Moment:
 
     def holds(self, event: Event) -> bool:
         """Whether all literals hold. A memory that is not known yet is one of a later block: a bug."""
-        return all(map(self._literal, event))
+        return all(self.value(about(literal)) in values(literal) for literal in event)
 
-    def _literal(self, literal: Letter | Holds) -> bool:
-        match literal:
-            case Letter(symbols, back):
-                return back < len(self.letters) and self.letters[back] in symbols
-            case Holds(memory, labels, 0):
-                return self.labels[memory] in labels
-            case Holds(memory, labels):
-                return self.before.get(memory) in labels
+    def value(self, what: About) -> str | int | None:
+        """A letter or a label, or None if there was none. KeyError for a memory that is not known yet."""
+        memory, back = what
+        if not memory:
+            return self.letters[back] if back < len(self.letters) else None
+        return self.before.get(memory) if back else self.labels[memory]
 
 
 def _node(memory: Memory) -> Node:

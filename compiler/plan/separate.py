@@ -9,11 +9,9 @@ from typing import Any
 
 from ...automata.alphabet import BOS
 from ...automata.budget import DEFAULT_BUDGET, Budget
-from .plan import Event, Holds, Letter, Memory, Plan
+from .plan import About, Event, Holds, Letter, Memory, Plan, about, values
 from .walk import Walk, Writer
 
-About = tuple[str, int]
-"""What a literal is about: the letter ("") or a memory, and how long ago."""
 Values = frozenset[Any]
 """Letters, or labels of a memory."""
 
@@ -123,16 +121,6 @@ def without(event: Event, other: Event, everything: Mapping[str, Values]) -> Ite
         if more is None:
             return
         asked = more
-
-
-def about(literal: Letter | Holds) -> About:
-    """What a literal is about."""
-    return (literal.memory if isinstance(literal, Holds) else "", literal.back)
-
-
-def values(literal: Letter | Holds) -> Values:
-    """The letters or labels that it asks for."""
-    return literal.labels if isinstance(literal, Holds) else literal.symbols
 
 
 def _everything(plan: Plan) -> dict[str, Values]:

@@ -1,38 +1,32 @@
-"""Steps of a plan, fast enough for all of its moments: what events say is remembered for each case they tell apart."""
+"""Steps of a plan, fast enough for all of its moments: all events of a memory are looked at together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .plan import Event, Holds, Letter, Moment, Plan
+from .conjunctions import Conjunctions
+from .plan import Event, Moment, Plan, about, values
 from .wellformed import need
 
 
 class Cases:
-    """Which of some events hold; each is looked at once for every case of what they look at together.
+    """Which of some events hold.
 
     Attributes:
         events: in order.
-        seen: the numbers of those that hold, for each case that occurred.
+        seen: for each mask of events that held together the numbers of these.
     """
 
     def __init__(self, events: Sequence[Event]) -> None:
-        literals = [literal for event in events for literal in event]
         self.events = tuple(events)
-        self.seen: dict[tuple[object, ...], tuple[int, ...]] = {}
-        self._letters = sorted({literal.back for literal in literals if isinstance(literal, Letter)})
-        held = {(literal.memory, literal.back) for literal in literals if isinstance(literal, Holds)}
-        self._now = sorted(memory for memory, back in held if not back)
-        self._before = sorted(memory for memory, back in held if back)
+        self.seen: dict[int, tuple[int, ...]] = {}
+        self._conjunctions = Conjunctions([{about(literal): values(literal) for literal in event} for event in events])
 
     def holding(self, moment: Moment) -> tuple[int, ...]:
         """The numbers of the events that hold."""
-        letters, far, labels, before = moment.letters, len(moment.letters), moment.labels, moment.before
-        seen = [letters[back] if back < far else None for back in self._letters]
-        case = (*seen, *[labels[name] for name in self._now], *[before.get(name) for name in self._before])
-        if (found := self.seen.get(case)) is None:
-            found = tuple(n for n, event in enumerate(self.events) if moment.holds(event))
-            self.seen[case] = found
+        mask = self._conjunctions.holding(moment.value)
+        if (found := self.seen.get(mask)) is None:
+            found = self.seen[mask] = tuple(n for n in range(len(self.events)) if mask >> n & 1)
         return found
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from ....automata.budget import Meter
 from ....automata.deterministic import Deterministic
+from ..conjunctions import Conjunctions
 
 NOTHING = -1
 
@@ -27,11 +28,6 @@ and those before the step."""
 
 Sides = tuple[frozenset[int] | None, ...]
 """A conjunction over a vector: for each entry the values that it may have, or None for any."""
-
-
-def fits(sides: Sides, vector: Vector) -> bool:
-    """Whether the conjunction holds."""
-    return all(side is None or value in side for side, value in zip(sides, vector, strict=True))
 
 
 @dataclass(frozen=True)
@@ -46,9 +42,15 @@ class Draft:
     rules: tuple[tuple[Sides, int], ...]
     labels: int
 
+    @cached_property
+    def _conjunctions(self) -> Conjunctions[int]:
+        asked = [{n: side for n, side in enumerate(sides) if side is not None} for sides, _ in self.rules]
+        return Conjunctions(asked)
+
     def written(self, vector: Vector) -> int:
         """The label that is written, or NOTHING."""
-        return next((label for sides, label in self.rules if fits(sides, vector)), NOTHING)
+        holding = self._conjunctions.holding(vector.__getitem__)
+        return self.rules[(holding & -holding).bit_length() - 1][1] if holding else NOTHING
 
 
 Drafts = tuple[tuple[Draft, ...], ...]

@@ -16,6 +16,7 @@ from fractions import Fraction
 from math import lcm
 
 import numpy as np
+import numpy.typing as npt
 
 from ....automata.alphabet import BOS
 from ....automata.budget import Meter
@@ -37,8 +38,17 @@ LARGEST = 120
 MOST_COLUMNS = 600
 """With more columns than this, conjunctions are left out."""
 
-Verdicts = Mapping[str, Mapping[Event, int]]
+FEW_ROWS = 400
+"""So many rows of a linear program are asked for at first, and at most so many more each time."""
 
+TOLERANCE = 1e-6
+"""How far a solver may be off."""
+
+Verdicts = Mapping[str, Mapping[Event, int]]
+Bytes = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
 MOST_PLAIN = 4
 """So many literals are put together without a linear program."""
@@ -86,9 +96,8 @@ def _solved(denied: Mapping[str, int], columns: Sequence[Column], contexts: int,
         groups = [[mask] for mask in left] if any(column.cost == PRODUCT for column in columns) else [left]
         bought: set[int] = set()
         for masks in groups:
-            meter.tick(len(masks))
             cost = [c.cost * (BOUGHT if n in bought else 1.0) for n, c in enumerate(columns)]
-            weights = programs.weights(masks, cost)
+            weights = programs.weights(masks, cost, meter)
             if weights is None:
                 return None
             for mask, of_mask in zip(masks, weights, strict=True):
@@ -144,38 +153,43 @@ class _Programs:
     """Linear programs over the same columns, one row for all contexts that these do not tell apart."""
 
     def __init__(self, columns: Sequence[Column], contexts: int) -> None:
-        size = -(-contexts // 8)
-        packed = b"".join(column.mask.to_bytes(size, "little") for column in columns)
-        table = np.frombuffer(packed, dtype=np.uint8).reshape(len(columns), size)
-        matrix = np.unpackbits(table, axis=1, count=contexts, bitorder="little").T
-        self._rows, self._place = np.unique(matrix, axis=0, return_inverse=True)
+        matrix = np.packbits([_bits(column.mask, contexts) for column in columns], axis=0).T
+        packed, self._place = np.unique(matrix, axis=0, return_inverse=True)
+        self._rows: Bytes = np.unpackbits(packed, axis=1, count=len(columns))
 
-    def weights(self, denied: Sequence[int], cost: Sequence[float]) -> list[list[int]] | None:
+    def weights(self, denied: Sequence[int], cost: Sequence[float], meter: Meter) -> list[list[int]] | None:
         """For each of these sets of contexts integer weights with sum >= 1 on their rows and <= 0 on the others.
 
-        Of little cost; None if there are none. Raises nothing: a solution that is not found again in integers counts as
-        none.
+        Of little cost; None if there are none. Only a few rows are asked for at first, and more where a solution is
+        wrong. Raises nothing but for the meter, which counts programs: a solution that is not found again in integers
+        counts as none.
         """
-        from scipy.optimize import LinearConstraint, milp
-        from scipy.sparse import block_diag
-
-        rows = self._rows.astype(np.float64)
-        against = np.zeros((len(denied), len(rows)), dtype=np.bool_)
+        against = np.zeros((len(denied), len(self._rows)), dtype=np.bool_)
         allowed = np.zeros_like(against)
         for n, mask in enumerate(denied):
-            for context, row in enumerate(self._place):
-                (against if mask >> context & 1 else allowed)[n, row] = True
+            there = _bits(mask, len(self._place))
+            against[n, self._place[there]] = True
+            allowed[n, self._place[~there]] = True
         if (against & allowed).any():
             return None
-        signed = [rows * np.where(row, -1.0, 1.0)[:, None] for row in against]
-        left = block_diag([np.hstack([block, -block]) for block in signed], format="csc")
-        limits = LinearConstraint(left, -np.inf, np.where(against, -1.0, 0.0).ravel())
-        found = milp([*cost, *cost] * len(denied), constraints=limits)  # no variable is asked to be an integer
-        if found.status != 0:
-            return None
+        asked = _spread(np.arange(len(self._rows)))
+        while True:
+            meter.tick(len(denied))
+            found = _program(self._rows[asked], against[:, asked], cost)
+            if found is None:
+                return None
+            sums = found @ self._rows.T
+            wrong = np.where(against, sums < 1 - TOLERANCE, sums > TOLERANCE).any(axis=0)
+            wrong[asked] = False
+            if not wrong.any():
+                return self._whole(found, against)
+            asked = np.concatenate([asked, _spread(np.flatnonzero(wrong))])
+
+    def _whole(self, solutions: Floats, against: Flags) -> list[list[int]] | None:
+        """Solutions in integers, or None if they are none there."""
         whole = []
-        for row, solution in zip(against, found.x.reshape(len(denied), 2, -1), strict=True):
-            fractions = [Fraction(float(x)).limit_denominator(48) for x in solution[0] - solution[1]]
+        for solution, row in zip(solutions, against, strict=True):
+            fractions = [Fraction(float(x)).limit_denominator(48) for x in solution]
             scale = lcm(*(f.denominator for f in fractions)) if fractions else 1
             weights = [int(f * scale) for f in fractions]
             sums = self._rows.astype(np.int64) @ np.array(weights, dtype=np.int64)
@@ -183,6 +197,32 @@ class _Programs:
                 return None
             whole.append(weights)
         return whole
+
+
+def _program(rows: Bytes, against: Flags, cost: Sequence[float]) -> Floats | None:
+    """For each line of ``against`` weights of the columns with sum >= 1 on those rows and <= 0 on the others."""
+    from scipy.optimize import LinearConstraint, milp
+    from scipy.sparse import block_diag
+
+    signed = [rows * np.where(row, -1.0, 1.0)[:, None] for row in against]
+    left = block_diag([np.hstack([block, -block]) for block in signed], format="csc")
+    limits = LinearConstraint(left, -np.inf, np.where(against, -1.0, 0.0).ravel())
+    found = milp([*cost, *cost] * len(against), constraints=limits)  # no variable is asked to be an integer
+    if found.status != 0:
+        return None
+    solutions: Floats = found.x.reshape(len(against), 2, -1)
+    return solutions[:, 0] - solutions[:, 1]
+
+
+def _spread(rows: Places) -> Places:
+    """A few of these rows, spread evenly."""
+    return rows if len(rows) <= FEW_ROWS else rows[:: -(-len(rows) // FEW_ROWS)]
+
+
+def _bits(mask: int, count: int) -> Flags:
+    """The bits of a mask, the lowest first."""
+    packed = np.frombuffer(mask.to_bytes(-(-count // 8), "little"), dtype=np.uint8)
+    return np.unpackbits(packed, count=count, bitorder="little").astype(np.bool_)
 
 
 # -- columns ---------------------------------------------------------------------------------------------------------

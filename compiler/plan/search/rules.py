@@ -123,7 +123,7 @@ def cover(demands: Demands, meter: Meter) -> tuple[tuple[Sides, int], ...]:
 
 def _spread(mask: int) -> list[int]:
     """A few positions of ones, spread evenly."""
-    positions = [i for i in range(mask.bit_length()) if mask >> i & 1]
+    positions = [i for i, bit in enumerate(reversed(f"{mask:b}")) if bit == "1"]
     stride = max(1, len(positions) // SEEDS)
     return positions[::stride][:SEEDS]
 
@@ -149,28 +149,28 @@ def _grow(table: _Table, seed: Vector, forbidden: int, order: Sequence[int]) -> 
         # A literal about what is not there cannot be said: it is left out.
         sides.append(None if value == NOTHING else frozenset({value}))
         masks.append(table.full if value == NOTHING else column[value])
-    if _product(masks, table.full) & forbidden:
+    # Literals that are still as the seed has them, the last one to be weakened first: what they hold on together.
+    rest = [table.full]
+    for place in reversed(order):
+        rest.append(rest[-1] & masks[place])
+    if rest.pop() & forbidden:
         return None
+    weakened = table.full
     for place in order:
-        if sides[place] is None:
-            continue
-        others = _product(masks[:place] + masks[place + 1 :], table.full)
-        if not others & forbidden and _shaped(table.demands, sides, place, None):
-            sides[place], masks[place] = None, table.full
-            continue
-        for value, mask in table.columns[place].items():
-            grown = (sides[place] or frozenset()) | {value}
-            if value == NOTHING or others & mask & forbidden or not _shaped(table.demands, sides, place, grown):
-                continue
-            sides[place] = grown
-            masks[place] |= mask
-    return tuple(sides), _product(masks, table.full)
-
-
-def _product(masks: Sequence[int], full: int) -> int:
-    for mask in masks:
-        full &= mask
-    return full
+        others = weakened & rest.pop()
+        if sides[place] is not None:
+            clashes = others & forbidden
+            if not clashes and _shaped(table.demands, sides, place, None):
+                sides[place], masks[place] = None, table.full
+            else:
+                for value, mask in table.columns[place].items():
+                    grown = (sides[place] or frozenset()) | {value}
+                    if value == NOTHING or mask & clashes or not _shaped(table.demands, sides, place, grown):
+                        continue
+                    sides[place] = grown
+                    masks[place] |= mask
+        weakened &= masks[place]
+    return tuple(sides), weakened
 
 
 def _shaped(demands: Demands, sides: Sequence[frozenset[int] | None], place: int, side: frozenset[int] | None) -> bool:

@@ -10,7 +10,7 @@ from scancraft.automata.errors import BudgetExceededError
 from scancraft.automata.families import ascending_runs, d_n, flip_flop, tomita, zero_then_twos
 from scancraft.compiler.plan.prove import prove
 from scancraft.compiler.plan.search.blocks import Site, at_once, finishing, narrowed, telling
-from scancraft.compiler.plan.search.knowledge import NOTHING, Draft, explore, fits
+from scancraft.compiler.plan.search.knowledge import NOTHING, Draft, explore
 from scancraft.compiler.plan.search.latches import narrowing
 from scancraft.compiler.plan.search.predicates import arena_of, closed, design, doomed, draft
 from scancraft.compiler.plan.search.readout import conjunctive, linear
@@ -20,6 +20,11 @@ from scancraft.compiler.plan.search.writing import plan_of
 
 def meter():
     return Budget(items=100_000, seconds=None).meter("items")
+
+
+def fits(sides, vector):
+    """Whether a conjunction holds."""
+    return all(side is None or value in side for side, value in zip(sides, vector, strict=True))
 
 
 def test_without_memories_a_context_is_a_window():
