@@ -21,7 +21,7 @@ from .plan.circuits import plan_circuit
 from .plan.plan import Plan
 from .plan.prove import prove
 from .plan.search.chains import WINDOWS, descents
-from .plan.search.choose import MOST_BLOCKS, plans
+from .plan.search.choose import FEW_BLOCKS, MOST_BLOCKS, plans
 from .plan.search.cost import blocks_under
 from .plan.separate import separated
 from .plan.wellformed import PlanError
@@ -35,14 +35,18 @@ PLAN_ITEMS, PLAN_ITEMS_DEPTH = 1_000, 20_000
 """How many things each effort of the search for plans may look at, if the budget allows more: as a rule, and where
 somebody asked for the fewest blocks."""
 
-CHAIN_ITEMS, CHAIN_ITEMS_AT_MOST = 20_000, 200_000
-"""The same for each plan down a chain of states (``compiler.plan.search.chains``)."""
+CHAIN_ITEMS = 20_000, 200_000
+"""The same for each plan down a chain of states (``compiler.plan.search.chains``), and where none was found with these.
+"""
 
 FEWER_LETTERS = 2
 """Plans down a chain look at so many letters, unless the fewest blocks are asked for."""
 
 LARGE = 20_000
 """So many parameters are worth a search down chains of states."""
+
+WORTH = 20
+"""For each so many parameters, a search down a chain may look at one thing more, unless more is asked for."""
 
 
 class UnknownChoiceError(ScancraftError):
@@ -167,42 +171,31 @@ def by_plans(
             yield way
 
     searching = budget.running()  # the seconds are those of all efforts together
+    least = min((_beside_letters(way, dfa) for way in known), default=0)
+
+    def down_chains(efforts: Sequence[int]) -> Iterator[Alternative]:
+        windows = WINDOWS[: widest if longer else min(widest, FEWER_LETTERS)]
+        return carried_out(descents(dfa, searching, windows, efforts))
+
+    if longer or least >= LARGE:
+        found = list(down_chains(CHAIN_ITEMS if longer else [min(least // WORTH, max(CHAIN_ITEMS))]))
+        yield from found
+        if found and not longer:
+            return
     limited = _within(searching, PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS)
-    for way in carried_out(plans(dfa, limited, room=None if beside is None else room, thorough=optimise == "depth")):
+    most, useful = MOST_BLOCKS if longer else FEW_BLOCKS, None if beside is None else room
+    for way in carried_out(plans(dfa, limited, most=most, room=useful, thorough=optimise == "depth")):
         yield way
         if way.least:
             return
-    least = min((_beside_letters(way, dfa) for way in known), default=None)
-    if not longer and least is not None and (least < LARGE or any(way.plan for way in known)):
-        return
-    yield from _down_chains(dfa, searching, widest, carried_out, longer=longer, insist=least is None)
+    if not known:
+        yield from down_chains(CHAIN_ITEMS)
 
 
 def _beside_letters(way: Alternative, dfa: Deterministic) -> int:
     """The parameters, without the rows of letters that act like others: every way has those."""
     more = len(way.circuit.alphabet) - len(dfa.alphabet)
     return way.found.weights.n_parameters - 2 * more * way.found.weights.shape.d_model
-
-
-def _down_chains(
-    dfa: Deterministic,
-    budget: Budget,
-    widest: int,
-    carried_out: Callable[[Iterable[Plan]], Iterator[Alternative]],
-    *,
-    longer: bool,
-    insist: bool,
-) -> Iterator[Alternative]:
-    """Plans down a chain of states, if the language has one; where none is found at first, and some is insisted on, it
-    is looked for longer."""
-    windows = WINDOWS[: widest if longer else min(widest, FEWER_LETTERS)]
-    for items in (CHAIN_ITEMS, CHAIN_ITEMS_AT_MOST) if longer or insist else (CHAIN_ITEMS,):
-        found = False
-        for way in carried_out(descents(dfa, _within(budget, items), windows)):
-            found = True
-            yield way
-        if found:
-            return
 
 
 def by_walk(dfa: Dfa, budget: Budget, lower: Lower) -> Iterator[Alternative]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 
 from ....automata.budget import Budget, Meter
 from ....automata.decide.orders import preserved_order
@@ -39,13 +40,17 @@ FEW, MOST_NODES = 3, 2_000
 """From so few states in each context on it is tried to tell at once what may come next, if there are not many nodes."""
 
 
-def descents(dfa: Deterministic, budget: Budget, windows: Sequence[int] = WINDOWS) -> Iterator[Plan]:
+def descents(
+    dfa: Deterministic, budget: Budget, windows: Sequence[int] = WINDOWS, efforts: Sequence[int] = ()
+) -> Iterator[Plan]:
     """Plans of the language, one for each window; none if no linear order of the states is preserved.
 
     Args:
         dfa: the language.
         budget: limits each plan; one that goes past it is given up.
         windows: how many letters to look at.
+        efforts: items that each plan may take, if the budget has more; the next, where none was found with those
+            before. By default all that the budget has.
     """
     try:
         order = preserved_order(dfa.table, budget)
@@ -55,12 +60,17 @@ def descents(dfa: Deterministic, budget: Budget, windows: Sequence[int] = WINDOW
         return
     rank = {q: place for place, q in enumerate(order)}
     ranks = [rank[q] for q in range(dfa.n_states)]
-    for window in windows:
-        meter = budget.meter("nodes of plans")
+    found = False
+    for items, window in product(efforts or (budget.items,), windows):
+        if found and window == windows[0]:
+            return
+        meter = replace(budget, items=min(items, budget.items)).meter("nodes of plans")
         try:
-            yield _written(_descent(dfa, window, ranks, meter), meter)
+            plan = _written(_descent(dfa, window, ranks, meter), meter)
         except BudgetExceededError:
             continue
+        found = True
+        yield plan
 
 
 def _descent(dfa: Deterministic, window: int, ranks: Sequence[int], meter: Meter) -> Knowledge:

@@ -17,7 +17,7 @@ from ..wellformed import PlanError
 
 NARROWEST = 16
 
-SLIGHT = 0.1
+SLIGHT = 0.2
 """A model that is smaller by this share at most is not looked for."""
 
 

@@ -179,11 +179,11 @@ class _Programs:
             if found is None:
                 return None
             sums = found @ self._rows.T
-            wrong = np.where(against, sums < 1 - TOLERANCE, sums > TOLERANCE).any(axis=0)
-            wrong[asked] = False
-            if not wrong.any():
+            wrong = np.where(against, sums < 1 - TOLERANCE, sums > TOLERANCE)
+            missed = np.setdiff1d(np.flatnonzero(wrong.any(axis=0)), asked)
+            if not len(missed):
                 return self._whole(found, against)
-            asked = np.concatenate([asked, _spread(np.flatnonzero(wrong))])
+            asked = np.concatenate([asked, _spread(missed)])
 
     def _whole(self, solutions: Floats, against: Flags) -> list[list[int]] | None:
         """Solutions in integers, or None if they are none there."""

@@ -12,7 +12,7 @@ from scancraft.automata.families import ascending_runs, d_n, flip_flop, one_divi
 from scancraft.compiler.plan.circuits import fits, plan_circuit
 from scancraft.compiler.plan.plan import Plan
 from scancraft.compiler.plan.prove import prove
-from scancraft.compiler.plan.search.choose import plans, smallest
+from scancraft.compiler.plan.search.choose import at_least, plans, smallest
 from scancraft.compiler.plan.search.cost import cost
 from scancraft.compiler.plan.separate import separated
 
@@ -35,6 +35,7 @@ def proved(plan: Plan, dfa: Dfa):
     """The proof shares nothing with the search."""
     assert prove(plan, dfa) > 0
     assert fits(separated(plan)) is None
+    assert len(plan.blocks) >= at_least(dfa, plan.window)
 
 
 def words_up_to(dfa: Dfa, length: int):
@@ -61,6 +62,14 @@ def test_as_few_blocks_as_known_and_right_on_all_short_words(name):
     for plan in found:
         agree(plan, dfa, words_up_to(dfa, length))
         proved(plan, dfa)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_what_is_not_looked_for_is_not_there(n):
+    """As many blocks as a run of brackets may be long."""
+    dfa = d_n(n)
+    assert [at_least(dfa, window) for window in (1, 2)] == [n + 1, max(1, n)]
+    assert min(len(plan.blocks) for plan in plans(dfa, BUDGET)) == max(1, n)
 
 
 @pytest.mark.parametrize("name", sorted(dfas(star_free=False)))
