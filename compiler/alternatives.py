@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ..automata.budget import Budget
+from ..automata.decide.locality import pattern_of
 from ..automata.deterministic import Deterministic
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError, ScancraftError
@@ -15,8 +16,10 @@ from .cascade.cascade import Cascade, decompose
 from .cascade.rules import RuleTable, tabulate
 from .circuits.circuit import Circuit
 from .circuits.levels import cascade_circuit
+from .circuits.patterns import pattern_circuit
+from .circuits.unrolled import unrolled_circuit
 from .circuits.walks import counted
-from .manifest import SizeOf
+from .manifest import Regular, SizeOf
 from .plan.circuits import plan_circuit
 from .plan.plan import Plan
 from .plan.prove import prove
@@ -29,7 +32,7 @@ from .targets import Lowered
 from .targets.layout import MIN_WIDTH
 
 Optimise = Literal["depth", "size"]
-Construction = Literal["cascade", "plan", "walk", "side-by-side"]
+Construction = Literal[Regular, "side-by-side"]
 
 PLAN_ITEMS, PLAN_ITEMS_DEPTH = 1_000, 20_000
 """How many things each effort of the search for plans may look at, if the budget allows more: as a rule, and where
@@ -41,6 +44,9 @@ CHAIN_ITEMS = 20_000, 200_000
 
 FEWER_LETTERS = 2
 """Plans down a chain look at so many letters, unless the fewest blocks are asked for."""
+
+MANY_STATES = 64
+"""From so many states on languages of a pattern and finite ones are not decomposed."""
 
 LARGE = 20_000
 """So many parameters are worth a search down chains of states."""
@@ -90,8 +96,8 @@ class Alternative:
     @property
     def size(self) -> SizeOf:
         """For the manifest."""
-        construction = self.circuit.kind
-        assert construction in ("cascade", "plan", "walk"), "an automaton by another construction"
+        construction: Any = self.circuit.kind
+        assert construction in get_args(Regular), "an automaton by another construction"
         shape = self.found.weights.shape
         return SizeOf(construction, shape.n_layers, self.found.weights.n_parameters)
 
@@ -208,6 +214,21 @@ def by_walk(dfa: Dfa, budget: Budget, lower: Lower) -> Iterator[Alternative]:
     """
     if (circuit := counted(dfa, budget=budget)) is not None:
         yield Alternative(*lower(circuit))
+
+
+def by_last_letters(dfa: Dfa, budget: Budget, lower: Lower, construction: Construction | None) -> Iterator[Alternative]:
+    """A language of one pattern by it, a finite one a letter a block; no memory but one, and no search for plans.
+
+    Args:
+        dfa: the language.
+        budget: how far a pattern may be looked for.
+        lower: writes a circuit as weights.
+        construction: "pattern" or "finite" looks for this one only.
+    """
+    if construction != "finite" and (pattern := pattern_of(dfa, budget)) is not None:
+        yield Alternative(*lower(pattern_circuit(dfa, pattern)))
+    if construction != "pattern" and not dfa.is_empty() and dfa.is_finite():
+        yield Alternative(*lower(unrolled_circuit(dfa)))
 
 
 def plan_circuits(dfa: Deterministic, budget: Budget, widest: int) -> Iterator[Circuit]:

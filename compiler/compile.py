@@ -20,11 +20,13 @@ from ..automata.logic.past import PastLtl
 from ..automata.moore import Moore
 from ..automata.nested.language import NestedLanguage
 from .alternatives import (
+    MANY_STATES,
     Alternative,
     Construction,
     NoPlanError,
     Optimise,
     by_cascade,
+    by_last_letters,
     by_plans,
     by_walk,
     check_choice,
@@ -34,6 +36,7 @@ from .alternatives import (
 )
 from .circuits.circuit import Circuit
 from .circuits.letters import over_letters
+from .circuits.patterns import STEP
 from .combining import PRODUCT_ITEMS, ForesightError, combination
 from .compiled import Compiled, CompiledModel, allowed_target, lowered, manifest_of
 from .constructions import bounded_dyck, check_contract, counters, nested
@@ -98,7 +101,8 @@ def compile(
         optimise: of a regular language: "depth" takes the fewest blocks, and of these the fewest parameters; "size",
             or nothing, the fewest parameters, and of these the fewest blocks.
         construction: of a regular language: "cascade", "plan" or "walk" (counters, in the target mamba) insists on one
-            of them; of a combination that means its product, and "side-by-side" its parts.
+            of them, "pattern" and "finite" on those of languages that look at the last letters only; of a combination
+            that means its product, and "side-by-side" its parts.
         tokenizer: a ``tokenizer.json`` or its directory: the language, over characters, is read by these tokens, and
             the model has their ids (``compiler.tokenized``).
 
@@ -290,6 +294,11 @@ def _ways(
 
     walks: list[Alternative] = []
     past_budget: BudgetExceededError | None = None
+    asked = choice.construction in ("pattern", "finite")
+    large = choice.construction is None and dfa.n_states >= MANY_STATES
+    if star_free and target.name == "mamba" and isinstance(dfa, Dfa) and widest > STEP and (asked or large):
+        if local := list(by_last_letters(dfa, choice.budget, lower, choice.construction)):
+            return tuple(local)
     if star_free and target.name == "mamba" and isinstance(dfa, Dfa):
         if choice.construction == "walk" or (choice.construction is None and choice.optimise is not None):
             try:
@@ -310,6 +319,8 @@ def _ways(
         return ways
     if past_budget is not None:
         raise past_budget
+    if asked:
+        raise NoPlanError(f"there is no such construction, {choice.construction}, of this language in this target")
     if choice.construction == "walk":
         witness = walk_of(as_dfa(dfa))
         raise NoWalkError(witness if isinstance(witness, NoWalk) else None)

@@ -22,6 +22,12 @@ from ..models.errors import CheckpointError
 
 SCHEMA_VERSION: Final = 3
 
+Regular = Literal["cascade", "plan", "walk", "pattern", "finite"]
+"""Constructions of a regular language."""
+
+Construction = Literal[Regular, "combination", "flip-flop", "bounded Dyck", "nested", "counters"]
+"""All constructions."""
+
 MOST_SOURCE: Final = 1000
 """Characters of a language's source that are kept; a longer one is left out."""
 
@@ -257,7 +263,7 @@ class StateEntries(Record, frozen=True):
 class SizeOf(Record, frozen=True):
     """One way to compile the language, and how large the model then is."""
 
-    construction: Literal["cascade", "plan", "walk"]
+    construction: Regular
     blocks: Positive
     parameters: Positive
 
@@ -296,7 +302,7 @@ class Manifest(Record, frozen=True):
     """
 
     schema_version: Literal[3]
-    kind: Literal["cascade", "plan", "walk", "combination", "flip-flop", "bounded Dyck", "nested", "counters"]
+    kind: Construction
     target: str
     contract: Literal["all-words", "live-prefixes", "recognise", "outputs"]
     construction: str

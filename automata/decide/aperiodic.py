@@ -34,6 +34,7 @@ from ..images import letter_columns
 from ..languages import as_automaton
 from ..search import shortest
 from ..semiautomaton import Semiautomaton
+from .locality import definite_window
 from .permutations import Letters, Loop, components, try_short_words
 
 SHORT_WORDS = 1_000
@@ -231,6 +232,8 @@ def star_free_witness(language: Any, budget: Budget = DEFAULT_BUDGET) -> Witness
     (('1',), (0, 1), (), ())
     """
     dfa = as_automaton(language, budget).distinct  # letters that act alike are looked at once
+    if definite_window(dfa) is not None:
+        return None  # a word that permuted states would, repeated, lead them all to one
     permutation = find_permutation(dfa.semiautomaton, budget)
     return None if permutation is None else witness_of(dfa, permutation)
 

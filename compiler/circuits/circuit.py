@@ -25,6 +25,7 @@ from ...automata.alphabet import BOS, Word, check_word
 from ...automata.cards import brief, card, channels, picture
 from ...automata.pictures.layers import Node, flow_svg
 from ...automata.pictures.svg import Pictured
+from ..manifest import Construction
 from .forms import ONE, Form, show, value_of
 
 Channels = Mapping[int, int]
@@ -230,8 +231,7 @@ class Circuit(Pictured):
     """A language as a circuit.
 
     Attributes:
-        kind: which construction: "cascade", "plan", "flip-flop", "bounded Dyck", "nested", "counters" or "walk".
-        construction: what it is, with its source.
+        kind, construction: which construction; what it is, with its source.
         alphabet: the symbols.
         features: the residual stream's features, constants left out.
         tokens: for each symbol and ``<bos>``, the features that its embedding sets.
@@ -247,7 +247,7 @@ class Circuit(Pictured):
         constant: the exponent of the stream's constant: squares of features sum to less than 2^(2 constant - 25).
     """
 
-    kind: Literal["cascade", "plan", "walk", "combination", "flip-flop", "bounded Dyck", "nested", "counters"]
+    kind: Construction
     construction: str
     alphabet: tuple[str, ...]
     features: tuple[str, ...]

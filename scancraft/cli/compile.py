@@ -48,6 +48,8 @@ class ConstructionName(StrEnum):
     cascade = "cascade"
     plan = "plan"
     walk = "walk"
+    pattern = "pattern"
+    finite = "finite"
     side_by_side = "side-by-side"
 
 
