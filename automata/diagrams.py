@@ -10,6 +10,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import reduce
 from typing import Generic, TypeVar
 
+from .budget import DEFAULT_BUDGET, Budget
+
 V = TypeVar("V", bound=Hashable)
 
 Values = frozenset[Hashable]
@@ -21,7 +23,12 @@ FALSE, TRUE = 0, 1
 class Diagrams(Generic[V]):
     """Diagrams, each a number; 0 is false everywhere, 1 true.
 
-    Recursion is as deep as the variables are many; the numbers are good for one object.
+    Recursion is as deep as the variables are many; the numbers are good for one object. Every operation may raise
+    :class:`.BudgetExceededError`: more nodes than the budget allows.
+
+    Args:
+        domains: for each variable its values, in the order in which diagrams look at variables.
+        budget: how many nodes there may be.
 
     >>> d = Diagrams({"x": "ab", "y": "ab"})
     >>> x, y = d.literal("x", "a"), d.literal("y", "a")
@@ -29,7 +36,8 @@ class Diagrams(Generic[V]):
     True
     """
 
-    def __init__(self, domains: Mapping[V, Iterable[Hashable]]) -> None:
+    def __init__(self, domains: Mapping[V, Iterable[Hashable]], budget: Budget = DEFAULT_BUDGET) -> None:
+        self._meter = budget.meter("nodes of decision diagrams")
         self.domains: dict[V, Values] = {}
         self._place: dict[V, int] = {}
         self._nodes: list[tuple[V, Branches]] = []
@@ -140,6 +148,7 @@ class Diagrams(Generic[V]):
             return next(iter(merged))
         key = variable, tuple((merged[child], child) for child in sorted(merged))
         if key not in self._numbers:
+            self._meter.tick()
             self._numbers[key] = 2 + len(self._nodes)
             self._nodes.append(key)
         return self._numbers[key]

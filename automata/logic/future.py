@@ -20,8 +20,8 @@ from ..search import numbered
 from .boolean import combined
 from .nodes import Nodes
 from .past import Moment, PastLtl, Since, Yesterday
-from .translate import is_past, past_number
-from .tree import BOOLEAN, Constant, Formula, Operation
+from .translate import past_number
+from .tree import BOOLEAN, Constant, Formula, Operation, looks_ahead
 from .truth import accepts
 
 State = tuple[int | None, Moment]
@@ -42,7 +42,7 @@ def future_dfa(
     Raises:
         BudgetExceededError: more states than the budget allows.
     """
-    progression = _Progression(formula, alphabet, letters)
+    progression = _Progression(formula, alphabet, letters, budget)
     past = progression.past
     start: State = (None, progression.kept(past.step(None)))
     found, table = numbered(
@@ -60,9 +60,11 @@ def future_dfa(
 class _Progression:
     """The obligations of a formula, and what becomes of them."""
 
-    def __init__(self, formula: Formula, alphabet: Sequence[str], letters: Mapping[str, Set[str]]) -> None:
+    def __init__(
+        self, formula: Formula, alphabet: Sequence[str], letters: Mapping[str, Set[str]], budget: Budget
+    ) -> None:
         self.formula = formula
-        self.diagrams = Diagrams[Formula]({})
+        self.diagrams = Diagrams[Formula]({}, budget)
         nodes = Nodes(alphabet)
         self._number = {part: past_number(part, nodes, letters) for part in _past_parts(formula)}
         self.past = PastLtl(tuple(alphabet), tuple(nodes.nodes))
@@ -154,7 +156,7 @@ def _past_parts(formula: Formula) -> set[Formula]:
     todo = [formula]
     while todo:
         part = todo.pop()
-        if is_past(part):
+        if not looks_ahead(part):
             found.add(part)
         elif isinstance(part, Operation):
             todo += part.parts

@@ -15,8 +15,8 @@ from .future import future_dfa
 from .parser import parse_formula
 from .past import PastLtl
 from .propositions import Propositions, propositions_of
-from .translate import NotPastError, is_past, past_ltl
-from .tree import FUTURE, PAST, Atom, Formula, Operation, walk
+from .translate import NotPastError, past_ltl
+from .tree import FUTURE, PAST, Atom, Formula, Operation, looks_ahead, walk
 
 Position = Literal["first", "last"]
 
@@ -97,7 +97,7 @@ def parse_ltl(
 def judged_at(formula: Formula) -> Position:
     """Where a formula is judged: at the last position if it looks back and not ahead, else at the first."""
     looks_back = any(isinstance(part, Operation) and part.operator in PAST for part in walk(formula))
-    return "last" if looks_back and is_past(formula) else "first"
+    return "last" if looks_back and not looks_ahead(formula) else "first"
 
 
 def _letters(
@@ -131,7 +131,7 @@ def _letters(
 def _check_mixture(formula: Formula, text: str) -> None:
     """Raise :class:`LtlSyntaxError` at a future operator inside a past one."""
     for part in walk(formula):
-        if isinstance(part, Operation) and part.operator in PAST and not is_past(part):
+        if isinstance(part, Operation) and part.operator in PAST and looks_ahead(part):
             inner = next((p for p in walk(part) if isinstance(p, Operation) and p.operator in FUTURE), part)
             name = FUTURE.get(inner.operator, "last")
             reason = f"{name!r} inside {PAST[part.operator]!r}: a future operator inside a past one is not supported"

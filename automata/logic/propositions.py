@@ -137,7 +137,7 @@ def _is_plain(part: Formula) -> bool:
 def _told_apart(parts: Sequence[Formula], names: Sequence[str], budget: Budget) -> list[frozenset[str]]:
     """A least set of propositions for each way in which the parts can be true together."""
     meter = budget.meter("letters that the formula tells apart")
-    diagrams = Diagrams[str](dict.fromkeys(names, (False, True)))
+    diagrams = Diagrams[str](dict.fromkeys(names, (False, True)), budget)
     layer: dict[tuple[int, ...], tuple[str, ...]] = {tuple(_diagram(part, diagrams) for part in parts): ()}
     for name in names:
         below: dict[tuple[int, ...], tuple[str, ...]] = {}

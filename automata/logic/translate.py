@@ -29,7 +29,7 @@ from ..errors import ScancraftError
 from .boolean import combined
 from .nodes import Nodes
 from .past import PastLtl
-from .tree import BOOLEAN, FUTURE, Atom, Constant, Formula, Operation, walk
+from .tree import BOOLEAN, Atom, Constant, Formula, Operation, looks_ahead
 from .truth import accepts
 
 
@@ -132,7 +132,7 @@ class _Translation:
 
     def at_last(self, formula: Formula) -> int:
         """Any formula at the last position, where there is no future."""
-        if is_past(formula):
+        if not looks_ahead(formula):
             return self.past(formula)
         n = self.nodes
         if isinstance(formula, Constant):  # ``last``
@@ -181,7 +181,7 @@ class _Translation:
     def future(self, formula: Formula, holds: bool) -> _Part:
         """A formula, or its negation, with the negations inside."""
         self.meter.tick()
-        if is_past(formula):
+        if not looks_ahead(formula):
             return self.past(formula) if holds else self.nodes.negated(self.past(formula))
         n = self.nodes
         if isinstance(formula, Constant):  # ``last``
@@ -216,7 +216,7 @@ class _Translation:
             case "G" | "R":
                 before = inner(left) if formula.operator == "R" else (n.false if holds else n.true)
                 return _Future("R" if holds else "U", (before, inner(right)))
-            case "W" if holds and is_past(left):  # p W f = G p | p U f
+            case "W" if holds and not looks_ahead(left):  # p W f = G p | p U f
                 before = inner(left)
                 return self.joined("|", [_Future("R", (n.false, before)), _Future("U", (before, inner(right)))])
             case "W":  # a W b = b R (a | b)
@@ -369,14 +369,3 @@ class _Translation:
 
 
 HINT = 'it is compiled by its automaton (contract "all-words")'
-
-
-def is_past(formula: Formula) -> bool:
-    """Whether there is no future in a formula. O(size)."""
-    return not any(
-        part == LAST if isinstance(part, Constant) else isinstance(part, Operation) and part.operator in FUTURE
-        for part in walk(formula)
-    )
-
-
-LAST = Constant("last")

@@ -76,7 +76,16 @@ class Operation:
         return isinstance(other, Operation) and (self.operator, self.parts) == (other.operator, other.parts)
 
     def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
         return hash((self.operator, self.parts))
+
+    @cached_property
+    def looks_ahead(self) -> bool:
+        """Whether there is a future in it: a future operator, or ``last``."""
+        return self.operator in FUTURE or any(map(looks_ahead, self.parts))
 
     def __str__(self) -> str:
         inner = [f"({p})" if isinstance(p, Operation) and len(p.parts) > 1 else str(p) for p in self.parts]
@@ -86,6 +95,11 @@ class Operation:
 
 
 Formula = Constant | Atom | Operation
+
+
+def looks_ahead(formula: Formula) -> bool:
+    """Whether there is a future in a formula."""
+    return formula.looks_ahead if isinstance(formula, Operation) else formula == Constant("last")
 
 
 def walk(formula: Formula) -> Iterator[Formula]:

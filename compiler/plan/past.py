@@ -43,7 +43,7 @@ def past_plan(language: PastLtl, budget: Budget = DEFAULT_BUDGET) -> Plan:
     Raises:
         BudgetExceededError: they have more.
     """
-    builder = _Builder(language, budget.meter("literals of events"))
+    builder = _Builder(language, budget)
     root = len(language.nodes) - 1
     form = builder.verdict(root)
     blocks = builder.blocks()
@@ -67,14 +67,16 @@ class _Builder:
     """The memories of a formula, as they turn out to be needed."""
 
     language: PastLtl
-    meter: Meter
+    budget: Budget
+    meter: Meter = field(init=False)
     cases: Cases = field(init=False)
     held: dict[int, _Held] = field(default_factory=dict)
     _values: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         letters = frozenset((*self.language.alphabet, BOS))
-        self.cases = Cases({("", back): letters for back in range(FARTHEST + 1)})
+        self.meter = self.budget.meter("literals of events")
+        self.cases = Cases({("", back): letters for back in range(FARTHEST + 1)}, self.budget)
         self.inside = self.cases.literal(("", 0), self.language.alphabet)
         for number, node in enumerate(self.language.nodes):
             self._values[number] = self._value(number, node)

@@ -39,6 +39,7 @@ def said(formula: Formula, at: str) -> list[bool]:
 
 
 @given(past_formulas | future_formulas | mixed_formulas)
+@settings(deadline=None)
 def test_formulas_print_as_formulas_that_read_back(formula: Formula) -> None:
     assert parse_formula(str(formula)) == formula
 
