@@ -27,7 +27,7 @@ from ..dfa import Dfa
 from ..errors import LanguageFormatError
 from ..moore import Moore
 from .nfa import Move, Nfa
-from .outputs import mealy, moore
+from .outputs import mealy_of_moves, moore_of_moves
 from .reading import AS_WRITTEN, Options, accepted_by_output, accepting_states, check_moves
 
 EPSILONS = frozenset({"ε", "ɛ", "λ", "epsilon"})
@@ -74,26 +74,15 @@ def read_dot_machine(text: str) -> Moore | None:
     """The machine with outputs that is drawn, Moore's or Mealy's; None if it is an acceptor.
 
     Raises:
-        LanguageFormatError: as for :func:`read_dot`; or two initial states, two moves of one state on one symbol, or
-            none on some symbol.
+        LanguageFormatError: as for :func:`read_dot`, or for :func:`~.outputs.moore_of_moves`.
         AlphabetError: a symbol or an output that cannot be used.
     """
     found = _read(text)
     if not (found.mealy or found.outputs):
         return None
-    if len(found.initial) > 1:
-        raise LanguageFormatError(f"two initial states, {found.initial[0]!r} and {found.initial[1]!r}; mark one")
-    rows: dict[str, dict[str, object]] = {q: {} for q in found.states}
-    steps: list[tuple[str, str | None, object]] = [*found.moves]
     if found.mealy:
-        steps = [(source, symbol, (target, output)) for source, symbol, output, target in found.mealy]
-    for source, symbol, target in steps:
-        if symbol is None or rows[source].setdefault(symbol, target) != target:
-            what = f"two moves on {symbol!r}" if symbol else "a move that reads nothing"
-            raise LanguageFormatError(f"the machine is nondeterministic: state {source!r} has {what}")
-    if found.mealy:
-        return mealy(rows, found.initial[0])
-    return moore(rows, found.initial[0], found.outputs)
+        return mealy_of_moves(found.initial, found.mealy)
+    return moore_of_moves(found.initial, found.moves, found.outputs)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers.expat import ExpatError, ParserCreate
 from xml.sax.saxutils import escape, quoteattr
 
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
+from ..moore import Moore
 from .nfa import Move, Nfa
+from .outputs import mealy_of_moves, moore_of_moves
 from .reading import AS_WRITTEN, Options, accepted_by_output, accepting_states, check_moves
 
 DEEPEST = 32
@@ -38,6 +41,62 @@ def read_jflap(text: str, options: Options = AS_WRITTEN) -> Nfa:
             transition without ends, or outputs that were not asked for.
         AlphabetError: a symbol that cannot be used.
     """
+    found = _parsed(text)
+    if found.kind == "mealy":
+        moves, initial, accepting = accepted_by_output(found.arcs, found.initial, options)
+        names = (*found.states, *accepting)
+        return Nfa.of(initial, accepting, _lettered(moves, names), states=found.states)
+    ends = found.accepting if found.kind == "fa" else accepting_states(found.outputs, options)
+    moves = [(source, read, target) for source, read, _, target in found.arcs]
+    return Nfa.of(found.initial, ends, _lettered(moves, found.states), states=found.states)
+
+
+def read_jflap_machine(text: str) -> Moore | None:
+    """The machine with outputs of a file, Moore's or Mealy's; None if it has an acceptor.
+
+    Raises:
+        LanguageFormatError: as for :func:`read_jflap`, or for :func:`~.outputs.moore_of_moves`; or a transition that
+            reads several letters in a row.
+        AlphabetError: a symbol or an output that cannot be used.
+    """
+    found = _parsed(text)
+    if found.kind == "fa":
+        return None
+    arcs = [(s, letter, out, t) for s, read, out, t in found.arcs for letter in _one_of(s, read)]
+    if found.kind == "mealy":
+        return mealy_of_moves(found.initial, arcs)
+    return moore_of_moves(found.initial, [(s, letter, t) for s, letter, _, t in arcs], found.outputs)
+
+
+def _one_of(source: str, reading: str) -> list[str]:
+    """The letters that a transition reads one of."""
+    if len(reading) > 1 and _RANGE.match(reading) is None:
+        raise LanguageFormatError(f"a transition of state {source!r} reads {reading!r}, several letters in a row")
+    return [symbol or "" for _, symbol, _ in _lettered([(source, reading, source)], ())]
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """What a file says.
+
+    Attributes:
+        kind: "fa", "mealy" or "moore".
+        states: in order.
+        initial: where words begin.
+        accepting: those that are marked so.
+        outputs: of each state.
+        arcs: source, what is read, output and target of each transition.
+    """
+
+    kind: str
+    states: list[str]
+    initial: list[str]
+    accepting: list[str]
+    outputs: dict[str, str]
+    arcs: list[tuple[str, str, str, str]]
+
+
+def _parsed(text: str) -> _Parsed:
     root = parse_xml(text)
     if root.tag != "structure":
         raise LanguageFormatError(f"the root element is <{root.tag[:40]}>; a JFLAP file has <structure>")
@@ -58,15 +117,9 @@ def read_jflap(text: str, options: Options = AS_WRITTEN) -> Nfa:
         (_end(e, "from", names), e.findtext("read") or "", e.findtext("transout") or "", _end(e, "to", names))
         for e in body.findall("transition")
     ]
-    states = list(names.values())
-    if kind == "mealy":
-        moves, initial, accepting = accepted_by_output(arcs, initial, options)
-        return Nfa.of(initial, accepting, _lettered(moves, (*states, *accepting)), states=states)
-    if kind == "moore":
-        accepting = accepting_states({names[k]: e.findtext("output") or "" for k, e in found if k is not None}, options)
-    else:
-        accepting = [names[key] for key, e in found if key is not None and e.find("final") is not None]
-    return Nfa.of(initial, accepting, _lettered([(s, read, t) for s, read, _, t in arcs], states), states=states)
+    accepting = [names[key] for key, e in found if key is not None and e.find("final") is not None]
+    outputs = {names[k]: e.findtext("output") or "" for k, e in found if k is not None}
+    return _Parsed(kind, list(names.values()), initial, accepting, outputs, arcs)
 
 
 def _end(transition: Element, tag: str, names: dict[str, str]) -> str:

@@ -114,6 +114,35 @@ def mealy(
     return moore(split, begin, {pair: pair[1] for pair in entered}, alphabet=alphabet, classes=classes)
 
 
+def moore_of_moves(
+    initial: Sequence[str], moves: Iterable[tuple[str, str | None, Any]], outputs: Mapping[str, str]
+) -> Moore:
+    """A Moore machine as files have it: where words begin, moves (source, symbol, target), and the class of each state.
+
+    Raises:
+        LanguageFormatError: two initial states, two moves of one state on one symbol, one that reads nothing, or none
+            on some symbol.
+    """
+    return moore(_rows(initial, moves), initial[0], outputs)
+
+
+def mealy_of_moves(initial: Sequence[str], moves: Iterable[tuple[str, str | None, str, str]]) -> Moore:
+    """The same of a Mealy machine, whose moves are (source, symbol, output, target)."""
+    steps = [(source, symbol, (target, output)) for source, symbol, output, target in moves]
+    return mealy(_rows(initial, steps), initial[0])
+
+
+def _rows(initial: Sequence[str], moves: Iterable[tuple[str, str | None, Any]]) -> dict[str, dict[str, Any]]:
+    if len(initial) > 1:
+        raise LanguageFormatError(f"two initial states, {initial[0]!r} and {initial[1]!r}; mark one")
+    rows: dict[str, dict[str, Any]] = {}
+    for source, symbol, step in moves:
+        if not symbol or rows.setdefault(source, {}).setdefault(symbol, step) != step:
+            what = f"two moves on {symbol!r}" if symbol else "a move that reads nothing"
+            raise LanguageFormatError(f"the machine is nondeterministic: state {source!r} has {what}")
+    return rows
+
+
 def _output(outputs: Mapping[Any, Any] | Callable[[Any], Any], state: Hashable) -> Hashable:
     if not isinstance(outputs, Mapping) and not callable(outputs):
         raise LanguageFormatError(f"the outputs are {kind(outputs)}; give a dict {{state: class}}, or a function")

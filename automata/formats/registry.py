@@ -19,7 +19,7 @@ from .dot import looks_like_dot, read_dot, read_dot_machine, write_dot, write_do
 from .formats import from_json, naming, parse_json_text, to_json_dict
 from .fsm import looks_like_fsm, read_fsm
 from .hoa import looks_like_hoa, read_hoa, write_hoa
-from .jflap import looks_like_xml, read_jflap, write_jflap
+from .jflap import looks_like_xml, read_jflap, read_jflap_machine, write_jflap
 from .mata import looks_like_mata, read_mata, write_mata
 from .nfa import Nfa
 from .outputs import has_outputs, moore_from_json, moore_to_json
@@ -84,7 +84,7 @@ FORMATS: tuple[Format, ...] = (
         _write_json,
         write_machine=_write_json_machine,
     ),
-    Format("jflap", "JFLAP", (".jff",), looks_like_xml, read_jflap, write_jflap),
+    Format("jflap", "JFLAP", (".jff",), looks_like_xml, read_jflap, write_jflap, machine=read_jflap_machine),
     Format(
         "dot",
         "Graphviz: LearnLib, AALpy, automata-lib, pyformlang",

@@ -59,6 +59,28 @@ def test_drawings_of_others(tmp_path: Path) -> None:
             read_automaton(tmp_path / name)
 
 
+def jflap(kind: str, body: str) -> str:
+    return f"<structure><type>{kind}</type><automaton>{body}</automaton></structure>"
+
+
+STATES = '<state id="0"><initial/><output>{}</output></state><state id="1"><output>{}</output></state>'
+ARC = "<transition><from>{}</from><to>{}</to><read>{}</read><transout>{}</transout></transition>"
+
+
+def test_machines_of_jflap(tmp_path: Path) -> None:
+    turns = "".join(ARC.format(q, t, s, "") for q, t, s in ((0, 0, "0"), (0, 1, "1"), (1, 1, "0"), (1, 0, "1")))
+    assert as_language(file(tmp_path, "x.jff", jflap("moore", STATES.format("even", "odd") + turns))) == PARITY
+    told = "".join(ARC.format(q, t, s, o) for q, t, s, o in ((0, 1, "[a-b]", "x"), (1, 0, "[a-b]", "y")))
+    found = as_language(file(tmp_path, "y.jff", jflap("mealy", STATES.format("", "") + told)))
+    assert isinstance(found, Moore)
+    assert found.trace("abba") == ("start", "x", "y", "x", "y")
+    several = jflap("mealy", STATES.format("", "") + ARC.format(0, 1, "ab", "x"))
+    with pytest.raises(LanguageFormatError, match="several letters in a row"):
+        as_language(file(tmp_path, "z.jff", several))
+    with pytest.raises(LanguageFormatError, match="reads nothing"):
+        as_language(file(tmp_path, "e.jff", jflap("moore", STATES.format("x", "y") + ARC.format(0, 1, "", ""))))
+
+
 @given(moores(symbols="ab/"))
 def test_written_and_read_again(tmp_path_factory: Any, machine: Moore) -> None:
     assume(len(set(machine.outputs)) > 1)
