@@ -94,6 +94,7 @@ class _Translation:
         self.nodes, self.letters = nodes, letters
         self.meter = budget.meter("steps of a translation to the past")
         self._past: dict[Formula, int] = {}
+        self._last: dict[Formula, int] = {}
 
     # -- formulas at a position ----------------------------------------------------------------------------------------
 
@@ -132,6 +133,12 @@ class _Translation:
 
     def at_last(self, formula: Formula) -> int:
         """Any formula at the last position, where there is no future."""
+        if formula not in self._last:
+            self.meter.tick()
+            self._last[formula] = self._at_last(formula)
+        return self._last[formula]
+
+    def _at_last(self, formula: Formula) -> int:
         if not looks_ahead(formula):
             return self.past(formula)
         n = self.nodes

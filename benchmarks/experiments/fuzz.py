@@ -183,7 +183,7 @@ def parse(made: Honest, place: Path, rng: random.Random, kinds: Sequence[str]) -
 
 def _formula(language: Dfa | PastLtl, *, compiled: bool) -> object:
     """A formula, and if it is asked for the model that is compiled from it without an automaton."""
-    return past_formula(language) if compiled and isinstance(language, PastLtl) else language
+    return past_formula(language, budget=LIMITS) if compiled and isinstance(language, PastLtl) else language
 
 
 def _or_text(text: str) -> Any:
