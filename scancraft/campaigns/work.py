@@ -21,7 +21,7 @@ from ..automata.decide.classification import classify
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError, LanguageFormatError, ScancraftError
 from ..automata.formats.registry import read_automaton
-from ..automata.languages import Language, as_language
+from ..automata.languages import Language, as_dfa, as_language
 from ..automata.moore import Moore
 from ..certify.certify import CERTIFY_BUDGET, Certificate, Open, certify
 from ..certify.check import check
@@ -137,7 +137,7 @@ def _worked(task: Task, found: _Found) -> tuple[Outcome, dict[str, Any] | None]:
     elif not isinstance(verdict, Open):
         return "disagreement", verdict.as_json() | {"error": "counterexample", "message": str(verdict)}
     with stage("check"):
-        if load(place).language != language:
+        if not _same(load(place).language, language, limits):
             return "disagreement", {"error": "another language", "message": f"{place} is of another language"}
         report = check(place, language, words=choices.words)
         facts |= {"words": report.words, "prefixes": report.prefixes, "wrong": report.wrong}
@@ -150,6 +150,11 @@ def _worked(task: Task, found: _Found) -> tuple[Outcome, dict[str, Any] | None]:
     if not accepted.accepted:
         return "disagreement", {"error": "certificate rejected", "message": str(accepted)}
     return "certified", None
+
+
+def _same(compiled: Language, language: Language, limits: Budget) -> bool:
+    """Whether a model is of the language in the file; what has no automaton may have been compiled by one."""
+    return compiled == language or (isinstance(compiled, Dfa) and as_dfa(language, limits) == compiled)
 
 
 def _language(task: Task, limits: Budget) -> Language:

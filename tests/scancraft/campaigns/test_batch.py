@@ -16,6 +16,8 @@ from campaigning import ATT, Harmful, folder, killed, killed_once, tree
 from command_line import answer, invoke, refused
 
 import scancraft
+from scancraft.automata.languages import language_to_json
+from scancraft.automata.nested.documents import json_characters
 from scancraft.campaigns import work
 from scancraft.campaigns.batch import ExecutorBrokenError, Report
 from scancraft.campaigns.results import CampaignError
@@ -128,6 +130,25 @@ def test_only_what_failed_is_tried_again_and_only_if_asked(tmp_path: Path, threa
     assert (retried.fresh, retried.exit_code, retried.counts) == (2, 0, {"certified": 1, "excluded": 1})
     assert ran(files, out, thread, retry=True).fresh == 0
     assert ran(files, tmp_path / "few", thread, budget=1).counts == {"excluded": 1, "undecided": 1}
+
+
+def test_languages_of_every_kind(tmp_path: Path, thread: Any) -> None:
+    kinds = {
+        "dyck": scancraft.BoundedDyck(2, 3),
+        "abc": scancraft.named("a^n b^n c^n"),
+        "sum": scancraft.named("sum mod 4"),
+        "both": scancraft.regex(".*ab.* & ~(.*ba)", alphabet="ab"),
+        "once": scancraft.parse_ltl("H(b -> O a)", "ab"),
+        "braces": json_characters(2),
+    }
+    files = tmp_path / "in"
+    files.mkdir()
+    for name, language in kinds.items():
+        (files / f"{name}.json").write_text(json.dumps(language_to_json(language)))
+    report = ran(files, tmp_path / "out", thread)
+    assert [(Path(row.file).stem, row.outcome, row.error) for row in report.rows] == [
+        (name, "certified", None) for name in sorted(kinds)
+    ]
 
 
 def test_files_that_cannot_be_read_are_named_and_the_others_done(tmp_path: Path) -> None:
