@@ -12,16 +12,20 @@ who use it (``arithmetic``).
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .parts import Floats, need
 
-MOST_STEPS = 1 << 23
-"""Children that are looked at, over all operations; what needs more is rejected."""
+MOST_STEPS = 1 << 22
+"""Different children that are looked at, over all operations; what needs more is rejected."""
 LEAF = 1 << 60
 """The level of a leaf: after all variables."""
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Diagrams:
@@ -40,6 +44,7 @@ class Diagrams:
         self._leaves: dict[float, int] = {}
         self._known: dict[tuple[object, int, int], int] = {}
         self._values: dict[int, Floats] = {}
+        self._rows: dict[int, Floats | None] = {}
         self._steps = 0
         self.zero, self.one = self.leaf(0.0), self.leaf(1.0)
 
@@ -66,9 +71,11 @@ class Diagrams:
         self.number.append(number)
         return len(self.level) - 1
 
-    def numbers(self, level: int, values: Iterable[float]) -> int:
+    def numbers(self, level: int, values: ArrayLike) -> int:
         """A number for each value of one variable."""
-        return self.node(level, [self.leaf(v) for v in values])
+        different, which = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)
+        leaves = np.array([self.leaf(v) for v in different.tolist()])
+        return self.node(level, leaves[which.reshape(-1)].tolist())
 
     # -- what is made of functions ---------------------------------------------------------------------------------
 
@@ -105,15 +112,18 @@ class Diagrams:
         found, alone = self.zero, dict[int, Floats]()
         for at in np.flatnonzero(weights).tolist():
             f = functions[at]
-            if all(self.level[child] == LEAF for child in self.children[f]):
-                values = np.array([self.number[child] for child in self.children[f]] or self.number[f])
-                self._count(values.size)
-                level = self.level[f]
-                alone[level] = alone.get(level, np.zeros(())) + weights[at] * values
+            if f not in self._rows:
+                children = self.children[f]
+                flat = all(self.level[child] == LEAF for child in set(children))
+                self._rows[f] = np.array([self.number[n] for n in children] or self.number[f]) if flat else None
+            values = self._rows[f]
+            if values is not None:
+                self._count(1)
+                alone[self.level[f]] = alone.get(self.level[f], np.zeros(())) + weights[at] * values
             else:
                 found = self.plus(found, self.times(self.leaf(weights[at]), f))
         for level, values in sorted(alone.items(), reverse=True):
-            mine = self.leaf(values.item()) if level == LEAF else self.numbers(level, values.tolist())
+            mine = self.leaf(values.item()) if level == LEAF else self.numbers(level, values)
             found = self.plus(found, mine)
         return found
 
@@ -124,12 +134,8 @@ class Diagrams:
         def visit(node: int) -> int:
             if node not in known:
                 children = self.children[node]
-                self._count(len(children))
-                known[node] = (
-                    self.node(self.level[node], [visit(child) for child in children])
-                    if children
-                    else self.leaf(change(self.number[node]))
-                )
+                changed = self._each(children, visit)
+                known[node] = self.node(self.level[node], changed) if children else self.leaf(change(self.number[node]))
             return known[node]
 
         return visit(f)
@@ -142,8 +148,7 @@ class Diagrams:
             if not self.children[node]:
                 return node
             if node not in known:
-                self._count(len(self.children[node]))
-                known[node] = self.node(self.level[node] + by, [visit(child) for child in self.children[node]])
+                known[node] = self.node(self.level[node] + by, self._each(self.children[node], visit))
             return known[node]
 
         return visit(f)
@@ -162,21 +167,22 @@ class Diagrams:
             if a == b == LEAF:
                 found = self.leaf(operation(self.number[f], self.number[g]))
             else:
-                level = min(a, b)
                 first, second = self.children[f], self.children[g]
-                count = len(first) if a == level else len(second)
-                self._count(count)
-                found = self.node(
-                    level,
-                    [
-                        self._apply(operation, *((x, y) if x < y else (y, x)))
-                        for x, y in zip(
-                            first if a == level else (f,) * count, second if b == level else (g,) * count, strict=True
-                        )
-                    ],
-                )
+                if a > b:
+                    pairs = [(f, y) for y in second]
+                elif a < b:
+                    pairs = [(x, g) for x in first]
+                else:
+                    pairs = list(zip(first, second, strict=True))
+                found = self.node(min(a, b), self._each(pairs, lambda p: self._apply(operation, *sorted(p))))
             self._known[key] = found
         return found
+
+    def _each(self, parts: Sequence[K], change: Callable[[K], int]) -> list[int]:
+        """Something made of each part; of equal ones once."""
+        made = {part: change(part) for part in dict.fromkeys(parts)}
+        self._count(len(made))
+        return [made[part] for part in parts]
 
     def _count(self, children: int) -> None:
         self._steps += children + 1

@@ -51,6 +51,16 @@ class Formula:
     def __init__(self, symbols: list[str], nodes: list[Node]) -> None:
         self.symbols, self.nodes = symbols, nodes
 
+    @cached_property
+    def _sets(self) -> dict[int, Bools]:
+        """Of each set of letters, which letters are in it, ``<bos>`` after the last."""
+        sets = {
+            n: np.zeros(len(self.symbols) + 1, dtype=bool) for n, x in enumerate(self.nodes) if x.operator == "letters"
+        }
+        for n, members in sets.items():
+            members[list(self.nodes[n].letters)] = True
+        return sets
+
     def step(self, earlier: Bools, letters: Ints) -> Bools:
         """Which nodes hold at letters, or at ``<bos>``, from which held one step earlier: shape (rows, nodes).
 
@@ -62,7 +72,7 @@ class Formula:
             parts = now[:, list(node.parts)]
             match node.operator:
                 case "letters":
-                    now[:, n] = np.isin(letters, node.letters)
+                    now[:, n] = self._sets[n][letters]
                 case "not":
                     now[:, n] = ~parts[:, 0]
                 case "and":
