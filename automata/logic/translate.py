@@ -145,9 +145,10 @@ class _Translation:
         if isinstance(formula, Constant):  # ``last``
             return n.here
         assert isinstance(formula, Operation)
+        parts = [self.at_last(part) for part in formula.parts]
         if formula.operator in BOOLEAN:
-            return combined(formula.operator, [self.at_last(part) for part in formula.parts], n)
-        left, right = self.at_last(formula.parts[0]), self.at_last(formula.parts[-1])
+            return combined(formula.operator, parts, n)
+        left, right = parts[0], parts[-1]
         outside = n.letters({BOS})
         match formula.operator:
             case "X":

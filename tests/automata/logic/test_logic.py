@@ -209,6 +209,12 @@ def test_where_a_formula_is_judged() -> None:
     assert scancraft.parse_ltl("a S b").n_states == 2
 
 
+def test_deep_formulas_take_no_longer_than_their_size() -> None:
+    deep = "G F " * 60 + "a"
+    assert parse_ltl(deep, "ab", at="last") == parse_ltl("a | !(a | b)", "ab", at="last")
+    assert ltl("X " * 150 + "a", "ab").accepts("b" * 150 + "a")
+
+
 def test_formulas_without_a_past_one_are_automata() -> None:
     language = ltl("(a U b) U X c")
     assert isinstance(language, scancraft.Dfa)
