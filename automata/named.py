@@ -51,11 +51,11 @@ def known_name(text: str) -> str:
     """:func:`name_of`, or an error.
 
     Raises:
-        UnknownLanguageError: no language has this name; the message lists the names.
+        UnknownLanguageError: no language of the suite has this name; the message lists the names.
     """
     found = name_of(text)
     if found is None or found not in LANGUAGES:
-        known = ", ".join((*LANGUAGES, *BEYOND))
+        known = ", ".join(LANGUAGES if found else (*LANGUAGES, *BEYOND))
         raise UnknownLanguageError(f"no language of the suite is called {text!r}; there are {known}")
     return found
 

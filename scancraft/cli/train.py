@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..automata.named import BEYOND
 from ..models.checkpoints.quiet import quiet_transformers
 from ..suite.languages import Bin, suite_language
 from .io import ArgumentError, console, progress_bar, say, show_json, status
@@ -125,9 +126,9 @@ def chosen(options: LanguageOptions) -> Subject:
         ScancraftError: see :meth:`LanguageOptions.read`.
     """
     language = options.read()
-    if options.name is not None:
+    if options.name is not None and options.name not in BEYOND:
         return Subject(options.name, language, suite_language(options.name).bins)
-    title = options.regex or options.dyck or Path(str(options.place)).stem
+    title = options.name or options.regex or options.dyck or Path(str(options.place)).stem
     return Subject(title, language, (Bin(1, 50),))
 
 

@@ -141,6 +141,17 @@ def test_the_commands(tmp_path: Path) -> None:
     refused(invoke("compile", drawn, "-o", tmp_path / "no", "--gates", "nonnegative"))
 
 
+def test_training_by_name(tmp_path: Path) -> None:
+    told = invoke("train", "--named", "last letter", "--budget", "1s", "-o", tmp_path / "t")
+    assert told.exit_code == 0, told.output
+    record = json.loads((tmp_path / "t" / "training.json").read_text())
+    assert set(record["language"]) == {"moore_machine"}
+    with pytest.raises(
+        scancraft.UnknownLanguageError, match=r"no language of the suite is called 'last letter'; .*\}$"
+    ):
+        scancraft.suite_language("last letter")
+
+
 def test_a_mamba_in_the_suite_of_commands(tmp_path: Path) -> None:
     assert (
         invoke("compile", "--named", "corridor of 5", "-o", tmp_path / "out", "--construction", "plan").exit_code == 0
