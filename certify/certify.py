@@ -74,7 +74,8 @@ def certify(
 ) -> Certificate | Refuted | Open:
     """Prove or refute that a model predictively models a language, at every prefix of every word.
 
-    A counter language is proved for all words along which the counters keep within what the dtype holds exactly.
+    A counter language is proved for all words along which the counters keep within what the dtype holds exactly. A past
+    formula of which the end of words is promised is proved without its DFA, if each memory holds a subformula.
 
     Args:
         target: a checkpoint or its directory, what ``scancraft.compile`` returned, or a ``transformers``

@@ -20,8 +20,11 @@ from numpy.typing import ArrayLike
 
 from .parts import Floats, need
 
-MOST_STEPS = 1 << 22
-"""Different children that are looked at, over all operations; what needs more is rejected."""
+MOST_STEPS = 1 << 24
+"""Different children that are looked at, over all operations, and a share of all of them; what needs more is rejected.
+
+So no check takes more than about a minute, or 2 GB.
+"""
 LEAF = 1 << 60
 """The level of a leaf: after all variables."""
 
@@ -45,7 +48,7 @@ class Diagrams:
         self._known: dict[tuple[object, int, int], int] = {}
         self._values: dict[int, Floats] = {}
         self._rows: dict[int, Floats | None] = {}
-        self._steps = 0
+        self._steps = 0  # of MOST_STEPS
         self.zero, self.one = self.leaf(0.0), self.leaf(1.0)
 
     def leaf(self, number: float) -> int:
@@ -66,6 +69,7 @@ class Diagrams:
         return self._nodes[key]
 
     def _new(self, level: int, children: tuple[int, ...], number: float) -> int:
+        self._count(len(children) // 16)
         self.level.append(level)
         self.children.append(children)
         self.number.append(number)
@@ -174,14 +178,15 @@ class Diagrams:
                     pairs = [(x, g) for x in first]
                 else:
                     pairs = list(zip(first, second, strict=True))
-                found = self.node(min(a, b), self._each(pairs, lambda p: self._apply(operation, *sorted(p))))
+                made = self._each(pairs, lambda p: self._apply(operation, min(p), max(p)))  # no *: C's stack is short
+                found = self.node(min(a, b), made)
             self._known[key] = found
         return found
 
     def _each(self, parts: Sequence[K], change: Callable[[K], int]) -> list[int]:
         """Something made of each part; of equal ones once."""
         made = {part: change(part) for part in dict.fromkeys(parts)}
-        self._count(len(made))
+        self._count(len(made) + len(parts) // 64)
         return [made[part] for part in parts]
 
     def _count(self, children: int) -> None:
