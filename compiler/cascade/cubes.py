@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
+import numpy as np
+from numpy.typing import NDArray
+
 START = -1
 """In place of a set: "before the word began" (the triple of ``<bos>``)."""
 
@@ -143,9 +146,29 @@ def _greedy(table: _Table, price: Price, seeds: int, exponent: float) -> tuple[C
     return tuple(chosen)
 
 
+def ones(mask: int) -> list[int]:
+    """The positions of ones, ascending. O(length)."""
+    data = np.frombuffer(mask.to_bytes(-(-mask.bit_length() // 8), "little"), dtype=np.uint8)
+    return np.flatnonzero(np.unpackbits(data, bitorder="little")).tolist()
+
+
+def fired(cubes: Sequence[Cube], triples: Sequence[Triple]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """For each triple how many cubes fire there, and the number of the last, or -1. O(cubes * triples), in arrays."""
+    sides = np.array(triples, dtype=np.intp).reshape(-1, 3).T
+    times, last = np.zeros(len(triples), dtype=np.intp), np.full(len(triples), -1, dtype=np.intp)
+    for number, cube in enumerate(cubes):
+        holds = np.ones(len(triples), dtype=np.bool_)
+        for side, wanted in zip(sides, (cube.before, cube.letters, cube.after), strict=True):
+            if wanted is not None:
+                holds &= np.isin(side, np.fromiter(wanted, dtype=np.intp))
+        times += holds
+        last[holds] = number
+    return times, last
+
+
 def _spread(mask: int, count: int) -> list[int]:
     """Up to ``count`` positions of ones of ``mask``, spread evenly."""
-    positions = [i for i in range(mask.bit_length()) if mask >> i & 1]
+    positions = ones(mask)
     stride = max(1, len(positions) // count)
     return positions[::stride][:count]
 

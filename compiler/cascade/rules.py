@@ -9,13 +9,14 @@ state, which :meth:`RuleTable.verify` proves triple by triple.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from ...automata.alphabet import BOS, Word
 from ...automata.budget import DEFAULT_BUDGET, Budget, Meter
 from .cascade import Automaton, Cascade
-from .cubes import START, Cube, Demands, Triple, cover
+from .cubes import START, Cube, Demands, Triple, cover, fired
 from .holonomy import Holonomy
 from .thresholds import Contexts, Threshold, recognise
 
@@ -42,9 +43,15 @@ class RuleLevel:
     swaps: tuple[Cube, ...] = ()
     swap_thresholds: tuple[Threshold, ...] = ()
 
+    @cached_property
+    def resets(self) -> Mapping[Triple, int]:
+        """The labels that are written, by the triples at which one is."""
+        _, last = fired(self.rules, self.triples)
+        return {triple: self.rules[n].label for triple, n in zip(self.triples, last.tolist(), strict=True) if n >= 0}
+
     def label(self, triple: Triple, held: int | None) -> int | None:
         """The coordinate after a triple, from the coordinate before it."""
-        reset = next((rule.label for rule in self.rules if rule.fires(triple)), None)
+        reset = self.resets.get(triple)
         if reset is not None or held is None:
             return reset
         return 1 - held if any(swap.fires(triple) for swap in self.swaps) else held
@@ -97,7 +104,7 @@ class RuleTable:
         state; (2) for every triple that can occur at a level and every label that can be held before it, the new
         coordinate names a tile that contains the images of all states that were possible; (3) the triples are closed:
         what one level can do is among the triples of the next; (4) at the end the set is one state. Works on the
-        transition table and plain sets of states only. O(triples * rules * labels * n).
+        transition table and plain sets of states only. O(triples * (rules + labels * n)).
 
         Raises:
             AssertionError: a fact fails (a bug in the compiler).
@@ -109,9 +116,9 @@ class RuleTable:
         for level in self.levels:
             assert incoming <= set(level.triples), f"level {level.height} misses triples"
             outgoing: set[Triple] = set()
+            times, _ = fired(level.rules, level.triples)
+            assert times.max(initial=0) <= 1, f"two rules of level {level.height} fire together"
             for before, letter, after in level.triples:
-                fired = [rule.label for rule in level.rules if rule.fires((before, letter, after))]
-                assert len(fired) <= 1, f"two rules of level {level.height} fire together"
                 inside = before != START and self.parts.height[before] == level.height
                 held_before = level.values[before] if inside else (None,)
                 for held in held_before:
@@ -123,7 +130,7 @@ class RuleTable:
                     if self.parts.height[after] != level.height:
                         target = after
                     else:
-                        label = fired[0] if fired else level.label((before, letter, after), held)
+                        label = level.label((before, letter, after), held)
                         assert label is not None, f"level {level.height} enters a set without a reset"
                         assert label in level.values[after], f"level {level.height} holds an unlisted label"
                         target = self.parts.tiles[after][label]
@@ -236,12 +243,13 @@ def _held_values(
             queue.append((number, label))
 
     onward: dict[int, list[tuple[int, bool]]] = {}
+    resets = dict(zip(triples, fired(rules, triples)[1].tolist(), strict=True))
     for triple in triples:
         before, _, after = triple
         if triple in keeps or triple in swaps:
             onward.setdefault(before, []).append((after, triple in swaps))
         elif parts.height[after] == height:
-            add(after, next(rule.label for rule in rules if rule.fires(triple)))
+            add(after, rules[resets[triple]].label)
     for number, label in queue:
         for target, swap in onward.get(number, ()):
             add(target, 1 - label if swap else label)
