@@ -86,17 +86,19 @@ def measure(size: Size, tick: Tick, place: Path | None = None) -> Measured:
         classes = None if size.folder else generate(size, here / LANGUAGES, tick)
         languages = Path(size.folder) if size.folder else here / LANGUAGES
         files = sorted(path for path in languages.rglob("*.att") if parse_name(path.name.removesuffix(".att")))
-        walls, bytes_ = {}, {}
+        walls: dict[str, float] = {}
+        made: list[dict[str, str]] = []
         for jobs in [1, size.jobs] if size.compared and size.jobs > 1 else [size.jobs]:
             out = here / f"{RESULTS}-{jobs}"
             started = time.perf_counter()
             report = scancraft.batch(files, out, jobs=jobs, seconds=size.seconds, progress=tick)
-            walls[str(jobs)] = time.perf_counter() - started
-            bytes_[str(jobs)] = _digest(out)
+            if report.fresh == len(files):  # a run that went on tells nothing of how long it takes
+                walls[str(jobs)] = time.perf_counter() - started
+            made.append({row.file: _digest(out / str(row.model)) for row in report.rows if row.outcome == "certified"})
         rows = [_row(row) for row in report.rows]
     summary: Json = {"lines": summaries(rows), "all": line("all", rows), "walls": walls, "classes": classes}
-    summary["fresh"] = report.fresh
-    summary["equal"] = len(set(bytes_.values())) == 1
+    both = made[0].keys() & made[-1].keys()
+    summary |= {"compared": len(both), "equal": sum(made[0][file] == made[-1][file] for file in both)}
     slow = sorted(rows, key=lambda row: -row["seconds"])[:8]
     summary["slowest"] = slow
     return Measured(summary, {"rows": rows})
@@ -111,10 +113,10 @@ def _folder(place: Path | None) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _digest(out: Path) -> str:
-    """Of the bytes of all checkpoints and certificates."""
-    files = sorted(path for path in (out / "models").rglob("*") if path.is_file())
-    parts = (f"{path.relative_to(out)} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files)
+def _digest(model: Path) -> str:
+    """Of the bytes of a checkpoint and its certificate."""
+    files = sorted(path for path in model.rglob("*") if path.is_file())
+    parts = (f"{path.relative_to(model)} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -203,7 +205,7 @@ def targets(size: Json, result: Json) -> list[Target]:
     if len(result["walls"]) == 2:
         one, more = result["walls"].values()
         rows.append(below(f"time with {size['jobs']} jobs, that with one being 100", 100 * more / one, 60, "%"))
-        rows.append(every("checkpoints of equal bytes with one job and with more", int(result["equal"]), 1))
+        rows.append(every("checkpoints of equal bytes with one job and with more", result["equal"], result["compared"]))
     return rows
 
 
@@ -216,10 +218,12 @@ def parts(size: Json, result: Json) -> Json:
             f"in the class that they were drawn for and {classes['out']:,} not; {classes['not tested']:,} were not "
             "tested, where that would take long."
         )
-    jobs = "; ".join(f"{short(wall)} s with {n} job{'s' * (n != '1')}" for n, wall in walls.items())
+    jobs = "; ".join(f"{short(wall)} s with {n} job{'s' * (n != '1')}" for n, wall in walls.items()) or "several runs"
     if len(walls) == 2:
         one, more = walls.values()
-        jobs += f" ({percent(100 * more / one)}%), with {'equal' if result['equal'] else '**different**'} bytes"
+        jobs += (
+            f" ({percent(100 * more / one)}%), with equal bytes in {result['equal']:,} of {result['compared']:,} models"
+        )
     return {
         "definitions": table(({"class": k, "words": v} for k, v in CLASSES.items()), ("class", "words")),
         "lines": table([*result["lines"], result["all"]], LINES),
@@ -273,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(table(found.raw["rows"], [Column(key, key) for key in flat]), end="\n\n")
     print(table([*found.summary["lines"], found.summary["all"]], LINES), end="\n\n")
     print(table(found.summary["slowest"], SLOWEST), end="\n\n")
-    print(found.summary["classes"], found.summary["walls"], f"equal bytes: {found.summary['equal']}")
+    print(*(f"{key}: {found.summary[key]}" for key in ("classes", "walls", "compared", "equal")), sep="\n")
     return 0 if found.summary["all"]["right"] == found.summary["all"]["count"] else 1
 
 

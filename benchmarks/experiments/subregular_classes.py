@@ -36,6 +36,9 @@ MOST_STATES = 450
 MOST_NODES = 3_000
 """Larger draws are drawn again: of the minimal DFA, and of what it is made from."""
 
+LARGE = (16, 16, "SP", 6, 1, 51)
+"""A draw of 406 states, as many as the language of MLRegTest has that was hardest to compile."""
+
 CLASSES = {
     "SL": "strictly local: none of some factors occurs",
     "coSL": "complement of strictly local: at least one of some factors occurs",
@@ -263,6 +266,8 @@ def names(numbers: int = 2, alphabets: Sequence[int] = ALPHABETS, classes: Seque
         else:
             for k, number in product(WIDTHS, range(numbers)):
                 yield Name(letters, tier, kind, k, 1, number)
+            if numbers > 1 and (kind, letters) == ("SP", 16):
+                yield Name(*LARGE)
 
 
 def drawn(name: Name) -> Drawn:
