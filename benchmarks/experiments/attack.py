@@ -157,7 +157,8 @@ def languages(kind: str) -> dict[str, Any]:
         "dyck": scancraft.BoundedDyck(2, 2),
         "lists": lists(),
     }
-    return regular | ({"response": scancraft.ltl("!(!b S a)", "abc")} if kind == "mamba" else {})
+    past = {"response": "!(!b S a)", "late": "(a | Y b) S (c & O (b & Y a)) & !Y (c S b)"}
+    return regular | {name: scancraft.ltl(text, "abc") for name, text in past.items()}
 
 
 def lists() -> scancraft.NestedLanguage:
@@ -173,7 +174,8 @@ def honest(kind: str, place: Path) -> list[Attacked]:
     for number, (name, language) in enumerate(languages(kind).items()):
         folder = place / "honest"
         shutil.rmtree(folder, ignore_errors=True)
-        scancraft.compile(language, folder, target=kind)
+        contract = "recognise" if isinstance(language, scancraft.PastLtl) else None
+        scancraft.compile(language, folder, target=kind, contract=contract)
         if kind == "mamba2":  # words are longer than a chunk, and transformers pads to whole ones
             config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             config["chunk_size"] = (2, 4, 8, 16)[number % 4]

@@ -152,10 +152,12 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def repeated_embeddings(files: Files) -> Files:
-    """The evidence begins with the embeddings of the tokens: as they are now."""
+    """The evidence begins with the embeddings of the tokens, if there is any: as they are now."""
     content = json.loads(files[CERTIFICATE])
     rows = [*content["readout"]["tokens"].values(), content["readout"]["bos"]]
     tensors = load(files[EVIDENCE])
+    if not tensors:
+        return files
     tensors["inputs"] = load(files[WEIGHTS])["backbone.embeddings.weight"][rows].to(dtype_of(content)).float()
     return {**files, EVIDENCE: save_tensors(tensors)}
 
@@ -175,7 +177,7 @@ def searched(files: Files, model: Any) -> Files | None:
     found = search(model, language, readout, BUDGET, compiled=True)
     if not isinstance(found, Candidate):
         return None
-    content |= {"method": found.method, "claim": claim(content["contract"], found.method)}
+    content |= {"method": found.method, "claim": claim(content["contract"], found.method, content["readout"])}
     tensors = evidence(found.stages, found.inputs)
     return {**files, CERTIFICATE: json.dumps(content).encode(), EVIDENCE: save_tensors(tensors)}
 
