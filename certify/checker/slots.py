@@ -254,10 +254,11 @@ class _Level(NamedTuple):
 def _agree(
     layer: Layer, places: Places, held: Bools, write: Floats, entries: list[int], stream: Floats, out: Floats
 ) -> None:
-    """Compare with some of the model's own steps."""
+    """Compare with some of the model's own steps; what belongs to other depths holds some number, too."""
     some = sample(len(places.row))
     row = places.row[some]
-    before = np.zeros((len(some), held.shape[1]))
+    typical = write[np.abs(write).argmax(axis=0), np.arange(write.shape[1])]
+    before = np.where(held[row], typical, 0.0)
     before[:, entries] = np.where(held[row][:, entries], places.held[some], 0.0)
     after = np.where(held[row], before, write[row])
     layer.agree(Case(stream[some], layer.nothing_past(stream[some]), before, after, out[some]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,8 +32,10 @@ def test_edge_labels_say_which_letters(letters: set[str], alphabet: str) -> None
     if label.startswith("all"):
         excepted = label.removeprefix("all").removeprefix(" but ")
         assert set(alphabet) - set(excepted.replace(",", "")) == letters
-    elif "…" in label:
-        assert label.endswith(f"({len(letters)})")
+    elif label.startswith("["):
+        pieces, _, count = label[1:].partition("] ")
+        assert {c for c in alphabet if re.fullmatch(f"[{pieces}]", c)} == letters
+        assert count == f"({len(letters)})"
     else:
         assert set(label.split(",")) == letters
 

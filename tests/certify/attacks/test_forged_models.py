@@ -188,7 +188,12 @@ ATTACKS: dict[str, tuple[str, Attack, str, tuple[str, ...]]] = {
         "slots",
         overwritten_from_above,
         "([[]]",
-        ("a slot of depth 3 is read at other depths", "read-out input", "other numbers than the model's step"),
+        (
+            "an entry is overwritten at two depths",
+            "a slot of depth 3 is read at other depths",
+            "other numbers than the model's step",
+            "read-out input",
+        ),
     ),
     "a bracket too deep": ("slots", too_deep, "(((", ("read-out input",)),
     "reopened far above": ("walk", reopened(1.0, "ruled out 0"), "a" * 60, ("read-out: after death",)),
