@@ -61,11 +61,15 @@ const Channel = (() => {
     if (!block || now.channel === null) return;
     const b = now.block;
     const found = Trace.channel(session, now.here, b, now.channel);
-    const feature = (term) => featureName(term.at, b);
+    const { normed } = record().parts[b];
+    const feature = (term) => (View.turned ? `dimension ${term.at}` : featureName(term.at, b));
+    const meant = (term) => featureName(term.at, b);
+    const read = (name, terms) => View.turned && terms.length && equation(body, name, sum(View.byFeature(terms, normed), meant), null, "meant");
     const own = (term) => channelName(b, term.at);
     const body = document.createElement("tbody");
     const last = found.taps[found.taps.length - 1];
     equation(body, "u", sum(found.reads, feature), last.value).title = "what it reads of the residual stream, normed";
+    read("that is", found.reads);
     const taps = found.taps.filter((tap) => tap.weight !== 0).map((tap) => ({ ...tap, name: tap.back ? `u, ${tap.back} before` : "u" }));
     equation(body, "x", around("silu", sum(taps, (tap) => tap.name, found.bias)), found.x);
     const falcon = session.model.about.type === "falcon_mamba"; // there dt, B and C are divided by their root mean square
@@ -89,16 +93,17 @@ const Channel = (() => {
       equation(body, named("h"), pieces(product(state.gate, state.before, `${named("a")} × ${named("h")} before`), " + ", written(found, state, named("B"))), state.h);
     }
     const parts = states.map((state) => product(state.C, state.h, `${sub("C", state.n, several)} × ${sub("h", state.n, several)}`));
-    const read = [...parts, product(found.D, found.x, "D × x")].flatMap((part, i) => (i ? [" + ", part] : [part]));
-    equation(body, "y = C h + D x", pieces(...read), found.y, "main");
+    const both = [...parts, product(found.D, found.x, "D × x")].flatMap((part, i) => (i ? [" + ", part] : [part]));
+    equation(body, "y = C h + D x", pieces(...both), found.y, "main");
     equation(body, "z", around("silu", sum(found.gate.terms, feature)), found.gate.value);
+    read("that is", found.gate.terms);
     equation(body, "y · z", product(found.y, found.gate.value, "y × z"), found.product);
     if (found.gated !== found.product) equation(body, "normed", "by the root mean square over all channels, times the norm's weight", found.gated);
     const into = (name, weight, value) => {
       const line = row(body, [element("th", "writes", "left", { scope: "row" }), element("td", null, "right"), element("td", `= ${shown(value)}`, "value")]);
       line.children[1].append(product(weight, found.gated, `to ${name}`));
     };
-    for (const term of found.writes) into(featureName(term.at, b + 1), term.weight, Math.fround(term.weight * found.gated));
+    for (const term of View.byFeature(found.writes, null, "read")) into(featureName(term.at, b + 1), term.weight, Math.fround(term.weight * found.gated));
     if (!found.writes.length) equation(body, "writes", "nothing: only other channels of its block look at it", null);
     target.append(body);
   }
@@ -108,7 +113,7 @@ const Channel = (() => {
   const list = (terms, nameOf) => terms.map((term) => `${shown(term.weight)} · ${brief(nameOf(term))}`).slice(0, 6).join(" + ") + (terms.length > 6 ? ` + ${terms.length - 6} more` : "");
 
   function why(found, role, b, memory) {
-    const seen = found.reads.filter((term) => term.value !== 0).map((term) => `${brief(featureName(term.at, b))} is ${shown(term.value)}`);
+    const seen = View.byFeature(found.reads, record().parts[b].normed).filter((term) => term.value !== 0).map((term) => `${brief(featureName(term.at, b))} is ${shown(term.value)}`);
     const sees = !found.reads.length ? "it reads nothing, so x never changes" : seen.length ? seen.slice(0, 6).join(", ") : "nothing that it reads is set now";
     if (role === "condition" || role === "feature") return `x = ${shown(found.x)}${found.x > 0 ? "" : ": it is silent"}; ${sees}`;
     const state = found.states[memory ? memory.entry : 0];
@@ -122,8 +127,9 @@ const Channel = (() => {
     const channel = page.blocks[b].channels.find((one) => one.index === c);
     const memory = memoryOf(b, c);
     const found = Trace.channel(session, now.here, b, c);
-    const reads = found.reads.length ? `reads ${list(found.reads, (term) => featureName(term.at, b))}` : `reads nothing but its bias ${shown(found.bias)}`;
-    const writes = found.writes.length ? `writes ${list(found.writes, (term) => featureName(term.at, b + 1))}` : "writes nothing";
+    const [taken, given] = [View.byFeature(found.reads), View.byFeature(found.writes, null, "read")];
+    const reads = taken.length ? `reads ${list(taken, (term) => featureName(term.at, b))}` : `reads nothing but its bias ${shown(found.bias)}`;
+    const writes = given.length ? `writes ${list(given, (term) => featureName(term.at, b + 1))}` : "writes nothing";
     return [
       ["what", `channel ${c}, ${channel.role}: ${channel.meaning}; it ${ROLES[channel.role]}`],
       ["why", why(found, channel.role, b, memory)],

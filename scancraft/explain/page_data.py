@@ -72,6 +72,7 @@ def page_data(checkpoint: Checkpoint) -> dict[str, Any]:
         "blocks": manifest.to_json()["blocks"],
         "sets": _sets(checkpoint),
         "residual": manifest.to_json()["residual"],
+        "directions": manifest.to_json().get("directions", []),
         "memories": [memory.as_json() for memory in memories_of(manifest)],
         "alphabet": list(language.alphabet),
         "spaced": is_spaced(language.alphabet),

@@ -78,19 +78,34 @@ const View = (() => {
     return (after ? end : before) || {};
   }
 
-  const placeOfSlot = new Map(page.residual.map((dimension, d) => [dimension.kind === "slot" ? dimension.number : null, d]));
+  // The features of the residual stream: dimensions, or, where the stream was turned, directions in it, whose values are
+  // read off with one vector and written with another.
+  const turned = page.directions.length > 0;
+  const features = turned ? page.directions : page.residual.map((dimension, at) => ({ ...dimension, at }));
+  const dot = (pairs, vector) => pairs.reduce((sum, value, d) => sum + value * vector[d], 0);
+  const valueOf = (feature, vector) => (turned ? dot(feature.read, vector) : vector[feature.at]);
+
+  // A sum over dimensions as one over features: of what is read of the stream, or (along: "read") of what is written.
+  function byFeature(terms, vector, along) {
+    if (!turned) return terms;
+    return features
+      .map((feature, at) => ({ at, weight: terms.reduce((sum, term) => sum + term.weight * feature[along || "write"][term.at], 0), value: vector ? valueOf(feature, vector) : 0 }))
+      .filter((term) => term.weight !== 0);
+  }
+
+  const slots = new Map(features.filter((feature) => feature.kind === "slot").map((feature) => [feature.number, feature]));
 
   // The set of states that a slot of the residual stream stands for, at a block's input or output.
   function activeSet(at, block, after) {
     const stream = at.streams[block + (after ? 1 : 0)];
     const names = slotNames(block, after);
-    const found = Object.keys(names).filter((slot) => placeOfSlot.has(Number(slot)) && stream[placeOfSlot.get(Number(slot))] !== 0);
+    const found = Object.keys(names).filter((slot) => slots.has(Number(slot)) && valueOf(slots.get(Number(slot)), stream) !== 0);
     return found.map((slot) => names[slot]).join(" and ");
   }
 
-  // What a dimension means after so many blocks; slots and indicators change their meaning from block to block.
-  function featureName(dimension, blocksDone) {
-    const { kind, name, number } = page.residual[dimension];
+  // What a feature means after so many blocks; slots and indicators change their meaning from block to block.
+  function featureName(place, blocksDone) {
+    const { kind, name, number } = features[place];
     if (!page.blocks.length || number === undefined) return name;
     const block = page.blocks[blocksDone === 0 ? 0 : blocksDone - 1];
     if (kind === "indicator") return ((blocksDone === 0 ? block.indicators_before : block.indicators_after) || {})[number] || name;
@@ -204,11 +219,12 @@ const View = (() => {
       const logit = at.logits[id];
       const change = before ? difference(logit, before.logits[id]) : 0;
       const [may, says] = [at.allowed.has(token), said.has(token)];
-      const terms = [];
-      for (let i = head.starts[id]; i < head.starts[id + 1]; i++) {
-        const product = Math.fround(head.kept[i] * at.normed[head.places[i]]);
-        if (product !== 0) terms.push(`${product > 0 ? "+" : ""}${shown(product)} ${brief(featureName(head.places[i], page.blocks.length))}`);
-      }
+      const reads = [];
+      for (let i = head.starts[id]; i < head.starts[id + 1]; i++) reads.push({ at: head.places[i], weight: head.kept[i], value: at.normed[head.places[i]] });
+      const terms = byFeature(reads, at.normed)
+        .map((term) => [Math.fround(term.weight * term.value), term.at])
+        .filter(([product]) => product !== 0)
+        .map(([product, feature]) => `${product > 0 ? "+" : ""}${shown(product)} ${brief(featureName(feature, page.blocks.length))}`);
       const line = row(body, [
         element("th", Scancraft.shown(token), "symbol name", { scope: "row" }),
         element("td", may ? "yes" : "no", may ? "yes" : "no"),
@@ -273,8 +289,9 @@ const View = (() => {
     const everything = $("all-features").checked;
     const stages = at.streams.map((_, i) => (i === 0 ? "embedding" : `block ${i - 1}`));
     const body = table($("stream"), ["feature", ...stages]);
-    page.residual.forEach(({ name, kind }, d) => {
-      const values = at.streams.map((stream) => stream[d]);
+    features.forEach((feature, d) => {
+      const { name, kind } = feature;
+      const values = at.streams.map((stream) => valueOf(feature, stream));
       if (!everything && values.every((v) => v === 0)) return;
       const cells = values.map((value, i) => {
         const changed = i > 0 && value !== values[i - 1];
@@ -282,7 +299,7 @@ const View = (() => {
         const text = value === 0 || meaning === name ? shown(value) : `${shown(value)}  ${short(kind === "slot" ? meaning.slice(name.length + 3) : meaning)}`;
         return element("td", text, changed ? "changed" : value === 0 ? "zero" : "", { title: `${meaning} after ${stages[i]}` });
       });
-      row(body, [element("th", `${d}: ${name}`, "name", { scope: "row" }), ...cells]).dataset.dimension = d;
+      row(body, [element("th", turned ? name : `${d}: ${name}`, "name", { scope: "row" }), ...cells]).dataset.dimension = d;
     });
   }
 
@@ -313,6 +330,6 @@ const View = (() => {
 
   return {
     page, session, now, $, outputs, record, element, row, table, shown, brief, short, visible, symbolAt, activeSet, featureName,
-    channelName, meaningOf, coloured, drawTape, drawVerdict, drawLogits, drawRaster, drawStream, drawChannels,
+    channelName, meaningOf, coloured, turned, byFeature, drawTape, drawVerdict, drawLogits, drawRaster, drawStream, drawChannels,
   };
 })();

@@ -11,6 +11,7 @@ from typing import Any
 from examples import dfa, machine
 
 import scancraft
+from scancraft import interp
 from scancraft.compiler.checkpoints import Checkpoint, load
 
 HOSTILE = ["<", "&", '"', "'", "</script>", "<!--", "%%", "__proto__", "&lt;", "<img/src=x/onerror=window.taken=1>"]
@@ -29,6 +30,7 @@ D2 = "(a(ab)*b)*"
 PARTS = ("(a|b|c)*a(a|b|c)*", "(a|b|c)*b(a|b|c)*", "(a|c)*|(b|c)*b(a|b|c)*")
 LANGUAGES: dict[str, Callable[[], Any]] = {
     "D-2": lambda: scancraft.compile(D2, construction="cascade"),
+    "variant": lambda: interp.variant(compiled("D-2"), noise=0.3, seed=1),
     "wide": lambda: scancraft.compile(D2, d_state=3, d_conv=4, construction="cascade"),
     "plan": lambda: scancraft.compile(D2, construction="plan"),
     "parity": lambda: scancraft.compile(dfa("Parity")),

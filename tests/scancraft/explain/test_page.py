@@ -85,18 +85,23 @@ def test_what_the_levels_hold_names_the_state(name: str, built: Explained) -> No
             assert state_of(source.cascade, heights, record["held"]) == source.dfa.run(word[:t])
 
 
-CHANNELS = (
+EACH = (
     SCRIPTS
     + """
 const { page, words } = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const session = new Scancraft.Session(Scancraft.open(page));
-console.log(JSON.stringify(words.map((word) => {
+const each = (told) => console.log(JSON.stringify(words.map((word) => {
   session.set(word);
-  return session.records.map((_, t) => page.blocks.map((block, b) =>
-    block.channels.map(({ index }) => ({ index, ...Trace.channel(session, t, b, index) }))));
+  return session.records.map(told);
 })));
 """
 )
+"""Prints what a function tells of every step of every word."""
+
+CHANNELS = f"""{EACH}
+each((_, t) => page.blocks.map((block, b) =>
+  block.channels.map(({{ index }}) => ({{ index, ...Trace.channel(session, t, b, index) }}))));
+"""
 """Every number that the page shows of every channel."""
 
 
@@ -162,18 +167,10 @@ def check_channel(told: dict[str, Any], target: str) -> None:
     assert target == "mamba2" or told["product"] == told["gated"]
 
 
-DECIDING = (
-    SCRIPTS
-    + """
-const { page, words } = JSON.parse(require("fs").readFileSync(0, "utf8"));
-const session = new Scancraft.Session(Scancraft.open(page));
-console.log(JSON.stringify(words.map((word) => {
-  session.set(word);
-  return session.records.map((record, t) => page.memories.map((memory, m) =>
-    ({ held: record.held[m], fate: Trace.fate(session, t, memory), deciding: Trace.deciding(session, t, memory) })));
-})));
+DECIDING = f"""{EACH}
+each((record, t) => page.memories.map((memory, m) =>
+  ({{ held: record.held[m], fate: Trace.fate(session, t, memory), deciding: Trace.deciding(session, t, memory) }})));
 """
-)
 """What the page says decided about each memory at each step."""
 
 

@@ -101,6 +101,37 @@ def test_the_states_of_the_language_are_lit(name: str, built: Explained, tab: Ta
         assert tab.js(TAKEN) == ([[dfa.run(word[:-1]), dfa.run(word)] for dfa in automata] if word else [])
 
 
+@needs_browser
+def test_the_control_of_a_counter_machine_is_lit(built: Explained, tab: Tab) -> None:
+    states = built["a^n b^n"].language.states  # type: ignore[union-attr]
+    for word, before, after in (("aa", "a", "a"), ("aab", "a", "b"), ("aabb", "b", "b")):
+        tab.open(page_file("a^n b^n", built), f"#word={word}")
+        assert tab.js(LIT) == [states.index(after)]
+        assert tab.js(TAKEN) == [[states.index(before), states.index(after)]]
+        assert tab.js("document.querySelector('.chip').textContent") == f"b due = {word.count('a') - word.count('b')}"
+    tab.open(page_file("a^n b^n", built), "#word=aabbb")
+    assert tab.js(LIT) == tab.js(TAKEN) == []
+    assert tab.js("document.querySelector('figcaption').textContent") == "the word has died"
+
+
+STREAM = """[...document.querySelectorAll('#stream tbody tr')].map((row) =>
+    [...row.cells].map((cell) => cell.textContent.replace(/^\\d+: /, "")))"""
+TILES = """[...document.querySelectorAll('.tiles')].map((box) => box.innerText)"""
+
+
+@needs_browser
+def test_a_variant_shows_what_its_features_mean(built: Explained, tab: Tab) -> None:
+    shown = []
+    for name in ("D-2", "variant"):
+        tab.open(page_file(name, built), "#word=aab")
+        rows = [row for row in tab.js(STREAM) if row[0] != "constant"]
+        shown.append((rows, tab.js(TILES), tab.js("document.getElementById('channel-text').innerText")))
+    assert shown[0][:2] == shown[1][:2]
+    assert len(shown[0][0]) >= 2
+    assert len(shown[0][1]) == 3
+    assert "mixed" not in shown[1][2]
+
+
 CARDS = """[...document.querySelectorAll('#blocks [data-memory]')].map((card) => [
     [...card.querySelectorAll('.value.lit strong')].map((b) => b.textContent).join(" or "),
     (card.querySelector('.fate') || {}).textContent,
