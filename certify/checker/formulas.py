@@ -19,7 +19,7 @@ import numpy as np
 from .parts import Bools, Ints, need
 
 BOS = "<bos>"
-MOST_NODES = 1 << 16
+MOST_NODES = 1 << 14
 SHOWN = 3
 """Letters of a set that are named."""
 LONGEST = 80
@@ -107,16 +107,17 @@ class Formula:
 
     @cached_property
     def texts(self) -> list[str]:
-        """Each subformula as people write it; parts of a long one are called #number."""
+        """Each subformula as people write it; long parts, and what is long all the same, are called #number."""
         texts: list[str] = []
-        for node in self.nodes:
-            text = self._text(node, texts)
-            short = [t if len(t) <= LONGEST // 8 else f"#{n}" for n, t in enumerate(texts)]
-            texts.append(text if len(text) <= LONGEST else self._text(node, short))
+        for number, node in enumerate(self.nodes):
+            whole = [texts[n] for n in node.parts]
+            brief = [t if len(t) <= LONGEST // 8 else f"#{n}" for n, t in zip(node.parts, whole, strict=True)]
+            both = (self._text(node, whole), self._text(node, brief))
+            texts.append(next((text for text in both if len(text) <= LONGEST), f"#{number}"))
         return texts
 
-    def _text(self, node: Node, texts: list[str]) -> str:
-        parts = [f"({texts[n]})" if " " in texts[n] else texts[n] for n in node.parts]
+    def _text(self, node: Node, parts: list[str]) -> str:
+        parts = [f"({text})" if " " in text else text for text in parts]
         match node.operator:
             case "letters":
                 names = [repr([*self.symbols, BOS][a]) for a in node.letters[:SHOWN]]

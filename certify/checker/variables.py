@@ -57,7 +57,7 @@ class Past:
 
         Those of which it is known that they hold at the same time have one variable.
         """
-        self._seen = formula.after(sampled(len(formula.symbols), 64, 64))
+        self._seen = formula.after(sampled(len(formula.symbols), 256, 16))
         self._alike: dict[bytes, list[int]] = {}
         self.truth: list[int] = []
         for n, node in enumerate(formula.nodes):
