@@ -120,8 +120,11 @@ class Formula:
         parts = [f"({text})" if " " in text else text for text in parts]
         match node.operator:
             case "letters":
-                names = [repr([*self.symbols, BOS][a]) for a in node.letters[:SHOWN]]
-                return f"{{{', '.join([*names, '...'][: len(node.letters)] if len(node.letters) > SHOWN else names)}}}"
+                inside = [a for a in node.letters if a < len(self.symbols)]
+                outside = sorted(set(range(len(self.symbols))) - set(inside)) if len(inside) > SHOWN else inside
+                some, sign = (outside, "!") if len(outside) < len(inside) else (inside, "")
+                names = [repr(self.symbols[a]) for a in some[:SHOWN]] + ["..."] * (len(some) > SHOWN)
+                return f"{sign}{{{', '.join(names)}}}" if some or not sign else "true"
             case "not":
                 return f"!{parts[0]}"
             case "Y":
