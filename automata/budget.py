@@ -34,6 +34,14 @@ class Budget:
         """The same limits with the time running from now on, for all searches together."""
         return replace(self, started=time.monotonic()) if self.started is None else self
 
+    def half(self) -> Budget:
+        """The same limits, with half of the time that is left, running from now on: the rest is for what comes after."""
+        now = time.monotonic()
+        if self.seconds is None:
+            return replace(self, started=now)
+        left = self.seconds if self.started is None else max(0.0, self.seconds - (now - self.started))
+        return replace(self, seconds=left / 2, started=now)
+
     @property
     def over(self) -> bool:
         """Whether the time, if it is running, has run out."""

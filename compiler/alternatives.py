@@ -11,6 +11,7 @@ from ..automata.decide.locality import pattern_of
 from ..automata.deterministic import Deterministic
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError, ScancraftError
+from ..automata.images import strong_components
 from ..models.weights import ModelWeights
 from .cascade.cascade import Cascade, decompose
 from .cascade.rules import RuleTable, tabulate
@@ -24,7 +25,7 @@ from .plan.circuits import plan_circuit
 from .plan.plan import Plan
 from .plan.prove import prove
 from .plan.search.chains import WINDOWS, descents
-from .plan.search.choose import FEW_BLOCKS, MOST_BLOCKS, plans
+from .plan.search.choose import EFFORT, FEW_BLOCKS, MOST_BLOCKS, plans
 from .plan.search.cost import blocks_under
 from .plan.separate import separated
 from .plan.wellformed import PlanError
@@ -51,8 +52,9 @@ MANY_STATES = 64
 LARGE = 20_000
 """So many parameters are worth a search down chains of states."""
 
-WORTH = 20
-"""For each so many parameters, a search down a chain may look at one thing more, unless more is asked for."""
+WORTH, WORTH_OF_LOOPS = 20, 4
+"""For each so many parameters a search may look at one thing more, unless more is asked for: down a chain, and for any
+plan where no state comes again once it was left."""
 
 
 class UnknownChoiceError(ScancraftError):
@@ -176,7 +178,7 @@ def by_plans(
             known.append(way)
             yield way
 
-    searching = budget.running()  # the seconds are those of all efforts together
+    searching = budget.half()  # for all efforts together; what is found has to be proved, too
     least = min((_beside_letters(way, dfa) for way in known), default=0)
 
     def down_chains(efforts: Sequence[int]) -> Iterator[Alternative]:
@@ -188,7 +190,10 @@ def by_plans(
         yield from found
         if found and not longer:
             return
-    limited = _within(searching, PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS)
+    items = PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS
+    if len(set(strong_components(dfa.table))) == dfa.n_states:  # only loops turn in circles, so few blocks do
+        items = EFFORT if longer else max(items, least // WORTH_OF_LOOPS if least >= LARGE else 0)
+    limited = _within(searching, items)
     most, useful = MOST_BLOCKS if longer else FEW_BLOCKS, None if beside is None else room
     for way in carried_out(plans(dfa, limited, most=most, room=useful, thorough=optimise == "depth")):
         yield way

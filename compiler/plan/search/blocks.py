@@ -185,6 +185,24 @@ def _worst(site: Site, knowledge: Knowledge) -> list[set[int]]:
     return list(worst.values())
 
 
+def at_least(dfa: Deterministic, window: int) -> int:
+    """Plans that see so many letters have so many blocks at least. O(n^2 k).
+
+    If a letter a leads from q to q.a, q.aa, ..., and m is the last power with q.a^m != q.a^(m+1), these two have to be
+    told apart. But in a run of one letter no event of block i is new after the first w + i - 1 of them
+    (``automata.decide.depth``): w letters for the first block, which looks at two at most, and one more for each block
+    after it, since that sees the labels before it now and one letter ago.
+    """
+    most = 0
+    for a in range(len(dfa.alphabet)):
+        for q in range(dfa.n_states):
+            power = 0
+            while (after := dfa.table[q][a]) != q and power < dfa.n_states:
+                power, q = power + 1, after
+            most = max(most, power - 1)
+    return most + 2 - min(window, FIRST_LETTERS) if most >= window else 1
+
+
 def stacks(dfa: Deterministic, window: int, most: int, meter: Meter, *, found: Found, eager: bool) -> Iterator[Drafts]:
     """Blocks of which the last is finishing.
 
@@ -198,10 +216,11 @@ def stacks(dfa: Deterministic, window: int, most: int, meter: Meter, *, found: F
             effort than without, which has shown that one block does not finish.
     """
     blocks: Drafts = ()
-    while len(blocks) < most:
+    fewest = at_least(dfa, window)
+    while fewest <= most and len(blocks) < most:
         site = Site(dfa, blocks, window, meter, found)
         finished = False
-        for block in finishing(site) if blocks or not eager else ():
+        for block in finishing(site) if len(blocks) + 1 >= fewest and (blocks or not eager) else ():
             finished = True
             yield (*blocks, block)
         if finished or len(blocks) + 1 == most:

@@ -22,8 +22,8 @@ WINDOWS = (1, 2, 3, 4)
 FEW_LETTERS = 3
 """With so many letters in the alphabet, looking at two of them is little more work than looking at one."""
 
-EFFORT = 80_000
-"""Items of the budget that one effort may use."""
+EFFORT, LESS_EFFORT = 80_000, 20_000
+"""Items of the budget that one effort may use, and after one has found a plan."""
 
 MOST_BLOCKS = 12
 """Deeper plans are not looked for, unless more is asked."""
@@ -62,9 +62,10 @@ def plans(
         elif window < FIRST_LETTERS and known[FIRST_LETTERS].arenas and useful < fewest <= most:
             continue  # with one letter instead of two a plan may be narrower, but hardly has fewer blocks
         allowed = min(most, useful)
-        if allowed < max(2 if eager or window > FIRST_LETTERS else 1, at_least(dfa, window)):
+        if allowed < (2 if eager or window > FIRST_LETTERS else 1):
             continue
-        meter = replace(budget, items=min(budget.items, EFFORT)).meter("nodes of plans")
+        effort = EFFORT if fewest > most else LESS_EFFORT
+        meter = replace(budget, items=min(budget.items, effort)).meter("nodes of plans")
         try:
             for blocks in stacks(dfa, window, allowed, meter, found=known[window], eager=eager):
                 plan = written(dfa, blocks, window, budget, known[window])
@@ -83,24 +84,6 @@ def _efforts(dfa: Deterministic, thorough: bool) -> Iterator[tuple[int, bool]]:
     yield from product(far if thorough else far[:1], (False,))
     if thorough:
         yield from product(far, (True,))
-
-
-def at_least(dfa: Deterministic, window: int) -> int:
-    """Plans that see so many letters have so many blocks at least. O(n^2 k).
-
-    If a letter a leads from q to q.a, q.aa, ..., and m is the last power with q.a^m != q.a^(m+1), these two have to be
-    told apart. But in a run of one letter no event of block i is new after the first w + i - 1 of them
-    (``automata.decide.depth``): w letters for the first block, which looks at two at most, and one more for each block
-    after it, since that sees the labels before it now and one letter ago.
-    """
-    most = 0
-    for a in range(len(dfa.alphabet)):
-        for q in range(dfa.n_states):
-            power = 0
-            while (after := dfa.table[q][a]) != q and power < dfa.n_states:
-                power, q = power + 1, after
-            most = max(most, power - 1)
-    return most + 2 - min(window, FIRST_LETTERS) if most >= window else 1
 
 
 def written(dfa: Deterministic, blocks: Drafts, window: int, budget: Budget, found: Found) -> Plan:

@@ -186,8 +186,8 @@ def bits(mask: int) -> list[int]:
 def closed(arena: Arena, pairs: Iterable[Pair], meter: Meter) -> Separation:
     """Close pairs under what has to be kept. O(pairs * events)."""
     against: dict[int, int] = {}
-    kept = _carry(related(pairs), arena.back, against)
-    meter.tick(1 + sum(mask.bit_count() for mask in against.values()) // (2 * PAIRS))
+    meter.tick()
+    kept = _carry(related(pairs), arena.back, against, meter)
     return Separation(against, frozenset(kept))
 
 
@@ -196,22 +196,27 @@ def doomed(arena: Arena, pair: Pair, hopeless: dict[int, int]) -> None:
     _carry(related([pair]), arena.onward, hopeless)
 
 
-def _carry(pairs: Mapping[int, int], steps: Steps, known: dict[int, int]) -> set[int]:
+def _carry(pairs: Mapping[int, int], steps: Steps, known: dict[int, int], meter: Meter | None = None) -> set[int]:
     """Add pairs, and those that steps of the same event lead to; the events by which they lead to others.
 
     Args:
         pairs: to begin with, symmetric.
         steps: the steps.
         known: pairs whose successors are known, too; added to.
+        meter: counts them.
     """
     work: dict[int, int] = {}
     for x, mask in pairs.items():
         if new := mask & ~known.get(x, 0):
             known[x] = known.get(x, 0) | new
             work[x] = new
-    events = set()
+    events, counted = set(), 0
     while work:
         x, new = work.popitem()
+        counted += new.bit_count()
+        if meter is not None and counted >= 2 * PAIRS:  # each pair is seen from both of its ends
+            meter.tick(counted // (2 * PAIRS))
+            counted %= 2 * PAIRS
         for event, targets in steps.of[x]:
             if left := new & steps.domain[event]:
                 events.add(event)

@@ -9,10 +9,12 @@ from scancraft.automata.alphabet import EOS
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import ascending_runs, d_n, flip_flop, one_divider, tomita, zero_then_twos
+from scancraft.automata.regex.regex import parse_regex
 from scancraft.compiler.plan.circuits import fits, plan_circuit
 from scancraft.compiler.plan.plan import Plan
 from scancraft.compiler.plan.prove import prove
-from scancraft.compiler.plan.search.choose import at_least, plans, smallest
+from scancraft.compiler.plan.search.blocks import at_least
+from scancraft.compiler.plan.search.choose import plans, smallest
 from scancraft.compiler.plan.search.cost import cost
 from scancraft.compiler.plan.separate import separated
 
@@ -90,6 +92,15 @@ def test_whatever_is_found_is_right(table, accepting, word):
     for plan in plans(dfa, Budget(items=5_000, seconds=None), most=3):
         agree(plan, dfa, [word, *words_up_to(dfa, 4)])
         proved(plan, dfa)
+
+
+def test_subsequences_take_a_block_for_each_letter():
+    """What two subsequences imply, the longest of three letters: three blocks."""
+    has = {w: parse_regex("".join(f"(a|b|c|d|e)*{s}" for s in w) + "(a|b|c|d|e)*") for w in ("ab", "cc", "dea")}
+    dfa = ~has["ab"] | (has["cc"] & has["dea"])
+    plan = next(plans(dfa, Budget(items=80_000, seconds=None)))
+    assert (dfa.n_states, len(plan.blocks)) == (31, 3)
+    proved(plan, dfa)
 
 
 def test_the_same_plans_each_time():
