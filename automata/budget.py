@@ -35,7 +35,7 @@ class Budget:
         return replace(self, started=time.monotonic()) if self.started is None else self
 
     def half(self) -> Budget:
-        """The same limits, with half of the time that is left, running from now on: the rest is for what comes after."""
+        """The same limits, but half of the time that is left, running from now on; the rest is for what comes after."""
         now = time.monotonic()
         if self.seconds is None:
             return replace(self, started=now)

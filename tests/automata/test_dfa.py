@@ -187,6 +187,9 @@ def test_budgets() -> None:
         Dfa.universal("ab").then(ends, Budget(seconds=-1.0))
     running = Budget(seconds=0.0).running()  # for all searches together, from now on
     assert running.running() is running
+    halves = [Budget(seconds=limit).half() for limit in (8.0, None)]
+    assert [(b.seconds, b.started is None) for b in halves] == [(4.0, False), (None, False)]
+    assert running.half().over
     with pytest.raises(BudgetExceededError, match="seconds"):
         Dfa.universal("ab").then(ends, running)
 
