@@ -8,14 +8,15 @@ from math import frexp, log2
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..automata.alphabet import read_tokens
 from ..compiler.checkpoints import Checkpoint
 from ..compiler.manifest import Manifest
-from ..models.run.stepper import Stepper
-from .labels import Memory, labelled_model, memories_of
+from ..interp.labels import labels_of
+from ..interp.run import run_with_cache
+from ..interp.subject import Subject
+from .labels import labelled_model
 from .picture_file import PictureError
 
 Numbers = NDArray[np.float32]
@@ -231,7 +232,7 @@ def _mamba2_groups(
 
 
 def memory_table(checkpoint: Checkpoint, word: Sequence[str]) -> MemoryTable:
-    """What the memories hold, in ``transformers``' own forward pass with its cache. O(|word| * parameters).
+    """What the memories hold, in ``transformers``' own forward pass. O(|word| * parameters).
 
     Args:
         checkpoint: a checkpoint that scancraft wrote.
@@ -241,77 +242,15 @@ def memory_table(checkpoint: Checkpoint, word: Sequence[str]) -> MemoryTable:
         ReadoutError: a symbol has no token.
         CheckpointError: the manifest's labels do not fit the weights.
     """
-    model, readout = labelled_model(checkpoint), checkpoint.readout
-    state, tokens = _tensors(model), readout.encode(word)
-    alphabet = checkpoint.language.alphabet
-    columns = readout.columns(alphabet)
-    stepper = Stepper(model, batch=1)
-    depth, numbers = len(stepper.blocks), None
-    memories = memories_of(checkpoint.manifest)
-    readers = [_Reader(memory, state, model.config) for memory in memories]
-    held: list[list[str]] = [[] for _ in memories]
-    allowed: list[list[bool]] = []
-    for token in tokens:
-        stream = stepper.embed(torch.tensor([token]))
-        if numbers is None:
-            stream, numbers = stepper.start(0, depth, stream)
-        else:
-            stream, numbers = stepper.step(0, depth, stream, numbers)
-        blocks = _states(numbers[0].double().numpy(), state, depth, model.config)
-        for values, reader, memory in zip(held, readers, memories, strict=True):
-            values.append(reader.value(blocks[memory.block]))
-        allowed.append(readout.says(stepper.logits(stream)[0, columns]).tolist())
+    readout, alphabet = checkpoint.readout, checkpoint.language.alphabet
+    cache = run_with_cache(Subject(labelled_model(checkpoint), checkpoint.manifest), [tuple(word)])
+    memories = labels_of(checkpoint).memories
+    held = (["?" if v is None else number_text(v) for v in memory.decode(cache)[0]] for memory in memories)
+    allowed = readout.says(cache.logits[0][:, readout.columns(alphabet)])
     return MemoryTable(
         ("<bos>", *word),
         tuple(f"block {memory.block}: {memory.name}" for memory in memories),
         tuple(map(tuple, held)),
         read_tokens(alphabet, follow=bool(readout.next_index), end=readout.accept is not None, classes=readout.classes),
-        tuple(map(tuple, np.array(allowed, dtype=bool).T.tolist())),
+        tuple(map(tuple, allowed.T.tolist())),
     )
-
-
-def _states(numbers: Any, tensors: Mapping[str, Numbers], n_blocks: int, config: Any) -> list[Numbers]:
-    """The SSM state of every block, shape (channels, states), out of a step's numbers."""
-    found, at = [], 0
-    for block in range(n_blocks):
-        window = tensors[f"backbone.layers.{block}.mixer.conv1d.weight"].size
-        channels = tensors[f"backbone.layers.{block}.mixer.out_proj.weight"].shape[1]
-        size = channels * int(config.state_size)
-        found.append(numbers[at + window : at + window + size].reshape(channels, -1))
-        at += window + size
-    return found
-
-
-class _Reader:
-    """Says what a memory holds: for a level, the label of the channels whose y = C h + D x is not zero.
-
-    In the channels that hold a level's memory x is constant, and so is C; both are worked out from the weights once.
-    """
-
-    def __init__(self, memory: Memory, tensors: Mapping[str, Numbers], config: Any) -> None:
-        self.label = memory.label
-        if not self.label.values:
-            return
-        prefix = f"backbone.layers.{memory.block}.mixer."
-        w = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-        inner, states = w["out_proj.weight"].shape[1], int(config.state_size)
-        if config.model_type == "mamba2":  # what a memory channel reads is nothing but its state
-            self.c, self.skipped = np.ones(states, dtype=np.float32), np.zeros(inner, dtype=np.float32)
-            return
-        bias = w["conv1d.bias"]
-        x = np.where(w["in_proj.weight"][:inner].any(axis=1), 0, bias * (bias > 0)).astype(np.float32)
-        self.c = w["x_proj.weight"][-states:] @ x
-        if config.model_type == "falcon_mamba":
-            self.c = self.c / np.sqrt(np.mean(self.c**2, dtype=np.float32) + np.float32(config.mixer_rms_eps))
-        self.skipped = w["D"] * x
-
-    def value(self, state: Numbers) -> str:
-        """What is held, given the block's SSM state of shape (channels, states)."""
-        channels = self.label.channels
-        if not self.label.values:
-            held = state[[holder.index for holder in channels], self.label.entry]
-            return " or ".join(dict.fromkeys(number_text(v) for v in held.tolist()))
-        y = state @ self.c + self.skipped
-        read = {holder.label for holder in channels if y[holder.index] != 0}
-        others = set(self.label.values) - {holder.label for holder in channels}
-        return " or ".join(sorted(map(str, read or others), key=int)) or "?"
