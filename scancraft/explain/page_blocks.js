@@ -6,6 +6,7 @@ const Lit = (() => {
   const MOST_EVENTS = 8; // conditions of a memory that are listed; of more, those that hold
   const MOST_MEMORIES = 40; // of a block
   const MOST_DOTS = 160; // channels of a block
+  const MOST_PARTS = 30; // of a formula that are listed
   const MOST_TEXT = 140; // characters of a condition
 
   // -- the language -----------------------------------------------------------------------------------------------------
@@ -81,6 +82,18 @@ const Lit = (() => {
     return [...control, element("p", at ? "counters" : "counters; the word has died", "help"), values];
   }
 
+  // A formula: its parts, the whole one last; lit are those that hold at the end of the word so far.
+  function formula(truth, at) {
+    const list = element("ul", null, "events");
+    truth.texts.slice(-MOST_PARTS).forEach((text, i) => {
+      const holds = at.now[truth.texts.length - Math.min(MOST_PARTS, truth.texts.length) + i];
+      const item = element("li", null, holds ? "lit" : "", { title: text });
+      item.append(element("span", holds ? "holds now: " : "does not hold now: ", "hidden"), visible(short(text, MOST_TEXT)));
+      list.append(item);
+    });
+    return [list];
+  }
+
   const rest = element("div");
 
   function drawLanguage() {
@@ -90,6 +103,7 @@ const Lit = (() => {
     rest.replaceChildren();
     if (page.language.kind === "bounded_dyck") return rest.append(...stack(truth, at));
     if (page.language.kind === "nested") return rest.append(...levels(at));
+    if (page.language.kind === "past_ltl") return rest.append(...formula(truth, at));
     if (page.language.kind === "counter_machine") return rest.append(...counters(truth, at, before));
     parts.forEach((part, i) => {
       const figure = document.querySelector(`figure[data-part="${i}"]`);

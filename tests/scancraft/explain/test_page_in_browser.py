@@ -114,6 +114,17 @@ def test_the_control_of_a_counter_machine_is_lit(built: Explained, tab: Tab) -> 
     assert tab.js("document.querySelector('figcaption').textContent") == "the word has died"
 
 
+@needs_browser
+def test_the_parts_of_a_formula_that_hold_are_lit(built: Explained, tab: Tab) -> None:
+    language = built["formula"].language
+    for word in ("a", "ab", "bca", "cab"):
+        tab.open(page_file("formula", built), f"#word={word}")
+        parts = tab.js("[...document.querySelectorAll('#language li')].map((li) => [li.title, li.className === 'lit'])")
+        assert [text for text, _ in parts] == list(language.texts)  # type: ignore[union-attr]
+        assert parts[-1][1] == language.accepts(word)  # type: ignore[union-attr]
+    assert tab.problems == []
+
+
 STREAM = """[...document.querySelectorAll('#stream tbody tr')].map((row) =>
     [...row.cells].map((cell) => cell.textContent.replace(/^\\d+: /, "")))"""
 TILES = """[...document.querySelectorAll('.tiles')].map((box) => box.innerText)"""
