@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from .checkpoint import load as load
     from .compiler.alternatives import NoPlanError as NoPlanError
     from .compiler.alternatives import UnknownChoiceError as UnknownChoiceError
+    from .compiler.circuits.nested.memories import LevelMemoryError as LevelMemoryError
     from .compiler.combining import ForesightError as ForesightError
     from .compiler.manifest import ManifestError as ManifestError
     from .compiler.targets.base import TargetError as TargetError
