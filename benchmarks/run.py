@@ -59,6 +59,7 @@ COMMANDS = {
     "mlregtest": "experiments.mlregtest",
     "precision": "experiments.precision",
     "refute": "experiments.refute",
+    "scale": "timings.scale",
     "sizes": "experiments.sizes",
 }
 
