@@ -80,7 +80,7 @@ def test_mutants_are_rejected_or_right() -> None:
     """One weight changed: whatever the checker still accepts is right on all short words and on random ones."""
     compiled, certificate = small()
     words = [w for n in range(5) for w in product(["{", "}", "[", "string", ":", ","], repeat=n)]
-    words += scancraft.members_of(compiled.language, 150, 1, 40, random.Random(1))
+    words += scancraft.members_of(compiled.language, 60, 1, 40, random.Random(1))
     rng, kept, tried = random.Random(4), 0, 0
     model = compiled.model()
     places = [
@@ -89,7 +89,7 @@ def test_mutants_are_rejected_or_right() -> None:
         if "norm" not in name
         for place in torch.nonzero(tensor).tolist()
     ]
-    for name, place in rng.sample(places, 150):
+    for name, place in rng.sample(places, 40):
         mutant = copy.deepcopy(model)
         weight = mutant.get_parameter(name)
         with torch.no_grad():
@@ -102,8 +102,8 @@ def test_mutants_are_rejected_or_right() -> None:
             continue
         kept += 1
         assert accepts(mutant, words), (name, place)
-    assert tried == 150
-    assert kept < 75  # most are rejected
+    assert tried == 40
+    assert kept < 20  # most are rejected
 
 
 EDITS: dict[str, Callable[[dict[str, Any]], object]] = {

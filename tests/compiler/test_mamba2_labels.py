@@ -18,6 +18,7 @@ import scancraft
 import scancraft.testing
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE, d_n
+from scancraft.automata.letters import quotient
 from scancraft.compiler.circuits.circuit import Circuit, Shown
 from scancraft.explain.page_data import page_data
 from scancraft.explain.tables import weight_table
@@ -64,7 +65,9 @@ def assert_labels_hold(dfa: Dfa, words: list[tuple[int, ...]]) -> int:
     truth = states_of(dfa, words)
     assert len(names) == found[0].shape[2]
     place = {name.partition(":")[0]: d for d, name in enumerate(names)}
-    letters = ["<bos>", *dfa.alphabet]
+    classes = quotient(dfa)  # letters that act alike are one
+    letters = ["<bos>", *classes.dfa.alphabet]
+    kinds = [next(k for k, some in enumerate(classes.members.values()) if a in some) for a in dfa.alphabet]
     shown = 0
     held: dict[int, NDArray[np.intp]] = {}  # what the memory of a level is, by what its indicators said last
     for number, labels in enumerate([None, *manifest.blocks]):
@@ -76,7 +79,7 @@ def assert_labels_hold(dfa: Dfa, words: list[tuple[int, ...]]) -> int:
                 assert (stream[:, :, d] == 2.0**40).all()
             elif name.startswith("letter "):
                 here = letters.index(name.removeprefix("letter "))
-                said = np.array([[here == 0, *(a + 1 == here for a in word)] for word in words])
+                said = np.array([[here == 0, *(kinds[a] + 1 == here for a in word)] for word in words])
                 assert np.array_equal(stream[:, :, d], said)
         slots = manifest.blocks[0].slots_before if labels is None else labels.slots_after
         active = stream[:, :, [place[f"slot {s}"] for s in slots]]

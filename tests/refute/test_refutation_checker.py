@@ -99,7 +99,7 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("readout.bos", 0, "sha256|is not that"),
     ("language.dfa.accepting", ["1"], "offsets"),
     ("language.dfa.accepting", ["0", "1"], "fewer turns"),
-    ("language", {"counter_machine": {}}, "malformed"),
+    ("language", {"counter_machine": {}}, "the language is a 'counter_machine'"),
     ("x", None, "malformed"),
 ]
 

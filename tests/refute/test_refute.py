@@ -413,7 +413,7 @@ def test_a_spent_budget_says_what_still_moves() -> None:
 
 
 def test_an_undecided_language(monkeypatch: pytest.MonkeyPatch) -> None:
-    def give_up(dfa: Dfa) -> None:
+    def give_up(dfa: Dfa, budget: Budget) -> None:
         raise BudgetExceededError("image sets", 11, 10)
 
     monkeypatch.setattr(refuting, "star_free_witness", give_up)

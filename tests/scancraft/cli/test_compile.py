@@ -339,6 +339,6 @@ def test_gates_may_stay_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_decide_is_for_regular_languages(tmp_path: Path) -> None:
     counters = written(tmp_path / "counters.json", TWO_FOR_ONE)
     brackets = written(tmp_path / "brackets.json", {"brackets": [["(", ")"]], "depth": 3})
-    assert "regular language is needed" in refused(invoke("decide", counters))
+    assert "give a regular language" in refused(invoke("decide", counters))
     assert answer(invoke("decide", brackets, "--json"))["states"] == 5
     assert answer(invoke("decide", counters, "--json"), 2)["error"] == "NotRegular"

@@ -30,7 +30,7 @@ def test_one_block_is_enough() -> None:
     ("args", "said"),
     [
         (("--named", "Parity"), "not star-free"),
-        (("--named", "Dyck-1"), "a regular language is needed"),
+        (("--named", "Dyck-1"), "give a regular language"),
         (("--regex", "a", "--named", "D-2"), "exactly one"),
     ],
 )

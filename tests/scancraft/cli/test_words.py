@@ -58,7 +58,7 @@ def test_dyck_1_is_not_bounded(built: Built, tmp_path: Path) -> None:
     assert "'((('" in invoke(*command).stdout
     command = ("check", place, "--regex", r"(\(\))*", "--words", 20, "--short", 300, "--json")
     assert answer(invoke(*command), 1)["disagreement"]["word"] == ["("]
-    command = ("certify", place, "--regex", r"(\(\))*", "--seconds", 1, "--json")
+    command = ("certify", place, "--regex", r"(\(\))*", "--budget", 500, "--json")
     assert answer(invoke(*command), 1)["word"] == ["("]
     assert not (place / "certificate.json").exists()
 
