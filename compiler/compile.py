@@ -142,15 +142,13 @@ dt_rank 2, 3,200 parameters, 218 not zero
     promise = None if contract == "recognise" else contract  # which only those without a DFA have
     if target is not None:
         allowed_target(target, gates)
+    choice = Choice(budget, d_state, d_conv, gates, target, dtype, optimise, construction)
     compiled: CompiledModel
     if isinstance(wanted, (Dfa, Moore)):
-        choice = Choice(budget, d_state, d_conv, gates, target, dtype, optimise, construction)
         compiled = _regular(wanted, choice)
     elif isinstance(wanted, Combination):
-        choice = Choice(budget, d_state, d_conv, gates, target, dtype, optimise, construction)
         compiled = _combined(wanted, choice, contract)
     elif isinstance(wanted, PastLtl):
-        choice = Choice(budget, d_state, d_conv, gates, target, dtype, optimise, construction)
         compiled = _past(wanted, choice, contract)
     elif isinstance(wanted, BoundedDyck):
         compiled = bounded_dyck(

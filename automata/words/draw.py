@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,31 +74,41 @@ def check_range(shortest: int, longest: int) -> None:
         raise ValueError(f"lengths {shortest} to {longest} are no range; give 0 <= shortest <= longest")
 
 
-def walked(
-    walk: Callable[[int, np.random.Generator], Symbols | None], count: int, shortest: int, longest: int, rng: Rng
-) -> list[Symbols]:
-    """Words with lengths in a range: of walks towards targets uniform in it, those that do not end before it.
+class Walks(ABC):
+    """Words by walks towards a length, which may end before it. Not uniform."""
 
-    Args:
-        walk: a word of at most the given length, or None.
-        count: how many words.
-        shortest: the least length.
-        longest: the greatest.
-        rng: where randomness comes from.
+    @abstractmethod
+    def walk(self, target: int, rng: Rng) -> Symbols | None:
+        """A member of at most this length, or None."""
 
-    Raises:
-        EmptyLanguageError: ``TRIES`` walks in a row ended before the range; there may be words in it all the same.
-    """
-    found: list[Symbols] = []
-    tries, generator = 0, generator_of(rng)
-    while len(found) < count:
-        word = walk(shortest + int(generator.integers(longest - shortest + 1)), generator)
-        tries += 1
-        if word is not None and len(word) >= shortest:
-            found.append(word)
-            tries = 0
-        elif tries == TRIES:
-            raise EmptyLanguageError(
-                f"none of {TRIES} walks gave a word with a length from {shortest} to {longest}; widen the range"
-            )
-    return found
+    @abstractmethod
+    def distance(self, length: int) -> int:
+        """Every live word of this length can be ended by so many symbols."""
+
+    def words(self, count: int, shortest: int, longest: int, rng: Rng) -> list[Symbols]:
+        """Members with lengths in a range: of walks towards targets uniform in it, those that do not end before it.
+
+        Raises:
+            EmptyLanguageError: ``TRIES`` walks in a row ended before the range; there may be words in it all the same.
+        """
+        found: list[Symbols] = []
+        tries, generator = 0, generator_of(rng)
+        while len(found) < count:
+            word = self.walk(shortest + int(generator.integers(longest - shortest + 1)), generator)
+            tries += 1
+            if word is not None and len(word) >= shortest:
+                found.append(word)
+                tries = 0
+            elif tries == TRIES:
+                raise EmptyLanguageError(
+                    f"none of {TRIES} walks gave a word with a length from {shortest} to {longest}; widen the range"
+                )
+        return found
+
+    def live_word(self, length: int, rng: Rng) -> Symbols:
+        """The first ``length`` symbols of a member that may be longer: so it can be completed, as can all its prefixes.
+
+        Raises:
+            EmptyLanguageError: no walk went so far.
+        """
+        return self.words(1, length, length + self.distance(length), rng)[0][:length]

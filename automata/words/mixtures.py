@@ -21,7 +21,7 @@ from ..logic.past import PastLtl
 from ..moore import Moore
 from ..nested.language import NestedLanguage
 from .brackets import BracketWords, live_bracket_word
-from .draw import Rng, Symbols, arbitrary, check_range, edit_within, generator_of
+from .draw import Rng, Symbols, Walks, arbitrary, check_range, edit_within, generator_of
 from .nested import NestedWords
 from .regular import RegularWords
 from .steered import steered
@@ -158,7 +158,7 @@ def live_word_of(language: Any, length: int, rng: Rng) -> Symbols:
         raise EmptyLanguageError(f"no word of length {length} has only prefixes that can be completed") from None
 
 
-def _walks(language: CounterMachine | NestedLanguage) -> CompletedWalks | NestedWords:
+def _walks(language: CounterMachine | NestedLanguage) -> Walks:
     return NestedWords(language) if isinstance(language, NestedLanguage) else CompletedWalks(language)
 
 

@@ -6,13 +6,13 @@ from functools import cached_property
 from math import inf
 
 from ..nested.language import NestedLanguage
-from .draw import Rng, Symbols, generator_of, walked
+from .draw import Rng, Symbols, Walks, generator_of
 
 Lengths = list[dict[str, float]]
 """For each depth and state of a level, a number of symbols until it is closed, the closing symbol included."""
 
 
-class NestedWords:
+class NestedWords(Walks):
     """Members of a nested language.
 
     A walk towards a target length only takes symbols after which the word can still be ended within it, and, as long as
@@ -65,18 +65,9 @@ class NestedWords:
                 stack.append(language.opens[symbol])
         return tuple(word)
 
-    def words(self, count: int, shortest: int, longest: int, rng: Rng) -> list[Symbols]:
-        """Members with lengths in this range (:func:`~.draw.walked`)."""
-        return walked(self.walk, count, shortest, longest, rng)
-
-    def live_word(self, length: int, rng: Rng) -> Symbols:
-        """The first ``length`` symbols of a member that may be longer.
-
-        Raises:
-            EmptyLanguageError: no walk went so far.
-        """
-        longest = length + sum(int(max(found.values(), default=0)) for found in self._fewest)
-        return self.words(1, length, longest, rng)[0][:length]
+    def distance(self, length: int) -> int:
+        """However many levels a live word has open, so many symbols end it."""
+        return sum(int(max(found.values(), default=0)) for found in self._fewest)
 
 
 def _lengths(language: NestedLanguage, *, longest: bool) -> Lengths:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..counters.control import signs_of
 from ..counters.machine import CounterMachine
 from ..counters.trim import Edge, Node
-from .draw import Rng, Symbols, generator_of, walked
+from .draw import Rng, Symbols, Walks, generator_of
 
 NONE = -(2**60)
 """Less room than any configuration takes."""
@@ -45,7 +45,7 @@ class _Cell:
     room: int
 
 
-class CompletedWalks:
+class CompletedWalks(Walks):
     """Members of any counter language, by walks that never lose sight of acceptance. Not uniform.
 
     The proof that the machine is trim (``automata.counters.trim``) yields a number for each configuration: how many
@@ -130,18 +130,6 @@ class CompletedWalks:
                 key = state, tuple(cut)
                 cell = cells.get(key) or self._cell(*key)
         return tuple(word)
-
-    def words(self, count: int, shortest: int, longest: int, rng: Rng) -> list[Symbols]:
-        """Members with lengths in this range (:func:`walked`)."""
-        return walked(self.walk, count, shortest, longest, rng)
-
-    def live_word(self, length: int, rng: Rng) -> Symbols:
-        """The first ``length`` letters of a member that may be longer: so it can be completed, as can all its prefixes.
-
-        Raises:
-            EmptyLanguageError: no walk went so far.
-        """
-        return self.words(1, length, length + self.distance(length), rng)[0][:length]
 
 
 def _endless(graph: Mapping[Node, Mapping[str, list[Edge]]]) -> set[Node]:
