@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from forgery import Forger
+from forgery import Forger, switch_off
 
 import scancraft
 from scancraft.automata.budget import Budget
@@ -120,13 +120,7 @@ def test_each_obligation_is_missed(number: int, forger: Forger, monkeypatch: pyt
     said = failure(forger, which, edit)
     assert said.startswith(f"obligation {name}: "), said
     assert where in said
-    need = Obligations.need
-
-    def without(self: Obligations, this: str, good: Any, there: str) -> None:
-        if not (this == name and where in there):
-            need(self, this, good, there)
-
-    monkeypatch.setattr(Obligations, "need", without)
+    switch_off(monkeypatch, name, where)
     assert failure(forger, which, edit) != said
 
 
