@@ -88,6 +88,10 @@ class BracketLanguageError(ScancraftError):
     """A bounded Dyck language that does not exist, or brackets that cannot be used."""
 
 
+class CopyingLanguageError(ScancraftError):
+    """Copying of no letters, of words of no letters, or with a separator that is a letter."""
+
+
 class UnknownLanguageError(ScancraftError):
     """No language of the suite has this name."""
 

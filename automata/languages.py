@@ -16,6 +16,8 @@ from .bare import bare
 from .bounded_dyck import BoundedDyck, StackAcceptor
 from .budget import DEFAULT_BUDGET, Budget
 from .combination import Combination, CombinationAcceptor, combination_from_json, combination_to_json, combined
+from .copying.acceptor import CopyingAcceptor
+from .copying.language import Copying, copying_from_json, copying_to_json
 from .counters.acceptor import CounterAcceptor
 from .counters.machine import CounterMachine, counter_machine_from_json, counter_machine_to_json
 from .dfa import Dfa as Dfa
@@ -31,14 +33,14 @@ from .nested.json import nested_from_json, nested_to_json
 from .nested.language import NestedLanguage
 from .regex.combinations import regex
 
-Language = Dfa | Combination | PastLtl | BoundedDyck | NestedLanguage | CounterMachine | Moore
-"""A regular language; a combination of some, a past formula, a bounded Dyck language or a nested one (regular, but
-without their DFAs); a counter language, or a machine with outputs."""
+Language = Dfa | Combination | PastLtl | BoundedDyck | NestedLanguage | Copying | CounterMachine | Moore
+"""A regular language; a combination of some, a past formula, a bounded Dyck language, a nested one or copying (regular,
+but without their DFAs); a counter language, or a machine with outputs."""
 
 Recognised = Combination | PastLtl
 """Languages that know whether a word may end, and what may come next only by their DFA."""
 
-KINDS = ("dfa", "combination", "past_ltl", "bounded_dyck", "nested", "counter_machine", "moore_machine")
+KINDS = ("dfa", "combination", "past_ltl", "bounded_dyck", "nested", "copying", "counter_machine", "moore_machine")
 """The keys that say in JSON what kind of language it is."""
 
 
@@ -74,6 +76,8 @@ def truth_of(language: Language) -> Truth:
         return StackAcceptor(language)
     if isinstance(language, NestedLanguage):
         return NestedAcceptor(language)
+    if isinstance(language, Copying):
+        return CopyingAcceptor(language)
     if isinstance(language, CounterMachine):
         return CounterAcceptor(language)
     if isinstance(language, Combination):
@@ -198,6 +202,8 @@ def language_to_json(language: Language) -> dict[str, Any]:
         return {"bounded_dyck": {"brackets": [list(p) for p in language.brackets], "depth": language.depth}}
     if isinstance(language, NestedLanguage):
         return {"nested": nested_to_json(language)}
+    if isinstance(language, Copying):
+        return {"copying": copying_to_json(language)}
     if isinstance(language, CounterMachine):
         return {"counter_machine": counter_machine_to_json(language)}
     if isinstance(language, Combination):
@@ -223,6 +229,8 @@ def language_from_json(data: Mapping[str, Any]) -> Language:
         return _bounded_dyck(data["bounded_dyck"])
     if "nested" in data:
         return nested_from_json(data["nested"])
+    if "copying" in data:
+        return copying_from_json(data["copying"])
     if "counter_machine" in data:
         return counter_machine_from_json(data["counter_machine"])
     if "combination" in data:

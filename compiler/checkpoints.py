@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..automata.alphabet import BOS, EOS, PAD, is_spaced, spellings
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.combination import Combination
+from ..automata.copying.language import Copying
 from ..automata.counters.machine import CounterMachine
 from ..automata.dfa import Dfa
 from ..automata.languages import Language, classes_of, language_from_json, predicts
@@ -195,6 +196,8 @@ def _kind(language: Language) -> str:
         return "a past formula"
     if isinstance(language, NestedLanguage):
         return "a nested language"
+    if isinstance(language, Copying):
+        return "copying"
     return "a bounded Dyck language" if isinstance(language, BoundedDyck) else "a counter language"
 
 

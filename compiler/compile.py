@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.combination import Combination
+from ..automata.copying.language import Copying
 from ..automata.decide.aperiodic import NotStarFreeError, star_free_witness
 from ..automata.decide.classification import Classification, GateClass, classify_by_groups
 from ..automata.decide.walks import NoWalk, NoWalkError, walk_of
@@ -39,7 +40,7 @@ from .circuits.letters import over_letters
 from .circuits.patterns import STEP
 from .combining import PRODUCT_ITEMS, ForesightError, combination
 from .compiled import Compiled, CompiledModel, allowed_target, lowered, manifest_of
-from .constructions import bounded_dyck, check_contract, counters, nested
+from .constructions import bounded_dyck, check_contract, copies, counters, nested
 from .past import past_formula
 from .targets import Lowered, Options, Target
 from .targets import target as target_named
@@ -162,6 +163,10 @@ dt_rank 2, 3,200 parameters, 218 not zero
             d_conv=d_conv or FEWEST_TAPS,
             target=target,
             dtype=dtype,
+        )
+    elif isinstance(wanted, Copying):
+        compiled = copies(
+            wanted, contract=promise or "live-prefixes", d_conv=d_conv or FEWEST_TAPS, target=target, dtype=dtype
         )
     else:
         compiled = counters(

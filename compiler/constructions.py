@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from ..automata.bounded_dyck import BoundedDyck, Pair
 from ..automata.budget import DEFAULT_BUDGET, Budget
+from ..automata.copying.language import Copying
 from ..automata.counters.machine import CounterMachine
 from ..automata.decide.walks import NoWalk, NoWalkError, walk_of
 from ..automata.dfa import Dfa
-from ..automata.errors import BracketLanguageError, BudgetExceededError, CounterLanguageError
+from ..automata.errors import BracketLanguageError, BudgetExceededError, CopyingLanguageError, CounterLanguageError
 from ..automata.families import flip_flop as flip_flop_language
 from ..automata.languages import Language, as_dfa, language_to_json
 from ..automata.nested.language import NestedLanguage
 from ..models.errors import ReadoutError
 from .circuits.bounded_dyck import bounded_dyck_circuit
 from .circuits.circuit import Circuit
+from .circuits.copying import copying_circuit
 from .circuits.counting import counter_circuit, machine_limits
 from .circuits.flip_flop import flip_flop_circuit
 from .circuits.nested.circuit import nested_circuit
@@ -162,6 +164,47 @@ def nested(
         raise BudgetExceededError("parameters (estimated)", size, LARGEST)
     if not any("float32" in limits for limits in circuit.limits.values()):
         raise BracketLanguageError(f"a depth of {language.depth} is too much for float32 to count exactly; give less")
+    return constructed(language, "star-free", circuit, d_conv, out, target, dtype)
+
+
+def copies(
+    language: Copying,
+    out: str | PathLike[str] | None = None,
+    *,
+    contract: Contract = "live-prefixes",
+    d_conv: int = 2,
+    target: str | None = None,
+    dtype: str = "float32",
+) -> Constructed:
+    """Words and their copies, in two blocks: ceil(log2 K) memories for each place, and three more. No DFA.
+
+    Args:
+        language: which letters, and how many.
+        out: a directory to write the checkpoint to; None to keep it in memory.
+        contract: "live-prefixes"; nothing is promised of words that have died.
+        d_conv: taps of the convolution, 2 to 4.
+        target: the kind of model (``scancraft.compile``); by default the target mamba.
+        dtype: a format in which the model must be exact (``scancraft.compile``).
+
+    Raises:
+        CopyingLanguageError: all words are to be right, or words are too long for float32 to count exactly.
+        BudgetExceededError: the model would have more than about 2^28 parameters.
+
+    >>> from scancraft.automata.copying.language import copying
+    >>> copies(copying(26, 10)).circuit.n_blocks, copies(copying(26, 10)).circuit.memories
+    (2, 53)
+    """
+    check_contract(contract)
+    if contract == "all-words":
+        raise CopyingLanguageError(
+            "a model that copies is built for live prefixes only; leave the contract out, or compile the DFA (`.dfa()`)"
+        )
+    circuit = copying_circuit(language)
+    widest = max(len(block.channels) for block in circuit.blocks)
+    if (size := 2 * widest * (2 * language.longest + 100)) > LARGEST:
+        raise BudgetExceededError("parameters (estimated)", size, LARGEST)
+    if not any("float32" in limits for limits in circuit.limits.values()):
+        raise CopyingLanguageError(f"{language.longest} letters are too many for float32 to count; give fewer")
     return constructed(language, "star-free", circuit, d_conv, out, target, dtype)
 
 

@@ -25,7 +25,7 @@ SCHEMA_VERSION: Final = 3
 Regular = Literal["cascade", "plan", "walk", "pattern", "finite"]
 """Constructions of a regular language."""
 
-Construction = Literal[Regular, "combination", "flip-flop", "bounded Dyck", "nested", "counters"]
+Construction = Literal[Regular, "combination", "flip-flop", "bounded Dyck", "nested", "copying", "counters"]
 """All constructions."""
 
 MOST_SOURCE: Final = 1000

@@ -15,6 +15,7 @@ import torch
 
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import DEFAULT_BUDGET, Budget
+from ..automata.copying.language import Copying
 from ..automata.counters.machine import CounterMachine
 from ..automata.decide.aperiodic import Witness, star_free_witness
 from ..automata.dfa import Dfa
@@ -31,7 +32,7 @@ from ..models.mamba import SIGNED_MAMBA, model_type_of
 from ..models.readout import Readout
 from ..models.run.stepper import ALIGNMENT
 from ..models.run.threads import one_thread
-from .checker.claims import VERSION, claim, state_digest, weights_digest
+from .checker.refutation import VERSION, claim, state_digest, weights_digest
 from .models import resolve
 from .results import NotApplicable, Refutation, Unsettled
 from .search import Note, Search, Verdict
@@ -145,6 +146,8 @@ def _witness(model: Any, language: Language, budget: Budget) -> Witness | str:
         return "a bounded Dyck language is star-free, so the theorem excludes no Mamba"
     if isinstance(language, NestedLanguage):
         return "the theorem excludes a nested language by its automaton only; give that (`.dfa()`)"
+    if isinstance(language, Copying):
+        return "copying at most so many letters is star-free, so the theorem excludes no Mamba"
     if isinstance(language, CounterMachine):
         return "a counter language is not given as a regular language, and the theorem is about regular ones"
     assert isinstance(language, (Dfa, Moore)), "a combination is judged by its product"

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .automata.acceptor import Acceptor as Acceptor
     from .automata.bounded_dyck import BoundedDyck as BoundedDyck
     from .automata.budget import Budget as Budget
+    from .automata.copying.language import Copying as Copying
+    from .automata.copying.language import copying as copying
     from .automata.counters.machine import Counter as Counter
     from .automata.counters.machine import CounterMachine as CounterMachine
     from .automata.counters.machine import Step as Step
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from .automata.errors import AmbiguousLanguageError as AmbiguousLanguageError
     from .automata.errors import BracketLanguageError as BracketLanguageError
     from .automata.errors import BudgetExceededError as BudgetExceededError
+    from .automata.errors import CopyingLanguageError as CopyingLanguageError
     from .automata.errors import CounterLanguageError as CounterLanguageError
     from .automata.errors import EmptyLanguageError as EmptyLanguageError
     from .automata.errors import LanguageFormatError as LanguageFormatError

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..bounded_dyck import BoundedDyck
 from ..budget import Budget
+from ..copying.language import Copying
 from ..counters.machine import CounterMachine
 from ..dfa import Dfa
 from ..errors import BudgetExceededError, EmptyLanguageError
@@ -21,11 +22,15 @@ from ..logic.past import PastLtl
 from ..moore import Moore
 from ..nested.language import NestedLanguage
 from .brackets import BracketWords, live_bracket_word
+from .copying import Copies
 from .draw import Rng, Symbols, Walks, arbitrary, check_range, edit_within, generator_of
 from .nested import NestedWords
 from .regular import RegularWords
 from .steered import steered
 from .walks import CompletedWalks
+
+Walked = CounterMachine | NestedLanguage | Copying
+"""Languages whose words are walked."""
 
 SMALL = Budget(items=20_000)
 """Up to so many states the product of a combination is built, to draw words from it; past that they are found."""
@@ -51,7 +56,7 @@ def members_of(language: Any, count: int, shortest: int, longest: int, rng: Rng)
             return members_of(language.dfa(SMALL), count, shortest, longest, generator)
         except BudgetExceededError:
             return _found(language, count, shortest, longest, generator)
-    if isinstance(language, (CounterMachine, NestedLanguage)):
+    if isinstance(language, Walked):
         return _walks(language).words(count, shortest, longest, generator)
     sampler: BracketWords | RegularWords
     if isinstance(language, BoundedDyck):
@@ -95,7 +100,7 @@ def mixture_of(language: Any, count: int, shortest: int, longest: int, rng: Rng)
     return words
 
 
-def _words_of(language: Language) -> Dfa | Recognised | BoundedDyck | NestedLanguage | CounterMachine:
+def _words_of(language: Language) -> Dfa | Recognised | BoundedDyck | Walked:
     """The language; of a machine with outputs the words that may end, which are all if it does not say."""
     return language.domain if isinstance(language, Moore) else language
 
@@ -150,7 +155,7 @@ def live_word_of(language: Any, length: int, rng: Rng) -> Symbols:
             return arbitrary(language.alphabet, length, generator_of(rng))
     if isinstance(language, BoundedDyck):
         return live_bracket_word(language, length, rng)
-    if isinstance(language, (CounterMachine, NestedLanguage)):
+    if isinstance(language, Walked):
         return _walks(language).live_word(length, rng)
     try:
         return RegularWords(Dfa(language.semiautomaton, language.initial, language.live), length).word(length, rng)
@@ -158,7 +163,9 @@ def live_word_of(language: Any, length: int, rng: Rng) -> Symbols:
         raise EmptyLanguageError(f"no word of length {length} has only prefixes that can be completed") from None
 
 
-def _walks(language: CounterMachine | NestedLanguage) -> Walks:
+def _walks(language: Walked) -> Walks:
+    if isinstance(language, Copying):
+        return Copies(language)
     return NestedWords(language) if isinstance(language, NestedLanguage) else CompletedWalks(language)
 
 

@@ -293,6 +293,9 @@ def _described(about: dict[str, Any]) -> str:
     if "nested" in about:
         symbols = " ".join(map(ascii, about["nested"]["alphabet"][:20]))
         return f"nested words over {symbols}, at most {about['nested']['depth']} deep"
+    if "copying" in about:
+        letters = " ".join(map(ascii, about["copying"]["letters"][:20]))
+        return f"words over {letters}, at most {about['copying']['longest']} of them, and their copies"
     known = next((about[kind] for kind in ("counter_machine", MOORE, "past_ltl") if kind in about), about)
     symbols = " ".join(map(ascii, known["alphabet"][:20])) + (" ..." if len(known["alphabet"]) > 20 else "")
     if "counter_machine" in about:

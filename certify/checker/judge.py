@@ -12,6 +12,7 @@ from .after_death import MOST_AFTER_DEATH, check_after_death
 from .argument import Layer, Readouts
 from .arithmetic import Obligations, exactly
 from .closure import Closed, agree, check_shapes, check_stages, first_graph
+from .copying import check_copies, read_copying
 from .counters import Setting, check_counters, read_limits
 from .formulas import Formula, read_formula
 from .languages import Language, completable, reachable, read_counter_machine, read_dfa, read_moore
@@ -22,13 +23,14 @@ from .recalled import Memory
 from .slots import check_slots
 from .subformulas import check_formula
 
-CONSTRUCTIONS = ("counters", "slots")
+CONSTRUCTIONS = ("counters", "slots", "copies")
 """The methods that only explore the blocks of a control."""
 UNTIL_DEATH = "until death"
 SUBFORMULAS = "subformula by subformula"
 LANGUAGES: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     "counters": {"counter_machine": read_counter_machine},
     "slots": {"bounded_dyck": read_bounded_dyck, "nested": read_nested},
+    "copies": {"copying": read_copying},
     SUBFORMULAS: {"past_ltl": read_formula},
 }
 """The languages that are no DFAs, by method: what they are called, and what reads them."""
@@ -282,10 +284,11 @@ def _judge_construction(case: _Case, language: Any) -> Findings:
     readouts = Readouts(o, machine, case.columns, case.shown)
     layers = [Layer(o, machine, n) for n in range(end, len(machine.blocks))]
     owners: dict[str, list[tuple[int, int, int]]] = {}
-    if case.content["method"] == "slots":
-        need(not case.all_words, 'method "slots" proves live prefixes only')
+    if case.content["method"] != "counters":
+        need(not case.all_words, f'method "{case.content["method"]}" proves live prefixes only')
         need(case.content["limits"] == {}, "limits: this method has none")
-        check_slots(layers, readouts, graph, vectors, language)
+        check = check_slots if case.content["method"] == "slots" else check_copies
+        check(layers, readouts, graph, vectors, language)
     else:
         cases = reachable(language)
         need(cases is not None, "language: too many counters and control states")

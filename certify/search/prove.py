@@ -22,6 +22,7 @@ from ...automata.alphabet import read_tokens
 from ...automata.bounded_dyck import BoundedDyck
 from ...automata.budget import Budget
 from ...automata.combination import Combination
+from ...automata.copying.language import Copying
 from ...automata.counters.acceptor import CounterAcceptor
 from ...automata.counters.machine import CounterMachine
 from ...automata.dfa import Dfa
@@ -56,7 +57,8 @@ class Candidate:
     """Evidence that may prove that a model is right.
 
     Attributes:
-        method: "block by block", "whole model", "until death", "counters", "slots" or "subformula by subformula".
+        method: "block by block", "whole model", "until death", "counters", "slots", "copies", or "subformula by
+            subformula".
         stages: the closed lists of events and transitions, in the order of the blocks.
         inputs: the word graph that the first stage reads; None where the weights are all the evidence.
     """
@@ -240,7 +242,11 @@ def _formula(model: Any) -> Candidate | Open:
 
 
 def _control(
-    model: Any, language: CounterMachine | BoundedDyck | NestedLanguage, readout: Readout, budget: Budget, note: Note
+    model: Any,
+    language: CounterMachine | BoundedDyck | NestedLanguage | Copying,
+    readout: Readout,
+    budget: Budget,
+    note: Note,
 ) -> Candidate | Open:
     """The blocks of a counter machine's control, with the control state as the truth; of brackets, none."""
     if model_type_of(model) == MAMBA2:
@@ -251,6 +257,10 @@ def _control(
         return Open(reason, 0.0)
     stepper = Stepper(model, BATCH)
     vectors, live_only = _embedded(stepper, language.alphabet, readout), readout.contract == "live-prefixes"
+    if isinstance(language, Copying):
+        table = language.lengths.tolist()
+        inputs = word_graph(table, frozenset({len(table) - 1}), vectors)
+        return Candidate("copies", _stages(stepper, inputs, len(stepper.blocks) - 1, budget, note)[0], inputs)
     if not isinstance(language, CounterMachine):
         inputs = word_graph([[0] * len(language.alphabet)], frozenset(), vectors)
         before = len(stepper.blocks) - LEVEL_BLOCKS if isinstance(language, NestedLanguage) else 0

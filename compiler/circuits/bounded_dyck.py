@@ -58,7 +58,7 @@ def bounded_dyck_circuit(language: BoundedDyck, *, all_words: bool = False) -> C
         blocks=(depth, _slots(h, code, top, all_words=all_words)),
         verdicts=verdicts,
         contract="live-prefixes",
-        limits={DEPTH: _limits(h, all_words=all_words)},
+        limits={DEPTH: slot_limits(h, all_words=all_words)},
         reach={} if all_words else {DEPTH: h},
     )
     if not all_words:
@@ -71,7 +71,7 @@ def bounded_dyck_circuit(language: BoundedDyck, *, all_words: bool = False) -> C
     return latch_errors(circuit, letters, BOS, at_most_one=bits == 1)
 
 
-def _limits(h: int, *, all_words: bool) -> dict[str, int]:
+def slot_limits(h: int, *, all_words: bool) -> dict[str, int]:
     """The largest |depth| at which everything promised is exact; dtypes in which it is not at depth h are left out.
 
     Numbers up to |d| + h + 1 are stored. Tents of the depth add up terms to 4 (|d| + h), and the h slots, of whose sum

@@ -364,7 +364,8 @@ def _counters(block: CircuitBlock) -> list[tuple[Counter, Form]]:
 def _counting(block: CircuitBlock, names: Sequence[str], frame: Frame) -> Part:
     """A block of counters: totals in the first layer, less what they were at ``<bos>`` in the second."""
     begins = block.channels[block.counters[0][1].bos]
-    if (begins.taps, begins.bias) != (NOW, 0) or min(begins.reads.values()) < 0:
+    elsewhere = any(counter.anew for _, counter in block.counters)
+    if elsewhere or (begins.taps, begins.bias) != (NOW, 0) or min(begins.reads.values()) < 0:
         raise TargetError("a counter that begins anew elsewhere than at <bos> has no lowering to mamba2")
     scale = frame.scale
     added = _net(

@@ -195,7 +195,8 @@ def _counting(block: CircuitBlock, stream: Stream, shape: FalconMambaShape) -> B
         w["mixer.dt_proj.weight"][c, rank.n : rank.n + 2] = _undone(deltas, rank)
         for source, amount in counter.add.items():
             x_proj[r + counter.index, source] = amount * undone / DELTA_COUNT / T / T
-        x_proj[r + counter.index, counter.bos] = counter.initial * undone / DELTA_RESET / T / T
+        for source, value in {counter.bos: counter.initial, **counter.anew}.items():
+            x_proj[r + counter.index, source] = value * undone / DELTA_RESET / T / T
     return _gained(w, GAIN_OF_COUNTERS)
 
 

@@ -132,7 +132,8 @@ def mamba_block(block: CircuitBlock, stream: Stream, shape: MambaShape) -> Block
         dt_proj[c, numbers[((counter.bos, 1),)]] = DELTA_RESET / T
         for source, amount in counter.add.items():
             b_rows[counter.index, source] = amount * 2.0**-20 / T
-        b_rows[counter.index, counter.bos] = counter.initial / DELTA_RESET / T / T
+        for source, value in {counter.bos: counter.initial, **counter.anew}.items():
+            b_rows[counter.index, source] = value / DELTA_RESET / T / T
         c_rows[counter.index, block.one] = 1.0 / T
     return w
 

@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import Budget
+from ..automata.copying.language import Copying
 from ..automata.dfa import Dfa
 from ..automata.families import flip_flop as flip_flop_dfa
 from ..automata.languages import Language, Recognised
@@ -175,7 +176,7 @@ def _way(language: Language, named: bool, general: bool, budget: Budget, d_state
     Raises:
         ArgumentError: ``d_state`` where a construction decides it, or the general compiler for counters.
     """
-    if general and isinstance(language, (BoundedDyck, Recognised, NestedLanguage)):
+    if general and isinstance(language, (BoundedDyck, Copying, Recognised, NestedLanguage)):
         language = language.dfa(budget)
     elif general and not isinstance(language, (Dfa, Moore)):
         raise ArgumentError("--general compiles star-free languages; counters have one construction only")
@@ -208,7 +209,7 @@ def _facts(compiled: CompiledModel) -> dict[str, object]:
             "contract": compiled.circuit.contract,
             "memories": compiled.manifest.memories,
         }
-        if isinstance(compiled.language, BoundedDyck):
+        if isinstance(compiled.language, (BoundedDyck, Copying)):
             facts["lower_bound_bits"] = round(compiled.language.lower_bound, 3)
         if limits := {c.name: c.limits["float32"] for c in compiled.manifest.counters}:
             facts["exact_to"] = limits

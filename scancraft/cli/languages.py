@@ -19,6 +19,7 @@ import typer
 from ..automata.alphabet import parse_alphabet, parse_word
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import DEFAULT_BUDGET, Budget
+from ..automata.copying.language import copying
 from ..automata.dfa import Dfa
 from ..automata.errors import ScancraftError, UnknownLanguageError, UnknownSymbolError
 from ..automata.formats.registry import FORMATS, format_of_name, read_machine
@@ -41,7 +42,7 @@ class Judged(StrEnum):
     last = "last"
 
 
-WAYS = "LANGUAGE, --regex, --ltl, --named and --dyck"
+WAYS = "LANGUAGE, --regex, --ltl, --named, --dyck and --copying"
 PANEL = "The language"
 
 
@@ -55,6 +56,7 @@ class LanguageOptions:
         ltl: a formula of temporal logic.
         named: a name of the suite.
         dyck: the kinds of brackets and the depth, as in ``8,10``.
+        copying: how many letters, and how many of them a word may have, as in ``2,16``.
         alphabet: symbols of an expression or of a file, separated by spaces.
         dialect: whose expression it is; ours by default.
         format: the format of the file; by default it is recognised.
@@ -67,6 +69,7 @@ class LanguageOptions:
     ltl: str | None = None
     named: str | None = None
     dyck: str | None = None
+    copying: str | None = None
     alphabet: str | None = None
     dialect: Dialect | None = None
     format: str | None = None
@@ -99,7 +102,8 @@ class LanguageOptions:
             ArgumentError: more than one is named, or an alphabet for a language that brings its own.
             ScancraftError: it cannot be read.
         """
-        given = [text for text in (self.place, self.regex, self.ltl, self.named, self.dyck) if text is not None]
+        ways = (self.place, self.regex, self.ltl, self.named, self.dyck, self.copying)
+        given = [text for text in ways if text is not None]
         if len(given) > 1:
             raise ArgumentError(f"{' and '.join(map(repr, given))} name two languages; give exactly one of {WAYS}")
         symbols = self.symbols
@@ -119,7 +123,12 @@ class LanguageOptions:
         if self.named is not None:
             return named(self.named)
         if self.dyck is not None:
-            return BoundedDyck(*_two_numbers(self.dyck))
+            return BoundedDyck(
+                *_two_numbers(self.dyck, "dyck", "K,h; give the kinds of brackets and the depth, as in 8,10")
+            )
+        if self.copying is not None:
+            about = "K,n; give how many letters there are, and how many a word may have, as in 2,16"
+            return copying(*_two_numbers(self.copying, "copying", about))
         return None if self.place is None else _over(language_at(self.place, self.format, budget), symbols)
 
     def _formula(
@@ -173,13 +182,11 @@ def _over(language: Language, symbols: Sequence[str] | None) -> Language:
     return larger if language.source is None else larger.told(*language.source)
 
 
-def _two_numbers(text: str) -> tuple[int, int]:
+def _two_numbers(text: str, option: str, wanted: str) -> tuple[int, int]:
     try:
         first, second = (int(part) for part in text.split(","))
     except ValueError:
-        raise ArgumentError(
-            f"--dyck {text!r} is not K,h; give the kinds of brackets and the depth, as in 8,10"
-        ) from None
+        raise ArgumentError(f"--{option} {text!r} is not {wanted}") from None
     return first, second
 
 
@@ -212,6 +219,12 @@ SHARED: dict[str, Any] = {
     "dyck": Annotated[
         str | None,
         typer.Option("--dyck", metavar="K,h", help="K kinds of brackets, at most h deep.", rich_help_panel=PANEL),
+    ],
+    "copying": Annotated[
+        str | None,
+        typer.Option(
+            "--copying", metavar="K,n", help="A word over K letters, at most n, and its copy.", rich_help_panel=PANEL
+        ),
     ],
     "alphabet": Annotated[
         str | None,

@@ -103,6 +103,7 @@ const Lit = (() => {
     rest.replaceChildren();
     if (page.language.kind === "bounded_dyck") return rest.append(...stack(truth, at));
     if (page.language.kind === "nested") return rest.append(...levels(at));
+    if (page.language.kind === "copying") return rest.append(element("p", truth.show(at)));
     if (page.language.kind === "past_ltl") return rest.append(...formula(truth, at));
     if (page.language.kind === "counter_machine") return rest.append(...counters(truth, at, before));
     parts.forEach((part, i) => {
@@ -125,6 +126,7 @@ const Lit = (() => {
       moore: "Its minimal machine: each state with its class. Lit: the state that the word has led to, and the edge of the last symbol.",
       dfa: "Its minimal automaton. Lit: the state that the word has led to, and the edge of the last symbol. A double ring accepts.",
       bounded_dyck: "Brackets that are open, the first on the left.",
+      copying: "The word, and how much of it has been copied.",
       nested: "The state of each level that is open, the outermost first; a level around another one waits in its state after that.",
       counter_machine: "Its control, with what each symbol adds and under which test, and its own counters, beside those of the model.",
       past_ltl: `The words at whose end this holds: ${short((page.language.texts || [""]).slice(-1)[0], 200)}.`,

@@ -12,6 +12,7 @@ import numpy as np
 from ..automata.alphabet import class_token, is_spaced, shown_text, spellings
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.combination import Combination
+from ..automata.copying.language import Copying, copying_to_json
 from ..automata.dfa import Dfa
 from ..automata.errors import EmptyLanguageError, ScancraftError
 from ..automata.languages import Language, truth_of
@@ -131,6 +132,8 @@ def _title(language: Language) -> str:
         return f"{language.n_states}-state language over {symbols}"
     if isinstance(language, BoundedDyck):
         return f"{language.name} over {symbols}"
+    if isinstance(language, Copying):
+        return language.name
     if isinstance(language, Moore):
         return f"{language.n_states}-state machine with {len(language.classes)} outputs over {symbols}"
     if isinstance(language, NestedLanguage):
@@ -196,6 +199,8 @@ def _language(language: Language) -> dict[str, Any]:
         return {"kind": "past_ltl", **past_to_json(language), "texts": list(language.texts)}
     if isinstance(language, NestedLanguage):
         return {"kind": "nested", **nested_to_json(language), "deepest": dict(language.deepest)}
+    if isinstance(language, Copying):
+        return {"kind": "copying", **copying_to_json(language)}
     _check_transitions(sum(1 for _ in language.steps()))
     return {
         "kind": "counter_machine",

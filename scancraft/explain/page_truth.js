@@ -106,6 +106,32 @@ const Truth = (() => {
     }
   }
 
+  // A word and its copy: what was read before the separator, and how much of it has been copied (-1: not begun).
+  class CopyTruth {
+    constructor(about) {
+      Object.assign(this, about);
+      this.start = { word: [], copied: -1 };
+    }
+    step(at, symbol) {
+      if (at === null || !this.allowed(at).has(symbol)) return null;
+      if (symbol === this.separator) return { word: at.word, copied: 0 };
+      return at.copied < 0 ? { word: [...at.word, symbol], copied: -1 } : { word: at.word, copied: at.copied + 1 };
+    }
+    allowed(at) {
+      if (at === null) return new Set();
+      if (at.copied < 0) return new Set([...(at.word.length < this.longest ? this.letters : []), this.separator]);
+      return new Set([at.copied < at.word.length ? at.word[at.copied] : "<eos>"]);
+    }
+    isLive(at) {
+      return at !== null;
+    }
+    show(at) {
+      if (at === null) return "nothing to copy: the word has died";
+      const word = at.word.join(" ") || "empty";
+      return at.copied < 0 ? `word so far: ${word}` : `word ${word}, ${at.copied} of ${at.word.length} letters copied`;
+    }
+  }
+
   class CounterTruth {
     constructor(about) {
       Object.assign(this, about);
@@ -219,6 +245,7 @@ const Truth = (() => {
     moore: MooreTruth,
     bounded_dyck: StackTruth,
     nested: NestedTruth,
+    copying: CopyTruth,
     counter_machine: CounterTruth,
     combination: CombinationTruth,
     past_ltl: PastTruth,

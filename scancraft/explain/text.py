@@ -16,6 +16,7 @@ from rich.text import Text
 
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.combination import Combination
+from ..automata.copying.language import Copying
 from ..automata.dfa import Dfa
 from ..automata.languages import Language
 from ..automata.logic.past import PastLtl
@@ -101,6 +102,8 @@ def _kind(language: Language) -> str:
     if isinstance(language, Moore):
         return f"{language.n_states} states, {len(language.classes)} classes"
     if isinstance(language, BoundedDyck):
+        return language.name
+    if isinstance(language, Copying):
         return language.name
     if isinstance(language, NestedLanguage):
         return f"{len(language.states)} states of a level, {language.depth} deep"

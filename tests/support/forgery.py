@@ -44,6 +44,7 @@ ORIGINALS: dict[str, Callable[[Path], object]] = {
     "formula": lambda place: scancraft.compile(ltl(PAST), place, contract="recognise"),
     "classes": lambda place: scancraft.compile(corridor(3), place),
     "beside": lambda place: scancraft.compile(depth(1), place, construction="cascade"),
+    "copies": lambda place: scancraft.compile(scancraft.copying(2, 2), place),
     "live walk": lambda place: walk(d_n(3), place, contract="live-prefixes"),
 }
 """Small checkpoints of every kind, method and contract."""
