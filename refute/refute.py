@@ -32,7 +32,7 @@ from ..models.mamba import SIGNED_MAMBA, model_type_of
 from ..models.readout import Readout
 from ..models.run.stepper import ALIGNMENT
 from ..models.run.threads import one_thread
-from .checker.refutation import VERSION, claim, state_digest, weights_digest
+from .checker.claims import VERSION, claim, state_digest, weights_digest
 from .models import resolve
 from .results import NotApplicable, Refutation, Unsettled
 from .search import Note, Search, Verdict

@@ -13,7 +13,7 @@ from ..automata.cards import brief, card
 from ..certify.certify import Certificate, Open, Refuted
 from ..models.checkpoints.files import read_json, replace_file, write_json
 from ..models.errors import CheckpointError
-from .checker.refutation import VERSION
+from .checker.claims import VERSION
 
 KEYS = (
     *("verdict", "x", "w", "y", "period", "N", "word", "state_period", "joint_period", "offsets", "observed"),

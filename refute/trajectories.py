@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..models.run.reader import Reader, StepError
 from ..models.run.stepper import Stepper, aligned
-from .checker.refutation import DTYPES
+from .checker.claims import DTYPES
 from .leaps import longest_leap
 
 MARKED = 32

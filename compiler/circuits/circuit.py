@@ -27,9 +27,12 @@ from ...automata.pictures.layers import Node, flow_svg
 from ...automata.pictures.svg import Pictured
 from ..manifest import Construction
 from .forms import ONE, Form, show, value_of
-
-Channels = Mapping[int, int]
-"""A linear form over the x of channels of the same block, by their numbers."""
+from .memories import Channels as Channels
+from .memories import Counter as Counter
+from .memories import Latch as Latch
+from .memories import Register as Register
+from .memories import Shown as Shown
+from .memories import total
 
 Taps = tuple[int, ...]
 """Weights of a form at the last few steps, this one last."""
@@ -39,78 +42,6 @@ CONSTANT_EXPONENT = 40
 """Of the residual stream's constant, unless a circuit needs more."""
 
 Role = Literal["condition", "feature", "memory", "latch", "counter"]
-
-
-@dataclass(frozen=True)
-class Latch:
-    """A memory that is overwritten with d times the channel's own x when d >= 1, and held when d < 0.
-
-    d = sum of ``fires[c]`` * x_c over channels of the block, + ``bias``; it must be odd or negative, never 0.
-
-    Attributes:
-        name: what is remembered; channels that remember the same have equal latches.
-        fires: the form.
-        bias: added to it.
-    """
-
-    name: str
-    fires: Channels
-    bias: int
-
-
-@dataclass(frozen=True)
-class Register:
-    """The memory of a level of a cascade, or of a plan: it holds one of a few labels.
-
-    Attributes:
-        name: what is remembered; no two of a circuit share one.
-        writes: for each label that can be written a form that is 1 when it is, else 0; never are two 1 at once.
-        swaps: a form that is 1 when 0 and 1 change places, unless a label is written; else 0. Empty if they never do.
-        meanings: of a plan's memory: what each label says, for people.
-    """
-
-    name: str
-    writes: Mapping[int, Channels]
-    swaps: Channels = field(default_factory=dict)
-    meanings: Mapping[int, str] = field(default_factory=dict)
-
-    @property
-    def labels(self) -> tuple[int, ...]:
-        """The values that it can hold."""
-        return tuple(sorted({*self.writes, *((0, 1) if self.swaps else ())}))
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a channel sees of a register: 1 where it holds the label, else 0. The channel's x is 1, always."""
-
-    register: Register
-    label: int
-
-
-@dataclass(frozen=True)
-class Counter:
-    """A memory that adds up ``add[c]`` * x_c, and begins anew at ``<bos>``, and perhaps elsewhere.
-
-    Attributes:
-        name: the feature that shows it.
-        index: its number among the counters of the block; each takes one entry of d_state.
-        letter: the channel with x = 1 where it does not begin anew.
-        bos: the channel with x = 1 where it does.
-        add: from channels of the block to amounts.
-        initial: its value after ``<bos>``.
-        anew: from channels to what more it begins with where x = 1: at a symbol other than ``<bos>``.
-        others: from channels to what the other entries of d_state then hold, which is read along with the value.
-    """
-
-    name: str
-    index: int
-    letter: int
-    bos: int
-    add: Channels
-    initial: int = 0
-    others: Channels = field(default_factory=dict)
-    anew: Channels = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -285,7 +216,7 @@ class Circuit(Pictured):
 
     @property
     def swaps(self) -> bool:
-        """Whether some memory can be turned over, which takes gates of -1."""
+        """Whether labels of some memory can change places, which takes gates of -1 or reflections."""
         return any(register.swaps for block in self.blocks for register in block.registers)
 
     @property
@@ -363,7 +294,7 @@ def _looks_at(memory: Latch | Shown | Counter | None) -> set[int]:
         case Latch(fires=fires):
             return {*fires}
         case Shown(register):
-            return set[int]().union(*register.writes.values(), register.swaps)
+            return set[int]().union(*register.forms)
         case Counter(add=add, others=others, anew=anew):
             return {*add, *others, *anew}
         case None:
@@ -390,7 +321,8 @@ class _BlockRun:
         ]
         self.past = lines[1:]
         for register in self.block.registers:
-            self._write(register, x)
+            if (label := register.after(self.labels.get(register.name), x)) is not None:
+                self.labels[register.name] = label
         after = dict(features)
         for n, channel in enumerate(channels):
             y = self._remembered(n, x) + channel.skip * x[n]
@@ -404,21 +336,11 @@ class _BlockRun:
         held = {name: self.held[ns[0]] for name, (m, ns) in self.block.memories.items() if not isinstance(m, Shown)}
         return held | self.labels
 
-    def _write(self, register: Register, x: Sequence[int]) -> None:
-        written = [(label, times) for label, form in register.writes.items() if (times := _sum(form, x))]
-        swapped = _sum(register.swaps, x)
-        assert [times for _, times in written] in ([], [1]), "two labels are written, or one twice"
-        assert swapped in (0, 1), "an exact condition overshoots"
-        if written:
-            self.labels[register.name] = written[0][0]
-        elif swapped and register.name in self.labels:
-            self.labels[register.name] = 1 - self.labels[register.name]
-
     def _remembered(self, n: int, x: Sequence[int]) -> int:
         """What channel n remembers, as it reads it."""
         match self.block.channels[n].memory:
             case Latch(_, fires, bias):
-                d = _sum(fires, x) + bias
+                d = total(fires, x) + bias
                 assert d != 0, "a latch is neither held nor overwritten"
                 if d > 0:
                     self.held[n] = d * x[n]
@@ -426,14 +348,10 @@ class _BlockRun:
             case Shown(register, label):
                 return int(self.labels.get(register.name) == label)
             case Counter(bos=begins, add=add, initial=initial, others=others, anew=anew):
-                self.held[n] = (initial + _sum(anew, x) if x[begins] else self.held[n]) + _sum(add, x)
-                return self.held[n] + _sum(others, x)
+                self.held[n] = (initial + total(anew, x) if x[begins] else self.held[n]) + total(add, x)
+                return self.held[n] + total(others, x)
             case None:
                 return 0
-
-
-def _sum(form: Channels, x: Sequence[int]) -> int:
-    return sum(weight * x[c] for c, weight in form.items())
 
 
 def indicator(name: str, form: Form, least: int, *, gate: Form, writes: str, taps: Taps = NOW) -> list[CircuitChannel]:

@@ -198,7 +198,7 @@ def _block(table: RuleTable, level: RuleLevel, moves: list[Move], before: Slots,
             writes.setdefault(rule.label, {}).update(add(rule, threshold, rule.label))
         for rule, threshold in zip(level.swaps, level.swap_thresholds, strict=True):
             swaps |= add(rule, threshold, None)
-    register = Register(f"level {level.height}", dict(sorted(writes.items())), swaps)
+    register = Register(f"level {level.height}", dict(sorted(writes.items())), {(0, 1): swaps} if swaps else {})
     channels += [_move(move, register) for move in moves]
     names = LevelNames(level.height, tuple(changes), _slot_names(table, before), _slot_names(table, after))
     return CircuitBlock(f"level {level.height} of the cascade", tuple(channels), names)

@@ -23,7 +23,7 @@ from itertools import zip_longest
 
 from ...automata.alphabet import EOS
 from ...automata.combination import Combination
-from .circuit import Channels, Circuit, CircuitBlock, CircuitChannel, Counter, Latch, Register, Shown, indicator
+from .circuit import Channels, Circuit, CircuitBlock, CircuitChannel, Counter, Latch, Shown, indicator
 from .forms import ALWAYS, ONE, Form, plus, times
 
 
@@ -148,7 +148,8 @@ def _placed(memory: Latch | Shown | Counter | None, place: Mapping[int, int]) ->
             return replace(memory, fires=moved(memory.fires))
         case Shown(register, label):
             writes = {written: moved(form) for written, form in register.writes.items()}
-            return Shown(Register(register.name, writes, moved(register.swaps)), label)
+            swaps = {pair: moved(form) for pair, form in register.swaps.items()}
+            return Shown(replace(register, writes=writes, swaps=swaps), label)
         case Counter():
             raise AssertionError("parts that count cannot stand beside others: counters and latches share B")
         case None:

@@ -17,7 +17,7 @@ from functools import partial
 from ...models.classes import model_classes
 from ...models.mamba import SIGNED_MAMBA, MambaShape, MambaWeights
 from ..circuits.circuit import Circuit, CircuitBlock, Register
-from .base import Lowered, Options, Target
+from .base import Lowered, Options, Target, TargetError
 from .layout import Stream, narrowest_stream
 from .lower import A_LOG, BlockTensors, T, assembled
 from .mamba import empty_block, labelled, mamba_block, mamba_shape, set_channels
@@ -39,6 +39,7 @@ def _block(block: CircuitBlock, stream: Stream, shape: MambaShape) -> BlockTenso
     """The parameters of one block, with or without swaps."""
     if any(register.swaps for register in block.registers):
         (register,) = block.registers  # B belongs to the block
+        _check_bit(register)
         w = empty_block(shape)
         set_channels(w, block, stream, shape)
         _set_register(w, block, register, shape)
@@ -48,6 +49,14 @@ def _block(block: CircuitBlock, stream: Stream, shape: MambaShape) -> BlockTenso
     return w
 
 
+def _check_bit(register: Register) -> None:
+    if register.labels != (0, 1):
+        raise TargetError(
+            f"the memory {register.name} swaps labels of {len(register.labels)}, and a gate of -1 turns over one bit; "
+            "use the target olmo_hybrid"
+        )
+
+
 def _set_register(w: BlockTensors, block: CircuitBlock, register: Register, shape: MambaShape) -> None:
     """The register of one bit, held as 1 or -1."""
     x_proj, (b_row, c_row) = w["mixer.x_proj.weight"], (shape.dt_rank, shape.dt_rank + shape.d_state)
@@ -55,7 +64,7 @@ def _set_register(w: BlockTensors, block: CircuitBlock, register: Register, shap
         for c, weight in form.items():
             x_proj[OVERWRITE, c] = weight
             x_proj[b_row, c] = weight * _sign(label) * 2.0**-20 / T
-    for c, weight in register.swaps.items():
+    for c, weight in register.swaps[0, 1].items():
         x_proj[SWAP, c] = weight
     x_proj[c_row, block.one] = 1.0 / T
     for c, shown in block.shown:

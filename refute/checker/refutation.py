@@ -6,8 +6,6 @@ x w^N with the model's own step (``replay``), compare the states of the last two
 through the DFA. Where the search leapt over turns that count, they are computed for all n at once, in the arithmetic of
 certificates (``lines``).
 
-Over 450 lines: the fields of a refutation are judged in the order in which they stand, each by a method of one class.
-
 Trusted: this folder, what it uses of ``certify.checker``, ``transformers``' Mamba with its cache, torch, numpy, json.
 Nothing that is read is.
 """
@@ -30,6 +28,7 @@ import torch
 from ...certify.checker.files import check_files
 from ...certify.checker.languages import Language, read_dfa, read_moore, same_language
 from ...certify.checker.parts import Floats, RejectedError, need, read_json
+from .claims import DTYPES, VERSION, claim, state_digest, weights_digest
 from .lines import why_not_a_line
 from .refining import UndecidedError, Work, classes
 from .replay import ROWS, Replay
@@ -39,15 +38,11 @@ Replays = dict[tuple[object, ...], tuple[Floats, Floats]]
 """What was read: from (x, w, N, leaps) as tokens to the states after x w^(N - 1) and x w^N."""
 
 MODELS = {"mamba": "transformers.MambaForCausalLM"}
-DTYPES = ("float32", "bfloat16", "float16", "float64")
 END = "<eos>"
 MOORE = "moore_machine"
 READOUT = {"tokens", "bos", "accept", "next_symbol", "threshold", "contract"}
-VERSION = 2
-"""Of the file. Version 1 was about batches of one row."""
 PART = 4096
 """Tokens between notes."""
-
 
 OF_OLD = {
     "d_model",
@@ -155,31 +150,6 @@ def _content(refutation: Any) -> dict[str, Any]:
     if isinstance(refutation, (str, PathLike)):
         return dict(json.loads(Path(refutation).read_text(encoding="utf-8")))
     return json.loads(json.dumps(dict(refutation if isinstance(refutation, Mapping) else refutation.as_json())))  # type: ignore[no-any-return]
-
-
-def claim(start: int, observed: str, period: int, offsets: Sequence[int]) -> str:
-    """The sentence that a refutation can support."""
-    known = {"accepts": "whether the word may end", "class": "its class", "allowed": "which tokens may come next"}
-    what = known[observed]
-    return (
-        f"for every n >= {start}, the model is wrong after x w^n y about {what}, if n modulo {period} is one of: "
-        f"{', '.join(map(str, offsets))}"
-    )
-
-
-def state_digest(state: Floats) -> str:
-    """The sha256 of a state: its numbers as little-endian float64, -0.0 as +0.0."""
-    return hashlib.sha256((state + 0.0).astype("<f8").tobytes()).hexdigest()
-
-
-def weights_digest(model: Any) -> str:
-    """sha256 of the parameters: for each, by name, its name, dtype, shape, and numbers as little-endian float64."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        kind = str(tensor.dtype).removeprefix("torch.")
-        digest.update(f"{name} {kind} {list(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().double().contiguous().numpy().astype("<f8").tobytes())
-    return digest.hexdigest()
 
 
 def _same_machine(own: Language, given: Any) -> bool:

@@ -35,7 +35,8 @@ from scancraft.refute import leaps as leaps
 from scancraft.refute import refute as refuting
 from scancraft.refute import search as _refuting_search
 from scancraft.refute import trajectories as refuting_trajectories
-from scancraft.refute.checker.refutation import check_refutation, state_digest
+from scancraft.refute.checker.claims import state_digest
+from scancraft.refute.checker.refutation import check_refutation
 from scancraft.refute.models import load_any, resolve
 from scancraft.refute.refute import NotApplicable, Trajectories, Unsettled, refute
 from scancraft.refute.search import Search
