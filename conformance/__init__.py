@@ -13,8 +13,10 @@ as 0).
 from .case import Case, ConformanceError
 from .cases import cases
 from .driver import ModeResult, Report, run
-from .implementations import KNOWN, Implementation, Model
+from .implementations import KNOWN
+from .implementations.base import Implementation
 from .locate import Difference
+from .sessions import Model, Session
 from .trials import MODES, Trial
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "ModeResult",
     "Model",
     "Report",
+    "Session",
     "Trial",
     "cases",
     "run",

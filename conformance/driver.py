@@ -14,8 +14,10 @@ from ..automata.errors import ScancraftError
 from ..models.run.threads import one_thread
 from .case import Case, ConformanceError
 from .cases import cases
-from .implementations import KNOWN, Implementation, Load, check_modes, resolve
+from .implementations import KNOWN, check_modes, resolve
+from .implementations.base import Implementation, Load
 from .locate import Difference, difference, smallest
+from .sessions import ModelSession, Session, is_session, session_of
 from .trials import MEANING, MODES, NEEDS, trials
 
 Progress = Callable[[int, int], None]
@@ -146,9 +148,9 @@ def run(
             open_modes = [m for m, r in results.items() if r.difference is None and r.skipped is None]
             if not open_modes:
                 break
-            model = _load(implementation, case, Path(folder) / str(number))
+            session = _load(implementation, case, Path(folder) / str(number))
             for mode in open_modes:
-                results[mode] = _tried(results[mode], case, model)
+                results[mode] = _tried(results[mode], case, session)
     if progress is not None:
         progress(len(chosen), len(chosen))
     names_of = tuple(c.name for c in chosen)
@@ -171,7 +173,7 @@ def _chosen(implementation: Implementation, quick: bool, only: Iterable[str] | N
     return chosen
 
 
-def _load(implementation: Implementation, case: Case, directory: Path) -> Any:
+def _load(implementation: Implementation, case: Case, directory: Path) -> Session:
     case.write(directory)
     try:
         model = implementation.load(directory)
@@ -180,33 +182,26 @@ def _load(implementation: Implementation, case: Case, directory: Path) -> Any:
     except Exception as error:
         raise ConformanceError(
             f"{implementation.name} cannot load the checkpoint of case {case.name} ({type(error).__name__}: {error}); "
-            "it must take a checkpoint directory and give a callable"
+            "it must take a checkpoint directory and give a callable or a session"
         ) from error
-    if not callable(model):
+    if not callable(model) and not is_session(model):
         raise ConformanceError(
             f"{implementation.name} gave {type(model).__name__} for a checkpoint, which is not callable; it must give "
             "a callable from token ids to logits"
         )
-    return model
+    return session_of(model)
 
 
-def _has(model: Any, name: str) -> bool:
-    """Whether the model has a method; a property that raises is none."""
-    try:
-        return callable(getattr(model, name))
-    except Exception:
-        return False
-
-
-def _tried(result: ModeResult, case: Case, model: Any) -> ModeResult:
+def _tried(result: ModeResult, case: Case, session: Session) -> ModeResult:
     """One case in one mode, added to what was tried before."""
-    missing = [name for name in NEEDS[result.mode] if not _has(model, name)]
+    missing = [name for name in NEEDS[result.mode] if name not in session.offers]
     if missing:
-        return ModeResult(result.mode, skipped=f"the model has no {' and no '.join(missing)}; {MEANING[result.mode]}")
+        lacks = "the model has" if isinstance(session, ModelSession) else "the session offers"
+        return ModeResult(result.mode, skipped=f"{lacks} no {' and no '.join(missing)}; {MEANING[result.mode]}")
     tried, tokens = result.trials, result.tokens
     for trial in trials(case, result.mode):
         tried, tokens = tried + 1, tokens + trial.tokens
-        found = difference(case, trial, model)
+        found = difference(case, trial, session)
         if found is not None:
-            return ModeResult(result.mode, tried, tokens, smallest(case, found, model))
+            return ModeResult(result.mode, tried, tokens, smallest(case, found, session))
     return ModeResult(result.mode, tried, tokens)

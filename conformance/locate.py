@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from .case import Case, Expected, Source
-from .trials import Trial, answers, expected, shorter
+from .playing import answers, expected
+from .sessions import Session
+from .trials import ONE_LENGTH, Trial, shorter
 
 SHRINKING_SECONDS, SHRINKING_RUNS = 4.0, 300
 NOT_A_NUMBER = "overflow in softplus, Delta or A"
@@ -86,7 +88,8 @@ class Difference:
                 "token_ids": [list(word) for word in self.trial.words],
                 "symbols": [list(word) for word in self.reproduction],
                 "cuts": list(self.trial.cuts),
-                "padded_left": self.trial.left if self.trial.mode == "padded" else None,
+                "others": list(self.trial.others),
+                "padded_left": self.trial.left if "padded" in self.trial.mode else None,
             },
         }
 
@@ -116,41 +119,41 @@ class Difference:
         return "\n".join(lines)
 
 
-def difference(case: Case, trial: Trial, model: Any) -> Difference | None:
+def difference(case: Case, trial: Trial, session: Session) -> Difference | None:
     """The first difference in a trial: at the earliest token that differs, the earliest block; None if none.
 
-    An exception of the model is a difference too. One run of the model, two if it has ``hidden`` and differs.
+    An exception of the model is a difference too. One trial, two if it has ``hidden`` and differs.
     """
     owed = expected(case, trial)
     try:
-        got = answers(model, trial)
-        if len(got) != len(owed):
-            raise ValueError(f"logits for {len(got)} words, expected {len(owed)}; give (batch, time, vocabulary)")
+        got = answers(session, trial)
     except (Exception, SystemExit) as error:  # whatever an implementation raises on valid input is its fault
         told = f"{type(error).__name__}: {error}".split("\n")[0][:300]
         nothing = Source(0, None, "nothing was computed", case.exercises)
         return replace(_at(case, trial, 0, 0, (nothing,)), found_by="exception", error=told)
-    first: tuple[int, int] | None = None
-    for number, ((start, logits), right) in enumerate(zip(got, owed, strict=True)):
-        wanted = right[start:]
-        if len(logits) == len(wanted) == 0:
+    first: tuple[int, int, int] | None = None
+    for number, (answer, right) in enumerate(zip(got, owed, strict=True)):
+        logits, positions = answer.logits, answer.positions
+        if not len(positions):
             continue
-        if logits.ndim != 2 or logits.shape[0] != wanted.shape[0] or logits.shape[1] < wanted.shape[1]:
-            told = f"logits of shape {logits.shape} for one word, expected {wanted.shape}"
+        width = right.shape[1]
+        if logits.ndim != 2 or logits.shape[1] < width or not 0 <= positions.min() <= positions.max() < len(right):
+            told = f"logits of shape {logits.shape} for one word, expected ({len(positions)}, {width})"
             wrong_shape = Source(case.n_blocks, None, told, AFTER_BLOCKS)
-            return replace(_at(case, trial, number, start, (wrong_shape,)), error=told)
+            return replace(_at(case, trial, number, 0, (wrong_shape,)), error=told)
         # Implementations may round the vocabulary up; rows that the checkpoint lacks are not looked at.
-        wrong = (logits[:, : wanted.shape[1]] != wanted).any(axis=1)
-        if wrong.any():
-            first = min(first or (1 << 62, 0), (start + int(wrong.argmax()), number))
+        wrong = np.flatnonzero((logits[:, :width] != right[positions]).any(axis=1))
+        if len(wrong):
+            place = int(wrong[positions[wrong].argmin()])
+            first = min(first or (1 << 62, 0, 0), (int(positions[place]), number, place))
     if first is None:
         return None
-    position, number = first
-    now, right = got[number][1][position - got[number][0]], owed[number][position]
+    position, number, place = first
+    now, right = got[number].logits[place], owed[number][position]
     where = [int(j) for j in np.flatnonzero(now[: len(right)] != right)]
     columns = tuple(Column(_column_name(case, j), float(right[j]), float(now[j])) for j in where)
     try:
-        found = _by_streams(case, trial, model, number, position) if trial.mode == "full" else None
+        found = _by_streams(case, trial, session, number, position) if trial.mode == "full" else None
     except Exception:  # ``hidden`` is the implementation's own, and only says more closely where
         found = None
     by = "residual stream" if found else "logits"
@@ -194,15 +197,16 @@ def _order(source: Source) -> tuple[int, int]:
     return source.block, -1 if source.channel is None else source.channel
 
 
-def _by_streams(case: Case, trial: Trial, model: Any, number: int, position: int) -> tuple[Source, ...] | None:
+def _by_streams(case: Case, trial: Trial, session: Session, number: int, position: int) -> tuple[Source, ...] | None:
     """Compare the residual stream before and after every block at one token, if both sides tell it."""
-    if not hasattr(model, "hidden"):
+    hidden = getattr(session, "hidden", None)
+    if hidden is None:
         return None
     owed: Expected = case.expect(np.array(trial.words, dtype=np.int64)[:, : position + 1])
     if owed.streams is None:
         return None
     with torch.inference_mode():
-        streams = model.hidden(torch.tensor(trial.words, dtype=torch.int64))
+        streams = hidden(torch.tensor(trial.words, dtype=torch.int64))
     if streams is None or len(streams) != len(owed.streams):
         return None
     for block, (right, stream) in enumerate(zip(owed.streams, streams, strict=True), -1):
@@ -223,7 +227,7 @@ def _by_streams(case: Case, trial: Trial, model: Any, number: int, position: int
     return (Source(case.n_blocks, None, "all blocks are right", AFTER_BLOCKS),)
 
 
-def smallest(case: Case, found: Difference, model: Any) -> Difference:
+def smallest(case: Case, found: Difference, session: Session) -> Difference:
     """The same difference (same block and channel) on a shorter trial: words left out, then tokens, greedily.
 
     At most some hundred runs of the model and some seconds.
@@ -232,7 +236,7 @@ def smallest(case: Case, found: Difference, model: Any) -> Difference:
     if found.error is None:
         cut = _truncated(found)
         if cut is not None:
-            best = _same(case, cut, model, found) or best
+            best = _same(case, cut, session, found) or best
     progress = True
     while progress:
         progress = False
@@ -241,7 +245,7 @@ def smallest(case: Case, found: Difference, model: Any) -> Difference:
                 return best
             runs += 1
             try:
-                again = _same(case, trial, model, found)
+                again = _same(case, trial, session, found)
             except (KeyError, AssertionError, ValueError):
                 continue  # not a word that the case can judge
             if again is not None:
@@ -250,8 +254,8 @@ def smallest(case: Case, found: Difference, model: Any) -> Difference:
     return best
 
 
-def _same(case: Case, trial: Trial, model: Any, like: Difference) -> Difference | None:
-    again = difference(case, trial, model)
+def _same(case: Case, trial: Trial, session: Session, like: Difference) -> Difference | None:
+    again = difference(case, trial, session)
     if again is None or again.source != like.source or (again.error is None) != (like.error is None):
         return None
     return again
@@ -260,10 +264,10 @@ def _same(case: Case, trial: Trial, model: Any, like: Difference) -> Difference 
 def _truncated(found: Difference) -> Trial | None:
     """The trial cut off after the token at which it differs."""
     trial, end = found.trial, found.position + 1
-    if trial.mode in ("padded", "packed", "snapshots"):
+    if trial.mode not in ONE_LENGTH and trial.mode != "packed-continued":
         words = tuple(w[:end] if i == found.word else w for i, w in enumerate(trial.words))
     else:
         words = tuple(word[:end] for word in trial.words)
-        if any(cut >= end for cut in trial.cuts):
-            return None
-    return None if words == trial.words else replace(trial, words=words)
+    if words == trial.words or any(len(word) <= max(trial.cuts, default=0) for word in words):
+        return None
+    return replace(trial, words=words)

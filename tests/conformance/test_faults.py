@@ -31,6 +31,7 @@ OWN_MODES = {
     "chunked": ("full", "continued"),
     "packed": ("packed", "packed-continued", "snapshots"),
     "cached": ("step", "cached", "padded"),
+    "engine": ("forked", "restored", "rolled-back", "speculative", "prefix", "mixed", "padded-continued"),
 }
 """Modes that an implementation is there for."""
 
@@ -65,9 +66,16 @@ def written_once(monkeypatch: pytest.MonkeyPatch, kept: Cases) -> None:
 
 
 def sample() -> list[mutants.Mutant]:
-    """The first fault of every implementation, kind and mode, those of released projects, and every twentieth."""
+    """The first fault of every implementation, kind and mode, those of released projects, and every twentieth.
+
+    Of the engine one for each mode, of either kind in turns.
+    """
+    engine = [m for m in mutants.MUTANTS if m.base == "engine"]
+    plain = [m for m in mutants.MUTANTS if m.base != "engine"]
     first = {(m.base, m.kind, m.mode): m for m in reversed(mutants.MUTANTS)}
-    return [m for i, m in enumerate(mutants.MUTANTS) if first[m.base, m.kind, m.mode] is m or m.after or i % 20 == 0]
+    modes = dict.fromkeys(m.mode for m in engine)
+    some = [first["engine", ("mamba", "mamba2")[i % 2], mode] for i, mode in enumerate(modes)]
+    return some + [m for i, m in enumerate(plain) if first[m.base, m.kind, m.mode] is m or m.after or i % 20 == 0]
 
 
 @pytest.mark.parametrize("mutant", sample(), ids=lambda m: f"{m.kind} {m.base}: {m.name}")
@@ -92,7 +100,10 @@ def test_there_are_enough_faults_and_the_real_ones_are_among_them() -> None:
     assert real["mamba"] >= both | {"716"}
     assert real["mamba2"] >= both
     counts = {kind: sum(m.kind == kind for m in mutants.MUTANTS) for _, kind in mutants.BASES}
-    assert counts == {"mamba": 88, "mamba2": 131, "signed_mamba": 13, "falcon_mamba": 14}
+    assert counts == {"mamba": 139, "mamba2": 182, "signed_mamba": 13, "falcon_mamba": 14}
+    assert sum(m.base == "engine" for m in mutants.MUTANTS) == 102
+    served = {m.mode for m in mutants.MUTANTS if m.base == "engine"}
+    assert served >= set(conformance.MODES) - {"full", "step", "cached", "interleaved", "continued"}
 
 
 def test_every_edit_has_its_place_in_the_source() -> None:
@@ -104,7 +115,7 @@ def test_every_edit_has_its_place_in_the_source() -> None:
 def test_plain_implementations_pass(base: str, kind: str) -> None:
     most = ["taps-4", "memory", "registers", "epsilon", "decay", "dt-epsilon", "flips", "recall", "stack"]
     names = {case.name for case in all_cases(kind, quick=True)}
-    only = [name for name in most if name in names]
+    only = [name for name in most if name in names][: 3 if base == "engine" else None]
     report = conformance.run(mutants.build(base, kind), kind=kind, modes=OWN_MODES[base], quick=True, only=only)
     assert report.passed, report
     assert all(mode.trials for mode in report.modes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,18 @@ CHUNKS = (1, 8, 64)
 def test_transformers(mode: str) -> None:
     report = conformance.run("transformers", modes=[mode], quick=True)
     assert report.passed, report
+
+
+@pytest.mark.parametrize("name", ["transformers", "transformers-mamba2", "transformers-falcon-mamba"])
+@pytest.mark.skipif(version("transformers") != "5.23.0", reason="the release in which the fault is known to be")
+def test_steps_after_a_prefill_that_was_padded_on_the_right(name: str) -> None:
+    report = conformance.run(name, modes=["padded-continued"], quick=True, only=["memory", "taps-4"])
+    found = report.first
+    assert found is not None
+    assert not found.trial.left
+    assert found.error is None
+    assert "conv1d" in found.source.exercises
+    assert len(found.trial.words) == 2
 
 
 def test_scancraft_itself() -> None:
@@ -89,7 +102,7 @@ def test_mamba_ssm_with_stand_ins(way: str) -> None:
         pytest.skip(str(reason))
     assert report.passed, report
     assert "stand-in" in report.note
-    assert [m.mode for m in report.modes if m.trials] == ["full", "step", "cached", "interleaved"]
+    assert [m.mode for m in report.modes if m.trials] == ["full", "step", "cached", "interleaved", "prefix"]
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)

@@ -22,7 +22,7 @@ from selective_scan_stand_in import mamba_ssm_on_cpu, on_cpu
 from torch import Tensor
 
 from scancraft.automata.errors import MissingExtraError
-from scancraft.conformance.implementations import _MambaSsm
+from scancraft.conformance.implementations.mamba_ssm import _MambaSsm
 
 
 class _OnCpu:

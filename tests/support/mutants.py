@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-DRIVERS = {"sequential": "batch", "chunked": "batch", "packed": "packed", "cached": "cached"}
+DRIVERS = {"sequential": "batch", "chunked": "batch", "packed": "packed", "cached": "cached", "engine": "engine"}
 """The plain implementations, and the files with what each does not share with the others."""
 BASES = (
     *((driver, kind) for kind in ("mamba", "mamba2") for driver in DRIVERS),
