@@ -123,7 +123,7 @@ def decomposed(dfa: Deterministic, budget: Budget) -> Decomposed:
     Raises:
         BudgetExceededError: it is too large for the budget.
     """
-    cascade = decompose(dfa, budget, swaps=True)  # none where all gates are nonnegative
+    cascade = decompose(dfa, budget, groups="bits")  # none where all gates are nonnegative
     rules = tabulate(cascade, budget)
     rules.verify()
     return Decomposed(cascade, rules)

@@ -1,11 +1,11 @@
-"""The cascade of a regular language: a chain of identity-or-reset automata, one per level; with 2-groups also swaps.
+"""The cascade of a regular language: a chain of identity-or-reset automata, one per level; of groups, permutations too.
 
 A state q is a chain Q = P_H > ... > P_0 = {q} of image sets; the coordinate of level i names the tile of P_i that
 comes next. Under a letter a level either keeps its coordinate (P_i.a = P'_i, the new set at that level) or is
 reset to a tile of P'_i that holds P_i.a. Where the chain already is below height i, the level says nothing.
 
-A star-free language needs no more. If the language has 2-groups, some levels hold one bit, half of a block of tiles,
-and a letter that keeps the set may swap it (docs/signed.md).
+A star-free language needs no more. If the language has groups, a letter that keeps the set may also permute the labels
+of a level: of a bit, which it swaps (docs/signed.md), or of more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...automata.decide.aperiodic import require_star_free
 from ...automata.deterministic import Deterministic
 from ...automata.pictures.svg import Pictured
 from ...automata.semiautomaton import Semiautomaton
-from .holonomy import Holonomy, holonomy
+from .holonomy import Groups, Holonomy, holonomy
 from .picture import parts_svg
 
 Coordinates = tuple[int, ...]
@@ -123,8 +123,8 @@ class Cascade(Pictured):
                 before = before_chain[i]
                 if parts.successor[before][letter] != after:
                     label = self.reset_label(parts.image(before, letter), after)
-                elif (before, letter) in parts.swapped:
-                    label = 1 - label
+                elif (before, letter) in parts.turns:
+                    label = parts.turns[before, letter][label]
                 new.append(label)
                 after = parts.tiles[after][label]
             else:
@@ -206,19 +206,19 @@ class Cascade(Pictured):
         return "\n".join(lines)
 
 
-def decompose(dfa: Deterministic, budget: Budget = DEFAULT_BUDGET, *, swaps: bool = False) -> Cascade:
-    """The cascade of a language: of resets alone, or with ``swaps`` also of bits that letters swap.
+def decompose(dfa: Deterministic, budget: Budget = DEFAULT_BUDGET, *, groups: Groups = "none") -> Cascade:
+    """The cascade of a language: of resets alone, or also of labels that letters permute.
 
     Args:
-        dfa: the language; star-free, or with ``swaps`` one whose groups are 2-groups.
+        dfa: the language; star-free, or with ``groups`` = "bits" one whose groups are 2-groups, or with "any" any.
         budget: how far the searches may go.
-        swaps: whether a level may swap its memory.
+        groups: what letters may do to the labels of a level.
 
     Raises:
-        NotStarFreeError: the language is not star-free (and ``swaps`` was not given); carries the witness.
-        NotTwoGroupError: the language has a group that is not a 2-group.
+        NotStarFreeError: the language is not star-free (and ``groups`` is "none"); carries the witness.
+        NotTwoGroupError: the language has a group that is not a 2-group (and ``groups`` is "bits").
         BudgetExceededError: undecided within the budget.
     """
-    if not swaps:
+    if groups == "none":
         require_star_free(dfa, budget)
-    return Cascade(dfa, holonomy(dfa.semiautomaton, budget, swaps=swaps))
+    return Cascade(dfa, holonomy(dfa.semiautomaton, budget, groups=groups))

@@ -5,18 +5,20 @@ transition monoid S of a semiautomaton on Q, the *image sets* are Q.s for s in S
 iff P is inside R.s for some s; the *height* of a singleton is 0 and that of another set one more than the greatest
 height strictly below it; the *tiles* of P are the maximal image sets properly inside P.
 
-In an aperiodic semiautomaton the loops through P leave each tile where it is. Otherwise they permute the tiles, and if
-they do so by a 2-group then P is split by halves (``compiler.tile_orbits``, docs/signed.md): first into orbits of
-tiles, then an orbit into two *blocks* of tiles, and so on down to single tiles. Blocks are listed among the sets, each
-on a level of its own between P and its tiles.
+In an aperiodic semiautomaton the loops through P leave each tile where it is. Otherwise they permute the tiles, and
+the choice of a tile is made in several steps (``compiler.cascade.towers``): first an orbit of tiles, say, then one
+half of it, and so on down to single tiles. The nodes of such a tower, *blocks* of tiles, are listed among the sets,
+each on a level between P and its tiles. Several may have the same tiles, and differ in what else they remember.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
+from itertools import count
 from operator import or_
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +27,12 @@ from ...automata.budget import DEFAULT_BUDGET, Budget, Meter
 from ...automata.images import image_sets, strong_components
 from ...automata.images import members as set_members
 from ...automata.semiautomaton import Semiautomaton
-from .tile_orbits import Permutation, Trees
+from .reflections import one_memory, pair_of
+from .tower_search import TowerSearch
+from .towers import Stage, Tower
 
-Turns = dict[tuple[int, int], Permutation]
+Permutation = tuple[int, ...]
+Turns = Mapping[tuple[int, int], Permutation]
 """For (set, letter): the permutation of tile labels, where it is not the identity."""
 
 
@@ -41,11 +46,12 @@ class Holonomy:
         successor: ``successor[P][a]`` is the number of the image P.a; for a block -1 where its image is none.
         height: the level of each set: its holonomy height, plus the levels that blocks of lower sets take.
         orbit: the number of each set's equivalence class (mutually reachable sets).
-        tiles: for each set its tiles (or the halves that it is split into), by label. Sets of one orbit name
+        tiles: for each set its tiles (or the blocks that it is split into), by label. Sets of one orbit name
             corresponding tiles by the same label: if P.a = P' inside an orbit then tile ``v`` of P goes to tile ``v``
-            of P', or the two tiles are exchanged. Singletons have none.
-        swapped: the (P, a) for which they are exchanged; empty if the semiautomaton is aperiodic.
+            of P', unless (P, a) has a turn. Singletons have none.
+        turns: for those (P, a) the permutation of labels; none if the semiautomaton is aperiodic.
         blocks: for each block of tiles the image sets in it; image sets themselves are not listed.
+        stages: of levels whose sets were split: how labels are permuted, and why the level is there.
     """
 
     semiautomaton: Semiautomaton
@@ -54,8 +60,9 @@ class Holonomy:
     height: tuple[int, ...]
     orbit: tuple[int, ...]
     tiles: tuple[tuple[int, ...], ...]
-    swapped: frozenset[tuple[int, int]] = frozenset()
+    turns: Turns = field(default_factory=dict)
     blocks: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    stages: Mapping[int, Stage] = field(default_factory=dict)
 
     @property
     def top(self) -> int:
@@ -64,8 +71,8 @@ class Holonomy:
 
     @cached_property
     def swap_levels(self) -> frozenset[int]:
-        """The levels whose memory some letter swaps."""
-        return frozenset(self.height[p] for p, _ in self.swapped)
+        """The levels where some letter makes labels change places."""
+        return frozenset(self.height[p] for p, _ in self.turns)
 
     def members(self, number: int) -> tuple[int, ...]:
         """The states in an image set."""
@@ -107,16 +114,20 @@ class Holonomy:
         return "\n".join(lines)
 
 
-def holonomy(semiautomaton: Semiautomaton, budget: Budget = DEFAULT_BUDGET, *, swaps: bool = False) -> Holonomy:
+Groups = Literal["none", "bits", "any"]
+"""What letters may do to the labels of a level: nothing, exchange the two labels of a bit, or anything."""
+
+
+def holonomy(semiautomaton: Semiautomaton, budget: Budget = DEFAULT_BUDGET, *, groups: Groups = "none") -> Holonomy:
     """Decompose a semiautomaton (decide first what it is: ``automata.classification``).
 
     O(I^2 n / 64) word operations for I image sets over n states, plus O(I k) graph work. I is exponential in n in
-    the worst case; hence the budget.
+    the worst case; hence the budget. Then the search for towers (``compiler.cascade.tower_search``).
 
     Args:
-        semiautomaton: aperiodic, or with ``swaps`` one whose groups are 2-groups.
-        budget: how many image sets, and how long.
-        swaps: whether a loop may permute the tiles of a set.
+        semiautomaton: aperiodic, or with ``groups`` = "bits" one whose groups are 2-groups, or with "any" any.
+        budget: how many image sets, and nodes of towers, and how long.
+        groups: what loops may do to the tiles of a set.
 
     Raises:
         BudgetExceededError: more image sets than the budget allows.
@@ -131,9 +142,9 @@ def holonomy(semiautomaton: Semiautomaton, budget: Budget = DEFAULT_BUDGET, *, s
     plain = Holonomy(semiautomaton, sets, successor, height, orbit, tiles)
     if not turns:
         return plain
-    if not swaps:
+    if groups == "none":
         raise ValueError("the semiautomaton is not aperiodic: a loop permutes the tiles of an image set")
-    return split(plain, turns)
+    return split(plain, turns, TowerSearch(budget, bits=groups == "bits"))
 
 
 def _orbits(successor: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], list[list[int]]]:
@@ -206,7 +217,7 @@ def _label_tiles(
     Also returned: where a letter inside an orbit does not take each tile to the one of the same label.
     """
     labelled: dict[int, tuple[int, ...]] = {}
-    turns: Turns = {}
+    turns: dict[tuple[int, int], Permutation] = {}
     for root in range(len(sets)):
         if root in labelled:
             continue
@@ -226,84 +237,136 @@ def _label_tiles(
     return tuple(labelled[p] for p in range(len(sets))), turns
 
 
-def split(parts: Holonomy, turns: Turns) -> Holonomy:
-    """Split the sets whose tiles are permuted into orbits of tiles and these into halves. O(I k tiles^2).
+def split(parts: Holonomy, turns: Turns, search: TowerSearch) -> Holonomy:
+    """Split the sets whose tiles are permuted as towers say. O(I k nodes), beside the search.
 
     Args:
         parts: the decomposition, blind to the permutations.
         turns: for (P, a) with P.a in the orbit of P, from each label in P to that of the tile's image in P.a, where
             that is not the identity.
+        search: finds a tower for the permutations of an orbit.
 
     Raises:
-        NotTwoGroupError: some set's tiles are not permuted by a 2-group.
+        NotTwoGroupError: only bits are allowed, and some set's tiles are not permuted by a 2-group.
+        BudgetExceededError: a tower is too large.
     """
-    generators: dict[int, list[Permutation]] = {}
+    events: dict[int, set[Permutation]] = {}
     for (p, _), turn in turns.items():
-        generators.setdefault(parts.orbit[p], []).append(turn)
+        events.setdefault(parts.orbit[p], set()).add(turn)
     sets_of: dict[int, list[int]] = {}
     for p, number in enumerate(parts.orbit):
         sets_of.setdefault(number, []).append(p)
-    trees = {o: Trees(len(parts.tiles[sets_of[o][0]]), gens) for o, gens in sorted(generators.items())}
+    towers = {o: search.tower(len(parts.tiles[sets_of[o][0]]), sorted(perms)) for o, perms in sorted(events.items())}
 
-    # Every block gets a number, but single tiles and, where all tiles are one orbit, the root have theirs already.
-    number_of: dict[tuple[int, frozenset[int]], int] = {}
+    # Every inner node gets a number, but for the root and single tiles, which have theirs already.
+    number_of: dict[tuple[int, int], int] = {}
     blocks: dict[int, tuple[int, ...]] = {}
-    classes: dict[tuple[int, frozenset[int]], int] = {}
-    sets, rank, height, class_of = list(parts.sets), [0] * len(parts.sets), list(parts.height), list(parts.orbit)
-    successor, tiles = [list(row) for row in parts.successor], [list(row) for row in parts.tiles]
+    classes: dict[tuple[int, int], int] = {}
+    sets, orbit, tiles = list(parts.sets), list(parts.orbit), [list(row) for row in parts.tiles]
+    successor = [list(row) for row in parts.successor]
+    places: dict[int, Place] = {p: (h, 0, 0) for p, h in enumerate(parts.height)}
     n_classes = max(parts.orbit) + 1
-    for o, forest in trees.items():
+    rows = _rows([(parts.height[sets_of[o][0]], o, tower) for o, tower in towers.items()])
+    row_of = {member: row.place for row in rows for member in row.members}
+    for o, tower in towers.items():
         for p in sets_of[o]:
-            for labels, tree in forest.blocks.items():
-                if len(labels) == len(parts.tiles[p]):
-                    number_of[p, labels], rank[p] = p, tree.rank
-                elif len(labels) == 1:
-                    number_of[p, labels] = parts.tiles[p][min(labels)]
-                else:
-                    number = number_of[p, labels] = len(sets)
-                    blocks[number] = tuple(parts.tiles[p][v] for v in sorted(labels))
+            for node, children in enumerate(tower.children):
+                if not children:
+                    number_of[p, node] = parts.tiles[p][tower.tile[node]]
+                elif node:
+                    number_of[p, node] = number = len(sets)
+                    search.meter.tick()
+                    blocks[number] = tuple(parts.tiles[p][v] for v in tower.leaves(node))
                     sets.append(reduce(or_, (parts.sets[t] for t in blocks[number])))
-                    rank.append(tree.rank)
-                    height.append(parts.height[p])
-                    class_of.append(classes.setdefault((o, labels), n_classes + len(classes)))
+                    orbit.append(classes.setdefault((o, node), n_classes + len(classes)))
                     successor.append([-1] * len(parts.successor[p]))
                     tiles.append([])
-            if len(forest.trees) > 1:
-                tiles[p] = [number_of[p, tree.tiles] for tree in forest.trees]
+                else:
+                    number_of[p, node] = p
+                if children:
+                    places[number_of[p, node]] = row_of[o, node]
 
-    swapped = set()
-    for (p, labels), number in number_of.items():
-        forest = trees[parts.orbit[p]]
-        halves = [half.tiles for half in forest.blocks[labels].halves]
-        if not halves:
+    turned: dict[tuple[int, int], Permutation] = {}
+    for (p, node), number in number_of.items():
+        tower = towers[parts.orbit[p]]
+        if not tower.children[node]:
             continue
-        tiles[number] = [number_of[p, half] for half in halves]
+        tiles[number] = [number_of[p, child] for child in tower.children[node]]
         for a, target in enumerate(parts.successor[p]):
             if parts.orbit[target] != parts.orbit[p]:
                 continue
-            turn = turns.get((p, a), tuple(range(len(parts.tiles[p]))))
-            image = frozenset(turn[v] for v in labels)
+            image = node
+            if (p, a) in turns:
+                event = tower.events.index(turns[p, a])
+                image, turn = tower.acts[event][node], tower.turn(event, node)
+                if turn != tuple(range(len(turn))):
+                    turned[number, a] = turn
             successor[number][a] = number_of[target, image]
-            if frozenset(turn[v] for v in halves[0]) != forest.blocks[image].halves[0].tiles:
-                swapped.add((number, a))
 
+    level = _levels(places.values())
     return Holonomy(
         parts.semiautomaton,
         tuple(sets),
         tuple(tuple(row) for row in successor),
-        _levels(height, rank),
-        tuple(class_of),
+        tuple(level[places[number]] for number in range(len(sets))),
+        tuple(orbit),
         tuple(tuple(row) for row in tiles),
-        frozenset(swapped),
+        turned,
         blocks,
+        {level[row.place]: row.stage for row in rows},
     )
 
 
-def _levels(height: Sequence[int], rank: Sequence[int]) -> tuple[int, ...]:
-    """The level of each set: within a height, blocks of 2^r tiles by r, and above them all sets that are not halved."""
+Place = tuple[int, int, int]
+"""Where a set stands: its holonomy height, its rank in a tower (0: above all ranks), and which row of that rank."""
+
+
+@dataclass
+class _Row:
+    """Nodes of towers that share a level, and so a memory: (orbit of sets, node)."""
+
+    place: Place
+    stage: Stage
+    pairs: set[tuple[int, int]] = field(default_factory=set)
+    members: list[tuple[int, int]] = field(default_factory=list)
+
+
+def _rows(towers: Sequence[tuple[int, int, Tower]]) -> list[_Row]:
+    """Share the nodes of each rank out to memories: as few as can make all exchanges, and one for each pipeline.
+
+    Args:
+        towers: for each orbit of sets its holonomy height, its number and its tower.
+    """
+    rows: list[_Row] = []
+    for height, orbit, tower in towers:
+        for nodes in tower.classes:
+            rank = tower.rank[nodes[0]]
+            stage = tower.stages[rank - 1]
+            turns = {tower.turn(event, node) for event in range(len(tower.events)) for node in nodes}
+            pairs = {pair for turn in turns if (pair := pair_of(turn)) is not None}
+            if nodes == (0,) and stage.kind == "choice":
+                rank = 0
+            here = [row for row in rows if row.place[:2] == (height, rank)]
+            alone = stage.kind == "pipeline"
+            row = None if alone else next((r for r in here if _has_room(r, pairs)), None)
+            if row is None:
+                row = _Row((height, rank, len(here)), stage)
+                rows.append(row)
+            row.pairs |= pairs
+            row.members += [(orbit, node) for node in nodes]
+    return rows
+
+
+def _has_room(row: _Row, pairs: set[tuple[int, int]]) -> bool:
+    return row.stage.kind != "pipeline" and one_memory(row.pairs | pairs)
+
+
+def _levels(places: Iterable[Place]) -> dict[Place, int]:
+    """The level of each place: within a height by rank, and above them all sets that are not in a tower."""
+    every = set(places)
     highest: dict[int, int] = {}
-    for h, r in zip(height, rank, strict=True):
-        highest[h] = max(highest.get(h, 0), r)
-    places = [(h, r or highest[h] + 1) for h, r in zip(height, rank, strict=True)]
-    level = {place: number for number, place in enumerate(sorted({(h, r) for h, r in places if h > 0}), 1)}
-    return tuple(level.get(place, 0) for place in places)
+    for height, rank, _ in every:
+        highest[height] = max(highest.get(height, 0), rank)
+    order = sorted(every, key=lambda place: (place[0], place[1] or highest[place[0]] + 1, place[2]))
+    numbers = count(1)
+    return {place: next(numbers) if place[0] else 0 for place in order}

@@ -54,6 +54,6 @@ def classes(parts: Holonomy) -> list[int | None]:
 
 def swap_label(parts: Holonomy, level: int, alphabet: Sequence[str]) -> str:
     """Which letters swap the memory of a level, in some set or other."""
-    letters = sorted({a for p, a in parts.swapped if parts.height[p] == level})
+    letters = sorted({a for p, a in parts.turns if parts.height[p] == level})
     label = f"swapped by {edge_label([alphabet[a] for a in letters], alphabet)}"
     return label if len(label) <= 18 else f"swapped by {len(letters)}"

@@ -22,6 +22,25 @@ from .thresholds import Contexts, Threshold, recognise
 
 
 @dataclass(frozen=True)
+class Turn:
+    """When the labels of a level that is not reset change places.
+
+    Attributes:
+        perm: where each label goes.
+        rules: disjoint cubes; their label says nothing.
+        thresholds: for each of them, the convolution channels that recognise it.
+    """
+
+    perm: tuple[int, ...]
+    rules: tuple[Cube, ...]
+    thresholds: tuple[Threshold, ...]
+
+    def __str__(self) -> str:
+        moved = ", ".join(f"{v} -> {w}" for v, w in enumerate(self.perm) if v != w)
+        return "swap" if self.perm == (1, 0) else moved
+
+
+@dataclass(frozen=True)
 class RuleLevel:
     """One level of the cascade with its rules.
 
@@ -31,8 +50,7 @@ class RuleLevel:
         rules: disjoint cubes; on a triple where none fires the coordinate is kept.
         thresholds: for each rule, the convolution channels that recognise it.
         values: for each set of this height that occurs, the labels that can be held in it.
-        swaps: cubes on which a coordinate that is not reset goes from 0 to 1 and back; their label says nothing.
-        swap_thresholds: the same for them as ``thresholds``.
+        turns: when the coordinate changes without being reset.
     """
 
     height: int
@@ -40,8 +58,7 @@ class RuleLevel:
     rules: tuple[Cube, ...]
     thresholds: tuple[Threshold, ...]
     values: dict[int, tuple[int, ...]]
-    swaps: tuple[Cube, ...] = ()
-    swap_thresholds: tuple[Threshold, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
     @cached_property
     def resets(self) -> Mapping[Triple, int]:
@@ -54,7 +71,10 @@ class RuleLevel:
         reset = self.resets.get(triple)
         if reset is not None or held is None:
             return reset
-        return 1 - held if any(swap.fires(triple) for swap in self.swaps) else held
+        for turn in self.turns:
+            if any(rule.fires(triple) for rule in turn.rules):
+                return turn.perm[held]
+        return held
 
 
 @dataclass(frozen=True)
@@ -148,11 +168,15 @@ class RuleTable:
         symbols = (*self.dfa.alphabet, BOS)
         lines = []
         for level in self.levels:
-            swaps = f" and {len(level.swaps)} swaps" if level.swaps else ""
+            turns = [
+                (rule, t, str(turn))
+                for turn in level.turns
+                for rule, t in zip(turn.rules, turn.thresholds, strict=True)
+            ]
+            swaps = f" and {len(turns)} swaps" if turns else ""
             lines.append(f"level {level.height}: {len(level.rules)} rules{swaps} on {len(level.triples)} triples")
-            effects = [*(f"tile {rule.label}" for rule in level.rules), *("swap" for _ in level.swaps)]
-            cubes, thresholds = (*level.rules, *level.swaps), (*level.thresholds, *level.swap_thresholds)
-            for rule, threshold, effect in zip(cubes, thresholds, effects, strict=True):
+            resets = [(rule, t, f"tile {rule.label}") for rule, t in zip(level.rules, level.thresholds, strict=True)]
+            for rule, threshold, effect in resets + turns:
                 before = "any" if rule.before is None else " ".join(name[p] for p in sorted(rule.before))
                 after = "any" if rule.after is None else " ".join(name[p] for p in sorted(rule.after))
                 letters = " ".join(symbols[a] for a in sorted(rule.letters))
@@ -188,7 +212,7 @@ def tabulate(cascade: Cascade, budget: Budget = DEFAULT_BUDGET) -> RuleTable:
 def _tabulate_level(cascade: Cascade, height: int, triples: tuple[Triple, ...], meter: Meter) -> RuleLevel:
     parts, bos = cascade.parts, len(cascade.dfa.alphabet)
     resets: dict[Triple, tuple[int, ...]] = {}
-    keeps, swaps = set(), set()
+    keeps, turned = set[Triple](), dict[Triple, tuple[int, ...]]()
     for triple in triples:
         meter.tick()
         before, letter, after = triple
@@ -198,8 +222,8 @@ def _tabulate_level(cascade: Cascade, height: int, triples: tuple[Triple, ...], 
             resets[triple] = cascade.admissible(1 << cascade.dfa.initial, after)
         elif parts.successor[before][letter] != after:
             resets[triple] = cascade.admissible(parts.image(before, letter), after)
-        elif (before, letter) in parts.swapped:
-            swaps.add(triple)
+        elif (before, letter) in parts.turns:
+            turned[triple] = parts.turns[before, letter]
         else:
             keeps.add(triple)
     contexts = Contexts(triples, len(parts.sets), bos)
@@ -218,11 +242,18 @@ def _tabulate_level(cascade: Cascade, height: int, triples: tuple[Triple, ...], 
     def thresholds(cubes: tuple[Cube, ...]) -> tuple[Threshold, ...]:
         return tuple(t for cube in cubes if (t := known[cube]) is not None)
 
-    rules = merged(resets, keeps | swaps)
-    # What happens to the old value does not matter where a reset overwrites it.
-    turning = merged(dict.fromkeys(sorted(swaps), (0,)), keeps)
-    values = _held_values(height, triples, rules, keeps, swaps, parts)
-    return RuleLevel(height, triples, rules, thresholds(rules), values, turning, thresholds(turning))
+    rules = merged(resets, keeps | turned.keys())
+    perms = sorted(set(turned.values()))
+    # A bit's old value does not matter where a reset overwrites it; of more labels two must not be told what to do.
+    forbidden = keeps if perms == [(1, 0)] else keeps | resets.keys()
+    numbered: dict[Triple, tuple[int, ...]] = {triple: (perms.index(perm),) for triple, perm in sorted(turned.items())}
+    turning = merged(numbered, forbidden)
+    turns = []
+    for number, perm in enumerate(perms):
+        cubes = tuple(cube for cube in turning if cube.label == number)
+        turns.append(Turn(perm, cubes, thresholds(cubes)))
+    values = _held_values(height, triples, rules, keeps, turned, parts)
+    return RuleLevel(height, triples, rules, thresholds(rules), values, tuple(turns))
 
 
 def _held_values(
@@ -230,10 +261,10 @@ def _held_values(
     triples: tuple[Triple, ...],
     rules: tuple[Cube, ...],
     keeps: set[Triple],
-    swaps: set[Triple],
+    turned: Mapping[Triple, tuple[int, ...]],
     parts: Holonomy,
 ) -> dict[int, tuple[int, ...]]:
-    """Which labels can be held in which set: resets start them, keeps and swaps carry them on. O(triples * rules)."""
+    """Which labels can be held in which set: resets start them, keeps and turns carry them on. O(triples * rules)."""
     values: dict[int, set[int]] = {}
     queue: list[tuple[int, int]] = []
 
@@ -242,17 +273,17 @@ def _held_values(
             values[number].add(label)
             queue.append((number, label))
 
-    onward: dict[int, list[tuple[int, bool]]] = {}
+    onward: dict[int, list[tuple[int, tuple[int, ...] | None]]] = {}
     resets = dict(zip(triples, fired(rules, triples)[1].tolist(), strict=True))
     for triple in triples:
         before, _, after = triple
-        if triple in keeps or triple in swaps:
-            onward.setdefault(before, []).append((after, triple in swaps))
+        if triple in keeps or triple in turned:
+            onward.setdefault(before, []).append((after, turned.get(triple)))
         elif parts.height[after] == height:
             add(after, rules[resets[triple]].label)
     for number, label in queue:
-        for target, swap in onward.get(number, ()):
-            add(target, 1 - label if swap else label)
+        for target, turn in onward.get(number, ()):
+            add(target, label if turn is None else turn[label])
     return {number: tuple(sorted(labels)) for number, labels in sorted(values.items())}
 
 

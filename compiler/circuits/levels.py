@@ -17,10 +17,12 @@ import networkx as nx
 from ...automata.alphabet import BOS, EOS
 from ...automata.deterministic import Deterministic
 from ..cascade.cubes import Cube
-from ..cascade.rules import RuleLevel, RuleTable
+from ..cascade.reflections import pair_of
+from ..cascade.rules import RuleLevel, RuleTable, Turn
 from ..cascade.thresholds import Threshold
 from .circuit import Circuit, CircuitBlock, CircuitChannel, LevelNames, Register, Shown
 from .forms import ONE, Form
+from .memories import Pair
 
 Slots = Mapping[int, int]
 """From sets, by number, to their slots."""
@@ -98,7 +100,10 @@ def cascade_circuit(table: RuleTable, dfa: Deterministic) -> Circuit:
 
 
 def _construction(levels: Levels) -> str:
-    if any(register.swaps for block in levels.blocks for register in block.registers):
+    registers = [register for block in levels.blocks for register in block.registers if register.swaps]
+    if any(register.labels != (0, 1) for register in registers):
+        return "holonomy cascade of permutations and resets, one block per level, labels exchanged by reflections"
+    if registers:
         return "holonomy cascade with swaps, one block per level, gates in {-1, 0, 1} (docs/signed.md)"
     return "holonomy cascade (Sarrof, Veitsman, Hahn 2024, theorem 4)"
 
@@ -183,12 +188,12 @@ def _block(table: RuleTable, level: RuleLevel, moves: list[Move], before: Slots,
     channels: list[CircuitChannel] = []
     changes: list[tuple[int | None, str]] = []
     writes: dict[int, dict[int, int]] = {}
-    swaps: dict[int, int] = {}
+    swaps: dict[Pair, dict[int, int]] = {}
 
-    def add(rule: Cube, threshold: Threshold, label: int | None) -> dict[int, int]:
+    def add(rule: Cube, threshold: Threshold, label: int | None, turn: Turn | None = None) -> dict[int, int]:
         """The channels of a condition; the form over them that is 1 when it holds, else 0."""
         first, when = len(channels), _when(table, rule)
-        effect = "memory swapped" if label is None else f"memory := {label}"
+        effect = f"memory := {label}" if turn is None else f"memory {'swapped' if turn.perm == (1, 0) else turn}"
         channels.extend(_condition(table, threshold, before, f"{effect} when {when}"))
         changes.append((label, when))
         return {n: 1 if n == first else -1 for n in range(first, len(channels))}
@@ -196,9 +201,12 @@ def _block(table: RuleTable, level: RuleLevel, moves: list[Move], before: Slots,
     if any(move.label is not None for move in moves):
         for rule, threshold in zip(level.rules, level.thresholds, strict=True):
             writes.setdefault(rule.label, {}).update(add(rule, threshold, rule.label))
-        for rule, threshold in zip(level.swaps, level.swap_thresholds, strict=True):
-            swaps |= add(rule, threshold, None)
-    register = Register(f"level {level.height}", dict(sorted(writes.items())), {(0, 1): swaps} if swaps else {})
+        for turn in level.turns:
+            pair = pair_of(turn.perm)
+            assert pair is not None, "a level without a pipeline whose labels are permuted"
+            for rule, threshold in zip(turn.rules, turn.thresholds, strict=True):
+                swaps.setdefault(pair, {}).update(add(rule, threshold, None, turn))
+    register = Register(f"level {level.height}", dict(sorted(writes.items())), dict(sorted(swaps.items())))
     channels += [_move(move, register) for move in moves]
     names = LevelNames(level.height, tuple(changes), _slot_names(table, before), _slot_names(table, after))
     return CircuitBlock(f"level {level.height} of the cascade", tuple(channels), names)

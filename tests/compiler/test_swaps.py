@@ -21,13 +21,14 @@ from oracle import may_follow, states_along
 
 import scancraft
 from scancraft import Compiled, Dfa, GateClassError, NotStarFreeError
+from scancraft.automata.budget import Budget
 from scancraft.automata.families import SUITE
 from scancraft.certify.certify import Refuted
 from scancraft.certify.check import compare
 from scancraft.certify.checker.certificate import check_certificate
 from scancraft.compiler.cascade.cascade import decompose
 from scancraft.compiler.cascade.rules import tabulate
-from scancraft.compiler.cascade.tile_orbits import NotTwoGroupError, Permutation, Trees
+from scancraft.compiler.cascade.tower_search import NotTwoGroupError, TowerSearch
 from scancraft.compiler.circuits.levels import cascade_circuit
 from scancraft.compiler.targets.gates import UnknownGatesError
 from scancraft.models.mamba import MambaWeights
@@ -40,7 +41,7 @@ SIGNED = ("Parity", "Tomita-3", "Tomita-5", "(aa)*", "(aaaa)*", "(abab)*")
 
 
 @st.composite
-def groups(draw: st.DrawFn) -> tuple[int, list[Permutation]]:
+def groups(draw: st.DrawFn) -> tuple[int, list[tuple[int, ...]]]:
     """Permutation groups on at most 6 points, half of them inside the 2-group of a binary tree on 8 points."""
     if draw(st.booleans()):
         n = draw(st.integers(1, 6))
@@ -65,27 +66,22 @@ def groups(draw: st.DrawFn) -> tuple[int, list[Permutation]]:
 
 @given(groups())
 @settings(max_examples=120, deadline=None)
-def test_trees_exist_for_exactly_the_2_groups(case: tuple[int, list[Permutation]]) -> None:
+def test_towers_of_bits_exist_for_exactly_the_2_groups(case: tuple[int, list[tuple[int, ...]]]) -> None:
     n, generators = case
-    elements = closed(generators, n)
-    order = len(elements)
+    identity = tuple(range(n))
+    order = len(closed(generators, n))
     if order & (order - 1):
         with pytest.raises(NotTwoGroupError):
-            Trees(n, generators)
+            TowerSearch(Budget(), bits=True).tower(n, [g for g in generators if g != identity])
         return
-    trees = Trees(n, generators)
-    assert sorted(label for tree in trees.trees for label in tree.tiles) == list(range(n))
-    for labels, tree in trees.blocks.items():
-        assert len(labels) == 1 << tree.rank
-        if tree.halves:
-            assert tree.halves[0].tiles | tree.halves[1].tiles == labels
-            assert len(tree.halves[0].tiles) == len(tree.halves[1].tiles) == len(labels) // 2
-            assert min(tree.halves[0].tiles) == min(labels)
-        for g in elements:
-            assert frozenset(g[v] for v in labels) in trees.blocks
-    for tree in trees.trees:
-        orbit = {g[min(tree.tiles)] for g in elements}
-        assert tree.tiles == orbit
+    tower = TowerSearch(Budget(), bits=True).tower(n, [g for g in generators if g != identity])
+    tower.check()
+    for node, children in enumerate(tower.children):
+        kind = tower.stages[tower.rank[node] - 1].kind if children else None
+        assert kind != "pipeline"
+        turns = {tower.turn(event, node) for event in range(len(tower.events))} - {tuple(range(len(children)))}
+        assert turns <= {(1, 0)}
+        assert len(children) in (0, 2) or not turns
 
 
 # -- the pipeline --------------------------------------------------------------------------------------------------
@@ -116,7 +112,7 @@ def cascades_of_bits(draw: st.DrawFn) -> Dfa:
 @given(cascades_of_bits(), st.data())
 @settings(max_examples=50, deadline=None)
 def test_every_stage_computes_the_states(dfa: Dfa, data: st.DataObject) -> None:
-    cascade = decompose(dfa, swaps=True)
+    cascade = decompose(dfa, groups="bits")
     rules = tabulate(cascade)
     assert rules.verify() > 0
     circuit = cascade_circuit(rules, dfa)
@@ -183,14 +179,14 @@ def test_small_languages_from_the_monoid_to_the_logits() -> None:
 def test_the_holonomy_of_a_star_free_language_is_as_before() -> None:
     for name, dfa in NAMED.items():
         if name not in SIGNED and name != "Tomita-6":
-            assert decompose(dfa, swaps=True) == decompose(dfa)
+            assert decompose(dfa, groups="bits") == decompose(dfa)
 
 
 def test_swaps_must_be_asked_for() -> None:
     with pytest.raises(NotStarFreeError):
         decompose(NAMED["Parity"])
     with pytest.raises(NotTwoGroupError):
-        decompose(NAMED["Tomita-6"], swaps=True)
+        decompose(NAMED["Tomita-6"], groups="bits")
 
 
 def test_counting_modulo_2_to_the_k_takes_k_blocks() -> None:

@@ -108,7 +108,7 @@ def test_without_matplotlib(cascade: Cascade, tmp_path: Path, monkeypatch: pytes
 
 
 def cascade_texts(dfa: scancraft.Dfa, path: Path) -> list[str]:
-    return written(draw_cascade(decompose(dfa, swaps=True), path))
+    return written(draw_cascade(decompose(dfa, groups="bits"), path))
 
 
 def test_swaps_are_written_at_their_levels(tmp_path: Path) -> None:
