@@ -19,7 +19,7 @@ from .circuits.circuit import Circuit
 from .circuits.levels import cascade_circuit
 from .circuits.patterns import pattern_circuit
 from .circuits.unrolled import unrolled_circuit
-from .circuits.walks import counted
+from .circuits.walks import counted, tallied
 from .manifest import Regular, SizeOf
 from .plan.circuits import plan_circuit
 from .plan.plan import Plan
@@ -44,7 +44,7 @@ CHAIN_ITEMS = 20_000, 200_000
 """
 
 FEWER_LETTERS = 2
-"""Plans down a chain look at so many letters, unless the fewest blocks are asked for."""
+"""Plans down a chain and counters of windows look at so many letters, unless the fewest blocks are asked for."""
 
 MANY_STATES = 64
 """From so many states on languages of a pattern and finite ones are not decomposed."""
@@ -91,9 +91,9 @@ class Alternative:
 
     @property
     def least(self) -> bool:
-        """Whether it has one block as narrow as blocks get: nothing is shallower, or smaller."""
+        """Whether it has one block as narrow as blocks get, and no limit as walks have: nothing is much better."""
         shape = self.found.weights.shape
-        return shape.n_layers == 1 and shape.d_inner == MIN_WIDTH
+        return self.circuit.kind != "walk" and shape.n_layers == 1 and shape.d_inner == MIN_WIDTH
 
     @property
     def size(self) -> SizeOf:
@@ -163,11 +163,12 @@ def by_plans(
         """How many blocks a plan may have to be better than all that is known."""
         if not known:
             return MOST_BLOCKS
-        blocks, parameters = min((way.found.weights.shape.n_layers, _beside_letters(way, dfa)) for way in known)
+        blocks, parameters = min((way.size.blocks, _beside_letters(way, dfa)) for way in known)
+        walks = any(way.size.construction == "walk" for way in known)  # whose certificates have a limit
         if optimise == "depth":
-            walks = any(way.size.construction == "walk" for way in known)  # whose certificates have a limit
             return blocks if walks or blocks_under(parameters, dfa.alphabet) >= blocks else blocks - 1
-        return blocks_under(min(_beside_letters(way, dfa) for way in known), dfa.alphabet)
+        smaller = blocks_under(min(_beside_letters(way, dfa) for way in known), dfa.alphabet)
+        return max(smaller, blocks) if walks and optimise is None else smaller
 
     def carried_out(found: Iterable[Plan]) -> Iterator[Alternative]:
         for plan, circuit in _circuits(found, budget, widest):
@@ -209,15 +210,31 @@ def _beside_letters(way: Alternative, dfa: Deterministic) -> int:
     return way.found.weights.n_parameters - 2 * more * way.found.weights.shape.d_model
 
 
-def by_walk(dfa: Dfa, budget: Budget, lower: Lower) -> Iterator[Alternative]:
+def by_walk(dfa: Dfa, budget: Budget, lower: Lower, widest: int) -> Iterator[Alternative]:
     """A language whose live part is a walk in Z^d by counters, if it is one (``compiler.circuits.walks``).
 
     Its certificate has a limit: how far its counters may run after a word has died.
 
+    Args:
+        dfa: the language.
+        budget: how far the search may go.
+        lower: writes a circuit as weights.
+        widest: how many letters a counter of windows may look at.
+
     Raises:
         BudgetExceededError: it takes more time than there is.
     """
-    if (circuit := counted(dfa, budget=budget)) is not None:
+    if (circuit := counted(dfa, budget=budget, widest=widest)) is not None:
+        yield Alternative(*lower(circuit))
+
+
+def by_tally(dfa: Dfa, budget: Budget, lower: Lower) -> Iterator[Alternative]:
+    """A language by one counter that never decreases, if that tells it; nothing if looking for it takes too long."""
+    try:
+        circuit = tallied(dfa, "all-words", budget, FEWER_LETTERS)
+    except BudgetExceededError:
+        return
+    if circuit is not None:
         yield Alternative(*lower(circuit))
 
 
@@ -282,7 +299,8 @@ def proved(
     """The best first, and it is proved if it is a plan (cascades and walks are by themselves); what is not is left out.
 
     The best is the one with fewest parameters, then fewest blocks; for "depth" the other way round; a cascade before a
-    plan. The others are not proved: they are for comparison.
+    plan, and a plan before a walk. Where nothing is to be optimised a walk, whose certificate has a limit, comes after
+    all if one of them takes no more blocks. The others are not proved: they are for comparison.
 
     Args:
         alternatives: ways to compile the language.
@@ -291,10 +309,15 @@ def proved(
         budget: how far a proof may go.
     """
 
-    def cost(alternative: Alternative) -> tuple[int, int, bool]:
-        return (*rank(alternative.found.weights, optimise), alternative.plan is not None)
+    ways = list(alternatives)
+    fewest = min((way.size.blocks for way in ways if way.size.construction != "walk"), default=MOST_BLOCKS)
 
-    left = sorted(alternatives, key=cost)
+    def cost(way: Alternative) -> tuple[bool, int, int, int]:
+        walk = way.size.construction == "walk"
+        after = optimise is None and walk and way.size.blocks >= fewest
+        return after, *rank(way.found.weights, optimise), 2 if walk else int(way.plan is not None)
+
+    left = sorted(ways, key=cost)
     while left and (plan := left[0].plan) is not None and not _right(plan, dfa, budget):
         del left[0]
     return tuple(left)

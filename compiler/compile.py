@@ -29,6 +29,7 @@ from .alternatives import (
     by_cascade,
     by_last_letters,
     by_plans,
+    by_tally,
     by_walk,
     check_choice,
     proved,
@@ -285,8 +286,9 @@ def _ways(
 
     All are sought over classes of letters that act alike; what is lowered has an embedding for each letter.
     Where several are, a cascade past the budget is left out if there is something else, and no plan is looked for if
-    the cascade is as small as models get. Walks are for those who ask for one, or for something to be optimised: their
-    certificates have a limit.
+    the cascade is as small as models get. Walks are for those who ask for one, or for something to be optimised, since
+    their certificates have a limit; but one counter that never decreases is looked for where the cascade takes several
+    blocks, and is the best if nothing else does with one.
     """
     options = Options(d_state=choice.d_state, d_conv=choice.d_conv or FEWEST_TAPS)
     widest, dfa = choice.d_conv or max(target.d_conv), letters.dfa
@@ -305,7 +307,7 @@ def _ways(
     if star_free and target.name == "mamba" and isinstance(dfa, Dfa):
         if choice.construction == "walk" or (choice.construction is None and choice.optimise is not None):
             try:
-                walks = list(by_walk(dfa, choice.budget, lower))
+                walks = list(by_walk(dfa, choice.budget, lower, widest))
             except BudgetExceededError as error:
                 past_budget = error
     found = list(walks)
@@ -314,6 +316,10 @@ def _ways(
             found.append(by_cascade(dfa, choice.budget, lower))
         except BudgetExceededError as error:
             past_budget = error
+    plain = choice.construction is None and choice.optimise is None
+    if plain and star_free and target.name == "mamba" and isinstance(dfa, Dfa):
+        if all(way.found.weights.shape.n_layers > 1 for way in found):
+            found += by_tally(dfa, choice.budget, lower)
     if star_free and choice.construction in (None, "plan") and not any(way.least for way in found):
         longer = choice.optimise == "depth" and not walks
         beside = tuple(found) if target.name == "mamba" else None  # whose models' sizes can be told beforehand

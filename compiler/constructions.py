@@ -273,7 +273,7 @@ d_state 1, d_conv 2, dt_rank 2, 2,224 parameters, 77 not zero
     """
     check_contract(contract)
     dfa = as_dfa(language)
-    circuit = counted(dfa, contract)
+    circuit = counted(dfa, contract, widest=d_conv)
     if circuit is None:
         found = walk_of(dfa)
         raise NoWalkError(found if isinstance(found, NoWalk) else None)

@@ -13,8 +13,10 @@ Sums and products may round here, in any order and in any format from the model'
 - *Multiples.* A multiple of a power of two stays one.
 
 A state that adds up (a gate of 1 with a write) is taken to hold any multiple of its unit up to the limit that the
-certificate names; all other states are proved to stay in their ranges. Delta's pre-activation is a known bias and a
-multiple of a unit, none of which comes near 0: so a gate is 1 with a write of 0, or 0 with a write.
+certificate names; but where nothing negative is ever added, none below all that it began with: rounded sums grow with
+their terms, and without what was added after death they are exact. Likewise above, where nothing positive is added.
+All other states are proved to stay in their ranges. Delta's pre-activation is a known bias and a multiple of a unit,
+none of which comes near 0: so a gate is 1 with a write of 0, or 0 with a write.
 """
 
 from __future__ import annotations
@@ -207,8 +209,14 @@ class Stepped:
         self.o, self.machine, self.number, self.limit = o, machine, number, float(limit)
         self.block, self.where = machine.blocks[number], f"block {number}"
         self.mixer = self.block.mixer
-        self.adding = np.zeros(machine.states, dtype=bool)
+        self.falling, self.rising = np.zeros((2, *machine.states), dtype=bool)
+        """To which states something negative is added, and to which something positive."""
+
+    @property
+    def adding(self) -> Bools:
         """Which states add up."""
+        found: Bools = self.falling | self.rising
+        return found
 
     def need(self, condition: object, reason: str) -> None:
         """Reject unless the condition holds."""
@@ -236,10 +244,11 @@ class Stepped:
         raise AssertionError
 
     def _free(self, states: Range) -> Range:
-        """States that add up can hold anything up to the limit."""
+        """States that add up can hold anything up to the limit, in the directions in which something is added."""
         inside = (np.maximum(np.abs(states.lo), np.abs(states.hi)) <= self.limit) | ~self.adding
         self.need(inside.all(), "a state is past its limit at once")
-        lo, hi = (np.where(self.adding, sign * self.limit, end) for sign, end in ((-1, states.lo), (1, states.hi)))
+        lo = np.where(self.falling, -self.limit, states.lo)
+        hi = np.where(self.rising, self.limit, states.hi)
         return Range(lo, hi, states.unit)
 
     def _step(self, stream: Range, u: Range, gate: Range, own: Own) -> tuple[Range, Range, Range]:
@@ -298,12 +307,15 @@ class Stepped:
         o.need("functions", ~some | one | none, f"{self.where} gate: exp after death")
         o.need("functions", rate <= 2.0**100, f"{self.where} A_log: exp after death")
         adds = one & ((write.lo != 0) | (write.hi != 0))
-        self.adding = self.adding | adds.any(axis=0)
+        self.falling = self.falling | (adds & (write.lo < 0)).any(axis=0)
+        self.rising = self.rising | (adds & (write.hi > 0)).any(axis=0)
         keeps = np.broadcast_to(delta.zero[:, :, None] | (one & ~adds), none.shape)
         old = held.map(lambda a: np.broadcast_to(a[None], none.shape))
         lo, hi, unit = np.full(none.shape, np.inf), np.full(none.shape, -np.inf), np.full(none.shape, NOTHING)
         free = Range(
-            np.full(none.shape, -self.limit), np.full(none.shape, self.limit), np.minimum(old.unit, write.unit)
+            np.where(self.falling, -self.limit, old.lo),
+            np.where(self.rising, self.limit, old.hi),
+            np.minimum(old.unit, write.unit),
         )
         for when, what in ((keeps, old), (none, write), (adds, free)):
             lo = np.where(when, np.minimum(lo, what.lo), lo)

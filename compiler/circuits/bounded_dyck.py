@@ -38,7 +38,7 @@ def bounded_dyck_circuit(language: BoundedDyck, *, all_words: bool = False) -> C
         "depth",
         {OPENING: 1, CLOSING: 1},
         BOS,
-        [("opening", {OPENING: 1}, 0), ("closing", {CLOSING: 1}, 0)],
+        [CircuitChannel("opening", {OPENING: 1}), CircuitChannel("closing", {CLOSING: 1})],
         {DEPTH: (0, [1, -1])},
     )
     # Where no symbol was read (padding) everything is forbidden.

@@ -41,7 +41,7 @@ def counting_block(
     title: str,
     letter: Form,
     bos: str,
-    classes: Sequence[tuple[str, Form, int]],
+    classes: Sequence[CircuitChannel],
     counters: Mapping[str, tuple[int, Sequence[int]]],
 ) -> CircuitBlock:
     """A block of counters.
@@ -50,17 +50,17 @@ def counting_block(
         title: what it counts.
         letter: a form that is 1 at every letter and 0 at ``<bos>``.
         bos: the feature of ``<bos>``.
-        classes: kinds of letters that change counters: a meaning, a form, and a bias; the positive part of form + bias
-            is [the letter is of this kind].
+        classes: kinds of letters, or of windows of letters, that change counters: channels whose x is [such a letter
+            has come].
         counters: from the feature that a counter is written to, to its initial value and its change per class.
     """
     initials = [initial for initial, _ in counters.values()]
     changes: list[Sequence[int]] = [[change[n] for _, change in counters.values()] for n in range(len(classes))]
     channels = []
-    for (meaning, form, bias), change in zip((*classes, ("<bos>", {bos: 1}, 0)), (*changes, initials), strict=True):
+    kinds = (*classes, CircuitChannel("<bos>", {bos: 1}))
+    for feature, change in zip(kinds, (*changes, initials), strict=True):
         # Entry i of every counter's channel holds the present write of counter i, which must not be counted twice.
         correction = {name: change[i] - sum(change) for i, name in enumerate(counters) if change[i] != sum(change)}
-        feature = CircuitChannel(meaning, form, bias=bias)
         channels.append(replace(feature, skip=1, gate=ALWAYS, writes=correction) if correction else feature)
     bos_now, letter_now = len(classes), len(channels)
     channels += [CircuitChannel("a letter", letter), CircuitChannel("always 1", bias=1)]
@@ -226,12 +226,12 @@ def _counting(
             continue
         for q, add in adds.items():
             by_state.setdefault(add, {}).setdefault(q, []).append(a)
-    classes: list[tuple[str, Form, int]] = []
+    classes: list[CircuitChannel] = []
     changes: list[tuple[int, ...]] = []
     for add, letters in by_letter.items():
         if any(add):
             symbols = [machine.alphabet[a] for a in letters]
-            classes.append((" ".join(symbols), {letter[s]: 1 for s in symbols}, 0))
+            classes.append(CircuitChannel(" ".join(symbols), {letter[s]: 1 for s in symbols}))
             changes.append(add)
     for add, rows in by_state.items():
         together: dict[tuple[int, ...], list[int]] = {}
@@ -242,7 +242,7 @@ def _counting(
                 symbols = [machine.alphabet[a] for a in letters_]
                 form = {letter[s]: 1 for s in symbols} | {state[q]: 1 for q in states}
                 meaning = f"{' '.join(symbols)} into {' '.join(control.names[q] for q in states)}"
-                classes.append((meaning, form, -1))
+                classes.append(CircuitChannel(meaning, form, bias=-1))
                 changes.append(add)
     counters = {names[c.name]: (c.initial, [change[i] for change in changes]) for i, c in enumerate(machine.counters)}
     return counting_block("counters", {letter[s]: 1 for s in machine.alphabet}, letter[BOS], classes, counters)

@@ -27,32 +27,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Literal
 
 from ...automata.alphabet import BOS
 from ...automata.budget import DEFAULT_BUDGET, Budget
+from ...automata.decide.tallies import tally_of
 from ...automata.decide.walks import NoWalk, Vector, Walk, fewer, walk_of
 from ...automata.dfa import Dfa
 from .circuit import CONSTANT_EXPONENT, NOW, PAST, Circuit, CircuitBlock, CircuitChannel, Latch
 from .counting import FLOAT_BITS, counting_block
 from .forms import ALWAYS, ONE, Form, plus, show, value_of
 from .places import Map, Ramp, along, cuts, moved, ruled_out, runs, tents
-
-Contract = Literal["all-words", "live-prefixes"]
+from .tallies import AFTER_DEATH, WIDE_CONSTANT, Contract, tally_circuit
 
 READ = "a token"
 """The feature of ``<bos>`` and every symbol: where it is 0 (padding), nothing may come next."""
-AFTER_DEATH = 1 << 40
-"""How far the counters may go once a word has died."""
-WIDE_CONSTANT = 60
-"""The exponent of the stream's constant: 2^60, whose square absorbs those of counters that far."""
 LARGEST_PLACE = 1 << 16
 MOST_WALKS = 60
 """That are tried."""
 
 
-def counted(dfa: Dfa, contract: Contract = "all-words", budget: Budget = DEFAULT_BUDGET) -> Circuit | None:
+def counted(
+    dfa: Dfa, contract: Contract = "all-words", budget: Budget = DEFAULT_BUDGET, *, widest: int = 2
+) -> Circuit | None:
     """The language by counters alone, or None where its live part is no walk, or needs no counter.
+
+    One counter of windows in one block, where that tells it (:func:`tallied`); else counters of letters.
 
     Raises:
         BudgetExceededError: it takes more time than there is.
@@ -62,6 +61,8 @@ def counted(dfa: Dfa, contract: Contract = "all-words", budget: Budget = DEFAULT
     [2, 1]
     """
     clock = budget.meter("walks")
+    if (circuit := tallied(dfa, contract, budget, widest)) is not None:
+        return circuit
     found = walk_of(dfa, budget)
     if isinstance(found, NoWalk) or found.dimension == 0:
         return None
@@ -71,6 +72,25 @@ def counted(dfa: Dfa, contract: Contract = "all-words", budget: Budget = DEFAULT
         if _largest(walk) <= LARGEST_PLACE:
             circuits.append(walk_circuit(dfa, walk, contract))
     return min(circuits, key=_size, default=None)
+
+
+def tallied(dfa: Dfa, contract: Contract, budget: Budget, widest: int) -> Circuit | None:
+    """The language by one counter of windows that never decreases, of as few letters as may be; None if there is none.
+
+    Args:
+        dfa: the language.
+        contract: what is promised.
+        budget: how far the search may go.
+        widest: the most letters of a window.
+
+    Raises:
+        BudgetExceededError: it takes more time than there is.
+    """
+    for window in range(1, widest + 1):
+        tally = tally_of(dfa, window, budget)
+        if tally is not None and (circuit := tally_circuit(dfa, tally, contract)) is not None:
+            return circuit
+    return None
 
 
 def _largest(walk: Walk) -> int:
@@ -270,13 +290,13 @@ def _circuit(
 def _counting(map_: Map) -> CircuitBlock:
     """The counters; the steps, which stand in their features, are taken away."""
     d = len(map_.counts)
-    classes: list[tuple[str, Form, int]] = []
+    classes: list[CircuitChannel] = []
     changes: list[Vector] = []
     steps = []
     for n, name in enumerate(map_.counts):
         for sign in (1, -1):
             if any(sign * step[n] > 0 for step in map_.steps):
-                classes.append((f"{name} {'up' if sign > 0 else 'down'}", {name: sign}, 0))
+                classes.append(CircuitChannel(f"{name} {'up' if sign > 0 else 'down'}", {name: sign}))
                 changes.append(tuple(sign * int(k == n) for k in range(d)))
                 steps.append((name, sign))
     counters = {name: (0, [change[n] for change in changes]) for n, name in enumerate(map_.counts)}

@@ -14,7 +14,7 @@ from walking import between, shuffled
 import scancraft
 from scancraft.automata.budget import Budget
 from scancraft.automata.dfa import Dfa
-from scancraft.automata.families import d_n
+from scancraft.automata.families import d_n, tomita
 from scancraft.certify.certify import FARTHEST, Certificate, Refuted, certify
 from scancraft.certify.checker.certificate import claim
 from scancraft.compiler.constructions import walk
@@ -36,8 +36,8 @@ LANGUAGES = {
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
     "language",
-    [d_n(1), d_n(12), between(4, (0, 4)), Dfa.from_words("abc", ["ab", "bc"])],
-    ids=["D-1", "D-12", "ends", "inside"],
+    [d_n(1), d_n(12), between(4, (0, 4)), Dfa.from_words("abc", ["ab", "bc"]), tomita(7)],
+    ids=["D-1", "D-12", "ends", "inside", "Tomita-7"],
 )
 def test_walks_are_certified_for_all_words(language: Dfa, dtype: torch.dtype) -> None:
     found = certify(walk(language), dtype=dtype)

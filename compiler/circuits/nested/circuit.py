@@ -122,7 +122,7 @@ class LevelCircuit:
         opens = {letter_feature(symbol): 1 for symbol in self.language.opens}
         closes = {letter_feature(symbol): 1 for symbol in sorted(self.language.returns)}
         inside = {name: 1 for name, symbol in self.letters.items() if symbol != BOS}
-        kinds: list[tuple[str, Form, int]] = [("opening", opens, 0), ("closing", closes, 0)]
+        kinds = [CircuitChannel("opening", opens), CircuitChannel("closing", closes)]
         return counting_block("depth", inside, letter_feature(BOS), kinds, {DEPTH: (0, [1, -1])})
 
     def _windows(self, name: str, events: frozenset[Event]) -> Iterator[CircuitChannel]:

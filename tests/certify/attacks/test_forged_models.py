@@ -19,6 +19,7 @@ from forgery import accepted, certified, rejected
 from safetensors.torch import load
 
 import scancraft
+from scancraft import parse_regex
 from scancraft.automata.budget import Budget
 from scancraft.automata.counters.families import dyck_1, shuffle
 from scancraft.automata.families import d_n
@@ -38,6 +39,7 @@ ORIGINALS: dict[str, Callable[[Path], object]] = {
     "slots": lambda place: scancraft.dyck(2, 3, place),
     "walk": lambda place: walk(d_n(3), place),
     "walk, three taps": lambda place: walk(d_n(3), place, d_conv=3),
+    "never decreasing": lambda place: walk(parse_regex("b*a?b*"), place, d_conv=3),
 }
 
 UNIT = 2.0**-10
@@ -155,6 +157,15 @@ def reopened(sign: float, ruled_out: str) -> Attack:
     return edit
 
 
+def taken_back(block: Callable[[int], Block]) -> None:
+    """The count falls where the two letters before this one were a: such a word has died a letter ago."""
+    counting, channel, one = block(0), 10, UNIT
+    counting["in_proj.weight"][channel, counting.feature("letter a")] = 1.0
+    counting["conv1d.weight"][channel, 0, :2] = 1024.0
+    counting["conv1d.bias"][channel] = -1024.0
+    counting["x_proj.weight"][len(counting["dt_proj.weight"][0]), channel] = -(2.0**-20) * one
+
+
 ATTACKS: dict[str, tuple[str, Attack, str, tuple[str, ...]]] = {
     "a test undone at 1,000": ("counters", turned_back, "(" * 1000, ("more than the sign of a counter",)),
     "a gate that closes at 256": (
@@ -198,6 +209,7 @@ ATTACKS: dict[str, tuple[str, Attack, str, tuple[str, ...]]] = {
     "a bracket too deep": ("slots", too_deep, "(((", ("read-out input",)),
     "reopened far above": ("walk", reopened(1.0, "ruled out 0"), "a" * 60, ("read-out: after death",)),
     "reopened far below": ("walk", reopened(-1.0, "ruled out 1"), "b" * 60, ("read-out: after death",)),
+    "a count that falls after death": ("never decreasing", taken_back, "aab", ("read-out: after death",)),
     "a tap of three after death": ("walk, three taps", bos_again(1, 4, (7,)), "ba", ("read-out: after death",)),
 }
 """What is attacked, how, a word after which the model is wrong, and what the checker says: first this, then, were that
