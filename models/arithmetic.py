@@ -16,7 +16,25 @@ from torch.nn import functional
 Numbers = NDArray[np.float64]
 
 
-class Floats:
+class _StepByStep:
+    """The recurrence as a loop over time."""
+
+    exp: Callable[[Any], Any]
+    steps: Callable[[Any], Sequence[Any]]
+    stack: Callable[[Sequence[Any]], Any]
+
+    def remembered(self, delta: Any, rate: Any, written: Any, sign: Any, state: Any, seen: Any) -> Any:
+        """All h <- sign e^(-delta rate) h + written(delta); see ``models.block.Arithmetic``."""
+        gates, writes, states = self.exp(-1 * (delta * rate)), written(delta), []
+        if sign is not None:
+            gates = sign * gates
+        for gate, write in zip(self.steps(gates), self.steps(writes), strict=True):
+            state = seen("state", gate * state + write)
+            states.append(state)
+        return self.stack(states)
+
+
+class Floats(_StepByStep):
     """torch's own functions, in whatever dtype the tensors have."""
 
     def linear(self, weight: Tensor, x: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -114,7 +132,7 @@ FUNCTION_ERROR = 4
 """Floats by which numpy's exp, log1p and tanh may be off, generously; libm promises one."""
 
 
-class Intervals:
+class Intervals(_StepByStep):
     """Enclosures of what the formulas give in real numbers."""
 
     def linear(self, weight: Interval, x: Interval, bias: Interval | None = None) -> Interval:

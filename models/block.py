@@ -23,6 +23,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
+Seen = Callable[[str, Any], Any]
+"""Shown a named array of a scan ("step" and "y" of all times, "state" at each in turn); what it returns is used."""
+
 
 class Arithmetic(Protocol[T]):
     """Numbers of some kind, in arrays ``T`` that can be sliced, added and multiplied entry by entry (broadcast)."""
@@ -65,6 +68,19 @@ class Arithmetic(Protocol[T]):
 
     def stack(self, steps: Sequence[T]) -> T:
         """The array that is this at each time."""
+        ...
+
+    def remembered(self, delta: T, rate: T, written: Callable[[T], T], sign: T | None, state: T, seen: Seen) -> T:
+        """All h <- sign e^(-delta rate) h + written(delta), from a state on, shape (time, ...).
+
+        Args:
+            delta: with ones for axes that the state has and Delta has not.
+            rate: -A.
+            written: Delta B x, from Delta.
+            sign: of the gates; None if they have none.
+            state: before the first time.
+            seen: is shown each state, and may replace it.
+        """
         ...
 
 
@@ -129,10 +145,6 @@ class Selected(Generic[T]):
     turn: T | None = None
 
 
-Seen = Callable[[str, Any], Any]
-"""Shown a named array of a scan ("step" and "y" of all times, "state" at each in turn); what it returns is used."""
-
-
 def _as_it_is(_: str, value: Any) -> Any:
     return value
 
@@ -150,11 +162,13 @@ def selective_scan(
         state: h before the first time, shape (..., channels, d_state).
         seen: is shown Delta, each state and y, and may replace them.
     """
-    delta = seen("step", a.softplus(selected.step))
-    gate = a.exp(-1 * (delta[..., None] * a.exp(w["mixer.A_log"])))
-    if selected.turn is not None:
-        gate = a.tanh(selected.turn)[..., None] * gate
-    h = _recurrence(a, gate, delta[..., None] * selected.b[..., None, :] * x[..., None], state, seen)
+    delta, rate = seen("step", a.softplus(selected.step)), a.exp(w["mixer.A_log"])
+    sign = None if selected.turn is None else a.tanh(selected.turn)[..., None]
+
+    def written(step: Any) -> Any:
+        return step * selected.b[..., None, :] * x[..., None]
+
+    h = a.remembered(delta[..., None], rate, written, sign, state, seen)
     return seen("y", a.dot(h, selected.c[..., None, :]) + w["mixer.D"] * x), h[-1]
 
 
@@ -179,10 +193,12 @@ def selective_scan_of_heads(
     a: Arithmetic[Any], w: Mapping[str, Any], x: Any, selected: Selected[Any], state: Any, seen: Seen = _as_it_is
 ) -> tuple[Any, Any]:
     """The same of Mamba-2: x has shape (time, ..., heads, head_dim), and so has y."""
-    delta = seen("step", a.softplus(selected.step))
-    gate = a.exp(-1 * (delta * a.exp(w["mixer.A_log"])))
-    write = (delta[..., None] * x)[..., None] * selected.b[..., None, None, :]
-    h = _recurrence(a, gate[..., None, None], write, state, seen)
+    delta, rate = seen("step", a.softplus(selected.step)), a.exp(w["mixer.A_log"])
+
+    def written(step: Any) -> Any:
+        return step * x[..., None] * selected.b[..., None, None, :]
+
+    h = a.remembered(delta[..., None, None], rate[..., None, None], written, None, state, seen)
     return seen("y", a.dot(h, selected.c[..., None, None, :]) + w["mixer.D"][..., None] * x), h[-1]
 
 
@@ -194,12 +210,3 @@ def _convolved(a: Arithmetic[Any], w: Mapping[str, Any], u: Any, past: Any) -> t
     for k in range(1, count):
         total = total + taps[:, 0, k] * wide[k : k + time]
     return a.silu(total), wide[time:]
-
-
-def _recurrence(a: Arithmetic[Any], gates: Any, writes: Any, state: Any, seen: Seen) -> Any:
-    """All h <- g h + w, shape (time, ...)."""
-    states = []
-    for gate, write in zip(a.steps(gates), a.steps(writes), strict=True):
-        state = seen("state", gate * state + write)
-        states.append(state)
-    return a.stack(states)

@@ -125,7 +125,7 @@ SPEAKS_OF = {
 def why_not_loaded(stated: str, scope: str, config: dict[str, Any]) -> str:
     """Why a certificate does not speak of the model in the format in which transformers loads it; "" if it does."""
     loaded = config.get("dtype", "float32")
-    covered = SPEAKS_OF[stated] if scope == "every-implementation" else (stated,)
+    covered = (stated,) if scope == "step" else SPEAKS_OF[stated]
     if loaded in covered:
         return ""
     return f"dtype: {stated} (scope {scope}), but config.json says {loaded}, in which transformers loads the model"

@@ -11,6 +11,7 @@ from torch import Tensor
 from .after_death import MOST_AFTER_DEATH, check_after_death
 from .argument import Layer, Readouts
 from .arithmetic import Obligations, exactly
+from .boxes import check_boxes, read_boxes
 from .closure import Closed, agree, check_shapes, check_stages, first_graph
 from .copying import check_copies, read_copying
 from .counters import Setting, check_counters, read_limits
@@ -34,9 +35,18 @@ LANGUAGES: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     SUBFORMULAS: {"past_ltl": read_formula},
 }
 """The languages that are no DFAs, by method: what they are called, and what reads them."""
-METHODS = ("block by block", "whole model", UNTIL_DEATH, *LANGUAGES)
-BLOCKS = {UNTIL_DEATH: ("mamba",), SUBFORMULAS: ("mamba", "falcon_mamba")}
+BOXES = "boxes"
+METHODS = ("block by block", "whole model", UNTIL_DEATH, BOXES, *LANGUAGES)
+BLOCKS = {
+    UNTIL_DEATH: ("mamba",),
+    SUBFORMULAS: ("mamba", "falcon_mamba"),
+    BOXES: ("mamba", "falcon_mamba", "mamba2"),
+}
 """The kinds of block that there is an argument for, by method, if not for all."""
+WHOLLY = (UNTIL_DEATH, SUBFORMULAS)
+"""The methods that prove all words only."""
+UP_TO_ROUNDING = "every-implementation up to rounding E"
+"""The scope of boxes."""
 MOORE = "moore_machine"
 """What says that the language is a machine with outputs."""
 AFTER_DEATH = "after death"
@@ -47,7 +57,7 @@ class Findings(NamedTuple):
     """What is proved.
 
     Attributes:
-        scope: "every-implementation" if all obligations hold, else "step".
+        scope: "every-implementation" if all obligations hold, else "step"; of boxes "... up to rounding E".
         counts: of stages, events, transitions, own states and read-outs.
         margin: the smallest |score - threshold| of a read-out, and lead of a class over all others.
         obligations: one entry each, as certificates have them.
@@ -132,8 +142,12 @@ def judge(
         need(len(about) == 1 and set(about) <= set(kinds), f"language: not exactly {' or '.join(kinds)}")
     if method in CONSTRUCTIONS:
         need(not machine.two, "implementation: there is no argument yet for counters or slots in blocks of Mamba-2")
-    if method in BLOCKS:
+    if method in WHOLLY:
         need(content["contract"] == "all-words", f'method "{method}" proves all words only')
+    if method == BOXES:
+        need(readout["threshold"] == 0, "readout: this method has a threshold of 0")
+        need(content["dtype"] == "float32", f"dtype {content['dtype']} is not that of this method")
+    if method in BLOCKS:
         known = machine.model.config.model_type in BLOCKS[method]
         need(known, f"implementation: this method is about blocks of {' and '.join(BLOCKS[method])}")
     language: Any
@@ -162,7 +176,7 @@ def judge(
     scored = readout.get("classes", {})
     need(set(scored) == set(classes), "readout: scores of other classes")
     if classes:
-        need(content["method"] != UNTIL_DEATH, 'method "until death" is not about classes')
+        need(method not in (UNTIL_DEATH, BOXES), f'method "{method}" is not about classes')
         need(language.predicts or not columns, "readout: the machine does not say what may come next")
         rows = [scored[name] for name in classes]
         need(all(0 <= n < vocabulary for n in rows), "readout: a class is past the vocabulary")
@@ -171,10 +185,12 @@ def judge(
         columns, shown = [*columns, *rows], [*shown, *range(len(symbols) + 1, len(symbols) + 1 + len(rows))]
     need(columns, "readout: nothing is read")
     o = Obligations(content["dtype"]) if obligations else None
-    arrays = check_shapes(tensors, stages) if method != SUBFORMULAS else {}
+    arrays = check_shapes(tensors, stages) if method not in (SUBFORMULAS, BOXES) else {}
     need(method != SUBFORMULAS or not tensors, "evidence: this method has none")
     case = _Case(content, machine, o, arrays, stages, symbols, tokens, columns, shown, same)
     case = case._replace(classes=len(classes))
+    if method == BOXES:
+        return _judge_boxes(case, language, tensors)
     judged = _judge_regular if kinds is None else _judge_formula if method == SUBFORMULAS else _judge_construction
     return judged(case, language)
 
@@ -241,6 +257,20 @@ def _judge_regular(case: _Case, language: Language) -> Findings:
         for start in starts:
             machine.check_chunks(*start)
     return _findings(case, {**counts, "readouts": len(graph.nodes)}, margin, failure)
+
+
+def _judge_boxes(case: _Case, language: Language, tensors: Mapping[str, Tensor]) -> Findings:
+    boxes = read_boxes(tensors, case.machine.model, len(case.symbols))
+    with np.errstate(all="ignore"):  # what is not finite any more is in no box
+        scores, reached = check_boxes(case.machine.model, boxes, language, case.all_words, case.tokens, case.columns)
+    truth = language.allowed()[boxes.truth[reached]][:, case.shown]
+    leads = np.where(truth, scores.lo, -scores.hi)
+    for n in np.flatnonzero(~(leads > 0).all(axis=1))[:1]:
+        low, high = scores.lo[n].tolist(), scores.hi[n].tolist()
+        need(False, f"read-out {n}: in DFA state {boxes.truth[reached[n]]} the scores lie between {low} and {high}")
+    counts = dict.fromkeys(("stages", "events", "own_states"), 0)
+    counts |= {"nodes": len(boxes.truth), "transitions": len(reached), "readouts": len(reached)}
+    return Findings(UP_TO_ROUNDING, counts, float(leads.min()), [], "", {}, len(reached), [])
 
 
 def _check_after_death(case: _Case, language: Language) -> float:

@@ -115,10 +115,15 @@ def content_digest(content: Mapping[str, Any]) -> str:
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 of named tensors: name, shape and numbers (float32 or int64, little-endian), in the order of the names."""
+    """sha256 of named tensors: name, shape and numbers, little-endian, in the order of the names.
+
+    Numbers are float32 or int64; but in evidence that has float64 they are that.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        kind = "<f4" if tensor.is_floating_point() else "<i8"
-        numbers = tensor.detach().cpu().to(torch.float32 if kind == "<f4" else torch.int64).numpy().astype(kind)
+        kind, wide = ("<f4", torch.float32) if tensor.is_floating_point() else ("<i8", torch.int64)
+        if tensor.dtype == torch.float64:
+            kind, wide = "<f8", torch.float64
+        numbers = tensor.detach().cpu().to(wide).numpy().astype(kind)
         digest.update(f"{name}{list(numbers.shape)}".encode() + numbers.tobytes())
     return digest.hexdigest()

@@ -1,8 +1,9 @@
 """Searches for evidence: what a model can reach, and whether it is right there. What that proves the checker decides.
 
-For a regular language three attempts, cheapest first. *Block by block*: one stage per block (``explore``), whose cost
-is a sum over blocks. *Whole model*: one stage for everything, exact, which closes only for small models, and whose
-first wrong node gives a shortest counterexample. (``certify`` adds sampled words, which can refute but never certify.)
+For a regular language four attempts. *Block by block*: one stage per block (``explore``), whose cost is a sum over
+blocks. *Whole model*: one stage for everything, exact, which closes only for small models, and whose first wrong node
+gives a shortest counterexample. *Boxes*: ranges of states (``boxes``), for models whose states are without number, as
+those of trained ones are. (``certify`` adds sampled words, which can refute but never certify.)
 Of a counter language or one with a control at each depth only the control can be explored (of the latter none): models
 have infinitely many reachable states, or far too many. What follows the control is an argument about weights, which
 needs no evidence and is the checker's.
@@ -10,8 +11,8 @@ needs no evidence and is the checker's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -36,8 +37,9 @@ from ...models.mamba import FALCON_MAMBA, MAMBA, model_type_of
 from ...models.mamba2 import MAMBA2
 from ...models.readout import Readout
 from ...models.run.stepper import Stepper
+from .boxes.search import invariant, not_in_boxes
 from .explore import Stage, WordGraph, explore, word_graph
-from .results import Open, Refuted
+from .results import Open, Place, Refuted
 
 BATCH = 256
 """Rows per step: the batch shape that a certificate of scope "step" speaks about."""
@@ -57,15 +59,17 @@ class Candidate:
     """Evidence that may prove that a model is right.
 
     Attributes:
-        method: "block by block", "whole model", "until death", "counters", "slots", "copies", or "subformula by
+        method: "block by block", "whole model", "boxes", "until death", "counters", "slots", "copies" or "subformula by
             subformula".
         stages: the closed lists of events and transitions, in the order of the blocks.
-        inputs: the word graph that the first stage reads; None where the weights are all the evidence.
+        inputs: the word graph that the first stage reads; None where there are no stages.
+        boxes: of method "boxes": the tensors that hold them.
     """
 
     method: str
     stages: tuple[Stage, ...]
     inputs: WordGraph | None
+    boxes: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 Found = Candidate | Refuted | Open
@@ -102,10 +106,14 @@ def search(
             return Open(f"the control: {error.reached:,g} {error.what}, past {error.limit:,g}", 0.0)
     judge, stepper = Judge(language, readout), Stepper(model, BATCH)
     reasons: list[str] = []
+    places: tuple[Place, ...] = ()
     attempts: list[tuple[str, Callable[[], Found]]] = [
         ("block by block", lambda: by_blocks(stepper, judge, budget, note)),
         ("whole model", lambda: at_once(stepper, judge, budget, note)),
     ]
+    if isinstance(language, Dfa):
+        dfa = language
+        attempts.insert(1 if compiled else 0, ("boxes", lambda: by_boxes(model, dfa, readout, budget, note)))
     dies = isinstance(language, Dfa) and language.dead is not None
     if counts and readout.contract == "all-words" and dies and _adds_up(model):
         attempts.insert(0, ("until death", lambda: until_death(stepper, judge, budget, note)))
@@ -123,7 +131,8 @@ def search(
         if not isinstance(found, Open):
             return found
         reasons.append(f"{name}: {found.reason}")
-    return Open("; ".join(reasons), 0.0)
+        places = places or found.places
+    return Open("; ".join(reasons), 0.0, places)
 
 
 class Judge:
@@ -195,6 +204,21 @@ def _block_by_block(
     if wrong:
         return Open(f"{wrong} of {len(graph)} read-outs may be wrong", 0.0)
     return Candidate(method, stages, inputs)
+
+
+def by_boxes(
+    model: Any, language: Dfa, readout: Readout, budget: Budget, note: Note = lambda _: None
+) -> Candidate | Open:
+    """Boxes for the recurrent state; where a sign remains open, which, and how far the boxes are apart there."""
+    why = not_in_boxes(model, readout)
+    if why:
+        return Open(why, 0.0)
+    note("boxes")
+    found = invariant(model, language, readout, budget)
+    places = found.places(language, readout)
+    if not places:
+        return Candidate("boxes", (), None, found.tensors())
+    return Open(f"{len(places)} of {len(found.graph.source)} steps lead to a score whose sign is open", 0.0, places)
 
 
 def until_death(stepper: Stepper, judge: Judge, budget: Budget, note: Note = lambda _: None) -> Candidate | Open:

@@ -75,17 +75,19 @@ class Certificate:
     def __str__(self) -> str:
         content, counts = self.content, self.content["counts"]
         checked = [f"{counts['transitions']:,} transitions"] if counts["transitions"] else []
+        if "nodes" in counts:
+            checked.insert(0, f"{counts['nodes']:,} nodes")
         checked += [f"{counts['readouts']:,} cases"] if "limits" in content else []
         if "memories" in content:
             memories = "memory" if counts["memories"] == 1 else "memories"
             checked += [f"{counts['memories']:,} {memories}", f"{counts['readouts']:,} scores"]
         limits = ", ".join(f"{name} {limit:,}" for name, limit in content.get("limits", {}).items())
         held = sum(o["holds"] for o in content["obligations"])
+        obligations = f"{held} of {len(content['obligations'])} obligations hold, " if content["obligations"] else ""
         return (
             f"certified, scope {self.scope}: {content['claim']}\n"
             f"{content['method']}: {' and '.join(checked)} checked, {self._margin}, "
-            f"{held} of {len(content['obligations'])} obligations hold, {content['dtype']}, {self.seconds:.2f} s"
-            + (f"\nlimits: {limits}" if limits else "")
+            f"{obligations}{content['dtype']}, {self.seconds:.2f} s" + (f"\nlimits: {limits}" if limits else "")
         )
 
 
@@ -140,16 +142,61 @@ class Refuted:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where boxes leave it open whether a score has the right sign.
+
+    Attributes:
+        state: of the language.
+        past: the last tokens of the words that are meant, all of whom are in one box.
+        word: a shortest of these words.
+        token: whose score it is.
+        allowed: whether it is to be positive.
+        low: the least that it may be.
+        high: the greatest.
+        widest: the entry of the recurrent state that is known least, relative to its size: block, and number.
+        box: what it may be.
+    """
+
+    state: int
+    past: tuple[str, ...]
+    word: tuple[str, ...]
+    token: str
+    allowed: bool
+    low: float
+    high: float
+    widest: tuple[int, int]
+    box: tuple[float, float]
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return {**vars(self), "past": list(self.past), "word": list(self.word)} | {
+            "widest": {"block": self.widest[0], "entry": self.widest[1]},
+            "box": list(self.box),
+        }
+
+    def __str__(self) -> str:
+        word, past = format_word(self.word, self.word), format_word(self.past, self.past)
+        block, entry = self.widest
+        return (
+            f"in state {self.state} after ...{past} (say {word!r}) the score of {self.token!r} lies between "
+            f"{self.low:.3g} and {self.high:.3g} and should be {'positive' if self.allowed else 'negative'}; "
+            f"the widest box there is that of entry {entry} of block {block}, {self.box[0]:.3g} to {self.box[1]:.3g}"
+        )
+
+
+@dataclass(frozen=True)
 class Open:
     """Undecided: neither proved nor refuted within the budget.
 
     Attributes:
         reason: how far each attempt got.
         seconds: how long it took.
+        places: where boxes leave the sign of a score open, the one that is known least first.
     """
 
     reason: str
     seconds: float
+    places: tuple[Place, ...] = ()
 
     verdict = "undecided"
 
@@ -161,6 +208,7 @@ class Open:
             "margin": None,
             "word": None,
             "reason": self.reason,
+            **({"open": [place.as_json() for place in self.places]} if self.places else {}),
             "seconds": round(self.seconds, 3),
         }
 
@@ -168,7 +216,11 @@ class Open:
         return f"<Open: {brief(self.reason, 120)}>"
 
     def _repr_html_(self) -> str:
-        return card("undecided", {"reason": self.reason}, verdict="open")
+        return card("undecided", {"reason": self.reason, **self._first}, verdict="open")
+
+    @property
+    def _first(self) -> dict[str, object]:
+        return {"open": str(self.places[0])} if self.places else {}
 
     def __str__(self) -> str:
-        return f"undecided: {self.reason}"
+        return "\n".join([f"undecided: {self.reason}", *(f"open: {text}" for text in self._first.values())])

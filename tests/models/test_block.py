@@ -1,4 +1,4 @@
-"""The blocks as formulas: what transformers computes, in floats; and the real numbers, in intervals."""
+"""The blocks as formulas: what transformers computes, in floats; real numbers, in intervals; and any order of sums."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import scancraft
 from scancraft.models import block as blocks
 from scancraft.models.arithmetic import Floats, Interval, Intervals
 from scancraft.models.block import Memory
+from scancraft.models.enclosures import Drive, Enclosures, Form, plain
 
 
 def falcon(**changes: Any) -> Any:
@@ -113,3 +114,45 @@ def test_intervals_enclose() -> None:
     assert (a.exp(box).low >= 0).all()
     zero = Interval.of(0.0)
     assert (zero * box[0] + zero).high == 0.0
+
+
+# -- enclosures of what float32 computes ------------------------------------------------------------------------------
+
+TOKENS = [1, 3, 4, 5, 3, 3, 7, 4, 4, 6]
+
+
+@pytest.mark.parametrize("name", ["mamba", "falcon", "mamba2"])
+def test_what_implementations_compute_is_enclosed(name: str) -> None:
+    torch.manual_seed(0)
+    model = MODELS[name]()
+    found = plain(logits(model, TOKENS, Enclosures(), interval))
+    with torch.no_grad():
+        theirs = model(torch.tensor([TOKENS])).logits[0].double().numpy()
+    ours = logits(model, TOKENS, Floats(), lambda t: t).detach().double().numpy()
+    wide = logits(model, TOKENS, Floats(), lambda t: t.double()).detach().numpy()
+    for computed in (theirs, ours, wide):
+        assert ((found.low <= computed) & (computed <= found.high)).all()
+    assert (found.high - found.low).max() < 0.2
+
+
+def test_what_is_linear_is_added_up_before_it_is_enclosed() -> None:
+    a, box = Enclosures(), Interval(np.array([-1.0, 2.0]), np.array([1.0, 3.0]))
+    once = a.linear(Interval.of([[1.0, 1.0], [1.0, 2.0]]), box)
+    twice = a.linear(Interval.of([[1.0, -1.0]]), once)  # -x_1, whatever x_0 is
+    assert isinstance(twice, Form)
+    assert -3.001 < twice.low < -3 < -2 < twice.high < -1.999
+    eager = a.linear(Interval.of([[1.0, -1.0]]), plain(once))
+    assert eager.high - eager.low > 5
+
+
+def _drawn(gate: tuple[float, float], target: tuple[float, float], state: Any) -> Interval:
+    drive = Drive(*(Interval(*(np.array([v]) for v in ends)) for ends in (gate, target)), np.zeros(1))
+    return drive.drawn(Interval(*(np.array([v]) for v in state)))
+
+
+def test_a_state_is_drawn_between_what_it_was_and_its_target() -> None:
+    after = _drawn((0.1, 0.9999), (1.0, 2.0), (-1.0, 0.5))
+    assert -0.9999 < after.low < -0.9997
+    assert 1.8 < after.high < 1.9
+    held = _drawn((0.5, 0.999999), (-1.0, 1.0), (-1.0, 1.0))
+    assert abs(held.low + 1) < 1e-12 > abs(held.high - 1)

@@ -1,0 +1,179 @@
+"""Boxes that prove a model right, found by telling more and more of the past apart where a score's sign is open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ....automata.alphabet import BOS, EOS
+from ....automata.budget import Budget
+from ....automata.dfa import Dfa
+from ....automata.errors import BudgetExceededError
+from ....models.enclosures import TINY
+from ....models.mamba import FALCON_MAMBA, MAMBA, model_type_of
+from ....models.mamba2 import MAMBA2
+from ....models.readout import Readout
+from ..results import Place
+from .explore import BlockBoxes, Explored, explore
+from .graph import BoxGraph, Past, box_graph
+
+MOST_NODES = 3_000
+"""Of a graph; each has a box for every number that the model remembers."""
+ROUNDS = 12
+"""Of telling more apart."""
+KINDS = (MAMBA, FALCON_MAMBA, MAMBA2)
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """Boxes, and what is open in them.
+
+    Attributes:
+        graph: the nodes and edges.
+        found: the boxes, and the scores at the end of each edge.
+        leads: by how much each score is on its side, at least, shape (edges, columns); not positive: its sign is open.
+    """
+
+    graph: BoxGraph
+    found: Explored
+    leads: NDArray[np.float64]
+
+    @property
+    def open(self) -> NDArray[np.int64]:
+        """The edges at whose end a sign is open."""
+        return np.flatnonzero(~(self.leads > 0).all(axis=1))
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """The evidence: what each node stands for, what follows, and the boxes."""
+        found = {"nodes": torch.from_numpy(self.graph.states), "following": torch.from_numpy(self.graph.following)}
+        for i, block in enumerate(self.found.blocks):
+            found |= {f"block{i}.{name}": tensor for name, tensor in _tensors(block).items()}
+        return {name: tensor.contiguous() for name, tensor in found.items()}
+
+    def places(self, language: Dfa, readout: Readout) -> tuple[Place, ...]:
+        """Where signs are open, one for each edge, the one that is known least first."""
+        return tuple(
+            self._place(edge, language, readout) for edge in sorted(self.open, key=lambda e: self.leads[e].min())
+        )
+
+    def _place(self, edge: int, language: Dfa, readout: Readout) -> Place:
+        graph, alphabet = self.graph, language.alphabet
+        names = [*(alphabet if readout.next_index else ()), *(() if readout.accept is None else (EOS,))]
+        column, node = int(self.leads[edge].argmin()), int(graph.target[edge])
+        low, high = (float(end[edge, column]) for end in (self.found.scores.low, self.found.scores.high))
+        source = int(graph.source[edge])
+        word = () if source < 0 else (*graph.word_to(source), int(graph.letter[edge]))
+        past = graph.pasts[max(source, 0)] if source < 0 else (*graph.pasts[source], int(graph.letter[edge]))
+        boxes = [(b.states.low[node].ravel(), b.states.high[node].ravel(), b.size.ravel()) for b in self.found.blocks]
+        widths = [(most - least) / np.maximum(size, TINY) for least, most, size in boxes]
+        block = int(np.argmax([w.max() for w in widths]))
+        entry = int(widths[block].argmax())
+        least, most, _ = boxes[block]
+        return Place(
+            int(graph.states[node]),
+            tuple(BOS if a == len(alphabet) else alphabet[a] for a in past),
+            tuple(alphabet[a] for a in word),
+            names[column],
+            bool(_right(language, readout)[graph.states[node], column]),
+            low,
+            high,
+            (block, entry),
+            (float(least[entry]), float(most[entry])),
+        )
+
+
+def not_in_boxes(model: Any, readout: Readout) -> str:
+    """Why there is no argument about boxes for a model and how it is read; "" if there is one."""
+    kind = model_type_of(model)
+    if kind not in KINDS:
+        return f"the argument is about blocks of {', '.join(KINDS)}, not {kind}"
+    if model.lm_head.weight.dtype != torch.float32:
+        return "the argument is about models in float32"
+    if readout.threshold != 0:
+        return "the argument is about a threshold of 0"
+    return ""
+
+
+def _tensors(block: BlockBoxes) -> dict[str, Tensor]:
+    named = {"inputs": block.inputs, "states": block.states}
+    ends = {f"{name}.{end}": getattr(box, end) for name, box in named.items() for end in ("low", "high")}
+    return {
+        name: torch.from_numpy(np.asarray(v)) for name, v in (ends | {"size": block.size, "error": block.error}).items()
+    }
+
+
+def invariant(model: Any, language: Dfa, readout: Readout, budget: Budget, rounds: int = ROUNDS) -> Invariant:
+    """Boxes in which as few signs are open as the budget allows.
+
+    Args:
+        model: a Mamba, Falcon-Mamba or Mamba-2 in float32.
+        language: over the letters of the readout.
+        readout: its contract says after which words something is promised.
+        budget: its time, if it is running.
+        rounds: of telling more of the past apart.
+
+    Raises:
+        BudgetExceededError: too many nodes at once, or no time.
+    """
+    table, alphabet = language.semiautomaton.table, language.alphabet
+    every = readout.contract == "all-words"
+    promised = frozenset(range(language.n_states)) if every else language.live
+    assert readout.bos is not None
+    tokens = [*(readout.tokens[s] for s in alphabet), readout.bos]
+    columns = readout.columns(alphabet)
+    right = _right(language, readout)
+    length = max(1, int(model.config.conv_kernel) - 1)
+    nodes = replace(budget, items=min(MOST_NODES, budget.items))
+    more: set[Past] = set()
+    best: Invariant | None = None
+    for _ in range(rounds):
+        try:
+            graph = box_graph(table, promised, length, more, nodes.meter("nodes of boxes"))
+        except BudgetExceededError:
+            if best is None:
+                raise
+            return best
+        with np.errstate(all="ignore"):  # what is not finite any more proves nothing
+            found = explore(model, graph, tokens, columns)
+        truth = right[graph.states[graph.target]]
+        leads = np.where(truth, found.scores.low, -found.scores.high)
+        best = Invariant(graph, found, np.where(np.isnan(leads), -np.inf, leads))
+        if not len(best.open) or budget.over:
+            break
+        more |= _longer(best, length)
+    assert best is not None
+    return best
+
+
+def _right(language: Dfa, readout: Readout) -> NDArray[np.bool_]:
+    """Per state and column, whether the score is to be positive."""
+    live, table = language.live, language.semiautomaton.table
+    rows = []
+    for q in range(language.n_states):
+        follow = [then in live for then in table[q]] if readout.next_index else []
+        rows.append([*follow, *([] if readout.accept is None else [q in language.accepting])])
+    return np.array(rows, dtype=bool)
+
+
+def _longer(found: Invariant, length: int) -> set[Past]:
+    """The pasts before open edges with one token more, and what each was before its last tokens."""
+    graph = found.graph
+    sources = set(graph.source[found.open].tolist()) - {-1}
+    letters = graph.following.shape[1]
+    more: set[Past] = set()
+    for node in sources:
+        past = graph.pasts[node]
+        if past[0] == letters:  # all of it is known
+            continue
+        for token in range(letters + 1):
+            whole = (token, *past)
+            while len(whole) > length:
+                more.add(whole)
+                whole = whole[:-1]
+    return more
