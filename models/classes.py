@@ -60,6 +60,9 @@ class Architecture:
 _found: dict[str, Architecture] = {
     "mamba": Architecture("Mamba", "transformers", "MambaForCausalLM"),
     "signed_mamba": Architecture("Signed Mamba", "scancraft", "SignedMambaForCausalLM", module=".signed_mamba"),
+    "longhorn": Architecture(
+        "Longhorn", "scancraft", "LonghornForCausalLM", dtypes=("float32", "bfloat16"), module=".longhorn"
+    ),
     "falcon_mamba": Architecture("Falcon-Mamba", "transformers", "FalconMambaForCausalLM"),
     "mamba2": Architecture("Mamba-2", "transformers", "Mamba2ForCausalLM", _heads, ("float32", "bfloat16")),
 }

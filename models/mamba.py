@@ -1,7 +1,8 @@
-"""The shapes of Mamba language models, plain, signed and Falcon's, and the names of their parameters.
+"""The shapes of Mamba language models, plain, signed, Falcon's and Longhorn's, and the names of their parameters.
 
 ``models.block.mamba`` has the formulas. A *signed* block multiplies the gate by a sign that depends on the input, so
-that a state can be turned over (``models.signed_mamba``); Falcon-Mamba norms dt, B and C, without weights. Parameters
+that a state can be turned over (``models.signed_mamba``); Falcon-Mamba norms dt, B and C, without weights; Longhorn
+forgets by its keys, not by a rate of its own (``models.longhorn``). Parameters
 carry the names of ``transformers``' ``MambaForCausalLM``, which are those of ``FalconMambaForCausalLM``.
 """
 
@@ -15,7 +16,7 @@ from .classes import model_type_of as model_type_of
 from .weights import ModelShape, ModelWeights
 from .weights import Tensor as Tensor
 
-MAMBA, SIGNED_MAMBA, FALCON_MAMBA = "mamba", "signed_mamba", "falcon_mamba"
+MAMBA, SIGNED_MAMBA, FALCON_MAMBA, LONGHORN = "mamba", "signed_mamba", "falcon_mamba", "longhorn"
 MODEL_TYPES = {kind: ARCHITECTURES[kind].implementation for kind in (MAMBA, SIGNED_MAMBA)}
 """The classes that run ``MambaWeights``, by the ``model_type`` of ``config.json``."""
 
@@ -84,6 +85,23 @@ class FalconMambaShape(MambaShape):
     def own_config(self) -> dict[str, Any]:
         """See the base class."""
         return super().own_config() | {"mixer_rms_eps": 1e-06}
+
+    def mamba_ssm_layer(self) -> None:
+        """``mamba_ssm`` has no such blocks."""
+
+
+@dataclass(frozen=True)
+class LonghornShape(MambaShape):
+    """Sizes of a Longhorn model: those of a Mamba, of which it has all parameters but A_log."""
+
+    @property
+    def model_type(self) -> str:
+        """The ``model_type`` of ``config.json``."""
+        return LONGHORN
+
+    def block_tensors(self) -> dict[str, tuple[int, ...]]:
+        """Names (inside one block) and shapes of its parameters."""
+        return {name: size for name, size in super().block_tensors().items() if name != "mixer.A_log"}
 
     def mamba_ssm_layer(self) -> None:
         """``mamba_ssm`` has no such blocks."""

@@ -113,6 +113,8 @@ if TYPE_CHECKING:
     from .models.errors import DeadPromptError as DeadPromptError
     from .models.errors import ReadoutError as ReadoutError
     from .models.errors import WeightsError as WeightsError
+    from .models.longhorn import LonghornConfig as LonghornConfig
+    from .models.longhorn import LonghornForCausalLM as LonghornForCausalLM
     from .models.precision import PrecisionError as PrecisionError
     from .models.readout import Readout as Readout
     from .models.signed_mamba import SignedMambaConfig as SignedMambaConfig

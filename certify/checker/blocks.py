@@ -1,4 +1,4 @@
-"""One block of Mamba, Falcon-Mamba or the signed Mamba, over numbers with obligations: a line per operation.
+"""One block of Mamba, Falcon-Mamba, Longhorn or the signed Mamba, over numbers with obligations: a line per operation.
 
 Everything that the real block computes is computed here, used or not, so that all of it is finite and exact. ``step``
 is the whole block; its parts serve the arguments about counters, which know some of the numbers as ranges only.
@@ -14,7 +14,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arithmetic import ACCUMULATOR, LARGEST, ROUNDS_TO_ONE, Obligations, Range, beside, choose, exactly, times
+from .arithmetic import (
+    ACCUMULATOR,
+    IDENTITY,
+    LARGEST,
+    ROUNDS_TO_ONE,
+    VANISHES,
+    Obligations,
+    Range,
+    beside,
+    choose,
+    exactly,
+    times,
+)
 from .parts import Bools, array
 
 
@@ -74,6 +86,10 @@ def select(o: Obligations, block: Any, window: Range, where: str) -> Selected:
             o.plain_norm(children[f"{name}_layernorm"], part, f"{where} norm of {name}")
             for name, part in (("dt", dt), ("b", b), ("c", c))
         )
+    if not hasattr(mixer, "A_log"):  # Longhorn: k and q stand where B and C do
+        delta, held = regressed(o, affine(o, mixer.dt_proj, dt, f"{where} dt_proj"), b, where)
+        never = np.zeros((len(x.lo), x.lo.shape[1], 1), dtype=bool)
+        return Selected(x, delta, held, never, b, c, written(o, delta, b, x, where))
     delta = o.softplus(affine(o, mixer.dt_proj, dt, f"{where} dt_proj"), f"{where} dt_proj")
     turned = np.zeros((len(x.lo), x.lo.shape[1], 1), dtype=bool)
     if "sign_proj" in children:
@@ -94,6 +110,26 @@ def gates(o: Obligations, mixer: Any, delta: Range, where: str) -> Bools:
     o.need("functions", rate <= 2.0**100, f"{where} A_log: exp")
     o.need("functions", held | ((least >= 1024) & (most <= LARGEST)), f"{where} gate: exp")
     return np.asarray(held)
+
+
+def regressed(o: Obligations, step: Range, key: Range, where: str) -> tuple[Range, Bools]:
+    """Longhorn's Delta, shape (rows, channels), and where 1 - Delta k^2 is 1, not 0, shape (rows, channels, states).
+
+    beta is 0 or 1, and so Delta is 0, or 1 / |k|^2 for a key with one entry, a power of two so large that 1 vanishes
+    beside its square in every format up to float64.
+    """
+    o.need("functions", (step.hi <= VANISHES) | (step.lo >= IDENTITY), f"{where} dt_proj: sigmoid")
+    beta = step.lo >= IDENTITY
+    square = times(key, key)
+    size = square.lo.sum(axis=1)
+    single = (key.lo == key.hi).all(axis=1) & ((key.lo != 0).sum(axis=1) == 1)
+    exponent = np.frexp(np.maximum(size, 1.0))[1] - 1
+    alone = single & (size == np.ldexp(1.0, exponent)) & (size >= 2.0**54) & (size <= LARGEST)
+    o.need("functions", ~beta | alone[:, None], f"{where}: 1 + |k|^2")
+    o.fits(square, f"{where} k^2", ACCUMULATOR)
+    delta = exactly(np.where(beta, np.ldexp(1.0, -exponent)[:, None], 0.0))
+    o.fits(delta, f"{where} Delta", ACCUMULATOR)
+    return delta, ~(beta[:, :, None] & (key.lo != 0)[:, None, :])
 
 
 def affine(o: Obligations, projection: Any, dt: Range, where: str) -> Range:

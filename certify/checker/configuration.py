@@ -66,6 +66,7 @@ LIMITS = [0, float("inf")]
 ARCHITECTURES = {
     "mamba": "MambaForCausalLM",
     "signed_mamba": "SignedMambaForCausalLM",
+    "longhorn": "LonghornForCausalLM",
     "falcon_mamba": "FalconMambaForCausalLM",
     "mamba2": "Mamba2ForCausalLM",
 }
@@ -103,6 +104,7 @@ OF_MAMBA: dict[str, Test] = {
 KEYS: dict[str, dict[str, Test]] = {
     "mamba": COMMON | OF_MAMBA,
     "signed_mamba": COMMON | OF_MAMBA,
+    "longhorn": COMMON | OF_MAMBA,
     "falcon_mamba": COMMON | OF_MAMBA | {"mixer_rms_eps": COMMON["layer_norm_epsilon"]},
     "mamba2": COMMON
     | dict.fromkeys(("num_heads", "head_dim", "n_groups", "time_step_rank"), _size)

@@ -28,6 +28,7 @@ class Kind(NamedTuple):
 KINDS = {
     "mamba": Kind("transformers.MambaForCausalLM", blocks.step),
     "signed_mamba": Kind("scancraft.SignedMambaForCausalLM", blocks.step),
+    "longhorn": Kind("scancraft.LonghornForCausalLM", blocks.step),
     "falcon_mamba": Kind("transformers.FalconMambaForCausalLM", blocks.step),
     "mamba2": Kind("transformers.Mamba2ForCausalLM", blocks_mamba2.step),
 }
@@ -40,6 +41,10 @@ def _classes(kind: str) -> tuple[Any, Any]:
         from ...models.signed_mamba import SignedMambaConfig, SignedMambaForCausalLM
 
         return SignedMambaConfig, SignedMambaForCausalLM
+    if kind == "longhorn":
+        from ...models.longhorn import LonghornConfig, LonghornForCausalLM
+
+        return LonghornConfig, LonghornForCausalLM
     import transformers
 
     name = KINDS[kind].name.removeprefix("transformers.").removesuffix("ForCausalLM")

@@ -32,6 +32,7 @@ import numpy as np
 
 from ...models.classes import model_classes
 from ...models.mamba import MAMBA, MambaShape, MambaWeights
+from ...models.weights import ModelWeights
 from ..circuits.circuit import Channels, Circuit, CircuitBlock, Latch, Shown
 from . import float16
 from .base import Lowered, Options, Target
@@ -54,7 +55,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
     return labelled(circuit, stream, MambaWeights(shape, assembled(circuit, stream, blocks)))
 
 
-def labelled(circuit: Circuit, stream: Stream, weights: MambaWeights) -> Lowered:
+def labelled(circuit: Circuit, stream: Stream, weights: ModelWeights) -> Lowered:
     """Weights with their meaning where each block carries out one of the circuit."""
     return Lowered(weights, dimensions(circuit, stream), block_labels(circuit), counter_labels(circuit))
 

@@ -77,7 +77,7 @@ class GateFamily:
         return f"{self.name}: {self.gate}\n{verdicts}\n  {self.consequence().value}"
 
 
-a, b, d, e, f, r, s, u, theta = sympy.symbols("a b d e f r s u theta", real=True)
+a, b, d, e, f, k, r, s, u, theta = sympy.symbols("a b d e f k r s u theta", real=True)
 gamma, w = sympy.symbols("gamma w", real=True)
 Delta = sympy.Symbol("Delta", positive=True)
 
@@ -162,6 +162,13 @@ FAMILIES: tuple[GateFamily, ...] = (
         (s, d),
         "models/signed_mamba.py",
         "s and d are affine in the same low-rank projection",
+    ),
+    GateFamily(
+        "Longhorn",
+        (1 + sigmoid(d) * u**2) / (1 + sigmoid(d) * (k**2 + u**2)),
+        (d, k, u),
+        "Liu et al. 2024, arXiv 2407.14207 (1 - Delta k^2, Delta = beta / (1 + beta |k|^2); u^2: the other keys)",
+        "models/longhorn.py",
     ),
     GateFamily(
         "Mamba-3",

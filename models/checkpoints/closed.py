@@ -168,6 +168,7 @@ FALCON: dict[str, Rule] = {"mixer_rms_eps": number(0, 1)}
 KEYS: dict[str, dict[str, Rule]] = {
     "mamba": GENERIC | BLOCKS | MAMBA,
     "signed_mamba": GENERIC | BLOCKS | MAMBA,
+    "longhorn": GENERIC | BLOCKS | MAMBA,
     "falcon_mamba": GENERIC | BLOCKS | MAMBA | FALCON,
     "mamba2": GENERIC | BLOCKS | MAMBA2,
 }
@@ -387,7 +388,8 @@ def expected_tensors(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         given = config.get("time_step_rank", "auto")
         rank = math.ceil(d / 16) if given == "auto" else given
         rows, channels = 2 * c, c
-        block |= {"mixer.x_proj.weight": (rank + 2 * n, c), "mixer.A_log": (c, n), "mixer.D": (c,)}
+        block |= {"mixer.x_proj.weight": (rank + 2 * n, c), "mixer.D": (c,)}
+        block |= {} if config["model_type"] == "longhorn" else {"mixer.A_log": (c, n)}
         for name in ("dt_proj", *(["sign_proj"] if config["model_type"] == "signed_mamba" else [])):
             block |= {f"mixer.{name}.weight": (c, rank), f"mixer.{name}.bias": (c,)}
     block |= {"mixer.in_proj.weight": (rows, d), "mixer.conv1d.weight": (channels, 1, taps)}

@@ -52,6 +52,7 @@ KNOWN: dict[str, tuple[bool, bool, bool]] = {
     "Mamba-2": (True, False, True),
     "Mamba, negative eigenvalues": (False, False, False),
     "signed Mamba (ours)": (False, False, False),
+    "Longhorn": (True, False, True),
     "Mamba-3": (False, False, False),
 }
 """NONNEGATIVE, TIME-INVARIANT, FIXED-PHASE, as the papers have it."""
