@@ -13,7 +13,8 @@ For the labels 0 .. n - 1 and the permutations ("events") that letters do, the c
   out t_1 .. t_j of them, one at a step; what is missing is the same whenever the counter is at j;
 - *linear parts apart*, where the group is solvable and no blocks exist: it is one of affine maps x -> g x + v of a
   vector space (Galois). The tower above holds the product of the linear parts g, and a label below y with x = g y: what
-  is left to do to it is a translation, and translations have blocks.
+  is left to do to it is a translation, and translations have blocks;
+- *a pipeline* (``.pipeline``): one level, but many blocks of a circuit; for any group.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...automata.budget import Budget
-from ...automata.errors import ScancraftError
 from ...automata.groups.names import group_name
 from ...automata.groups.permutation_group import PermutationGroup, prime_factors
 from ...automata.groups.stabiliser_chain import Perm, inverse, product
+from .pipeline import GroupTooLargeError, pipeline_of
 from .reflections import are_reflections, ball, carried_out, factors, pair_of, sides
 from .towers import Stage, Tower, single, stacked, together
 
@@ -32,27 +33,12 @@ MOST_SYSTEMS = 3
 """Of systems of blocks with different numbers of blocks, so many are tried, those of few blocks first."""
 
 
+LEAST_OF_PIPELINES = 6
+"""A pipeline takes more blocks than this, so it is not looked at beside a tower of no more."""
+
+
 class NotTwoGroupError(ValueError):
     """A group of tiles is not a 2-group, so bits that letters swap do not suffice."""
-
-
-class NoTowerError(ScancraftError):
-    """The tiles of an image set are permuted by a group for which there is no construction.
-
-    Attributes:
-        group: the group.
-    """
-
-    def __init__(self, group: PermutationGroup) -> None:
-        self.group = group
-        name = group_name(group) or "a group without a name"
-        super().__init__(
-            f"{name} (order {group.order:,}, on {group.degree} tiles) permutes the tiles of an image set, and no tower "
-            "of reflections carries it"
-        )
-
-    def __reduce__(self) -> tuple[type[NoTowerError], tuple[PermutationGroup]]:
-        return type(self), (self.group,)
 
 
 class TowerSearch:
@@ -90,10 +76,16 @@ class TowerSearch:
         if not group.is_transitive():
             return self._orbits(n, events, group)
         found = list(self._ways(n, events, group))
-        if not found and self.bits:
-            raise NotTwoGroupError("the tiles of an image set are permuted by a group that is not a 2-group")
+        if not self.bits and n > 3 and (not found or min(tower.cost for tower in found)[0] > LEAST_OF_PIPELINES):
+            try:
+                pipeline = pipeline_of(n, events, self.budget)
+                why = f"{pipeline}, which {group_name(group) or 'a group'} of order {group.order:,} permutes"
+                found.append(single(n, events, Stage("pipeline", pipeline.period + 5, why)))
+            except GroupTooLargeError:
+                if not found:
+                    raise
         if not found:
-            raise NoTowerError(group)
+            raise NotTwoGroupError("the tiles of an image set are permuted by a group that is not a 2-group")
         return min(found, key=lambda tower: tower.cost)
 
     def _orbits(self, n: int, events: tuple[Perm, ...], group: PermutationGroup) -> Tower:
@@ -114,7 +106,7 @@ class TowerSearch:
         for blocks in systems:
             try:
                 yield self._by_blocks(events, blocks)
-            except NotTwoGroupError:
+            except (NotTwoGroupError, GroupTooLargeError):
                 continue
         if self.bits:
             return
@@ -123,7 +115,10 @@ class TowerSearch:
         if len({min(event, inverse(event)) for event in events}) == 1 and max(prime_factors(n)) > 3:
             yield from self._counted(n, events[0], events)
         if not systems and n > 3 and not group.is_abelian() and group.is_solvable():
-            yield self._linear_apart(n, events, group)
+            try:
+                yield self._linear_apart(n, events, group)
+            except GroupTooLargeError:
+                return
 
     def _systems(self, group: PermutationGroup) -> list[tuple[tuple[int, ...], ...]]:
         """Systems of blocks that the group permutes with no blocks of blocks, of different numbers of blocks."""

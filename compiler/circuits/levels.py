@@ -5,24 +5,35 @@ each set in a *slot* of its own. The block of level i keeps one register, the co
 to P_{i-1}: a *move* carries the feature from the slot of P_i to the slot of one of its tiles when the register holds
 that tile's label. For one tile the slot is simply handed on, at no cost. Slots that empty are used again, so the stream
 is as wide as the widest level and not as the sum of all.
+
+A level whose labels are permuted in ways that are no exchanges takes more blocks, a pipeline
+(``compiler.circuits.pipeline``), and a clock beside all blocks before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 import networkx as nx
 
 from ...automata.alphabet import BOS, EOS
+from ...automata.budget import DEFAULT_BUDGET, Budget
 from ...automata.deterministic import Deterministic
+from ...automata.semiautomaton import Semiautomaton
+from ..cascade.cascade import Cascade
 from ..cascade.cubes import Cube
-from ..cascade.reflections import pair_of
-from ..cascade.rules import RuleLevel, RuleTable, Turn
+from ..cascade.holonomy import holonomy
+from ..cascade.pipeline import Pipeline, pipeline_of
+from ..cascade.reflections import are_reflections, pair_of
+from ..cascade.rules import RuleLevel, RuleTable, Turn, tabulate
 from ..cascade.thresholds import Threshold
 from .circuit import Circuit, CircuitBlock, CircuitChannel, LevelNames, Register, Shown
-from .forms import ONE, Form
+from .forms import ALWAYS, ONE, Form
 from .memories import Pair
+from .pipeline import Event, Piped, clock_feature, piped
+from .side_by_side import merged_blocks, renamed_block
 
 Slots = Mapping[int, int]
 """From sets, by number, to their slots."""
@@ -45,19 +56,26 @@ class Levels:
     Attributes:
         letters: the features of the symbols and of ``<bos>``.
         slots: the features of the slots.
-        blocks: one per level that has a choice to make.
+        blocks: one per level that has a choice to make; more for one that is a pipeline.
         states: from the numbers of the slots that are left at the end to states.
+        further: other features, of pipelines and clocks.
+        always: those of them that are set at every letter.
+        clocks: for each period of a clock that is looked at, how many blocks come before the first that does.
     """
 
     letters: Mapping[str, str]
     slots: tuple[str, ...]
     blocks: tuple[CircuitBlock, ...]
     states: Mapping[int, int]
+    further: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
+    clocks: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def tokens(self) -> dict[str, Form]:
         """What embeddings set: the letter, and slot 0, the set of all states."""
-        return {symbol: {letter: 1, self.slots[0]: 1} for letter, symbol in self.letters.items()}
+        always = dict.fromkeys((self.slots[0], *self.always), 1)
+        return {symbol: {letter: 1, **always} for letter, symbol in self.letters.items()}
 
 
 def letter_feature(symbol: str) -> str:
@@ -70,14 +88,18 @@ def slot_feature(number: int) -> str:
     return f"slot {number}"
 
 
-def cascade_circuit(table: RuleTable, dfa: Deterministic) -> Circuit:
+def cascade_circuit(table: RuleTable, dfa: Deterministic, budget: Budget = DEFAULT_BUDGET) -> Circuit:
     """A language's rules as a circuit; a token is allowed iff the state at the end has a future with it.
 
     Args:
         table: rules of a cascade of ``dfa``.
         dfa: the language, or the machine with outputs: then a class is right iff it is that of the state at the end.
+        budget: how large pipelines may get.
+
+    Raises:
+        BudgetExceededError: a pipeline is too large.
     """
-    levels = assemble(table)
+    levels = with_clocks(assemble(table, budget), budget)
     allowed = {q: dfa.allowed(q) for q in levels.states.values()}
     verdicts = {
         token: {ONE: 1} | {slot_feature(s): -1 for s, q in levels.states.items() if token in allowed[q]}
@@ -87,7 +109,7 @@ def cascade_circuit(table: RuleTable, dfa: Deterministic) -> Circuit:
         kind="cascade",
         construction=_construction(levels),
         alphabet=dfa.alphabet,
-        features=(*levels.letters, *levels.slots),
+        features=(*levels.letters, *levels.slots, *levels.further),
         tokens=levels.tokens,
         blocks=levels.blocks,
         verdicts=verdicts,
@@ -101,6 +123,8 @@ def cascade_circuit(table: RuleTable, dfa: Deterministic) -> Circuit:
 
 def _construction(levels: Levels) -> str:
     registers = [register for block in levels.blocks for register in block.registers if register.swaps]
+    if levels.further:
+        return "holonomy cascade of permutations and resets; pipelines carry out permutations by reflections"
     if any(register.labels != (0, 1) for register in registers):
         return "holonomy cascade of permutations and resets, one block per level, labels exchanged by reflections"
     if registers:
@@ -108,19 +132,77 @@ def _construction(levels: Levels) -> str:
     return "holonomy cascade (Sarrof, Veitsman, Hahn 2024, theorem 4)"
 
 
-def assemble(table: RuleTable) -> Levels:
-    """Give every set a slot and every tile a move. O(sets * tiles) plus one bipartite matching per level."""
+def assemble(table: RuleTable, budget: Budget = DEFAULT_BUDGET) -> Levels:
+    """Give every set a slot and every tile a move. O(sets * tiles) plus one bipartite matching per level.
+
+    Raises:
+        BudgetExceededError: a pipeline is too large.
+    """
     slot_of: Slots = {0: 0}
-    n_slots, blocks = 1, []
+    n_slots, blocks, further = 1, list[CircuitBlock](), list[str]()
+    clocks: dict[int, int] = {}
     for level in table.levels:
         after, moves = _allocate(table, level, slot_of)
         n_slots = max(n_slots, *(s + 1 for s in after.values()))
-        if moves:
+        if any(move.label is not None for move in moves) and not are_reflections(turn.perm for turn in level.turns):
+            pipeline = pipeline_of(len(level.turns[0].perm), [turn.perm for turn in level.turns], budget)
+            pipeline.check()
+            clocks.setdefault(pipeline.period, len(blocks) + 1)  # the first block only sees the letter
+            found = _pipeline(table, level, pipeline, moves, slot_of, after)
+            blocks += found.blocks
+            further += found.features
+        elif moves:
             blocks.append(_block(table, level, moves, slot_of, after))
         slot_of = after
     states = {s: table.parts.members(p)[0] for p, s in sorted(slot_of.items(), key=lambda item: item[1])}
     letters = {letter_feature(symbol): symbol for symbol in (*table.dfa.alphabet, BOS)}
-    return Levels(letters, tuple(map(slot_feature, range(n_slots))), tuple(blocks), states)
+    slots = tuple(map(slot_feature, range(n_slots)))
+    return Levels(letters, slots, tuple(blocks), states, tuple(further), clocks=clocks)
+
+
+def with_clocks(levels: Levels, budget: Budget = DEFAULT_BUDGET) -> Levels:
+    """The same with the clocks that pipelines look at, beside the blocks before these; more blocks if there are few."""
+    for period, before in levels.clocks.items():
+        clock = _clock(period, tuple(levels.letters.values()), budget)
+        waiting = [CircuitBlock(f"clock of {period} positions")] * max(0, len(clock.blocks) - before)
+        rows = zip_longest((*waiting, *levels.blocks), clock.blocks)
+        blocks = [replace(merged_blocks([b for b in row if b]), level=row[0].level) for row in rows if row[0]]
+        levels = replace(
+            levels,
+            blocks=tuple(blocks),
+            further=(*levels.further, *clock.slots, *clock.further),
+            always=(*levels.always, clock.slots[0]),
+            clocks={p: b + len(waiting) for p, b in levels.clocks.items()},
+        )
+    return replace(levels, clocks={})
+
+
+@dataclass(frozen=True)
+class _Positions:
+    """The automaton of a clock: every letter leads to the next position."""
+
+    semiautomaton: Semiautomaton
+    alphabet: tuple[str, ...]
+    names: tuple[str, ...]
+    initial: int = 0
+
+
+def _clock(period: int, symbols: tuple[str, ...], budget: Budget) -> Levels:
+    """A clock as levels whose features are its own; those that are left at the end tell the position."""
+    letters = tuple(symbol for symbol in symbols if symbol != BOS)
+    table = tuple(((q + 1) % period,) * len(letters) for q in range(period))
+    names = tuple(f"position {q}" for q in range(period))
+    positions = _Positions(Semiautomaton(letters, table), letters, names)
+    rules = tabulate(Cascade(positions, holonomy(positions.semiautomaton, budget, groups="any")), budget)
+    rules.verify()
+    levels = assemble(rules, budget)
+    told = {slot_feature(s): clock_feature(period, q) for s, q in levels.states.items()}
+
+    def own(name: str) -> str:
+        return name if name == ONE or name in levels.letters else told.get(name, f"clock of {period}: {name}")
+
+    blocks = tuple(replace(renamed_block(block, own), title=f"clock of {period} positions") for block in levels.blocks)
+    return replace(levels, slots=tuple(map(own, levels.slots)), blocks=blocks)
 
 
 def _name(table: RuleTable, number: int) -> str:
@@ -181,6 +263,37 @@ def _match(choices: Mapping[int, list[int]]) -> dict[int, int]:
 
 
 # -- blocks ------------------------------------------------------------------------------------------------------------
+
+
+def _pipeline(
+    table: RuleTable, level: RuleLevel, pipeline: Pipeline, moves: list[Move], before: Slots, after: Slots
+) -> Piped:
+    """The blocks of a pipeline, and one for the moves, which look at the label that it tells."""
+    events = []
+    n = pipeline.n
+    for cube, threshold in zip(level.rules, level.thresholds, strict=True):
+        events.append(_event(table, cube, threshold, (cube.label,) * n, f"all become {cube.label}", before))
+    for turn in level.turns:
+        for cube, threshold in zip(turn.rules, turn.thresholds, strict=True):
+            events.append(_event(table, cube, threshold, turn.perm, str(turn), before))
+    letters = {letter_feature(symbol): 1 for symbol in (*table.dfa.alphabet, BOS)}
+    found = piped(f"level {level.height}", pipeline, events, letter_feature(BOS), letters)
+    channels = []
+    for move in moves:
+        reads = {slot_feature(move.source): 1} | ({} if move.label is None else {found.labels[move.label]: 1})
+        writes = {slot_feature(move.source): -1, slot_feature(move.target): 1}
+        meaning = move.meaning if move.label is None else f"[label {move.label}]: {move.meaning}"
+        channels.append(CircuitChannel(meaning, reads, bias=1 - len(reads), skip=1, gate=ALWAYS, writes=writes))
+    names = LevelNames(level.height, (), _slot_names(table, before), _slot_names(table, after))
+    moving = CircuitBlock(f"level {level.height} of the cascade", tuple(channels), names)
+    return replace(found, blocks=(*found.blocks, moving))
+
+
+def _event(
+    table: RuleTable, cube: Cube, threshold: Threshold, images: tuple[int, ...], effect: str, slots: Slots
+) -> Event:
+    channels = _condition(table, threshold, slots, f"{effect} when {_when(table, cube)}")
+    return Event(images, tuple((-1 if excess else 1, channel) for excess, channel in enumerate(channels)))
 
 
 def _block(table: RuleTable, level: RuleLevel, moves: list[Move], before: Slots, after: Slots) -> CircuitBlock:

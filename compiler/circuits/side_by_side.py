@@ -17,7 +17,7 @@ the caller says if they do not. Otherwise only the end of the word is promised (
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
@@ -39,7 +39,8 @@ def side_by_side(language: Combination, parts: Sequence[Circuit], *, predict: bo
     """
     renamed = [_renamed(number, part) for number, part in enumerate(parts)]
     blocks = [
-        _merged(block for block in row if block is not None) for row in zip_longest(*(part.blocks for part in renamed))
+        merged_blocks(block for block in row if block is not None)
+        for row in zip_longest(*(part.blocks for part in renamed))
     ]
     answers = _Answers()
     tokens = (*parts[0].alphabet, EOS) if predict else (EOS,)
@@ -94,6 +95,23 @@ def _renamed(number: int, part: Circuit) -> Circuit:
     def form(given: Form) -> dict[str, int]:
         return {own(name): weight for name, weight in given.items()}
 
+    return replace(
+        part,
+        features=tuple(map(own, part.features)),
+        tokens={token: form(given) for token, given in part.tokens.items()},
+        blocks=tuple(renamed_block(block, own) for block in part.blocks),
+        verdicts={token: form(given) for token, given in part.verdicts.items()},
+        slots=(),
+        states={},
+    )
+
+
+def renamed_block(block: CircuitBlock, own: Callable[[str], str]) -> CircuitBlock:
+    """A block with other names of features and memories; it is no longer said to be a level."""
+
+    def form(given: Form) -> dict[str, int]:
+        return {own(name): weight for name, weight in given.items()}
+
     def channel(given: CircuitChannel) -> CircuitChannel:
         memory = given.memory
         if isinstance(memory, Latch):
@@ -102,18 +120,10 @@ def _renamed(number: int, part: Circuit) -> Circuit:
             memory = replace(memory, register=replace(memory.register, name=own(memory.register.name)))
         return replace(given, reads=form(given.reads), gate=form(given.gate), writes=form(given.writes), memory=memory)
 
-    return replace(
-        part,
-        features=tuple(map(own, part.features)),
-        tokens={token: form(given) for token, given in part.tokens.items()},
-        blocks=tuple(replace(b, channels=tuple(map(channel, b.channels)), level=None) for b in part.blocks),
-        verdicts={token: form(given) for token, given in part.verdicts.items()},
-        slots=(),
-        states={},
-    )
+    return replace(block, channels=tuple(map(channel, block.channels)), level=None)
 
 
-def _merged(blocks: Iterator[CircuitBlock]) -> CircuitBlock:
+def merged_blocks(blocks: Iterable[CircuitBlock]) -> CircuitBlock:
     """Blocks as one: their channels one after the other; what several only look at is computed once."""
     channels: list[CircuitChannel] = []
     known: dict[object, int] = {}

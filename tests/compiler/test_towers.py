@@ -17,12 +17,14 @@ from scancraft import Dfa
 from scancraft.automata.budget import Budget
 from scancraft.automata.errors import BudgetExceededError
 from scancraft.compiler.cascade.cascade import decompose
+from scancraft.compiler.cascade.pipeline import GroupTooLargeError, pipeline_of
 from scancraft.compiler.cascade.reflections import are_reflections, carried_out, factors, sides
 from scancraft.compiler.cascade.rules import tabulate
-from scancraft.compiler.cascade.tower_search import NoTowerError, TowerSearch
+from scancraft.compiler.cascade.tower_search import TowerSearch
 from scancraft.compiler.circuits.circuit import Circuit
 from scancraft.compiler.circuits.levels import cascade_circuit
 from scancraft.compiler.circuits.memories import signs
+from scancraft.compiler.circuits.pipeline import cases
 
 
 def rotation(n: int) -> Map:
@@ -113,15 +115,50 @@ def test_levels_of_known_groups(name: str, case: tuple[int, list[Map]], levels: 
         assert tower.stages[rank - 1].kind == "reflections"
 
 
-def test_a_group_without_a_tower_is_named() -> None:
-    with pytest.raises(NoTowerError, match=r"A5 \(order 60, on 5 tiles\)") as caught:
-        TowerSearch(Budget()).tower(5, [rotation(5), cyc(5, (0, 1, 2))])
+def test_a_group_that_is_too_large_is_named() -> None:
+    with pytest.raises(GroupTooLargeError, match=r"11 products of letters in A5 \(order 60, on 5 tiles\)") as caught:
+        TowerSearch(Budget(items=10)).tower(5, [rotation(5), cyc(5, (0, 1, 2))])
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def test_a_budget_of_nodes() -> None:
     with pytest.raises(BudgetExceededError, match="nodes of towers"):
         TowerSearch(Budget(items=50)).tower(11, [rotation(11)])
+
+
+# -- pipelines ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "events", "period"),
+    [
+        ("A5", 5, [rotation(5), cyc(5, (0, 1, 2))], 4),
+        ("S4, all", 4, symmetric(4), 4),
+        ("S5", 5, [rotation(5), cyc(5, (0, 1))], 6),
+        ("7:3", 7, [rotation(7), tuple(2 * i % 7 for i in range(7))], 6),
+        ("PSL(2,7)", 7, [rotation(7), cyc(7, (1, 2), (4, 5))], 6),
+    ],
+)
+def test_pipelines(name: str, n: int, events: list[Map], period: int) -> None:
+    pipeline = pipeline_of(n, events, Budget())
+    pipeline.check()
+    assert pipeline.period == period, name
+    assert signs(range(n), pipeline.pairs) is not None
+
+
+@st.composite
+def maps(draw: st.DrawFn) -> dict[Map, int]:
+    n = draw(st.integers(1, 4))
+    images = st.lists(st.integers(0, n - 1), min_size=n, max_size=n).map(tuple)
+    return draw(st.dictionaries(images, st.integers(0, 2), min_size=1, max_size=12))
+
+
+@given(maps())
+@settings(max_examples=50, deadline=None)
+def test_cases_of_maps_exclude_each_other_and_leave_none_out(values: dict[Map, int]) -> None:
+    found = cases(values)
+    for images, value in values.items():
+        assert [v for literals, v in found if all(images[i] == k for i, k in literals)] == [value]
 
 
 # -- languages ---------------------------------------------------------------------------------------------------------
@@ -177,3 +214,18 @@ def test_the_word_problem_of_s5_is_one_block_for_a_star() -> None:
     circuit = compiled(dfa)
     assert circuit.n_blocks == 1
     right_on(circuit, dfa, 3, 300)
+
+
+PIPED = {
+    "A5": with_letters(5, [rotation(5), cyc(5, (0, 1, 2))]),
+    "Z5, all, and resets": with_letters(5, [*(tuple((i + k) % 5 for i in range(5)) for k in range(5)), (3,) * 5]),
+    "F20": with_letters(5, [rotation(5), (0, 2, 4, 1, 3)], (0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", PIPED)
+def test_pipelines_of_languages(name: str) -> None:
+    dfa = PIPED[name]
+    circuit = compiled(dfa)
+    assert any("present block" in block.title for block in circuit.blocks)
+    right_on(circuit, dfa, 1, 80)
