@@ -1,4 +1,4 @@
-"""What ``scancraft.refute`` is given: any Mamba, in memory or on disk, bound to a language."""
+"""What ``scancraft.refute`` is given: any Mamba, Falcon-Mamba or Mamba-2, in memory or on disk, bound to a language."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from ..models.build import model_classes
 from ..models.checkpoints.closed import CONFIG, MANIFEST, TRAINING, check_directory
 from ..models.checkpoints.files import read_json
 from ..models.errors import CheckpointError, ReadoutError
-from ..models.mamba import MODEL_TYPES, model_type_of
+from ..models.mamba import model_type_of
 from ..models.readout import Readout, logits_of
+from ..models.run.stepper import STEPPED
 
 
 def resolve(
@@ -95,24 +96,24 @@ def load_any(place: Path, dtype: torch.dtype | None) -> Any:
             (:mod:`.models.checkpoints.closed`).
     """
     kind = check_directory(place)["model_type"]
-    if kind not in MODEL_TYPES:
+    if kind not in STEPPED:
         raise CheckpointError(
             f"{place / CONFIG} has model_type {kind!r}; the step functions that are known here are those of "
-            f"{' and '.join(MODEL_TYPES)}"
+            f"{', '.join(STEPPED)}"
         )
     _, model_class = model_classes(kind)
     try:
         model = model_class.from_pretrained(str(place), dtype="auto" if dtype is None else dtype, local_files_only=True)
     except Exception as error:  # what transformers raises on malformed files is not documented
-        raise CheckpointError(f"{place} cannot be loaded as a {MODEL_TYPES[kind]} ({error})") from None
+        raise CheckpointError(f"{place} cannot be loaded as a {STEPPED[kind]} ({error})") from None
     return model.eval()
 
 
 def _check(model: Any, language: Language, readout: Readout) -> None:
     """Raise :class:`ReadoutError` unless the readout fits the model and the language."""
-    if model_type_of(model) not in MODEL_TYPES:
+    if model_type_of(model) not in STEPPED:
         raise ReadoutError(
-            f"refutations need a transformers MambaForCausalLM, not {type(model).__name__}; "
+            f"refutations need one of {', '.join(STEPPED.values())}, not {type(model).__name__}; "
             "use scancraft.check for other models"
         )
     check_readout(readout, language)

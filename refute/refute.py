@@ -1,6 +1,7 @@
-"""``scancraft.refute``: show that a Mamba is wrong on infinitely many words of a language that is not star-free.
+"""``scancraft.refute``: show that a Mamba is wrong, on infinitely many words if the language is not star-free.
 
-What a refutation asserts, and why one always exists in principle, is told in docs/refutation.md.
+What a refutation asserts, and why one always exists in principle, is told in docs/refutation.md; so is what is looked
+for where the language is star-free and a model may be right.
 """
 
 from __future__ import annotations
@@ -34,12 +35,13 @@ from ..models.run.stepper import ALIGNMENT
 from ..models.run.threads import one_thread
 from .checker.claims import VERSION, claim, state_digest, weights_digest
 from .models import resolve
-from .results import NotApplicable, Refutation, Unsettled
+from .pumping.counterexample import find_counterexample
+from .results import Counterexample, NotApplicable, Refutation, Unsettled
 from .search import Note, Search, Verdict
 from .trajectories import Trajectories
 from .words import questions
 
-__all__ = ["REFUTE_BUDGET", "NotApplicable", "Refutation", "Trajectories", "Unsettled", "refute"]
+__all__ = ["REFUTE_BUDGET", "Counterexample", "NotApplicable", "Refutation", "Trajectories", "Unsettled", "refute"]
 
 REFUTE_BUDGET = Budget(items=20_000_000, seconds=120.0)
 """Tokens read, and seconds."""
@@ -54,12 +56,12 @@ def refute(
     dtype: torch.dtype | None = None,
     note: Note = lambda _: None,
     trajectories: Trajectories | None = None,
-) -> Refutation | NotApplicable | Unsettled:
-    """Show that a model is wrong on infinitely many words of a language that is not star-free.
+) -> Refutation | Counterexample | NotApplicable | Unsettled:
+    """Show that a model is wrong: on infinitely many words, or, of a star-free language, on one and perhaps a pattern.
 
     Args:
-        target: a checkpoint, its directory (ours, or any that ``transformers`` loads as a ``MambaForCausalLM``), what
-            ``scancraft.compile`` returned, or a ``MambaForCausalLM`` (then give ``language`` and ``readout``).
+        target: a checkpoint, its directory (ours, or any Mamba, Falcon-Mamba or Mamba-2 that ``transformers`` loads),
+            what ``scancraft.compile`` returned, or such a model (then give ``language`` and ``readout``).
         language: whatever ``as_language`` reads; by default the checkpoint's own.
         readout: how the model is bound to the language; by default the checkpoint's own, and for a directory without
             any the tokens as scancraft numbers them: ``<bos>`` 1, ``<eos>`` 2, the symbols from 3 on. Its contract is
@@ -72,8 +74,9 @@ def refute(
             memory.
 
     Returns:
-        :class:`Refutation`; :class:`NotApplicable` if the language is star-free or not regular, or the model's gates
-        may be negative, with what ``certify`` says; :class:`Unsettled` if the budget is spent.
+        :class:`Refutation`, if the theorem excludes the model. Else, of a regular language, :class:`Counterexample` if
+        one is found in half of the time; if not, :class:`NotApplicable` with what ``certify`` says, or
+        :class:`Unsettled` if that says nothing, or the budget is spent.
 
     Raises:
         ReadoutError: no language or readout, or one that does not fit.
@@ -103,10 +106,20 @@ def refute(
                 reason = f"whether the language is star-free: {error}"
                 return Unsettled(reason, None, frozenset(), frozenset(), 0, time.perf_counter() - started)
             if isinstance(witness, str):
+                found = None
+                if isinstance(wanted, (Dfa, Moore)):
+                    found = find_counterexample(model, wanted, bound, _in_time(budget, budget.half()), note)
+                if isinstance(found, Counterexample):
+                    return found
                 note("certifying instead")
                 left = _in_time(CERTIFY_BUDGET, budget)
                 certified = _certified(target if language is None else model, wanted, bound, dtype, note, left)
-                return NotApplicable(witness, certified, time.perf_counter() - started)
+                seconds = time.perf_counter() - started
+                if found is not None and isinstance(certified, Open):
+                    return replace(
+                        found, reason=f"{witness}; {found.reason}; certify: {certified.reason}", seconds=seconds
+                    )
+                return NotApplicable(witness, certified, seconds)
             assert isinstance(wanted, (Dfa, Moore))
             known = Trajectories(model) if trajectories is None else trajectories
             if known.model is not model:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from ..automata.alphabet import format_word, said_and_right
 from ..automata.cards import brief, card
 from ..certify.certify import Certificate, Open, Refuted
 from ..models.checkpoints.files import read_json, replace_file, write_json
 from ..models.errors import CheckpointError
+from .checker import counterexample
 from .checker.claims import VERSION
 
 KEYS = (
@@ -26,7 +27,73 @@ SHOWN = 60
 
 
 @dataclass(frozen=True)
-class Refutation:
+class _Saved:
+    """What is kept as JSON, for the checker.
+
+    Attributes:
+        content: that JSON.
+    """
+
+    content: dict[str, Any]
+
+    verdict: ClassVar[str]
+    version: ClassVar[int]
+    keys: ClassVar[tuple[str, ...]]
+    kind: ClassVar[str]
+
+    @property
+    def alphabet(self) -> tuple[str, ...]:
+        """The symbols of its language.
+
+        Raises:
+            CheckpointError: it names no DFA.
+        """
+        about = self.content["language"]
+        dfa = about.get("dfa", about.get("moore_machine")) if isinstance(about, dict) else None
+        found = dfa.get("alphabet") if isinstance(dfa, dict) else None
+        if not isinstance(found, (list, tuple)) or not all(isinstance(s, str) for s in found):
+            raise CheckpointError(f"the {self.kind} names no DFA as its language; refute the model again")
+        return tuple(found)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write it as JSON, for the checker.
+
+        Raises:
+            CheckpointError: the file cannot be written.
+        """
+        try:
+            with replace_file(Path(path)) as fresh:
+                write_json(fresh, self.content)
+        except OSError as error:
+            raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read what :meth:`save` wrote; nothing is verified (``check_refutation`` does that).
+
+        Raises:
+            CheckpointError: it is something else.
+        """
+        content = read_json(Path(path))
+        if not isinstance(content, dict) or content.get("verdict") != cls.verdict:
+            raise CheckpointError(f"{path} is no {cls.kind}; give what `scancraft refute --out` wrote")
+        if content.get("schema_version") != cls.version:
+            raise CheckpointError(
+                f"{path} has schema_version {content.get('schema_version')!r}, this version of scancraft reads "
+                f"{cls.version}; refute the model again"
+            )
+        missing = [key for key in cls.keys if key not in content]
+        if missing:
+            raise CheckpointError(f"{path} misses the keys {missing}; refute the model again")
+        return cls(content)
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return dict(self.content)
+
+
+@dataclass(frozen=True)
+class Refutation(_Saved):
     """A model is wrong after x w^n y for infinitely many n.
 
     The state after x w^n has the period ``state_period`` from n = ``start`` on, hence so have the model's answers after
@@ -37,9 +104,10 @@ class Refutation:
         content: what :meth:`as_json` says, under the keys of docs/refutation.md.
     """
 
-    content: dict[str, Any]
-
     verdict = "refuted"
+    version = VERSION
+    keys = KEYS
+    kind = "refutation"
 
     @property
     def x(self) -> tuple[str, ...]:
@@ -91,10 +159,6 @@ class Refutation:
         """How long it took, loading not counted."""
         return float(self.content["seconds"])
 
-    def as_json(self) -> dict[str, object]:
-        """For machines."""
-        return dict(self.content)
-
     def __repr__(self) -> str:
         return f"<Refutation: {brief(self.content['claim'], 120)}>"
 
@@ -124,51 +188,102 @@ class Refutation:
             f"{self.seconds:.2f} s"
         )
 
-    @property
-    def alphabet(self) -> tuple[str, ...]:
-        """The symbols of its language.
 
-        Raises:
-            CheckpointError: it names no DFA.
-        """
-        about = self.content["language"]
-        dfa = about.get("dfa", about.get("moore_machine")) if isinstance(about, dict) else None
-        found = dfa.get("alphabet") if isinstance(dfa, dict) else None
-        if not isinstance(found, (list, tuple)) or not all(isinstance(s, str) for s in found):
-            raise CheckpointError("the refutation names no DFA as its language; refute the model again")
-        return tuple(found)
+@dataclass(frozen=True)
+class Pattern:
+    """Words x w^n y on which a model is wrong, for all large n or for all that were read.
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write it as JSON, for the checker.
+    Attributes:
+        x: leads to a state of the minimal DFA that w leads back to itself.
+        w: the loop.
+        y: what follows.
+        first: the model is wrong from n = ``first`` on ...
+        read_to: ... up to here, word by word ...
+        repeats: ... and for ever, since after x w^n the recurrent state is the same from this n on; None if that was
+            not reached.
+    """
 
-        Raises:
-            CheckpointError: the file cannot be written.
-        """
-        try:
-            with replace_file(Path(path)) as fresh:
-                write_json(fresh, self.content)
-        except OSError as error:
-            raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
+    x: tuple[str, ...]
+    w: tuple[str, ...]
+    y: tuple[str, ...]
+    first: int
+    read_to: int
+    repeats: int | None
 
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> Refutation:
-        """Read what :meth:`save` wrote; nothing is verified (``refutation_checker`` does that).
-
-        Raises:
-            CheckpointError: it is something else.
-        """
-        content = read_json(Path(path))
-        if not isinstance(content, dict) or content.get("verdict") != cls.verdict:
-            raise CheckpointError(f"{path} is no refutation; give what `scancraft refute --out` wrote")
-        if content.get("schema_version") != VERSION:
-            raise CheckpointError(
-                f"{path} has schema_version {content.get('schema_version')!r}, this version of scancraft reads "
-                f"{VERSION}; refute the model again"
+    def __str__(self) -> str:
+        words = f"x = {_shown(self.x)}, w = {_shown(self.w)}, y = {_shown(self.y)}"
+        if self.repeats is None:
+            return (
+                f"wrong on x w^n y for every n from {self.first:,} to {self.read_to:,}, the last that was read: {words}"
             )
-        missing = [key for key in KEYS if key not in content]
-        if missing:
-            raise CheckpointError(f"{path} misses the keys {missing}; refute the model again")
-        return cls(content)
+        same = f"the recurrent state after x w^n is the same from n = {self.repeats:,} on"
+        return f"wrong on x w^n y for every n >= {self.first:,}: {words}; {same}"
+
+
+@dataclass(frozen=True)
+class Counterexample(_Saved):
+    """A model is wrong on a word, and perhaps on x w^n y for all large n.
+
+    Attributes:
+        content: what :meth:`as_json` says, under the keys of docs/refutation.md.
+    """
+
+    verdict = counterexample.VERDICT
+    version = counterexample.VERSION
+    keys = counterexample.KEYS
+    kind = "counterexample"
+
+    @property
+    def word(self) -> tuple[str, ...]:
+        """The shortest wrong word found."""
+        return tuple(self.content["word"])
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """More wrong words, if there was a pattern."""
+        given = self.content
+        if given["w"] is None:
+            return None
+        x, w, y = (tuple(given[key]) for key in "xwy")
+        return Pattern(x, w, y, int(given["first"]), int(given["read_to"]), given["N"])
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, loading not counted."""
+        return float(self.content["seconds"])
+
+    def __repr__(self) -> str:
+        return f"<Counterexample: {brief(str(self), 120)}>"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "word": _shown(self.word),
+            "the model allows": " ".join(self.content["model"]) or "nothing",
+            "the language allows": " ".join(self.content["right"]) or "nothing",
+            "pattern": self.pattern,
+            "dtype": self.content["dtype"],
+        }
+        return card("a counterexample", facts, verdict="fails")
+
+    def __str__(self) -> str:
+        content = self.content
+        size = f" ({len(self.word):,} symbols)" if SHOWN >= len(self.word) > 8 else ""
+        lines = [f"wrong on {_shown(self.word)}{size}: {said_and_right(content['model'], content['right'])}"]
+        lines += [] if self.pattern is None else [str(self.pattern)]
+        ways = " and ".join(content["ways"])
+        read = f"{content['tokens_read']:,} tokens read, {self.seconds:.2f} s"
+        return "\n".join([*lines, f"{content['dtype']}, confirmed {ways}; {read}"])
+
+
+def load_saved(path: str | PathLike[str]) -> Refutation | Counterexample:
+    """Read what ``save`` of either wrote; nothing is verified.
+
+    Raises:
+        CheckpointError: it is something else.
+    """
+    content = read_json(Path(path))
+    is_word = isinstance(content, dict) and content.get("verdict") == Counterexample.verdict
+    return Counterexample.load(path) if is_word else Refutation.load(path)
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ if TYPE_CHECKING:
     from .models.readout import Readout as Readout
     from .models.signed_mamba import SignedMambaConfig as SignedMambaConfig
     from .models.signed_mamba import SignedMambaForCausalLM as SignedMambaForCausalLM
+    from .refute.refute import Counterexample as Counterexample
     from .refute.refute import Refutation as Refutation
     from .refute.refute import refute as refute
     from .suite.languages import suite_language as suite_language

@@ -35,7 +35,7 @@ KINDS = {
 """By the ``model_type`` of ``config.json``."""
 
 
-def _classes(kind: str) -> tuple[Any, Any]:
+def classes_of(kind: str) -> tuple[Any, Any]:
     """The configuration and the model class of a kind."""
     if kind == "signed_mamba":
         from ...models.signed_mamba import SignedMambaConfig, SignedMambaForCausalLM
@@ -68,7 +68,7 @@ def load_model(directory: Path, dtype: torch.dtype) -> Any:
     layers = {name.split(".")[2] for name in state if name.startswith("backbone.layers.")}
     depth = config.get("num_hidden_layers")
     need(len(layers) == depth, f"model.safetensors does not fit config.json: {depth} layers")
-    config_class, model_class = _classes(config.pop("model_type"))
+    config_class, model_class = classes_of(config.pop("model_type"))
     with torch.device("meta"):  # no need to draw random weights first
         model: Any = model_class(config_class(**config))
     needed = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

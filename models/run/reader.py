@@ -56,7 +56,7 @@ class Chunk:
 
 
 class Reader:
-    """One sequence in the middle of being read by a Mamba, a Falcon-Mamba or a signed Mamba.
+    """One sequence in the middle of being read by a Mamba, a Falcon-Mamba, a signed Mamba or a Mamba-2.
 
     Args:
         stepper: of the model.
@@ -133,7 +133,9 @@ class Reader:
         stepper, block = self.stepper, self.stepper.blocks[i]
         (rows, size), *_ = stepper.chunks(stream)
         normed = block.norm(rows[:, None].to(stepper.dtype))
-        entering = block.mixer.in_proj(normed)[:size, 0, : stepper.channels].to(stepper.wide)
+        # Mamba-2 projects its gate first, and then what the convolution reads; the others the other way round.
+        before_it = block.mixer.intermediate_size if stepper.channels != block.mixer.intermediate_size else 0
+        entering = block.mixer.in_proj(normed)[:size, 0, before_it : before_it + stepper.channels].to(stepper.wide)
         line = torch.cat([before.view(stepper.channels, stepper.taps), entering.t()], dim=1)
         windows = line.unfold(1, stepper.taps, 1).transpose(0, 1)
         return torch.where(stepper.masks[i], windows, 0.0).flatten(1) + 0.0

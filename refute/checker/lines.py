@@ -37,7 +37,9 @@ def why_not_a_line(
     change = after - before
     ends = np.sort([before, before + turns * change], axis=0)
     unit = np.minimum(exactly(before).unit, exactly(change).unit)
+    kind = model.config.model_type
     try:
+        need(kind == "mamba", f"turns of a {kind} are not looked at")
         _turn(model, word, Range(ends[:1], ends[1:], unit[None]))
         found = _turn(model, word, exactly([before, after])).lo
     except RejectedError as error:

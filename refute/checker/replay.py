@@ -31,11 +31,14 @@ class Replay:
         state: one row: per block the inputs of the convolution, oldest first, then the SSM state, flattened; -0.0 as
             +0.0, and 0 for inputs that meet no tap but such of weight 0. Once a token has been read it may be replaced.
         end: the residual stream after the token read last, shape (1, d_model).
+        rows: the states after each token of the last call's last ``ROWS``.
+        ends: the residual streams, likewise.
     """
 
     def __init__(self, model: Any) -> None:
         self.machine = Machine(model, ROWS)
         self.state, self.end = np.empty(0), np.empty((1, 0))
+        self.rows, self.ends = np.empty((0, 0)), np.empty((0, 0))
         self.last: dict[int, tuple[Any, ...]] = {}
 
     def start(self, token: int) -> None:
@@ -53,7 +56,16 @@ class Replay:
             for i, state in enumerate(states.astype(stream.dtype)):
                 stream, after = self._block(i, stream, state)
                 parts.append(after)
-            self.state, self.end = np.concatenate(parts).astype(np.float64), stream[-1:]
+            self.rows, self.ends = np.concatenate(parts, axis=1).astype(np.float64), stream
+            self.state, self.end = self.rows[-1], stream[-1:]
+
+    def beyond(self, rows: Any, tokens: Sequence[int]) -> Any:
+        """The residual streams after more tokens, at least one, from each of some states; (rows, d_model)."""
+        stream, machine = np.empty((0, 0)), self.machine
+        states = rows.astype(machine.embed([0]).dtype)
+        for token in tokens:
+            stream, states = machine.step(0, len(machine.blocks), machine.embed([token] * len(states)), states)
+        return stream
 
     def logits(self) -> Floats:
         """After the token read last, shape (vocabulary,)."""
@@ -61,7 +73,7 @@ class Replay:
         return scores
 
     def _block(self, i: int, stream: Any, state: Any) -> tuple[Any, Any]:
-        """The streams after some tokens in a row, and the state after the last one."""
+        """The streams and the states after some tokens in a row."""
         conv, (channels, taps) = self.machine.conv, self.machine.shape
         entered, began, windows, gates, writes = self.last.get(i, (np.empty(0),) * 5)
         if not (np.array_equal(entered, stream) and np.array_equal(began, state[:conv])):
@@ -82,7 +94,7 @@ class Replay:
         out, after = self.machine.step(i, i + 1, stream, before)
         good = np.array_equal(before[0], state) and np.array_equal(after[:-1], before[1:])
         need(good, f"block {i} does not go on from the states that were guessed")
-        return out, after[-1]
+        return out, after
 
     def _guess(self, i: int, stream: Any, states: Any) -> Any:
         """The states after one token each, whatever becomes of the streams."""

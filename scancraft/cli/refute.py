@@ -1,4 +1,4 @@
-"""``scancraft refute``: infinitely many words on which a Mamba is wrong, and the check of a saved refutation."""
+"""``scancraft refute``: words on which a Mamba is wrong, and the check of what was saved about them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .options import ContractName, Json, ModelDtype
 LONGEST_ID = 9
 """Digits of a token id."""
 
-EXIT_CODES = {"refuted": 0, "not applicable": 1, "undecided": 3}
+EXIT_CODES = {"refuted": 0, "counterexample": 0, "not applicable": 1, "undecided": 3}
 
 
 @compared
@@ -51,11 +51,12 @@ def refute(
     seconds: Annotated[float | None, typer.Option(metavar="S", min=0, help="Give up after S seconds.")] = None,
     json: Json = False,
 ) -> None:
-    """Show that a Mamba is wrong on infinitely many words of a language that is not star-free.
+    """Show that a Mamba is wrong: on infinitely many words of a language that is not star-free, or on a word it misses.
 
     A word w that permutes states of the minimal DFA is fed to the model again and again until its recurrent state
-    repeats bit for bit; from there on its answers cannot follow the language. Exit code 0: refuted; 1: not applicable
-    (the language is star-free or not regular, or gates may be negative), with what certify says; 3: undecided. Without
+    repeats bit for bit; from there on its answers cannot follow the language. Of a star-free language short words,
+    random words and words x w^n y over the DFA's loops are tried. Exit code 0: refuted; 1: not applicable (no model is
+    excluded and none of these words is wrong), with what certify says; 3: undecided. Without
     --tokens a checkpoint that names no tokens is read as scancraft numbers them: <bos> 1, <eos> 2, the symbols 3, 4,
     and so on. With --check: 0 if the saved refutation holds, 1 if not, 3 if the budget does not suffice to say.
     """
@@ -68,7 +69,7 @@ def refute(
 
     from ..compiler.checkpoints import default_readout
     from ..refute.models import own_binding
-    from ..refute.refute import REFUTE_BUDGET, Refutation
+    from ..refute.refute import REFUTE_BUDGET, Counterexample, Refutation
     from ..refute.refute import refute as search
 
     own_language, own_readout = own_binding(model)
@@ -85,11 +86,12 @@ def refute(
     with status("refuting") as say:
         chosen = None if dtype is None else getattr(torch, dtype.value)
         verdict = search(model, wanted, readout, budget=limits, dtype=chosen, note=say)
-    if out is not None and isinstance(verdict, Refutation):
-        verdict.save(out)
+    kept = verdict if isinstance(verdict, (Refutation, Counterexample)) else None
+    if out is not None and kept is not None:
+        kept.save(out)
     show(verdict, as_json=json)
     if out is not None:
-        note(f"refutation written to {out}" if isinstance(verdict, Refutation) else "nothing to save")
+        note("nothing to save" if kept is None else f"{kept.kind} written to {out}")
     raise typer.Exit(EXIT_CODES[verdict.verdict])
 
 
@@ -146,9 +148,9 @@ def _validate(
     from ..certify.binding import readout_json
     from ..refute.checker.refutation import BUDGET, check_refutation
     from ..refute.models import own_binding
-    from ..refute.refute import Refutation
+    from ..refute.results import load_saved
 
-    saved = Refutation.load(check)
+    saved = load_saved(check)
     own_language, own_readout = own_binding(model)
     given = language.read_if_given(saved.alphabet)
     wanted = None if given is None else as_automaton(given)

@@ -38,7 +38,7 @@ from scancraft.refute import trajectories as refuting_trajectories
 from scancraft.refute.checker.claims import state_digest
 from scancraft.refute.checker.refutation import check_refutation
 from scancraft.refute.models import load_any, resolve
-from scancraft.refute.refute import NotApplicable, Trajectories, Unsettled, refute
+from scancraft.refute.refute import Counterexample, NotApplicable, Trajectories, Unsettled, refute
 from scancraft.refute.search import Search
 from scancraft.refute.words import CANDIDATES, Question, questions
 
@@ -276,7 +276,7 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: refute(mamba(0), AA, readout("a", tokens={"a": 9})), ReadoutError, "token 9"),
     (lambda: refute(mamba(0), AA, readout("a", accept=8)), ReadoutError, "score 8"),
     (lambda: refute(mamba(0), AA, readout("a", head=lambda out: out.logits)), ReadoutError, "head of its own"),
-    (lambda: refute(torch.nn.Linear(2, 2), AA, A), ReadoutError, "MambaForCausalLM, not Linear"),
+    (lambda: refute(torch.nn.Linear(2, 2), AA, A), ReadoutError, "Mamba2ForCausalLM, not Linear"),
     (lambda: refute(mamba(0), AA, A, trajectories=Trajectories(mamba(1))), ScancraftError, "another model"),
     (lambda: refute(broken(), AA, A), WeightsError, r"embeddings.weight|lm_head.weight"),
     # Both symbols may always come.
@@ -364,8 +364,9 @@ def test_star_free_languages_get_a_certificate(tmp_path: Path) -> None:
         assert all(content[key] is None for key in KEYS[1:])
         assert json.loads(json.dumps(content))["certify"]["scope"] == "every-implementation"
     wrong = refute(compiled, "(ab|ba)*")
-    assert isinstance(wrong, NotApplicable)
-    assert wrong.certified.verdict == "counterexample"
+    assert isinstance(wrong, Counterexample)
+    assert wrong.word == ()
+    assert [*wrong.as_json()][:7] == KEYS
 
 
 def signed() -> Any:
@@ -378,13 +379,16 @@ def test_other_classes_of_languages_and_models(counter: Any) -> None:
     for verdict, reason, certified in (
         (refute(counter), "not given as a regular language", "certified"),
         (refute(scancraft.compile(BoundedDyck(1, 2))), "star-free", "certified"),
-        (refute(signed(), families.parity(), readout("01")), "may be negative", None),
-        (refute(mamba(0, torch.float64), "a*", readout("a")), "star-free", "undecided"),
     ):
         assert isinstance(verdict, NotApplicable)
         assert reason in verdict.reason
-        assert certified in (None, verdict.certified.verdict)
-    assert "float64" in str(verdict.certified.as_json()["reason"])
+        assert certified == verdict.certified.verdict
+    assert isinstance(refute(signed(), families.parity(), readout("01")), Counterexample)
+    compiled = scancraft.compile("(ab)*")
+    neither = refute(compiled.model(torch.float64), "(ab)*", compiled.readout)
+    assert isinstance(neither, Unsettled)
+    for said in ("star-free", "no counterexample was found", "float64"):
+        assert said in neither.reason
 
 
 # -- budgets ---------------------------------------------------------------------------------------------------------

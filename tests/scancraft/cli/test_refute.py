@@ -95,11 +95,26 @@ def test_not_applicable(all_words: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.startswith("not applicable: the language is star-free")
     assert "certify says: certified" in result.stdout
-    result = invoke("refute", all_words, "--regex", "(ab)*", "--json")
+    result = invoke("refute", all_words, "--json")
     assert result.exit_code == 1
     content = json.loads(result.stdout)
     assert [content[key] for key in KEYS] == ["not applicable", *[None] * 6]
-    assert content["certify"]["verdict"] == "counterexample"
+    assert content["certify"]["verdict"] == "certified"
+
+
+def test_a_counterexample(all_words: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "word.json"
+    result = invoke("refute", all_words, "--regex", "(ab)*", "-o", saved)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("wrong on '': the model allows")
+    assert "counterexample written to" in result.stderr
+    content = json.loads(saved.read_text(encoding="utf-8"))
+    assert [content[key] for key in KEYS] == ["counterexample", *[None] * 5, []]
+    result = invoke("refute", all_words, "--check", saved)
+    assert result.exit_code == 0, result.output
+    assert "the refutation holds" in result.stdout
+    saved.write_text(json.dumps({**content, "word": ["b"]}), encoding="utf-8")
+    assert invoke("refute", all_words, "--check", saved).exit_code == 1
 
 
 def test_undecided(plain: Path, tmp_path: Path) -> None:
