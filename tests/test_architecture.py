@@ -6,6 +6,7 @@ import ast
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -30,10 +31,14 @@ GROUND = "scancraft.automata.errors"
 """The base exceptions: the one thing that everybody shares."""
 
 
+@cache
 def graph_of(root: Path) -> tuple[dict[str, house.Module], nx.DiGraph[str], set[house.Import]]:
+    """Read once for each checkout; do not change it."""
     known = house.modules(root)
     found = house.imports(known)
-    return known, nx.DiGraph([(i.importer, i.imported) for i in found]), found
+    graph = nx.DiGraph([(i.importer, i.imported) for i in found])
+    graph.add_nodes_from(known)
+    return known, graph, found
 
 
 def upward(root: Path) -> Iterator[str]:
@@ -63,6 +68,7 @@ def hidden(root: Path) -> Iterator[str]:
     # To import a module is to import the packages around it, and what their faces import.
     at_import.add_edges_from((name, name.rpartition(".")[0]) for name in known if name.rpartition(".")[0] in known)
 
+    @cache
     def loads(name: str) -> set[str]:
         return HEAVY & set().union(*(others[m] for m in {name, *nx.descendants(at_import, name)}))
 
@@ -74,7 +80,6 @@ def hidden(root: Path) -> Iterator[str]:
 def shared(root: Path, checker: str, *rest: str) -> set[str]:
     """Modules that a checker's folder and any of the others' both rest on."""
     known, graph, _ = graph_of(root)
-    graph.add_nodes_from(known)
 
     def below(*folders: str) -> set[str]:
         first = {m.name for m in known.values() for f in folders if f"{m.folder}/".startswith(f"{f}/")}
@@ -103,7 +108,7 @@ def test_no_import_is_hidden_but_to_postpone_something_heavy() -> None:
     ],
 )
 def test_a_checker_shares_nothing_with_whom_it_checks(checker: str, rest: tuple[str, ...]) -> None:
-    known = house.modules(ROOT)
+    known, *_ = graph_of(ROOT)
     own = {
         name
         for name, module in known.items()
@@ -119,28 +124,28 @@ def test_a_checker_shares_nothing_with_whom_it_checks(checker: str, rest: tuple[
 
 
 def test_automata_know_no_tensors() -> None:
-    known = house.modules(ROOT)
+    known, *_ = graph_of(ROOT)
     for name, others in house.foreign(known, at_import=False).items():
         if known[name].room == "automata":
             assert not others & {"torch", "transformers", "safetensors"}, name
 
 
 def test_every_folder_says_what_lives_there() -> None:
-    known = house.modules(ROOT)
+    known, *_ = graph_of(ROOT)
     for folder in {module.path.parent for module in known.values()}:
         text = (folder / "__init__.py").read_text(encoding="utf-8")
         assert len(ast.get_docstring(ast.parse(text)) or "") > 40, folder
 
 
 def test_long_files_say_why() -> None:
-    for module in house.modules(ROOT).values():
+    for module in graph_of(ROOT)[0].values():
         if module.lines > LONGEST:
             assert REASON in (ast.get_docstring(ast.parse(module.path.read_text(encoding="utf-8"))) or ""), module.path
 
 
 def test_every_folder_is_installed() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    known = house.modules(ROOT)
+    known, *_ = graph_of(ROOT)
     packages = {name for name, module in known.items() if module.path.name == "__init__.py"}
     assert set(settings["tool"]["setuptools"]["packages"]) == packages
 

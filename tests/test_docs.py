@@ -1,30 +1,24 @@
 """The documentation: every page's code runs and its assertions hold, links resolve, every theorem is found by number.
 
-The cells are executed here without Sphinx, one page after another in one process; ``make docs`` executes them once more
-while it builds the site.
+The cells are executed here without Sphinx, one page after another in one process, but for those with the tag ``long``,
+of a few seconds each; ``make docs`` executes all of them while it builds the site.
 """
 
 from __future__ import annotations
 
 import re
-import time
-from dataclasses import replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import matplotlib
 import pytest
 
-from scancraft.suite import suite
-from scancraft.training import training
-
 DOCS = Path(__file__).parent.parent / "docs"
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<!\!)\[[^\]\n]*\]\(([^)\s]+)\)")
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 EXECUTED = [path for path in PAGES if CELL.search(path.read_text(encoding="utf-8"))]
-SECONDS = 60
+LONG = ":tags: [long]"
 
 THEOREMS = {
     1: "walkthroughs/flip_flop.md",
@@ -42,9 +36,13 @@ def name(path: Path) -> str:
 
 
 def code_of(page: Path) -> str:
-    """A page's cells as one program; each cell is told apart by a comment with its first line in the page."""
+    """A page's cells as one program, without long ones; before each a comment with its first line in the page."""
     text = page.read_text(encoding="utf-8")
-    return "\n".join(f"# {name(page)}:{text.count(chr(10), 0, m.start()) + 1}\n{m[2]}" for m in CELL.finditer(text))
+    return "\n".join(
+        f"# {name(page)}:{text.count(chr(10), 0, m.start()) + 1}\n{m[2]}"
+        for m in CELL.finditer(text)
+        if LONG not in m[1]
+    )
 
 
 def test_there_are_pages() -> None:
@@ -52,32 +50,18 @@ def test_there_are_pages() -> None:
     assert {name(page) for page in EXECUTED} >= set(THEOREMS.values())
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder of its own; trainings of a few steps and suites of a few words (``make docs`` has them whole)."""
-    run = suite.run_suite
+def execute(code: str) -> None:
+    """Run a page's cells."""
+    exec(compile(code, "page.py", "exec"), {"__name__": "__main__"})
 
-    def few(options: suite.Options, *rest: object, **more: object) -> object:
-        return run(replace(options, words=10, far_words=2), *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(suite, "run_suite", few)
-    monkeypatch.setattr(training, "train", partial(training.train, max_steps=20))
+@pytest.mark.parametrize("page", EXECUTED, ids=name)
+def test_the_cells_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
-    return tmp_path
-
-
-def execute(code: str) -> float:
-    """Run a page's cells; the seconds of processor time."""
-    before = time.process_time()
-    exec(compile(code, "page.py", "exec"), {"__name__": "__main__"})
-    return time.process_time() - before
-
-
-@pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("page", EXECUTED, ids=name)
-def test_the_cells_of_a_page_run(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert execute(code_of(page)) < SECONDS
+    execute(code_of(page))
     assert capsys.readouterr().out.strip()
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from scancraft.campaigns.task import Row, Task
+from scancraft.campaigns.workers import WorkerLostError
 
 ATT = {
     "ends_in_b.att": "0\t0\ta\n0\t1\tb\n1\t0\ta\n1\t1\tb\n1\n",
@@ -37,20 +38,39 @@ def tree(place: Path) -> dict[str, bytes]:
     return {path.relative_to(place).as_posix(): path.read_bytes() for path in place.rglob("*") if path.is_file()}
 
 
-def killed(work: Callable[[Task], Row], task: Task) -> Row:
-    """Kill the process at even.att, each time."""
-    if task.file.endswith("even.att"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return work(task)
-
-
 def killed_once(work: Callable[[Task], Row], task: Task) -> Row:
     """Kill the process at even.att, the first time."""
     mark = task.directory / "died"
     if task.file.endswith("even.att") and not mark.exists():
         mark.touch()
-        os._exit(1)
+        os.kill(os.getpid(), signal.SIGKILL)
     return work(task)
+
+
+def lost(work: Callable[[Task], Row], task: Task) -> Row:
+    """What a process that was killed looks like from outside, at even.att, each time."""
+    if task.file.endswith("even.att"):
+        raise WorkerLostError("killed")
+    return work(task)
+
+
+def dead_once(mark: Path) -> str:
+    """End the process, the first time."""
+    if not mark.exists():
+        mark.touch()
+        os._exit(1)
+    return "alive"
+
+
+class Threads(ThreadPoolExecutor):
+    """In this process, where :class:`scancraft.campaigns.workers.Processes` would start others."""
+
+    def __init__(self, jobs: int, memory: int | None = None) -> None:
+        super().__init__(jobs)
+
+    def kill(self) -> None:
+        """What waits is cancelled."""
+        self.shutdown(cancel_futures=True)
 
 
 class Harmful(Executor):
@@ -59,7 +79,9 @@ class Harmful(Executor):
     def __init__(self, pool: Executor, harm: Callable[..., Any]) -> None:
         self.pool, self.harm = pool, harm
         self.files: list[str] = []
+        self.futures: list[Future[Any]] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         self.files.append(args[0].file)
-        return self.pool.submit(self.harm, fn, *args, **kwargs)
+        self.futures.append(self.pool.submit(self.harm, fn, *args, **kwargs))
+        return self.futures[-1]
