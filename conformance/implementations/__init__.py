@@ -12,11 +12,13 @@ from difflib import get_close_matches
 
 from ..case import ConformanceError
 from ..trials import MODES
-from . import mamba_ssm, ours, transformers
+from . import llama_cpp, mamba_ssm, mambapy, mlx, onnxruntime, ours, transformers
 from .base import Implementation, Load
 
 KNOWN: dict[str, Implementation] = {
-    i.name: i for module in (transformers, ours, mamba_ssm) for i in module.IMPLEMENTATIONS
+    i.name: i
+    for module in (transformers, ours, mamba_ssm, llama_cpp, mlx, onnxruntime, mambapy)
+    for i in module.IMPLEMENTATIONS
 }
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from ...automata.errors import MissingExtraError
 
 Load = Callable[[Path], Any]
 
@@ -34,15 +31,3 @@ class Implementation:
     cases: tuple[str, ...] | None = None
     longest: int | None = None
     note: str = ""
-
-
-def extra(module: str, package: str, name: str) -> Any:
-    """A module of a package that is one of scancraft's extras.
-
-    Raises:
-        MissingExtraError: it cannot be imported.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(f"{package} cannot be imported ({error}); pip install 'scancraft[{name}]'") from error

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ...models.checkpoints.mamba_ssm import load_mamba_ssm
-from .base import Implementation, extra
+from ...models.exports.extra import extra
+from .base import Implementation
 
 
 class _MambaSsm:

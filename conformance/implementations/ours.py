@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ...models.checkpoints.checkpoint import load_model
 from ...models.run.runner import Runner
 from .base import Implementation
 from .transformers import SUPPORTED, _Transformers
@@ -14,8 +15,6 @@ from .transformers import SUPPORTED, _Transformers
 
 def _runner(directory: Path) -> Callable[[Tensor], Tensor]:
     """The fast runner's call alone, so that only the mode "full" is tried."""
-    from ...models.checkpoints.checkpoint import load_model
-
     return Runner(load_model(directory)).__call__
 
 

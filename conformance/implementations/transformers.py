@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...automata.errors import MissingExtraError
+from ...models.checkpoints.checkpoint import load_model
 from ...models.run.caching import continued
 from ..case import ConformanceError
 from .base import Implementation
@@ -22,8 +23,6 @@ class _Transformers:
     """A model of ``transformers`` on the CPU, or one of ours that is called alike, as :class:`Model`."""
 
     def __init__(self, directory: Path, **settings: Any) -> None:
-        from ...models.checkpoints.checkpoint import load_model
-
         self.model = load_model(directory)
         for block in self.model.backbone.layers:
             for name, value in settings.items():

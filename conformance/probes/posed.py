@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...models.checkpoints.checkpoint import write_checkpoint
 from ..case import NO_BLOCK, Case, Expected, Source
 from .kinds.kind import Lowered, Residual
 from .probe import BOS, EOS, ONE, PAD, Ints, Probe, evaluate
@@ -66,8 +67,6 @@ class Posed:
         )
 
     def _write(self, directory: Path, lowered: Lowered) -> None:
-        from ...models.checkpoints.checkpoint import write_checkpoint
-
         residual = Residual.of(self.probe)
         labels = ["constant" if i < residual.constants else "unused" for i in range(residual.d_model)]
         for feature, dimension in residual.place.items():

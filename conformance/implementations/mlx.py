@@ -1,0 +1,97 @@
+"""mlx-lm: each sequence with the cache of ``make_prompt_cache``; batches joined and split by the caches' methods."""
+
+from __future__ import annotations
+
+import tempfile
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...models.exports.extra import extra
+from ...models.exports.mlx import write_mlx
+from ...models.exports.source import Source
+from ..case import Floats
+from ..sessions import Layout, Rows, Words
+from .base import Implementation
+
+
+class _Sequence:
+    def __init__(self, cache: Any) -> None:
+        self.cache = cache
+
+
+class Mlx:
+    """A directory in mlx-lm, as a session."""
+
+    offers = frozenset({"prefill", "step", "extend", "together", "fork", "save", "restore"})
+    last_only = False
+
+    def __init__(self, directory: Path) -> None:
+        self.mx = extra("mlx.core", "mlx", "mlx")
+        self.caches = extra("mlx_lm.models.cache", "mlx-lm", "mlx")
+        utils = extra("mlx_lm.utils", "mlx-lm", "mlx")
+        self.folder = tempfile.TemporaryDirectory()  # for states that are saved
+        self.model, _ = utils.load_model(directory)
+
+    def open(self) -> _Sequence:
+        """A new sequence."""
+        return _Sequence(self.caches.make_prompt_cache(self.model))
+
+    def close(self, sequence: _Sequence) -> None:
+        """Its state is not needed any more."""
+        sequence.cache = None
+
+    def feed(self, rows: Rows, layout: Layout, keep: bool) -> list[Floats]:
+        """Rows of one length lie in one batch."""
+        answers: dict[int, Floats] = {}
+        for length in sorted({len(word) for _, word in rows}):
+            some = [i for i, (_, word) in enumerate(rows) if len(word) == length]
+            sequences = [rows[i][0] for i in some]
+            logits = self._run([s.cache for s in sequences], tuple(rows[i][1] for i in some), sequences)
+            answers |= zip(some, logits, strict=True)
+        return [answers[i] for i in range(len(rows))]
+
+    def _run(self, caches: list[Any], words: Words, sequences: list[_Sequence]) -> list[Floats]:
+        joined = caches[0]
+        if len(caches) > 1:
+            joined = deepcopy(joined)
+            for cache in caches[1:]:
+                for layer, other in zip(joined, cache, strict=True):
+                    layer.extend(other)
+        logits = self.model(self.mx.array(words), cache=joined)
+        self.mx.eval(logits, [layer.state[0] for layer in joined])
+        if len(caches) > 1:
+            for number, sequence in enumerate(sequences):
+                sequence.cache = deepcopy(joined)
+                for layer in sequence.cache:
+                    layer.filter(self.mx.array([number]))
+        return list(np.array(logits.astype(self.mx.float32)).astype(np.float64))
+
+    def fork(self, sequence: _Sequence) -> _Sequence:
+        """A copy of the state."""
+        return _Sequence(deepcopy(sequence.cache))
+
+    def save(self, sequence: _Sequence) -> Path:
+        """The state, by the runtime's own means."""
+        path = Path(self.folder.name) / f"{id(sequence)}.safetensors"
+        self.caches.save_prompt_cache(str(path), sequence.cache)
+        return path
+
+    def restore(self, saved: Path) -> _Sequence:
+        """From what was saved."""
+        return _Sequence(self.caches.load_prompt_cache(str(saved)))
+
+
+def _load(directory: Path) -> Mlx:
+    with tempfile.TemporaryDirectory() as folder:
+        write_mlx(Source.of(directory), Path(folder))
+        return Mlx(Path(folder))
+
+
+IMPLEMENTATIONS = (
+    Implementation("mlx", _load),
+    Implementation("mlx-mamba2", _load, "mamba2"),
+    Implementation("mlx-falcon-mamba", _load, "falcon_mamba"),
+)

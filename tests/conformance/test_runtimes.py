@@ -1,0 +1,34 @@
+"""Other runtimes, where they are installed."""
+
+from __future__ import annotations
+
+import pytest
+
+from scancraft import conformance
+from scancraft.automata.errors import MissingExtraError
+
+RUNTIMES = [
+    f"{runtime}{kind}" for runtime in ("llama.cpp", "mlx", "onnxruntime") for kind in ("", "-mamba2", "-falcon-mamba")
+]
+
+
+@pytest.mark.parametrize("name", [*RUNTIMES, "mambapy"])
+def test_runtimes(name: str) -> None:
+    try:
+        report = conformance.run(name, quick=True, only=["taps-3", "registers"])
+    except MissingExtraError as reason:
+        pytest.skip(str(reason))
+    assert report.passed, report
+    tried = {mode.mode for mode in report.modes if mode.trials}
+    assert tried >= {"full", "step", "cached", "interleaved", "prefix"}
+    if name != "mambapy":
+        assert tried >= {"continued", "forked", "restored", "batched", "mixed"}
+
+
+def test_the_epsilon_of_falcons_norms_in_llama_cpp() -> None:
+    try:
+        report = conformance.run("llama.cpp-falcon-mamba", quick=True, only=["dt-epsilon"], modes=["full"])
+    except MissingExtraError as reason:
+        pytest.skip(str(reason))
+    assert report.first is not None
+    assert "epsilon of the norm of dt" in report.first.source.exercises
