@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from ...automata.budget import Budget
 from ...automata.errors import BudgetExceededError
@@ -26,22 +27,25 @@ MOST_PRODUCTS = 1_000
 LONGEST_BLOCK = 36
 """Steps of a block."""
 
+MOST_LABELS = 16
+"""Labels of a pipeline: at each step of a block there are n^3 conditions."""
+
 
 class GroupTooLargeError(BudgetExceededError):
     """A group of tiles has too many elements for the tables of a pipeline.
 
     Attributes:
         group: the group.
+        grown: what there are too many of.
     """
 
-    def __init__(self, group: PermutationGroup, reached: float, limit: float) -> None:
-        self.group = group
+    def __init__(self, group: PermutationGroup, grown: str, reached: float, limit: float) -> None:
+        self.group, self.grown = group, grown
         name = group_name(group) or "a group without a name"
-        what = f"products of letters in {name} (order {group.order:,}, on {group.degree} tiles)"
-        super().__init__(what, reached, limit)
+        super().__init__(f"{grown} in {name} (order {group.order:,}, on {group.degree} tiles)", reached, limit)
 
-    def __reduce__(self) -> tuple[type[GroupTooLargeError], tuple[PermutationGroup, float, float]]:  # type: ignore[override]
-        return type(self), (self.group, self.reached, self.limit)
+    def __reduce__(self) -> tuple[type[GroupTooLargeError], Any]:
+        return type(self), (self.group, self.grown, self.reached, self.limit)
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,10 @@ def pipeline_of(n: int, events: Sequence[Perm], budget: Budget) -> Pipeline:
     The products of ever more events are counted, O(products * n^2) for each length; m is less than 3 n / 2 + 6.
 
     Raises:
-        GroupTooLargeError: more products than the budget, or :data:`MOST_PRODUCTS`, allows.
+        GroupTooLargeError: more products than the budget, or :data:`MOST_PRODUCTS`, allows; or too many labels.
     """
+    if n > MOST_LABELS:
+        raise GroupTooLargeError(PermutationGroup(n, tuple(events)), "labels of a pipeline", n, MOST_LABELS)
     return _pipeline(n, tuple(sorted(set(events))), min(budget.items, MOST_PRODUCTS))
 
 
@@ -118,10 +124,10 @@ def _pipeline(n: int, events: tuple[Perm, ...], limit: int) -> Pipeline:
         for perm in ball(n, events, m):
             products.append(perm)
             if len(products) > limit:
-                raise GroupTooLargeError(PermutationGroup(n, events), len(products), limit)
+                raise GroupTooLargeError(PermutationGroup(n, events), "products of letters", len(products), limit)
         for side in sides(n):
             rows = {perm: factors(perm, side) for perm in products}
             if max(map(len, rows.values())) <= m:
                 padded = {perm: (*row, *[None] * (m - len(row))) for perm, row in rows.items()}
                 return Pipeline(n, events, m, side, padded)
-    raise GroupTooLargeError(PermutationGroup(n, events), LONGEST_BLOCK + 1, LONGEST_BLOCK)
+    raise GroupTooLargeError(PermutationGroup(n, events), "steps of a block", LONGEST_BLOCK + 1, LONGEST_BLOCK)

@@ -244,11 +244,10 @@ def _tabulate_level(cascade: Cascade, height: int, triples: tuple[Triple, ...], 
 
     rules = merged(resets, keeps | turned.keys())
     perms = sorted(set(turned.values()))
-    # A bit's old value does not matter where a reset overwrites it; of more labels only one thing may be done.
+    # What happens to the old value does not matter where a reset overwrites it; but no two things may happen at once.
     written = {triple for triple, n in zip(triples, fired(rules, triples)[1].tolist(), strict=True) if n >= 0}
-    forbidden = keeps if perms == [(1, 0)] else keeps | written
     numbered: dict[Triple, tuple[int, ...]] = {triple: (perms.index(perm),) for triple, perm in sorted(turned.items())}
-    turning = merged(numbered, forbidden)
+    turning = merged(numbered, keeps | written)
     turns = []
     for number, perm in enumerate(perms):
         cubes = tuple(cube for cube in turning if cube.label == number)

@@ -126,6 +126,26 @@ def test_a_budget_of_nodes() -> None:
         TowerSearch(Budget(items=50)).tower(11, [rotation(11)])
 
 
+WORD_PROBLEMS = {
+    "Q8": (regular(8, [(1, 2, 3, 0, 5, 6, 7, 4), (4, 7, 6, 5, 2, 1, 0, 3)], every=True), 3),
+    "A4, all": (regular(4, [(1, 2, 0, 3), (1, 0, 3, 2)], every=True), 4),
+    "S4, all": (regular(4, symmetric(4), every=True), 5),
+    "S4": (regular(4, [rotation(4), cyc(4, (0, 1))]), 4),
+    "A5": (regular(5, [rotation(5), cyc(5, (0, 1, 2))]), 5),
+    "S5": (regular(5, [rotation(5), cyc(5, (0, 1))]), 6),
+    "S5, a star": (regular(5, [cyc(5, (0, i)) for i in range(1, 5)]), 6),
+}
+
+
+@pytest.mark.parametrize("name", WORD_PROBLEMS)
+def test_towers_of_groups_on_their_own_elements(name: str) -> None:
+    case, levels = WORD_PROBLEMS[name]
+    tower = TowerSearch(Budget()).tower(*case)
+    tower.check()
+    assert tower.height == levels
+    assert ("pipeline" in {stage.kind for stage in tower.stages}) == (name in ("A5", "S5"))
+
+
 # -- pipelines ---------------------------------------------------------------------------------------------------------
 
 
