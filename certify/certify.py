@@ -93,7 +93,7 @@ def certify(
         CheckpointError: the directory cannot be loaded.
     """
     source = opened(target)
-    compiled = isinstance(source, LanguageModel) and language is None
+    compiled = isinstance(source, LanguageModel) and language is None and source.manifest.kind != "trained"
     model, wanted, readout, manifest = resolve(source, language, readout, dtype)
     started, budget = time.perf_counter(), budget.running()
     by_formula = isinstance(wanted, PastLtl) and not readout.next_index

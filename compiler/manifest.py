@@ -25,8 +25,8 @@ SCHEMA_VERSION: Final = 3
 Regular = Literal["cascade", "plan", "walk", "pattern", "finite"]
 """Constructions of a regular language."""
 
-Construction = Literal[Regular, "combination", "flip-flop", "bounded Dyck", "nested", "copying", "counters"]
-"""All constructions."""
+Construction = Literal[Regular, "combination", "flip-flop", "bounded Dyck", "nested", "copying", "counters", "trained"]
+"""All constructions; "trained" is none: the weights were learned."""
 
 MOST_SOURCE: Final = 1000
 """Characters of a language's source that are kept; a longer one is left out."""
@@ -92,14 +92,14 @@ class Dimension(Record, frozen=True):
 
     Attributes:
         kind: "constant", "letter", "slot" (what it stands for changes from block to block), "indicator" (between the
-            two blocks of a level), "feature" (of one of the paper's own constructions), "unused", or "mixed" (of the
-            manifest's ``directions``).
+            two blocks of a level), "feature" (of one of the paper's own constructions), "unused", "mixed" (of the
+            manifest's ``directions``), or "learned" (nobody says what it means).
         name: for people.
         symbol: of a letter: the symbol, or ``<bos>``.
         number: of a slot or an indicator.
     """
 
-    kind: Literal["constant", "letter", "slot", "indicator", "feature", "unused", "mixed"]
+    kind: Literal["constant", "letter", "slot", "indicator", "feature", "unused", "mixed", "learned"]
     name: str
     symbol: str | None = None
     number: Natural | None = None

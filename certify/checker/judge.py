@@ -35,7 +35,7 @@ LANGUAGES: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     SUBFORMULAS: {"past_ltl": read_formula},
 }
 """The languages that are no DFAs, by method: what they are called, and what reads them."""
-BOXES = "boxes"
+BOXES = "box by box"
 METHODS = ("block by block", "whole model", UNTIL_DEATH, BOXES, *LANGUAGES)
 BLOCKS = {
     UNTIL_DEATH: ("mamba",),

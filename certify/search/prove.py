@@ -2,8 +2,8 @@
 
 For a regular language four attempts. *Block by block*: one stage per block (``explore``), whose cost is a sum over
 blocks. *Whole model*: one stage for everything, exact, which closes only for small models, and whose first wrong node
-gives a shortest counterexample. *Boxes*: ranges of states (``boxes``), for models whose states are without number, as
-those of trained ones are. (``certify`` adds sampled words, which can refute but never certify.)
+gives a shortest counterexample. *Box by box*: ranges of states (``boxes``), for models whose states are without number,
+as those of trained ones are. (``certify`` adds sampled words, which can refute but never certify.)
 Of a counter language or one with a control at each depth only the control can be explored (of the latter none): models
 have infinitely many reachable states, or far too many. What follows the control is an argument about weights, which
 needs no evidence and is the checker's.
@@ -59,11 +59,11 @@ class Candidate:
     """Evidence that may prove that a model is right.
 
     Attributes:
-        method: "block by block", "whole model", "boxes", "until death", "counters", "slots", "copies" or "subformula by
-            subformula".
+        method: "block by block", "whole model", "box by box", "until death", "counters", "slots", "copies" or
+            "subformula by subformula".
         stages: the closed lists of events and transitions, in the order of the blocks.
         inputs: the word graph that the first stage reads; None where there are no stages.
-        boxes: of method "boxes": the tensors that hold them.
+        boxes: of method "box by box": the tensors that hold them.
     """
 
     method: str
@@ -113,7 +113,7 @@ def search(
     ]
     if isinstance(language, Dfa):
         dfa = language
-        attempts.insert(1 if compiled else 0, ("boxes", lambda: by_boxes(model, dfa, readout, budget, note)))
+        attempts.insert(1 if compiled else 0, ("box by box", lambda: by_boxes(model, dfa, readout, budget, note)))
     dies = isinstance(language, Dfa) and language.dead is not None
     if counts and readout.contract == "all-words" and dies and _adds_up(model):
         attempts.insert(0, ("until death", lambda: until_death(stepper, judge, budget, note)))
@@ -217,7 +217,7 @@ def by_boxes(
     found = invariant(model, language, readout, budget)
     places = found.places(language, readout)
     if not places:
-        return Candidate("boxes", (), None, found.tensors())
+        return Candidate("box by box", (), None, found.tensors())
     return Open(f"{len(places)} of {len(found.graph.source)} steps lead to a score whose sign is open", 0.0, places)
 
 

@@ -163,6 +163,8 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
         CheckpointError: ``config.json`` cannot be read.
         ScancraftError: the language cannot be compiled.
     """
+    if checkpoint.manifest.kind == "trained":
+        raise ArgumentError("this model was trained, not compiled, so there are no stages to show")
     path = checkpoint.directory / "config.json"
     language, manifest = checkpoint.language, checkpoint.manifest
     contract = "recognise" if isinstance(language, PastLtl) else checkpoint.readout.contract

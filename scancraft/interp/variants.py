@@ -371,7 +371,7 @@ def _directions(manifest: Manifest, stream: _Stream) -> tuple[DirectionLabel, ..
     return tuple(
         DirectionLabel(d.kind, d.name, tuple(w.tolist()), tuple(r.tolist()), d.symbol, d.number)
         for d, w, r in zip(old, write, read, strict=True)
-        if d.kind != "unused" and d.kind != "mixed"
+        if d.kind != "unused" and d.kind != "mixed" and d.kind != "learned"
     )
 
 

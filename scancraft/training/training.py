@@ -26,10 +26,22 @@ from torch.nn import functional
 from ..accuracy import accuracy
 from ..automata.alphabet import BOS, EOS, PAD, Word, is_spaced, spellings
 from ..automata.errors import EmptyLanguageError, ScancraftError
-from ..automata.languages import Language, as_language, classes_of, language_to_json, truth_of
+from ..automata.languages import Language, as_language, classes_of, language_to_json, predicts, truth_of
 from ..compiler.checkpoints import default_readout
-from ..compiler.targets.tokens import token_ids, vocabulary_size
-from ..models.checkpoints.closed import CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONFIG, TRAINING, WEIGHTS
+from ..compiler.manifest import SCHEMA_VERSION as MANIFEST_VERSION
+from ..compiler.manifest import Dimension, Manifest, Sizes, SpecialTokens, StateEntries
+from ..compiler.targets.tokens import class_rows, token_ids, vocabulary_size
+from ..models.checkpoints.closed import (
+    CERTIFICATE,
+    CERTIFICATE_EVIDENCE,
+    CONFIG,
+    GENERATION,
+    MANIFEST,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    TRAINING,
+    WEIGHTS,
+)
 from ..models.checkpoints.files import replace_directory, write_json
 from ..models.checkpoints.tokenizer import build_tokenizer, tokenizer_config
 from ..models.mamba import MambaShape
@@ -40,7 +52,12 @@ from .data import Batch, Examples, members
 from .forward import fast_logits, logits_in_pieces
 
 RECORD = TRAINING
-WRITTEN = frozenset({CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, RECORD})
+WRITTEN = frozenset(
+    {
+        *(CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, RECORD),
+        *(MANIFEST, CERTIFICATE, CERTIFICATE_EVIDENCE),
+    }
+)
 SCHEMA_VERSION = 1
 
 Progress = Callable[[float, int, float], None]
@@ -176,6 +193,31 @@ class Trained:
         """How many numbers the model has."""
         return sum(math.prod(shape) for shape in self.settings.shape(self.language).tensors().values())
 
+    @property
+    def manifest(self) -> Manifest:
+        """What ``scancraft.json`` says: the language, the tokens, and that prefixes of members are what it learned."""
+        shape, alphabet = self.settings.shape(self.language), self.language.alphabet
+        nonzero = sum(int(torch.count_nonzero(p)) for p in self.model.parameters())
+        return Manifest(
+            schema_version=MANIFEST_VERSION,
+            kind="trained",
+            target=shape.model_type,
+            contract="live-prefixes" if predicts(self.language) else "outputs",
+            construction=f"trained for {self.steps:,} steps, seed {self.seed}",
+            language=language_to_json(self.language),
+            tokens=token_ids(alphabet),
+            special_tokens=SpecialTokens(BOS, EOS, PAD),
+            outputs=class_rows(alphabet, classes_of(self.language)),
+            shape=Sizes(shape.d_model, shape.d_inner, shape.n_layers, self.n_parameters, nonzero),
+            residual=tuple(Dimension("learned", f"dimension {i}") for i in range(shape.d_model)),
+            blocks=(),
+            verdicts={},
+            memories=0,
+            state_entries=StateEntries(0, shape.n_layers * shape.d_inner * shape.d_state),
+            constants={},
+            counters=(),
+        )
+
     def as_json(self) -> dict[str, object]:
         """All numbers, for machines."""
         from transformers import __version__ as transformers_version
@@ -210,7 +252,9 @@ class Trained:
         )
 
     def save(self, directory: str | PathLike[str]) -> None:
-        """Write a checkpoint that ``transformers`` loads, with ``training.json`` beside it.
+        """Write a checkpoint that ``transformers`` loads, with ``training.json`` and a manifest beside it.
+
+        The manifest says what the model was trained to do, so that ``certify``, ``check`` and ``refute`` know.
 
         Raises:
             CheckpointError: the directory is in the way or cannot be written.
@@ -224,6 +268,7 @@ class Trained:
             (place / "tokenizer.json").write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
             write_json(place / "tokenizer_config.json", tokenizer_config(**names))
             write_json(place / RECORD, self.as_json())
+            write_json(place / MANIFEST, self.manifest.to_json())
 
 
 def check_place(directory: str | PathLike[str]) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from definite import READOUT, definite, random_model
+from forgery import accepted, edit_json, edit_weights, rejected, set_at
 
 import scancraft
 from scancraft import Budget, Certificate
@@ -26,7 +29,7 @@ from scancraft.models.arithmetic import Interval
 from scancraft.models.enclosures import Drive
 from scancraft.models.run.batches import prefix_scores
 from scancraft.suite.languages import Bin
-from scancraft.training.training import Settings, train
+from scancraft.training.training import Settings, Trained, train
 
 SCOPE = "every-implementation up to rounding E"
 TRAINED = [("(a|b)*a", 1), ("(a|b)*a", 2), ("a*b*", 1)]
@@ -37,10 +40,15 @@ Case = tuple[Any, Any, Any, Certificate]
 
 
 @cache
+def made_by_training(regex: str, layers: int) -> Trained:
+    settings = Settings(layers=layers, d_model=8, words=500, tokens=256, learning_rate=2e-2)
+    return train(regex, seconds=1e6, settings=settings, bins=(Bin(1, 20),), max_steps=80, test_words=1)
+
+
+@cache
 def trained(regex: str, layers: int) -> Case:
     """A model, its language, its readout, and a certificate."""
-    settings = Settings(layers=layers, d_model=8, words=500, tokens=256, learning_rate=2e-2)
-    made = train(regex, seconds=1e6, settings=settings, bins=(Bin(1, 20),), max_steps=80, test_words=1)
+    made = made_by_training(regex, layers)
     return certified(made.model, made.language, made.readout)
 
 
@@ -67,7 +75,7 @@ NAMES = [*map(str, TRAINED), *map(str, RANDOM)]
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_what_is_certified_is_right_on_words(case: Callable[[], Case]) -> None:
     model, language, readout, found = case()
-    assert (found.scope, found.content["method"]) == (SCOPE, "boxes")
+    assert (found.scope, found.content["method"]) == (SCOPE, "box by box")
     assert found.content["counts"]["nodes"] > 1
     rng = np.random.default_rng(0)
     words = mixture_of(language, 120, 0, 40, rng)
@@ -215,6 +223,72 @@ def test_a_widened_gate_and_a_flipped_score_are_seen() -> None:
         judged(case, model)
 
 
+# -- on disk -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two trained checkpoints, with certificates."""
+    place = tmp_path_factory.mktemp("trained")
+    for name, layers in (("one", 1), ("two", 2)):
+        made_by_training("(a|b)*a", layers).save(place / name)
+        verdict = scancraft.certify(place / name)
+        assert isinstance(verdict, Certificate), verdict
+        verdict.save(place / name)
+    return place
+
+
+@pytest.fixture
+def place(originals: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(originals, tmp_path / "copies")) / "one"
+
+
+def test_a_trained_checkpoint_brings_its_language_and_its_certificate(place: Path) -> None:
+    checked = accepted(place, SCOPE)
+    assert (checked.contract, checked.method) == ("live-prefixes", "box by box")
+    assert "proved box by box" in str(checked)
+    loaded = scancraft.load(place)
+    assert loaded.manifest.kind == "trained"
+    assert loaded.accepts("bba")
+    assert loaded.check(words=20, short=50).agrees
+
+
+def test_a_certificate_is_bound_to_weights_language_and_evidence(place: Path) -> None:
+    for name in ("model.safetensors", "certificate.safetensors"):
+        kept = (place / name).read_bytes()
+        shutil.copy(place.parent / "two" / name, place / name)
+        rejected(place, "model.safetensors" if name.startswith("model") else name)
+        (place / name).write_bytes(kept)
+    accepted(place, SCOPE)
+    edit_weights(place, lambda w: w["backbone.layers.0.mixer.A_log"].sub_(0.1))
+    rejected(place, "block 0")
+
+
+EDITS = [
+    (set_at("scope", value="every-implementation"), "scope"),
+    (set_at("dtype", value="bfloat16"), "weights"),
+    (set_at("contract", value="all-words"), "claim"),
+    (set_at("method", value="block by block"), "scope"),
+    (lambda c: c.update(margin=c["margin"] * 1.01), "margin"),
+    (set_at("margin", value=float("inf")), "margin"),
+    (set_at("margin", value=0.0), "margin"),
+    (set_at("counts", "nodes", value=1), "counts"),
+    (lambda c: c["obligations"].append({"name": "gates", "holds": True, "checked": 0, "detail": ""}), "obligations"),
+    (lambda c: c["language"].update(accepting=c["language"]["states"]), "language"),
+]
+
+
+@pytest.mark.parametrize(("edit", "reason"), EDITS)
+def test_a_certificate_says_what_was_verified(place: Path, edit: Any, reason: str) -> None:
+    edit_json(place / "certificate.json", edit)
+    rejected(place, reason)
+
+
+def test_a_lesser_margin_is_as_true(place: Path) -> None:
+    edit_json(place / "certificate.json", lambda c: c.update(margin=c["margin"] / 2))
+    accepted(place, SCOPE)
+
+
 # -- the search ----------------------------------------------------------------------------------------------------
 
 
@@ -273,4 +347,4 @@ def test_signed_models_and_bfloat16_are_not_in_boxes() -> None:
     model = copy.deepcopy(trained("a*b*", 1)[0]).bfloat16()
     verdict = scancraft.certify(model, "a*b*", readout=trained("a*b*", 1)[2], budget=Budget(items=30))
     assert isinstance(verdict, Open)
-    assert "boxes: the argument is about models in float32" in verdict.reason
+    assert "box by box: the argument is about models in float32" in verdict.reason

@@ -331,6 +331,8 @@ def test_a_trained_model_brings_its_own(tmp_path: Path) -> None:
     model, language, bound = resolve(tmp_path / "trained", None, None, None)
     assert (language, bound.contract, bound.bos, bound.accept) == (dfa, "live-prefixes", 1, 2)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), trained.model.parameters(), strict=True))
+    (tmp_path / "trained" / "scancraft.json").unlink()  # as older versions wrote it
+    assert resolve(tmp_path / "trained", None, None, None)[1:] == (language, bound)
     (tmp_path / "trained" / "training.json").write_text("{}", encoding="utf-8")
     with pytest.raises(CheckpointError, match="scancraft train"):
         refute(tmp_path / "trained")

@@ -255,6 +255,7 @@ def test_save_and_load(tiny: Trained, tmp_path: Path) -> None:
         "config.json",
         "generation_config.json",
         "model.safetensors",
+        "scancraft.json",
         "tokenizer.json",
         "tokenizer_config.json",
         "training.json",
@@ -270,6 +271,10 @@ def test_save_and_load(tiny: Trained, tmp_path: Path) -> None:
     assert record["history"][0]["step"] == 0
     assert record["accuracy"][0]["label"] == "1-9"
     assert language_from_json(record["language"]) == EASY
+    manifest = scancraft.load(place).manifest
+    assert (manifest, manifest.kind, manifest.contract) == (tiny.manifest, "trained", "live-prefixes")
+    refused = invoke("explain", place, "--stage", "cascade")
+    assert (refused.exit_code, "trained, not compiled" in refused.stderr) == (2, True)
 
 
 def test_foreign_directories_stay_as_they_are(tiny: Trained, tmp_path: Path) -> None:
