@@ -207,7 +207,7 @@ def test_every_stage_prints_its_swaps() -> None:
     assert "which letters can swap" in str(compiled.cascade)
     assert "blocks of tiles" in str(compiled.cascade.parts)
     assert "=>  swap" in str(compiled.rules)
-    assert "memory swapped when letter in 1 <bos>" in str(compiled.circuit)
+    assert "memory swapped when letter in 1" in str(compiled.circuit)
     assert "Signed Mamba: 2 blocks" in str(compiled.weights)
 
 
