@@ -213,6 +213,7 @@ def _tabulate_level(cascade: Cascade, height: int, triples: tuple[Triple, ...], 
     parts, bos = cascade.parts, len(cascade.dfa.alphabet)
     resets: dict[Triple, tuple[int, ...]] = {}
     keeps, turned = set[Triple](), dict[Triple, tuple[int, ...]]()
+    every = tuple(range(cascade.widths[parts.top - height]))  # the labels; some sets have fewer
     for triple in triples:
         meter.tick()
         before, letter, after = triple
@@ -223,7 +224,8 @@ def _tabulate_level(cascade: Cascade, height: int, triples: tuple[Triple, ...], 
         elif parts.successor[before][letter] != after:
             resets[triple] = cascade.admissible(parts.image(before, letter), after)
         elif (before, letter) in parts.turns:
-            turned[triple] = parts.turns[before, letter]
+            turn = parts.turns[before, letter]
+            turned[triple] = (*turn, *every[len(turn) :])
         else:
             keeps.add(triple)
     contexts = Contexts(triples, len(parts.sets), bos)

@@ -249,3 +249,21 @@ def test_pipelines_of_languages(name: str) -> None:
     circuit = compiled(dfa)
     assert any("present block" in block.title for block in circuit.blocks)
     right_on(circuit, dfa, 1, 80)
+
+
+def random_language(seed: int) -> Dfa:
+    """A random minimal DFA over two letters with 4 to 6 states."""
+    rng = random.Random(seed)
+    n = 4 + seed % 3
+    while True:
+        table = [[rng.randrange(n) for _ in "ab"] for _ in range(n)]
+        dfa = Dfa.from_table("ab", table, 0, [q for q in range(n) if rng.random() < 0.5])
+        if dfa.n_states == n:
+            return dfa
+
+
+@pytest.mark.parametrize("seed", [*range(30, 42), 244])
+def test_random_languages(seed: int) -> None:
+    """At a level of the last one two orbits have a different number of labels."""
+    dfa = random_language(seed)
+    right_on(compiled(dfa), dfa, 2, 40)
