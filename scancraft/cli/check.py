@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..automata.budget import Budget
     from ..automata.languages import Language
     from ..certify.certify import Certificate, Open, Refuted
+    from ..refute.results import Counterexample
 
 EXIT_CODES = {"certified": 0, "counterexample": 1, "undecided": 3}
 
@@ -61,9 +62,10 @@ def certify(
 ) -> None:
     """Prove that a checkpoint is right on every word of every length, or find a word on which it is wrong.
 
-    A proof for the checkpoint's own language is saved beside the weights. Exit code 0: certified; 1: a counterexample;
-    3: undecided. With --check: 0 if the saved certificate is valid, 1 if not. --budget (events) holds for
-    each stage of the search, --seconds for all of them together.
+    A proof for the checkpoint's own language is saved beside the weights. Where there is none, counterexamples are
+    looked for as `scancraft refute` does. Exit code 0: certified; 1: a counterexample; 3: undecided. With --check: 0 if
+    the saved certificate is valid, 1 if not. --budget (events) holds for each stage of the search, --seconds for all of
+    them together.
     """
     from ..certify.certify import CERTIFY_BUDGET
     from ..certify.checker.certificate import check_certificate
@@ -89,12 +91,12 @@ def certify(
 
 def prove(
     directory: Path, language: Language | None = None, dtype: str = "float32", budget: Budget | None = None
-) -> Certificate | Refuted | Open:
+) -> Certificate | Counterexample | Refuted | Open:
     """Certify a checkpoint; a certificate for its own language is saved beside the weights."""
     import torch
 
     from ..certify.certify import CERTIFY_BUDGET, Certificate
-    from ..certify.certify import certify as search
+    from ..refute.judging import certified_or_wrong as search
 
     quiet_transformers()
     with status("certifying") as note:

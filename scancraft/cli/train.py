@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ import typer
 from ..automata.named import BEYOND
 from ..models.checkpoints.quiet import quiet_transformers
 from ..suite.languages import Bin, suite_language
+from .check import EXIT_CODES
 from .io import ArgumentError, console, progress_bar, say, show_json, status
 from .languages import LanguageOptions, about
 from .options import Json, Seed
@@ -21,9 +23,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..automata.languages import Language
-    from ..training.training import Trained
+    from ..training.training import Settings, Trained
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+class Goal(StrEnum):
+    """What training may go on for."""
+
+    certified = "certified"
 
 
 @about
@@ -41,6 +49,14 @@ def train(
     longest: Annotated[
         int | None, typer.Option(metavar="L", min=0, help="Longest word of training; default: as published, else 50.")
     ] = None,
+    until: Annotated[
+        Goal | None, typer.Option(help="Train, certify, learn from the counterexample, and so on, until this holds.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Steps of training: with --until, of its first round, later ones half."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many rounds, with --until.")] = 100,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep the trained model here.")] = None,
     json: Json = False,
 ) -> None:
@@ -50,6 +66,9 @@ def train(
     right after every prefix, for the lengths of training and for longer words. Words and initial weights follow from
     the seed; how many steps fit into the time depends on the machine. Ctrl-C ends the training; with --out, what was
     learned until then is kept.
+
+    With --until certified it goes on in rounds: train, certify, and where the model is wrong learn from the word, its
+    pattern and words near them. The exit code is then that of certify.
     """
     seconds = seconds_of(budget)
     subject = chosen(language).over(shortest, longest)
@@ -60,6 +79,9 @@ def train(
         quiet_transformers()
         if out is not None:
             check_place(out)  # now rather than after the training
+    settings = Settings(layers=layers, d_model=d_model)
+    if until is not None:
+        raise typer.Exit(_until_certified(subject, seconds, steps, rounds, seed, settings, out, as_json=json))
     with progress_bar("seconds") as bar:
 
         def progress(elapsed: float, steps: int, loss: float) -> None:
@@ -70,7 +92,8 @@ def train(
             seconds=seconds,
             bins=subject.bins,
             seed=seed,
-            settings=Settings(layers=layers, d_model=d_model),
+            settings=settings,
+            max_steps=steps,
             progress=progress,
             keep_interrupted=out is not None,
         )
@@ -86,6 +109,46 @@ def train(
             say(f"written to {out}")
     if trained.interrupted:
         raise KeyboardInterrupt
+
+
+def _until_certified(
+    subject: Subject,
+    seconds: float,
+    steps: int | None,
+    rounds: int,
+    seed: int,
+    settings: Settings,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Train until certified, show and keep what came of it; return the exit code."""
+    from ..certify.certify import Certificate
+    from ..training.until import train_until_certified
+
+    with status(f"training on {subject.name}") as told:
+        found = train_until_certified(
+            subject.language,
+            seconds=seconds,
+            round_steps=steps,
+            rounds=rounds,
+            bins=subject.bins,
+            seed=seed,
+            settings=settings,
+            note=told,
+        )
+    if out is not None:
+        found.trained.save(out)
+        if isinstance(found.verdict, Certificate):
+            found.verdict.save(out)
+    if as_json:
+        show_json({"name": subject.name, "directory": None if out is None else str(out)} | found.as_json())
+    else:
+        say(f"{subject.name}: {found}")
+        console().print(accuracy_table(found.trained))
+        if out is not None:
+            say(f"written to {out}")
+    return EXIT_CODES[found.verdict.verdict]
 
 
 # -- what to train on ------------------------------------------------------------------------------------------------

@@ -9,28 +9,23 @@ outputs the target is the class of the prefix, instead or besides; the class tha
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
 
-from ..accuracy import accuracy
 from ..automata.alphabet import BOS, EOS, PAD, Word, is_spaced, spellings
-from ..automata.errors import EmptyLanguageError, ScancraftError
-from ..automata.languages import Language, as_language, classes_of, language_to_json, predicts, truth_of
+from ..automata.errors import EmptyLanguageError
+from ..automata.languages import Language, as_language, classes_of, language_to_json, predicts
 from ..compiler.checkpoints import default_readout
 from ..compiler.manifest import SCHEMA_VERSION as MANIFEST_VERSION
 from ..compiler.manifest import Dimension, Manifest, Sizes, SpecialTokens, StateEntries
-from ..compiler.targets.tokens import class_rows, token_ids, vocabulary_size
+from ..compiler.targets.tokens import class_rows, token_ids
 from ..models.checkpoints.closed import (
     CERTIFICATE,
     CERTIFICATE_EVIDENCE,
@@ -44,12 +39,13 @@ from ..models.checkpoints.closed import (
 )
 from ..models.checkpoints.files import replace_directory, write_json
 from ..models.checkpoints.tokenizer import build_tokenizer, tokenizer_config
-from ..models.mamba import MambaShape
 from ..models.readout import Readout
 from ..models.run.threads import one_thread
 from ..suite.languages import Bin
 from .data import Batch, Examples, members
-from .forward import fast_logits, logits_in_pieces
+from .run import DEFAULTS, HELD_OUT, Moment, Progress, Run, fresh_model
+from .run import Settings as Settings
+from .run import TrainingError as TrainingError
 
 RECORD = TRAINING
 WRITTEN = frozenset(
@@ -59,83 +55,6 @@ WRITTEN = frozenset(
     }
 )
 SCHEMA_VERSION = 1
-
-Progress = Callable[[float, int, float], None]
-"""Called after every step with (seconds so far, steps so far, loss of the batch)."""
-
-MOMENTS = 10
-"""How many times the held-out words are looked at while training, beside the start."""
-
-HELD_OUT = 64
-
-
-class TrainingError(ScancraftError):
-    """Settings that nothing can be trained with, or a training that diverged."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a model is trained.
-
-    Args:
-        layers: blocks.
-        d_model: width of the residual stream; the model has twice as many channels, 16 states each, 4 taps.
-        words: size of the training set, which is drawn once.
-        tokens: padded tokens per batch.
-        learning_rate: of AdamW, at its peak.
-        warm_up: share of the budget in which it rises from 0; a cosine takes it back to 0 at the end.
-        weight_decay: of matrices other than ``A_log``.
-        clip: largest norm of the gradient.
-
-    Raises:
-        TrainingError: a number that makes no sense.
-    """
-
-    layers: int = 2
-    d_model: int = 32
-    words: int = 10_000
-    tokens: int = 512
-    learning_rate: float = 5e-3
-    warm_up: float = 0.05
-    weight_decay: float = 0.01
-    clip: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("layers", "d_model", "words", "tokens", "learning_rate", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise TrainingError(f"{name} is {getattr(self, name)}; give a number above 0")
-        if not 0 <= self.warm_up < 1 or not 0 <= self.weight_decay < math.inf:
-            raise TrainingError("warm_up must lie in 0..1 (1 excluded), and weight_decay must not be negative")
-
-    def shape(self, language: Language) -> MambaShape:
-        """The sizes of the model for a language."""
-        return MambaShape(
-            d_model=self.d_model,
-            n_layers=self.layers,
-            vocab_size=vocabulary_size(language.alphabet, classes_of(language)),
-            expand=2,
-            d_state=16,
-            d_conv=4,
-            dt_rank=-(-self.d_model // 16),
-        )
-
-    def rate(self, done: float) -> float:
-        """The learning rate once a share ``done`` of the budget has passed."""
-        if done < self.warm_up:
-            return self.learning_rate * done / self.warm_up
-        rest = (min(done, 1.0) - self.warm_up) / (1 - self.warm_up)
-        return self.learning_rate * (1 + math.cos(math.pi * rest)) / 2
-
-
-@dataclass(frozen=True)
-class Moment:
-    """How good the model was on held-out words of the training lengths at one moment; loss in nats per token."""
-
-    seconds: float
-    step: int
-    loss: float
-    strings: float
-    positions: float
 
 
 @dataclass(frozen=True)
@@ -283,7 +202,7 @@ def train(
     seconds: float,
     bins: Sequence[Bin] = (Bin(1, 50),),
     seed: int = 0,
-    settings: Settings = Settings(),
+    settings: Settings = DEFAULTS,
     max_steps: int | None = None,
     test_words: int = 500,
     progress: Progress | None = None,
@@ -311,123 +230,78 @@ def train(
         raise TrainingError(f"the budget is {seconds} seconds; give a number above 0")
     if max_steps is not None and max_steps < 1:
         raise TrainingError(f"max_steps is {max_steps}; give at least 1")
-    if not bins or not all(0 <= b.shortest <= b.longest for b in bins):
-        raise TrainingError("give at least one range of lengths, each with 0 <= shortest <= longest")
-    data_rng, held_rng, order_rng, test_rng = np.random.default_rng(seed).spawn(4)
-    examples = Examples(language, members(language, settings.words, bins[0], data_rng))
-    held_out = members(language, HELD_OUT, bins[0], held_rng)
-    tests = []
-    for part in bins:
-        with suppress(EmptyLanguageError):
-            tests.append((part, members(language, test_words, part, test_rng)))
-    run = _Run(language, _fresh_model(settings.shape(language), seed), settings, held_out)
+    lesson = Lesson(language, bins, seed, settings, test_words)
+    run = lesson.run
     found: list[BinAccuracy] = []
     interrupted = False
     with one_thread():
         try:
-            run.go(examples.stream(settings.tokens, order_rng), seconds, max_steps, progress)
-            found.extend(BinAccuracy(part, len(words), *run.measured(words)) for part, words in tests)
+            run.go(lesson.batches(), seconds, max_steps, progress)
+            found.extend(lesson.accuracy())
         except KeyboardInterrupt:
             if not keep_interrupted:
                 raise
             interrupted = True
         run.model.eval()
         run.look()
-    return Trained(
-        language=language,
-        model=run.model,
-        settings=settings,
-        seed=seed,
-        bin=bins[0],
-        budget=seconds,
-        seconds=run.seconds,
-        steps=run.steps,
-        history=tuple(run.history),
-        accuracy=tuple(found),
-        interrupted=interrupted,
-    )
+    return lesson.trained(seconds, found, interrupted=interrupted)
 
 
-def _fresh_model(shape: MambaShape, seed: int) -> Any:
-    """A model with ``transformers``' own initial weights; torch's generator is left as it was."""
-    from transformers import MambaConfig, MambaForCausalLM
+class Lesson:
+    """A model that is being trained, and the words that it learns from and is tested on.
 
-    tokens = token_ids(())
-    config = MambaConfig(**shape.transformers_config(pad=tokens[PAD], bos=tokens[BOS], eos=tokens[EOS]))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return MambaForCausalLM(config)
+    Args:
+        language: what to learn.
+        bins: ranges of lengths, as :func:`train` takes them.
+        seed: of the initial weights and of all words.
+        settings: of the training.
+        test_words: members to test on per range of lengths.
 
+    Attributes:
+        run: the training.
 
-class _Run:
-    """A training under way."""
+    Raises:
+        TrainingError: no or impossible lengths.
+        EmptyLanguageError: the language has no word to train on.
+    """
 
-    def __init__(self, language: Language, model: Any, settings: Settings, held_out: Sequence[Word]) -> None:
-        self.model, self.settings, self.held_out = model, settings, held_out
-        self.truth, self.readout = truth_of(language), default_readout(language, "live-prefixes")
-        examples = Examples(language, held_out)
-        self.batch = examples.batch(np.arange(len(examples)))
-        self.optimiser = _optimiser(model, settings)
-        self.steps, self.seconds = 0, 0.0
-        self.history: list[Moment] = []
+    def __init__(self, language: Language, bins: Sequence[Bin], seed: int, settings: Settings, test_words: int) -> None:
+        if not bins or not all(0 <= b.shortest <= b.longest for b in bins):
+            raise TrainingError("give at least one range of lengths, each with 0 <= shortest <= longest")
+        self.language, self.settings, self.seed, self.bin = language, settings, seed, bins[0]
+        data_rng, held_rng, self._order_rng, test_rng = np.random.default_rng(seed).spawn(4)
+        self._words = [*members(language, settings.words, bins[0], data_rng)]
+        held_out = members(language, HELD_OUT, bins[0], held_rng)
+        self._tests = []
+        for part in bins:
+            with suppress(EmptyLanguageError):
+                self._tests.append((part, members(language, test_words, part, test_rng)))
+        self.run = Run(language, fresh_model(settings.shape(language), seed), settings, held_out)
 
-    def go(self, batches: Iterator[Batch], seconds: float, max_steps: int | None, progress: Progress | None) -> None:
-        """Step until the time or the steps are spent."""
-        started = time.perf_counter()
-        self.model.train()
-        while True:
-            self.seconds = time.perf_counter() - started
-            done = self.seconds / seconds if max_steps is None else self.steps / max_steps
-            if done >= 1 or self.seconds >= seconds:
-                break
-            if done >= len(self.history) / MOMENTS:
-                before = time.perf_counter()
-                self.look()
-                started += time.perf_counter() - before
-            for group in self.optimiser.param_groups:
-                group["lr"] = self.settings.rate(done)
-            loss = self.step(next(batches))
-            if progress is not None:
-                progress(time.perf_counter() - started, self.steps, loss)
-        self.model.eval()
+    def batches(self) -> Iterator[Batch]:
+        """Batches of the words that there are, for ever."""
+        return Examples(self.language, self._words).stream(self.settings.tokens, self._order_rng)
 
-    def step(self, batch: Batch) -> float:
-        """One step of the optimiser; returns the loss before it."""
-        self.optimiser.zero_grad()
-        loss = _loss(fast_logits(self.model, batch.ids), batch)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {float(loss.detach())} after {self.steps} steps; give a smaller learning rate"
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
-        self.optimiser.step()
-        self.steps += 1
-        return float(loss.detach())
+    def learn_from(self, words: Sequence[Word], times: int) -> None:
+        """Add words, each so many times, to what :meth:`batches` are made of from the next call on."""
+        self._words += [word for word in words for _ in range(times)]
 
-    def look(self) -> None:
-        """Add a moment to the history."""
-        loss = float(_loss(logits_in_pieces(self.model, self.batch.ids), self.batch))
-        self.history.append(Moment(round(self.seconds, 3), self.steps, loss, *self.measured(self.held_out)))
+    def accuracy(self) -> Iterator[BinAccuracy]:
+        """On the test words, range by range."""
+        return (BinAccuracy(part, len(words), *self.run.measured(words)) for part, words in self._tests)
 
-    def measured(self, words: Sequence[Word]) -> tuple[float, float]:
-        """How often the model predicts the right set of next tokens: strings right and positions right, in %."""
-        found = accuracy(partial(logits_in_pieces, self.model), self.truth, self.readout, words)
-        return found.strings, found.prefixes
-
-
-def _optimiser(model: Any, settings: Settings) -> torch.optim.Optimizer:
-    """AdamW; vectors and ``A_log`` do not decay (as in Gu and Dao's code)."""
-    named = dict(model.named_parameters())
-    decaying = {name for name, p in named.items() if p.ndim >= 2 and not name.endswith("A_log")}
-    groups = [
-        {"params": [p for name, p in named.items() if name in decaying], "weight_decay": settings.weight_decay},
-        {"params": [p for name, p in named.items() if name not in decaying], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-
-
-def _loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Binary cross entropy, averaged over the tokens of the vocabulary and over the prefixes inside words."""
-    each = functional.binary_cross_entropy_with_logits(logits, batch.targets, reduction="none").mean(dim=-1)
-    return (each * batch.inside).sum() / batch.inside.sum()
+    def trained(self, budget: float, accuracy: Sequence[BinAccuracy], *, interrupted: bool = False) -> Trained:
+        """What came of it."""
+        return Trained(
+            language=self.language,
+            model=self.run.model,
+            settings=self.settings,
+            seed=self.seed,
+            bin=self.bin,
+            budget=budget,
+            seconds=self.run.seconds,
+            steps=self.run.steps,
+            history=tuple(self.run.history),
+            accuracy=tuple(accuracy),
+            interrupted=interrupted,
+        )

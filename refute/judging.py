@@ -1,0 +1,74 @@
+"""Certified, wrong on a word, or undecided: what there is to say of a model and a language, whoever made the model."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ..automata.budget import Budget
+from ..automata.dfa import Dfa
+from ..automata.errors import BudgetExceededError
+from ..automata.languages import Recognised
+from ..automata.moore import Moore
+from ..certify.certify import CERTIFY_BUDGET, Certificate, Note, Open, Refuted, certify
+from ..compiler.checkpoints import opened
+from ..compiler.language_model import LanguageModel
+from ..models.readout import Readout
+from ..models.run.threads import one_thread
+from .models import resolve
+from .pumping.counterexample import find_counterexample
+from .refute import REFUTE_BUDGET
+from .results import Counterexample
+
+
+def certified_or_wrong(
+    target: Any,
+    language: Any = None,
+    *,
+    readout: Readout | None = None,
+    budget: Budget = CERTIFY_BUDGET,
+    dtype: torch.dtype | None = None,
+    note: Note = lambda _: None,
+) -> Certificate | Counterexample | Refuted | Open:
+    """``certify``, and a search for a counterexample where that is undecided or has found a word that is not shortest.
+
+    Args:
+        target, language, readout, dtype, note: as ``certify`` takes them.
+        budget: events per stage of the proof's search; seconds of both searches. The proof gets half of the time, and
+            all of it where the model was compiled for the language.
+
+    Raises:
+        ReadoutError, WeightsError, CheckpointError: as ``certify`` does.
+    """
+    started, budget = time.perf_counter(), budget.running()
+    source = opened(target)
+    compiled = isinstance(source, LanguageModel) and language is None and source.manifest.kind != "trained"
+    share = budget if compiled else replace(budget.half(), items=budget.items)
+    found = certify(source, language, readout=readout, budget=share, dtype=dtype, note=note)
+    known = isinstance(found, Certificate) or (isinstance(found, Refuted) and found.shortest)
+    if known or budget.over:
+        return found
+    model, wanted, bound = resolve(source, language, readout, dtype)
+    try:
+        wanted = wanted.dfa(budget) if isinstance(wanted, Recognised) else wanted
+    except BudgetExceededError:
+        return found
+    if not isinstance(wanted, (Dfa, Moore)):
+        return found
+    training = model.training
+    model.eval()
+    try:
+        with one_thread():
+            left = replace(budget, items=REFUTE_BUDGET.items)
+            word = find_counterexample(model, wanted, bound, left, note)
+    finally:
+        model.train(training)
+    seconds = time.perf_counter() - started
+    if isinstance(word, Counterexample):
+        return Counterexample({**word.content, "seconds": round(seconds, 3)})
+    if isinstance(found, Open):
+        return replace(found, reason=f"{found.reason}; {word.reason}", seconds=seconds)
+    return found
