@@ -14,6 +14,7 @@ from ..automata.errors import BudgetExceededError, ScancraftError
 from ..automata.images import strong_components
 from ..models.weights import ModelWeights
 from .cascade.cascade import Cascade, decompose
+from .cascade.holonomy import Groups
 from .cascade.rules import RuleTable, tabulate
 from .circuits.circuit import Circuit
 from .circuits.levels import cascade_circuit
@@ -117,22 +118,27 @@ def check_choice(optimise: str | None, construction: str | None) -> None:
         raise UnknownChoiceError(f"there is no construction {construction!r} of a regular language; known: {known}")
 
 
-def decomposed(dfa: Deterministic, budget: Budget) -> Decomposed:
+def decomposed(dfa: Deterministic, budget: Budget, groups: Groups = "bits") -> Decomposed:
     """The cascade of a language, and its rules, proved.
+
+    Args:
+        dfa: the language.
+        budget: how far the searches may go.
+        groups: what the target's memories can do to their labels.
 
     Raises:
         BudgetExceededError: it is too large for the budget.
     """
-    cascade = decompose(dfa, budget, groups="bits")  # none where all gates are nonnegative
+    cascade = decompose(dfa, budget, groups=groups)  # of a star-free language there are none
     rules = tabulate(cascade, budget)
     rules.verify()
     return Decomposed(cascade, rules)
 
 
-def by_cascade(dfa: Deterministic, budget: Budget, lower: Lower) -> Alternative:
-    """A language compiled by its cascade."""
-    stages = decomposed(dfa, budget)
-    circuit = cascade_circuit(stages.rules, dfa)
+def by_cascade(dfa: Deterministic, budget: Budget, lower: Lower, groups: Groups = "bits") -> Alternative:
+    """A language compiled by its cascade; arguments and errors as of :func:`decomposed`."""
+    stages = decomposed(dfa, budget, groups)
+    circuit = cascade_circuit(stages.rules, dfa, budget)
     return Alternative(*lower(circuit), decomposed=stages)
 
 

@@ -36,6 +36,7 @@ from .alternatives import (
     rank,
     sizes,
 )
+from .cascade.holonomy import Groups
 from .circuits.circuit import Circuit
 from .circuits.letters import over_letters
 from .circuits.patterns import STEP
@@ -313,7 +314,8 @@ def _ways(
     found = list(walks)
     if choice.construction in (None, "cascade"):
         try:
-            found.append(by_cascade(dfa, choice.budget, lower))
+            groups: Groups = "bits" if target.gates in ("nonnegative", "signed") else "any"
+            found.append(by_cascade(dfa, choice.budget, lower, groups))
         except BudgetExceededError as error:
             past_budget = error
     plain = choice.construction is None and choice.optimise is None

@@ -192,13 +192,16 @@ class Cascade(Pictured):
 
     def __str__(self) -> str:
         name = self.parts.set_names
-        swaps = self.parts.swap_levels
-        kind = f" ({len(swaps)} of them with swaps)" if swaps else ""
+        swaps, stages = self.parts.swap_levels, self.parts.stages
+        wide = any(self.widths[self.height - level] > 2 for level in swaps)
+        kind = f" ({len(swaps)} of them with {'permutations' if wide else 'swaps'})" if swaps else ""
         sets = len(self.parts.sets) - len(self.parts.blocks)
         lines = [f"cascade of {self.height} identity-or-reset levels{kind}, {sets} image sets"]
         for i, level in enumerate(range(self.height, 0, -1)):
-            swap = ", which letters can swap" if level in swaps else ""
-            lines.append(f"level {level}: memory of {self.widths[i]} values{swap}")
+            does = "swap" if self.widths[i] == 2 else "permute"
+            swap = f", which letters can {does}" if level in swaps else ""
+            why = f": {stages[level].why}" if level in stages else ""
+            lines.append(f"level {level}: memory of {self.widths[i]} values{swap}{why}")
             for group in self.parts.orbits(level).values():
                 for p in group:
                     tiles = ", ".join(f"{v} -> {name[t]}" for v, t in enumerate(self.parts.tiles[p]))

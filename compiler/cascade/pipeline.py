@@ -90,7 +90,7 @@ class Pipeline:
             assert all((i in self.side) != (j in self.side) for i, j in done), "an exchange on one side"
 
     def __str__(self) -> str:
-        return f"pipeline of {self.period} steps for {len(self.exchanges)} permutations of {self.n} labels"
+        return f"a pipeline of {self.period} steps, which carries out {len(self.exchanges)} products of letters"
 
 
 def periods() -> Iterator[int]:

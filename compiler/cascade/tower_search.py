@@ -20,6 +20,7 @@ For the labels 0 .. n - 1 and the permutations ("events") that letters do, the c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ...automata.budget import Budget
 from ...automata.groups.names import group_name
@@ -32,6 +33,9 @@ from .towers import Stage, Tower, single, stacked, together
 MOST_SYSTEMS = 3
 """Of systems of blocks with different numbers of blocks, so many are tried, those of few blocks first."""
 
+
+MOST_SHOWN = 6
+"""Exchanges that are listed for people."""
 
 LEAST_OF_PIPELINES = 6
 """A pipeline takes more blocks than this, so it is not looked at beside a tower of no more."""
@@ -69,7 +73,7 @@ class TowerSearch:
 
     def _built(self, n: int, events: tuple[Perm, ...]) -> Tower:
         if not events or n == 1:
-            return single(n, events, Stage("choice", 1, "no letter permutes the tiles"))
+            return single(n, events, Stage("choice", 1, "no letter permutes the labels"))
         if are_reflections(events) and (n == 2 or not self.bits):
             return single(n, events, Stage("reflections", 1, _exchanges(n, events)))
         group = PermutationGroup(n, events, self.meter)
@@ -79,7 +83,10 @@ class TowerSearch:
         if not self.bits and n > 3 and (not found or min(tower.cost for tower in found)[0] > LEAST_OF_PIPELINES):
             try:
                 pipeline = pipeline_of(n, events, self.budget)
-                why = f"{pipeline}, which {group_name(group) or 'a group'} of order {group.order:,} permutes"
+                name = group_name(group) or "a group"
+                why = (
+                    f"{name} (order {group.order:,}) permutes {n} labels, not by exchanges across two sides: {pipeline}"
+                )
                 found.append(single(n, events, Stage("pipeline", pipeline.period + 5, why)))
             except GroupTooLargeError:
                 if not found:
@@ -152,7 +159,13 @@ class TowerSearch:
         turned: Perm = (0, 2, 1)
         plain = {(0, 1, 2), (1, 0, 2), (2, 1, 0)}
         top = single(
-            2, [(1, 0)], Stage("reflections", 1, "a bit that is turned over by rotations, for the level below")
+            2,
+            [(1, 0)],
+            Stage(
+                "reflections",
+                1,
+                "a bit that says how the 3 labels below are meant: then letters exchange 0 with another",
+            ),
         )
         of_top = [None if event in plain else 0 for event in events]
         return stacked(events, top, of_top, {0: (0, 1, 2), 1: turned}, self.tower)
@@ -166,7 +179,7 @@ class TowerSearch:
             if max(prime_factors(m)) > 3 or not 0 < len(forward) <= m:
                 continue
             contexts = {j: self._after(n, cycle, forward[:j], j) for j in range(m)}
-            top = self._counter(m)
+            top = _because(self._counter(m), f"a count modulo {m}, since letters move {n} labels round")
             steps = {cycle: top.events.index(_rotation(m, 1)), inverse(cycle): top.events.index(_rotation(m, m - 1))}
             yield stacked(events, top, [steps[event] for event in events], contexts, self.tower)
 
@@ -196,6 +209,7 @@ class TowerSearch:
         on_products = [tuple(number[product(perm, g)] for perm in products) for g in linear]
         self.meter.tick(len(products))
         top = self.tower(len(products), [perm for perm in on_products if perm != tuple(range(len(products)))])
+        top = _because(top, f"the {len(products)} linear parts of affine maps of {n} labels")
         of_top = {perm: i for i, perm in enumerate(top.events)}
         contexts = dict(enumerate(products))
         return stacked(events, top, [of_top.get(perm) for perm in on_products], contexts, self.tower)
@@ -205,6 +219,12 @@ def _rotation(m: int, step: int) -> Perm:
     return tuple((i + step) % m for i in range(m))
 
 
+def _because(tower: Tower, why: str) -> Tower:
+    """The tower with a reason for it in front of those of its stages."""
+    return replace(tower, stages=tuple(replace(stage, why=f"{why}: {stage.why}") for stage in tower.stages))
+
+
 def _exchanges(n: int, events: Sequence[Perm]) -> str:
     pairs = sorted(pair for event in events if (pair := pair_of(event)) is not None)
-    return f"{n} tiles, of which letters exchange " + ", ".join(f"{i} with {j}" for i, j in pairs)
+    shown = ", ".join(f"{i} with {j}" for i, j in pairs[:MOST_SHOWN]) + ", ..." * (len(pairs) > MOST_SHOWN)
+    return f"letters exchange two of {n} labels, {shown}"

@@ -122,12 +122,14 @@ def cascade_circuit(table: RuleTable, dfa: Deterministic, budget: Budget = DEFAU
 
 
 def _construction(levels: Levels) -> str:
-    registers = [register for block in levels.blocks for register in block.registers if register.swaps]
+    swaps = [register for block in levels.blocks for register in block.registers if register.swaps]
     if levels.further:
-        return "holonomy cascade of permutations and resets; pipelines carry out permutations by reflections"
-    if any(register.labels != (0, 1) for register in registers):
-        return "holonomy cascade of permutations and resets, one block per level, labels exchanged by reflections"
-    if registers:
+        return "holonomy cascade of permutations and resets, by exchanges of labels and pipelines (docs/groups.md)"
+    if any(register.labels != (0, 1) for register in swaps):
+        return (
+            "holonomy cascade of permutations and resets, one block per level, by exchanges of labels (docs/groups.md)"
+        )
+    if swaps:
         return "holonomy cascade with swaps, one block per level, gates in {-1, 0, 1} (docs/signed.md)"
     return "holonomy cascade (Sarrof, Veitsman, Hahn 2024, theorem 4)"
 
