@@ -64,7 +64,7 @@ def compile(
     d_state: int = 1,
     d_conv: int | None = None,
     contract: Contract | Literal["recognise"] | None = None,
-    gates: Gates = "signed",
+    gates: Gates = "reflections",
     target: str | None = None,
     dtype: str = "float32",
     optimise: Optimise | None = None,
@@ -96,7 +96,8 @@ def compile(
             languages and nested ones. A DFA is always compiled for all words, which includes the live prefixes. Of a
             combination also "recognise": only the end of the word is promised; the default where its parts do not know
             more.
-        gates: the strongest gates allowed: "nonnegative" insists on a real Mamba, "signed" allows the signed block.
+        gates: the strongest gates allowed: "nonnegative" insists on a real Mamba, "signed" allows the signed block,
+            "reflections" the target olmo_hybrid.
         target: the kind of model, a name in ``scancraft.compiler.targets.TARGETS``; by default the target mamba, or
             signed_mamba where the language needs signs.
         dtype: a format in which the model must be exact besides float32, bfloat16 and float64; only "float16" changes
@@ -202,7 +203,7 @@ class Choice:
 def _regular(dfa: Dfa | Moore, choice: Choice) -> Compiled:
     """Theorem 4, and its counterpart for gates of -1; or a plan, where that is smaller."""
     budget, target = choice.budget, choice.target
-    needed = _decided(dfa, budget, choice.gates if target is None else target_named(target).gates)
+    needed = _decided(dfa, budget, choice.gates, None if target is None else target_named(target))
     star_free = needed.gates is GateClass.NONNEGATIVE
     chosen = target_named(target or ("mamba" if star_free else "signed_mamba"))
     letters = quotient(dfa)
@@ -338,7 +339,7 @@ def _ways(
     raise NoPlanError("no plan was found within the budget; leave the construction open, or ask for a cascade")
 
 
-def _decided(dfa: Dfa | Moore, budget: Budget, gates: Gates) -> Classification:
+def _decided(dfa: Dfa | Moore, budget: Budget, gates: Gates, target: Target | None) -> Classification:
     """Which gates the language needs, and why.
 
     Raises:
@@ -346,10 +347,10 @@ def _decided(dfa: Dfa | Moore, budget: Budget, gates: Gates) -> Classification:
         GateClassError: stronger ones than any target has.
     """
     witness = star_free_witness(dfa, budget)
-    if witness is not None and gates == "nonnegative":
+    if witness is not None and (gates if target is None else target.gates) == "nonnegative":
         raise NotStarFreeError(witness, dfa.alphabet)
     needed = classify_by_groups(dfa, witness, budget.meter("image sets"))
-    if needed.gates > GateClass.SIGNED:
+    if needed.gates > GateClass.SIGNED and (target is None or target.gates != "reflections"):
         assert needed.witness is not None, "a language that needs no more than nonnegative gates"
         raise GateClassError(needed.witness, dfa.alphabet, needed.gates.value, needed.reason)
     return needed

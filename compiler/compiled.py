@@ -203,7 +203,7 @@ class Constructed(CompiledModel):
         return f"{self.circuit.construction}, {self.manifest.memories} memories -> {self.weights}"
 
 
-def allowed_target(name: str, gates: Gates = "signed") -> Target:
+def allowed_target(name: str, gates: Gates = "reflections") -> Target:
     """The target of this name.
 
     Raises:
@@ -270,7 +270,7 @@ def manifest_of(
     weights, shape = found.weights, found.weights.shape
     memories = [memory for block in found.blocks for memory in block.memories]
     names = () if cascade is None else cascade.dfa.names
-    constant = float(weights.tensors["backbone.embeddings.weight"].max())
+    constant = float(weights.tensors[shape.embedding].max())
     return Manifest(
         schema_version=SCHEMA_VERSION,
         kind=circuit.kind,
@@ -288,7 +288,7 @@ def manifest_of(
         memories=len(memories),
         state_entries=StateEntries(
             used=sum(len(memory.channels) for memory in memories),
-            allocated=shape.n_layers * shape.d_inner * shape.d_state,
+            allocated=shape.state_entries,
         ),
         constants={**target.constants, "logit": LOGIT, "constant": constant},
         gates=None if reason is None else NeededGates(target.gates, reason),

@@ -83,7 +83,7 @@ class NeededGates(Record, frozen=True):
         reason: why the language needs them.
     """
 
-    kind: Literal["nonnegative", "signed"]
+    kind: Literal["nonnegative", "signed", "reflections"]
     reason: str
 
 

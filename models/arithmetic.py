@@ -61,6 +61,14 @@ class Floats(_StepByStep):
         """The hyperbolic tangent."""
         return torch.tanh(v)
 
+    def sigmoid(self, v: Tensor) -> Tensor:
+        """1 / (1 + e^-v)."""
+        return torch.sigmoid(v)
+
+    def unit(self, v: Tensor, epsilon: float) -> Tensor:
+        """V / sqrt(sum(v^2) + epsilon)."""
+        return v * torch.rsqrt((v * v).sum(-1, keepdim=True) + epsilon)
+
     def dot(self, a: Tensor, b: Tensor) -> Tensor:
         """The sum of the products."""
         return torch.matmul(a, b.transpose(-1, -2))[..., 0]
@@ -143,14 +151,9 @@ class Intervals(_StepByStep):
 
     def rms(self, v: Interval, epsilon: float) -> Interval:
         """V / sqrt(mean(v^2) + epsilon)."""
-        size = np.maximum(np.abs(v.low), np.abs(v.high))
-        least = np.where((v.low <= 0) & (v.high >= 0), 0.0, np.minimum(np.abs(v.low), np.abs(v.high)))
-        squares = self._sum(_outward(least * least, size * size))
-        mean = squares * Interval.of(1 / v.shape[-1]) + Interval.of(epsilon)
+        mean = self._squares(v) * Interval.of(1 / v.shape[-1]) + Interval.of(epsilon)
         mean = _outward(mean.low, mean.high)  # 1 / d_model may have been rounded
-        low = np.maximum(mean.low, np.finfo(np.float64).tiny)
-        scale = _outward(1 / np.sqrt(mean.high), 1 / np.sqrt(low), FUNCTION_ERROR)
-        return v * scale[..., None]
+        return v * self._root(mean)[..., None]
 
     def silu(self, v: Interval) -> Interval:
         """Increasing from its least value, -0.2784645427610738 at -1.2784645427610738, on, and decreasing before it."""
@@ -172,6 +175,15 @@ class Intervals(_StepByStep):
         """The hyperbolic tangent."""
         return self._increasing(v, np.tanh)
 
+    def sigmoid(self, v: Interval) -> Interval:
+        """1 / (1 + e^-v)."""
+        found = self._increasing(v, _logistic)
+        return Interval(np.maximum(found.low, 0.0), np.minimum(found.high, 1.0))
+
+    def unit(self, v: Interval, epsilon: float) -> Interval:
+        """V / sqrt(sum(v^2) + epsilon)."""
+        return v * self._root(self._squares(v) + Interval.of(epsilon))[..., None]
+
     def dot(self, a: Interval, b: Interval) -> Interval:
         """The sum of the products."""
         return self._sum(a * b)
@@ -187,6 +199,17 @@ class Intervals(_StepByStep):
     def stack(self, steps: Sequence[Interval]) -> Interval:
         """The array that is this at each time."""
         return Interval(np.stack([s.low for s in steps]), np.stack([s.high for s in steps]))
+
+    def _squares(self, v: Interval) -> Interval:
+        """The sum of the squares."""
+        size = np.maximum(np.abs(v.low), np.abs(v.high))
+        least = np.where((v.low <= 0) & (v.high >= 0), 0.0, np.minimum(np.abs(v.low), np.abs(v.high)))
+        return self._sum(_outward(least * least, size * size))
+
+    def _root(self, v: Interval) -> Interval:
+        """1 / sqrt(v), of what is positive."""
+        low = np.maximum(v.low, np.finfo(np.float64).tiny)
+        return _outward(1 / np.sqrt(v.high), 1 / np.sqrt(low), FUNCTION_ERROR)
 
     def _increasing(self, v: Interval, function: Callable[[Numbers], Numbers]) -> Interval:
         with np.errstate(over="ignore", under="ignore"):

@@ -10,9 +10,9 @@ block reads a stretch of time after what it remembers of earlier ones, and retur
     h       SSM state: d_state numbers for each channel
 
 Sources: Gu and Dao 2023, arXiv 2312.00752 (Mamba); Zuo et al. 2024, arXiv 2410.05355 (Falcon-Mamba); Grazzi et al.
-2024, arXiv 2411.12537 (signs); Dao and Gu 2024, arXiv 2405.21060 (Mamba-2). These blocks say what the formulas are, and
-``scancraft train`` trains through them. Where the bits of one implementation are what is judged, its own module is run
-(``models.run.stepper``).
+2024, arXiv 2411.12537 (signs); Dao and Gu 2024, arXiv 2405.21060 (Mamba-2). ``models.delta_net`` has Gated DeltaNet.
+These blocks say what the formulas are, and ``scancraft train`` trains through them. Where the bits of one
+implementation are what is judged, its own module is run (``models.run.stepper``).
 """
 
 from __future__ import annotations
@@ -52,6 +52,14 @@ class Arithmetic(Protocol[T]):
 
     def tanh(self, v: T) -> T:
         """The hyperbolic tangent."""
+        ...
+
+    def sigmoid(self, v: T) -> T:
+        """1 / (1 + e^-v)."""
+        ...
+
+    def unit(self, v: T, epsilon: float) -> T:
+        """V / sqrt(sum(v^2) + epsilon), over the last axis."""
         ...
 
     def dot(self, a: T, b: T) -> T:
@@ -115,7 +123,7 @@ def mamba(
     channels, states = w["mixer.A_log"].shape
     u_z = a.linear(w["mixer.in_proj.weight"], a.rms(r, epsilon) * w["norm.weight"])
     u, z = u_z[..., :channels], u_z[..., channels:]
-    x, inputs = _convolved(a, w, u, memory.inputs)
+    x, inputs = convolved(a, w["mixer.conv1d.weight"], w["mixer.conv1d.bias"], u, memory.inputs)
     selected = a.linear(w["mixer.x_proj.weight"], x)
     dt, b, c = selected[..., : -2 * states], selected[..., -2 * states : -states], selected[..., -states:]
     if "rms_epsilon" in w:
@@ -145,12 +153,13 @@ class Selected(Generic[T]):
     turn: T | None = None
 
 
-def _as_it_is(_: str, value: Any) -> Any:
+def as_it_is(_: str, value: Any) -> Any:
+    """Nobody looks."""
     return value
 
 
 def selective_scan(
-    a: Arithmetic[Any], w: Mapping[str, Any], x: Any, selected: Selected[Any], state: Any, seen: Seen = _as_it_is
+    a: Arithmetic[Any], w: Mapping[str, Any], x: Any, selected: Selected[Any], state: Any, seen: Seen = as_it_is
 ) -> tuple[Any, Any]:
     """From the activated convolution x to y = C h + D x, before the gate of the output, and the last state.
 
@@ -180,8 +189,8 @@ def mamba2(
     states, size = memory.state.shape[-1], inner // heads
     projected = a.linear(w["mixer.in_proj.weight"], a.rms(r, epsilon) * w["norm.weight"])
     z, xbc, dt = projected[..., :inner], projected[..., inner:-heads], projected[..., -heads:]
-    convolved, inputs = _convolved(a, w, xbc, memory.inputs)
-    x, b, c = convolved[..., :inner], convolved[..., inner:-states], convolved[..., -states:]
+    seen_xbc, inputs = convolved(a, w["mixer.conv1d.weight"], w["mixer.conv1d.bias"], xbc, memory.inputs)
+    x, b, c = seen_xbc[..., :inner], seen_xbc[..., inner:-states], seen_xbc[..., -states:]
     x = x.reshape(*x.shape[:-1], heads, size)
     y, h = selective_scan_of_heads(a, w, x, Selected(dt + w["mixer.dt_bias"], b, c), memory.state)
     gated = y.reshape(z.shape) * a.silu(z)
@@ -190,7 +199,7 @@ def mamba2(
 
 
 def selective_scan_of_heads(
-    a: Arithmetic[Any], w: Mapping[str, Any], x: Any, selected: Selected[Any], state: Any, seen: Seen = _as_it_is
+    a: Arithmetic[Any], w: Mapping[str, Any], x: Any, selected: Selected[Any], state: Any, seen: Seen = as_it_is
 ) -> tuple[Any, Any]:
     """The same of Mamba-2: x has shape (time, ..., heads, head_dim), and so has y."""
     delta, rate = seen("step", a.softplus(selected.step)), a.exp(w["mixer.A_log"])
@@ -202,11 +211,19 @@ def selective_scan_of_heads(
     return seen("y", a.dot(h, selected.c[..., None, None, :]) + w["mixer.D"][..., None] * x), h[-1]
 
 
-def _convolved(a: Arithmetic[Any], w: Mapping[str, Any], u: Any, past: Any) -> tuple[Any, Any]:
-    """silu of the taps' sum, and the last inputs."""
-    taps, wide = w["mixer.conv1d.weight"], a.join(past, u)
-    time, count = u.shape[0], taps.shape[-1]
-    total = w["mixer.conv1d.bias"] + taps[:, 0, 0] * wide[:time]
+def convolved(a: Arithmetic[Any], taps: Any, bias: Any, u: Any, past: Any) -> tuple[Any, Any]:
+    """silu of the taps' sum (and a bias, if there is one), and the last inputs.
+
+    Args:
+        a: the arithmetic.
+        taps: shape (channels, 1, taps).
+        bias: shape (channels,), or None.
+        u: shape (time, ..., channels).
+        past: the inputs before, shape (taps - 1, ..., channels).
+    """
+    wide, time, count = a.join(past, u), u.shape[0], taps.shape[-1]
+    total = taps[:, 0, 0] * wide[:time]
+    total = total if bias is None else bias + total
     for k in range(1, count):
         total = total + taps[:, 0, k] * wide[k : k + time]
     return a.silu(total), wide[time:]

@@ -11,6 +11,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
+from .errors import MissingClassError
+
 Sizes = tuple[int, ...]
 
 
@@ -18,6 +20,11 @@ def _channels(mixer: Any) -> tuple[tuple[int, int], Sizes]:
     """Of Mamba and its relatives: a window and ``d_state`` numbers for each channel."""
     channels = mixer.intermediate_size
     return (channels, mixer.conv_kernel_size), (channels, mixer.ssm_state_size)
+
+
+def _matrices(mixer: Any) -> tuple[tuple[int, int], Sizes]:
+    """Of Gated DeltaNet: the convolution has queries, keys and values, and each head a matrix."""
+    return (mixer.conv_dim, mixer.conv_kernel_size), (mixer.num_v_heads, mixer.head_k_dim, mixer.head_v_dim)
 
 
 def _heads(mixer: Any) -> tuple[tuple[int, int], Sizes]:
@@ -37,6 +44,7 @@ class Architecture:
             (channels, taps), oldest first, and its SSM state.
         dtypes: number formats that certificates are made for.
         module: of our own classes.
+        since: a version of the package that has the class.
     """
 
     title: str
@@ -45,6 +53,7 @@ class Architecture:
     memory: Callable[[Any], tuple[tuple[int, int], Sizes]] = _channels
     dtypes: tuple[str, ...] = ("float32", "bfloat16", "float16")
     module: str | None = None
+    since: str = "5.17"
 
     @property
     def implementation(self) -> str:
@@ -52,9 +61,20 @@ class Architecture:
         return f"{self.package}.{self.model}"
 
     def classes(self) -> tuple[Any, Any]:
-        """The classes of the configuration and of the causal language model."""
+        """The classes of the configuration and of the causal language model.
+
+        Raises:
+            MissingClassError: the installed package has none.
+        """
         found = import_module(self.module or self.package, __package__)
-        return getattr(found, self.model.removesuffix("ForCausalLM") + "Config"), getattr(found, self.model)
+        try:
+            return getattr(found, self.model.removesuffix("ForCausalLM") + "Config"), getattr(found, self.model)
+        except AttributeError:
+            there = getattr(found, "__version__", "of an unknown version")
+            raise MissingClassError(
+                f"{self.package} {there} has no {self.model}, which {self.package} {self.since} has; install that "
+                f"(`pip install '{self.package}>={self.since}'`), or compile for another target"
+            ) from None
 
 
 _found: dict[str, Architecture] = {
@@ -65,11 +85,14 @@ _found: dict[str, Architecture] = {
     ),
     "falcon_mamba": Architecture("Falcon-Mamba", "transformers", "FalconMambaForCausalLM"),
     "mamba2": Architecture("Mamba-2", "transformers", "Mamba2ForCausalLM", _heads, ("float32", "bfloat16")),
+    "olmo_hybrid": Architecture(
+        "OLMo Hybrid", "transformers", "OlmoHybridForCausalLM", _matrices, ("float32", "bfloat16")
+    ),
 }
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(_found)
 """By the ``model_type`` of ``config.json``."""
 
-CERTIFIED = tuple(_found)
+CERTIFIED = tuple(kind for kind in _found if kind != "olmo_hybrid")
 """Those that certificates are about; none that is registered later."""
 
 

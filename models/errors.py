@@ -17,6 +17,10 @@ class WeightsError(ScancraftError):
     """Weights hold a NaN or an infinity, or do not fit their configuration."""
 
 
+class MissingClassError(ScancraftError):
+    """The installed package has no class that runs a kind of model."""
+
+
 class DeadPromptError(ScancraftError):
     """Generation was asked to continue a prefix that nothing can continue."""
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,13 @@ class ModelShape(ABC):
     d_state: int = 1
     d_conv: int = 2
 
+    embedding: ClassVar[str] = "backbone.embeddings.weight"
+    """The name of the embedding's parameter."""
+    layers: ClassVar[str] = "backbone.layers."
+    """What the names of the blocks' parameters begin with."""
+    last_norm: ClassVar[str] = "backbone.norm_f.weight"
+    """The name of the parameter of the norm before ``lm_head``."""
+
     @property
     @abstractmethod
     def model_type(self) -> str:
@@ -63,12 +70,21 @@ class ModelShape(ABC):
         """Channels per block."""
         return self.expand * self.d_model
 
+    @property
+    def state_entries(self) -> int:
+        """Numbers in the recurrent states of all blocks."""
+        return self.n_layers * self.d_inner * self.d_state
+
+    def layer_tensors(self, layer: int) -> dict[str, tuple[int, ...]]:
+        """The same of one block, where not all are alike."""
+        return self.block_tensors()
+
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of all parameters."""
-        shapes: dict[str, tuple[int, ...]] = {"backbone.embeddings.weight": (self.vocab_size, self.d_model)}
+        shapes: dict[str, tuple[int, ...]] = {self.embedding: (self.vocab_size, self.d_model)}
         for layer in range(self.n_layers):
-            shapes |= {f"backbone.layers.{layer}.{name}": size for name, size in self.block_tensors().items()}
-        shapes["backbone.norm_f.weight"] = (self.d_model,)
+            shapes |= {f"{self.layers}{layer}.{name}": size for name, size in self.layer_tensors(layer).items()}
+        shapes[self.last_norm] = (self.d_model,)
         shapes["lm_head.weight"] = (self.vocab_size, self.d_model)
         return shapes
 
@@ -149,7 +165,7 @@ class ModelWeights:
 
     def block(self, layer: int) -> dict[str, Tensor]:
         """The parameters of one block, by their names inside it."""
-        prefix = f"backbone.layers.{layer}."
+        prefix = f"{self.shape.layers}{layer}."
         return {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
 
     def mamba_ssm_config(self) -> dict[str, Any] | None:

@@ -47,8 +47,8 @@ class Register:
     Attributes:
         name: what is remembered; no two of a circuit share one.
         writes: for each label that can be written a form that is 1 when it is, else 0; never are two 1 at once.
-        swaps: for each pair of labels that can change places a form that is 1 when they do, unless a label is written,
-            else 0; never are two 1 at once.
+        swaps: for each pair of labels that can change places a form that is 1 when they do, else 0; never are two 1 at
+            once, nor one where a label is written.
         meanings: of a plan's memory: what each label says, for people.
     """
 
@@ -76,6 +76,7 @@ class Register:
         swapped = [(pair, times) for pair, form in self.swaps.items() if (times := total(form, x))]
         assert [times for _, times in written] in ([], [1]), "two labels are written, or one twice"
         assert [times for _, times in swapped] in ([], [1]), "two pairs change places, or one twice"
+        assert not (written and swapped), "a label is written where two change places"
         if written:
             return written[0][0]
         if swapped and held is not None:

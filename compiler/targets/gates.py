@@ -8,8 +8,8 @@ from typing import Literal
 from ...automata.decide.aperiodic import NotStarFreeError, Witness
 from ...automata.errors import ScancraftError
 
-Gates = Literal["nonnegative", "signed"]
-GATES: tuple[Gates, ...] = ("nonnegative", "signed")
+Gates = Literal["nonnegative", "signed", "reflections"]
+GATES: tuple[Gates, ...] = ("nonnegative", "signed", "reflections")
 """The gates that can be compiled to, weakest first: the classes of ``automata.classification`` that have a target."""
 
 
@@ -33,7 +33,7 @@ class GateClassError(NotStarFreeError):
     def __str__(self) -> str:
         return (
             f"the language needs {self.gates} gates, which no target has yet: {self.reason}. Give one that is "
-            f"{' or '.join(GATES)} (`scancraft decide` says which)"
+            f"{' or '.join(GATES[:2])} (`scancraft decide` says which)"
             if self.gates != "unsolvable"
             else f"no diagonal gates suffice for the language at finite precision: {self.reason}. "
             "Give one whose groups are 2-groups"

@@ -40,12 +40,12 @@ def assembled(circuit: Circuit, stream: Stream, blocks: Sequence[BlockTensors]) 
         stream: where the features lie.
         blocks: the parameters of each block, the norm before it left out.
     """
-    norm = _norm_weight(stream, circuit.constant)
-    tensors: dict[str, Tensor] = {"backbone.embeddings.weight": _embedding(circuit, stream)}
+    norm = norm_weight(stream, circuit.constant)
+    tensors: dict[str, Tensor] = {"backbone.embeddings.weight": embedding(circuit, stream)}
     for layer, block in enumerate(blocks):
         weights = block | {"norm.weight": norm.copy()}
         tensors |= {f"backbone.layers.{layer}.{name}": tensor for name, tensor in weights.items()}
-    return tensors | {"backbone.norm_f.weight": norm.copy(), "lm_head.weight": _head(circuit, stream)}
+    return tensors | {"backbone.norm_f.weight": norm.copy(), "lm_head.weight": head_weight(circuit, stream)}
 
 
 def add_forms(matrix: Tensor, stream: Stream, forms: Sequence[Form], factor: float = 1.0) -> None:
@@ -57,7 +57,7 @@ def add_forms(matrix: Tensor, stream: Stream, forms: Sequence[Form], factor: flo
         matrix[rows, dimensions] += np.array(values, dtype=np.float32)
 
 
-def _norm_weight(stream: Stream, constant: int) -> Tensor:
+def norm_weight(stream: Stream, constant: int) -> Tensor:
     """The weight of every RMSNorm: it gives each feature back bit for bit, and 1 on the constants."""
     weight = np.zeros(stream.d_model, dtype=np.float32)
     weight[: stream.used] = 2.0 ** (constant - stream.exponent)
@@ -65,7 +65,7 @@ def _norm_weight(stream: Stream, constant: int) -> Tensor:
     return weight
 
 
-def _embedding(circuit: Circuit, stream: Stream) -> Tensor:
+def embedding(circuit: Circuit, stream: Stream) -> Tensor:
     """Every row has the constants; symbols and ``<bos>`` have their features.
 
     ``<pad>``, ``<eos>``, the rows of classes and those that only round the vocabulary up have nothing else: all
@@ -77,7 +77,7 @@ def _embedding(circuit: Circuit, stream: Stream) -> Tensor:
     return weight
 
 
-def _head(circuit: Circuit, stream: Stream) -> Tensor:
+def head_weight(circuit: Circuit, stream: Stream) -> Tensor:
     """The logit of a token is 16 - 32 * verdict; -16 for all others."""
     weight = np.zeros((vocabulary_size(circuit.alphabet, circuit.classes), stream.d_model), dtype=np.float32)
     weight[:, 0] = -LOGIT

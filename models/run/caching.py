@@ -1,4 +1,7 @@
-"""Going on from a cache, under the name that the installed ``transformers`` gives it: "cache" from 5.24 on."""
+"""Going on from a cache, under the name that the installed ``transformers`` gives it: "cache" from 5.24 on.
+
+Before, that depended on the class: models with attention had "past_key_values", others "cache_params".
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from inspect import signature
 from typing import Any
 
 from torch import Tensor
+
+NAMES = ("cache", "past_key_values", "cache_params")
 
 
 def continued(model: Any, ids: Tensor, cache: Any = None, run: Any = None) -> tuple[Any, Any]:
@@ -20,6 +25,7 @@ def continued(model: Any, ids: Tensor, cache: Any = None, run: Any = None) -> tu
     Returns:
         What the model returns, and its cache.
     """
-    name = "cache" if "cache" in signature(getattr(model, "forward", model)).parameters else "cache_params"
+    known = signature(getattr(model, "forward", model)).parameters
+    name = next((name for name in NAMES if name in known), NAMES[-1])
     out = (run or model)(ids, **{name: cache}, use_cache=True)
-    return out, out.cache if hasattr(out, "cache") else out.cache_params
+    return out, next(getattr(out, name) for name in NAMES if hasattr(out, name))

@@ -98,7 +98,7 @@ def batch(
     seconds: float | None = SECONDS,
     memory: int | None = None,
     budget: int | None = None,
-    gates: Gates = "signed",
+    gates: Gates = "reflections",
     optimise: Optimise | None = None,
     target: str | None = None,
     format: str | None = None,

@@ -75,7 +75,7 @@ class Choices:
         words: how many words to sample for the check on words.
     """
 
-    gates: Gates = "signed"
+    gates: Gates = "reflections"
     optimise: Optimise | None = None
     target: str | None = None
     format: str | None = None

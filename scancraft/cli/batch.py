@@ -38,7 +38,7 @@ def batch(
     budget: Items = None,
     gates: Annotated[
         GatesName, typer.Option("--gates", help="The strongest gates allowed; nonnegative: a real Mamba or none.")
-    ] = GatesName.signed,
+    ] = GatesName.reflections,
     optimise: Annotated[
         OptimiseName | None, typer.Option("--optimise", help="Fewest blocks, or fewest parameters (default).")
     ] = None,

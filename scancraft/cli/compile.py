@@ -34,6 +34,7 @@ class GatesName(StrEnum):
 
     nonnegative = "nonnegative"
     signed = "signed"
+    reflections = "reflections"
 
 
 class OptimiseName(StrEnum):
@@ -86,7 +87,7 @@ def compile(
     ] = None,
     gates: Annotated[
         GatesName, typer.Option("--gates", help="The strongest gates allowed; nonnegative: a real Mamba or none.")
-    ] = GatesName.signed,
+    ] = GatesName.reflections,
     target: Annotated[
         str | None, typer.Option("--target", metavar="NAME", help="The kind of model (see scancraft targets).")
     ] = None,

@@ -45,7 +45,7 @@ CIRCUITS: dict[str, Callable[..., CompiledModel]] = {"flip-flop": scancraft.flip
     name: partial(scancraft.compile, language) for name, language in COUNTING.items()
 }
 CASES = [(name, target, "all-words") for name in (*STAR_FREE, *PLANS) for target in TARGETS]
-CASES += [(e.name, "signed_mamba", "all-words") for e in TURNING]
+CASES += [(e.name, target, "all-words") for e in TURNING for target in ("signed_mamba", "olmo_hybrid")]
 CASES += [(name, t, "all-words") for name in CIRCUITS for t in PLAIN]
 CASES += [(name, t, "live-prefixes") for name in CIRCUITS for t in PLAIN if t == "mamba2" or "random" not in name]
 
@@ -106,7 +106,10 @@ def test_long_words(name: str, target: str) -> None:
 def test_other_sizes_change_nothing(target: str, d_state: int, d_conv: int) -> None:
     compiled = scancraft.compile(dfas()["D-2"], target=target, d_state=d_state, d_conv=d_conv, construction="cascade")
     config = compiled.model().config
-    assert (config.state_size, config.conv_kernel) == (max(d_state, 4 if target == "mamba2" else 1), d_conv)
+    if target == "olmo_hybrid":  # whose keys have the dimension that they need
+        assert (config.linear_key_head_dim, config.linear_conv_kernel_dim) == (1, d_conv)
+    else:
+        assert (config.state_size, config.conv_kernel) == (max(d_state, 4 if target == "mamba2" else 1), d_conv)
     ids = tokens(compiled, short_words("ab", 130))
     plain = scancraft.compile(dfas()["D-2"], target=target, construction="cascade")
     assert torch.equal(logits(compiled.model(), ids), logits(plain.model(), ids))

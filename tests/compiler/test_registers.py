@@ -99,8 +99,10 @@ def test_two_pairs_at_once_are_no_register() -> None:
         Register("point", {}, {(1, 0): {0: 1}})
 
 
-def test_a_write_comes_before_a_swap() -> None:
+def test_a_write_and_a_swap_do_not_happen_at_once() -> None:
     register = Register("bit", {1: {0: 1}}, {(0, 1): {1: 1}})
-    assert [register.after(held, x) for held, x in [(None, [0, 1]), (0, [0, 1]), (1, [1, 1]), (1, [0, 0])]] == [
+    assert [register.after(held, x) for held, x in [(None, [0, 1]), (0, [0, 1]), (0, [1, 0]), (1, [0, 0])]] == [
         *(None, 1, 1, 1)
     ]
+    with pytest.raises(AssertionError, match="a label is written where two change places"):
+        register.after(0, [1, 1])

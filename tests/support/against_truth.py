@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -35,10 +38,25 @@ def padded(compiled: CompiledModel, words: Sequence[Sequence[str]]) -> Tensor:
 
 def at_chunk(model: Any, chunk: int) -> Any:
     """The same model with another chunk size, where it has one."""
+    if model.config.model_type == "olmo_hybrid":
+        return _OlmoAtChunk(model, chunk)
     for block in model.backbone.layers:
         if hasattr(block.mixer, "chunk_size"):
             block.mixer.chunk_size = chunk
     return model
+
+
+class _OlmoAtChunk:
+    """transformers' Gated DeltaNet has its chunk size as the default of a function's argument."""
+
+    def __init__(self, model: Any, chunk: int) -> None:
+        self.model, self.chunk = model, chunk
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        module = sys.modules[type(self.model).__module__]
+        whole = module.torch_chunk_gated_delta_rule
+        with patch.object(module, "torch_chunk_gated_delta_rule", partial(whole, chunk_size=self.chunk)):
+            return self.model(*args, **options)
 
 
 @torch.no_grad()
