@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import DEFAULT_BUDGET, Budget
@@ -26,6 +26,7 @@ from .alternatives import (
     Construction,
     NoPlanError,
     Optimise,
+    UnknownChoiceError,
     by_cascade,
     by_last_letters,
     by_plans,
@@ -44,7 +45,7 @@ from .combining import PRODUCT_ITEMS, ForesightError, combination
 from .compiled import Compiled, CompiledModel, allowed_target, lowered, manifest_of
 from .constructions import bounded_dyck, check_contract, copies, counters, nested
 from .past import past_formula
-from .targets import Lowered, Options, Target
+from .targets import Lowered, Options, Target, TargetError
 from .targets import target as target_named
 from .targets.gates import GateClassError, Gates, check_gates
 from .tokenized import renumbered, tokenized
@@ -52,6 +53,8 @@ from .tokenized import renumbered, tokenized
 if TYPE_CHECKING:
     from ..models.readout import Contract
 
+ShapeName = Literal["smallest", "standard"]
+"""What ``shape`` may be."""
 FEWEST_TAPS = 2
 """What cascades and constructions need, and models have unless more is asked for or needed."""
 
@@ -70,6 +73,7 @@ def compile(
     optimise: Optimise | None = None,
     construction: Construction | None = None,
     tokenizer: str | PathLike[str] | None = None,
+    shape: ShapeName = "smallest",
 ) -> CompiledModel:
     """Compile a language to the weights of a Mamba language model: language -> decide -> cascade -> circuit -> weights.
 
@@ -109,6 +113,8 @@ def compile(
             that means its product, and "side-by-side" its parts.
         tokenizer: a ``tokenizer.json`` or its directory: the language, over characters, is read by these tokens, and
             the model has their ids (``compiler.tokenized``).
+        shape: "standard" pads the model to what runtimes have built in (d_model at least 64, expand 2, 4 taps, 16
+            states; 128 in Mamba-2), which changes no number of it (``models.padding``).
 
     Returns:
         :class:`Compiled` for a DFA, else :class:`~scancraft.compiler.compiled.Constructed`.
@@ -141,6 +147,10 @@ dt_rank 2, 3,200 parameters, 218 not zero
         wanted, ids = tokenized(as_dfa(wanted, budget), tokenizer, budget=budget)
     check_gates(gates)
     check_choice(optimise, construction)
+    if shape not in get_args(ShapeName):
+        raise UnknownChoiceError(f"unknown shape {shape!r}; choose from {', '.join(get_args(ShapeName))}")
+    if shape == "standard" and dtype == "float16":
+        raise TargetError("models for float16 have small constants that leave no room for padding; drop the shape")
     if contract is not None:
         check_contract(contract, recognised=isinstance(wanted, Recognised))
     promise = None if contract == "recognise" else contract  # which only those without a DFA have
@@ -181,6 +191,8 @@ dt_rank 2, 3,200 parameters, 218 not zero
             dtype=dtype,
         )
     compiled = (compiled if ids is None else renumbered(compiled, ids)).named(source)
+    if shape == "standard":
+        compiled = compiled.standard()
     if out is not None:
         compiled.save(out)
     return compiled

@@ -20,6 +20,8 @@ from ..automata.letters import Quotient, quotient
 from ..automata.moore import Moore
 from ..automata.told import Kind
 from ..models.mamba import MambaWeights
+from ..models.padding import STANDARD, padded
+from ..models.padding import Source as Padded
 from ..models.weights import ModelWeights
 from .alternatives import Decomposed, decomposed
 from .cascade.cascade import Cascade
@@ -44,6 +46,7 @@ from .targets import Lowered, Options, Target, TargetError
 from .targets import target as target_named
 from .targets.float16 import check_dtype
 from .targets.gates import GATES, Gates
+from .targets.layout import widened
 from .targets.lower import LOGIT
 from .targets.tokens import class_rows, token_ids
 
@@ -107,6 +110,34 @@ class CompiledModel(LanguageModel):
         """The same model, whose manifest says how a person named the language, unless that is empty or very long."""
         told = None if source is None or not 0 < len(source[1]) <= MOST_SOURCE else Source(*source)
         return replace(self, manifest=msgspec.structs.replace(self.manifest, source=told))
+
+    def standard(self) -> Self:
+        """The same model in the sizes that runtimes have built in (``models.padding``): no number of it changes.
+
+        The vocabulary stays as it is.
+
+        Raises:
+            TargetError: runtimes have no such kind of model.
+        """
+        weights, ids = self.weights, self.manifest.tokens
+        if weights.model_type not in STANDARD:
+            raise TargetError(
+                f"there is no standard shape of a {weights.model_type}; there are of {', '.join(STANDARD)}"
+            )
+        source = Padded(weights.config(pad=ids[PAD], bos=ids[BOS], eos=ids[EOS]), weights.tensors)
+        wide = padded(source, replace(STANDARD[weights.model_type], vocabulary=1))
+        sizes = {"d_state": "state_size", "d_conv": "conv_kernel", "expand": "expand", "n_heads": "num_heads"}
+        own = {name: wide.config[key] for name, key in sizes.items() if hasattr(weights.shape, name)}
+        shape = replace(weights.shape, d_model=wide.d_model, **own)
+        grown = replace(weights, shape=shape, tensors=wide.tensors)
+        used = self.manifest.state_entries.used
+        manifest = msgspec.structs.replace(
+            self.manifest,
+            shape=Sizes(**grown.sizes()),
+            residual=widened(self.manifest.residual, wide.d_model),
+            state_entries=StateEntries(used, shape.n_layers * shape.d_inner * shape.d_state),
+        )
+        return replace(self, weights=grown, manifest=manifest)
 
     def save(self, directory: str | PathLike[str]) -> Path:
         """Write a standard checkpoint directory and return its path; equal input gives equal bytes.

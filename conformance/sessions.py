@@ -6,6 +6,7 @@ An engine is a :class:`Session` itself. A model that is a callable with methods 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeGuard
@@ -24,7 +25,7 @@ Rows = Sequence[tuple[Any, tuple[int, ...]]]
 Words = tuple[tuple[int, ...], ...]
 
 
-class Session(Protocol):
+class Session(ABC):
     """An engine that holds sequences, each with a state of its own.
 
     ``offers`` names what it can do, in the words of :data:`~scancraft.conformance.trials.NEEDS`; modes that need
@@ -32,13 +33,14 @@ class Session(Protocol):
     ``last_only``: whether ``feed`` may give the logits of the last tokens of a row instead of all.
     """
 
-    offers: frozenset[str]
-    last_only: bool
+    offers: frozenset[str] = frozenset()
+    last_only: bool = False
 
+    @abstractmethod
     def open(self) -> Any:
         """A new sequence, without tokens."""
-        ...
 
+    @abstractmethod
     def feed(self, rows: Rows, layout: Layout, keep: bool) -> Sequence[Any]:
         """Give sequences their next tokens, all at once.
 
@@ -50,31 +52,30 @@ class Session(Protocol):
         Returns:
             For each row, logits of shape (tokens, vocabulary).
         """
-        ...
 
     def fork(self, sequence: Any) -> Any:
         """A second sequence in the same state; the two go on apart."""
-        ...
+        raise NotImplementedError
 
     def roll_back(self, sequence: Any, tokens: int) -> None:
         """Undo the last tokens."""
-        ...
+        raise NotImplementedError
 
     def save(self, sequence: Any) -> Any:
         """The state, to be kept outside."""
-        ...
+        raise NotImplementedError
 
     def restore(self, saved: Any) -> Any:
         """A new sequence in a saved state."""
-        ...
+        raise NotImplementedError
 
     def snapshots(self, rows: Rows) -> Sequence[tuple[int, Any]]:
         """Feed rows packed; for each a position inside it and a sequence in the state of what came before."""
-        ...
+        raise NotImplementedError
 
+    @abstractmethod
     def close(self, sequence: Any) -> None:
         """The sequence is not needed any more."""
-        ...
 
 
 class Model(Protocol):
@@ -116,7 +117,7 @@ class _Sequence:
     batch: Batch | None = None
 
 
-class ModelSession:
+class ModelSession(Session):
     """A model's methods as a session. Sequences that were first fed together must be fed together."""
 
     last_only = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,7 +83,13 @@ def dimensions(circuit: Circuit, stream: Stream, indicators: Indicators | None =
             found.append(Dimension("indicator", f"{name}: {text}", number=number))
         else:
             found.append(Dimension("feature", name))
-    return (*found, *[Dimension("unused", "unused")] * (stream.d_model - stream.used))
+    return widened(found, stream.d_model)
+
+
+def widened(residual: Iterable[Dimension], d_model: int) -> tuple[Dimension, ...]:
+    """The dimensions, and unused ones up to so many."""
+    found = tuple(residual)
+    return (*found, *[Dimension("unused", "unused")] * (d_model - len(found)))
 
 
 def remembered(memory: Latch | Shown | Counter, holders: tuple[Holder, ...] = ()) -> MemoryLabel:

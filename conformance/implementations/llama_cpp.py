@@ -15,9 +15,10 @@ import numpy as np
 
 from ...models.exports.extra import extra
 from ...models.exports.gguf import write_gguf
-from ...models.exports.source import STANDARD, Source, padded
+from ...models.exports.source import source_of
+from ...models.padding import STANDARD, padded
 from ..case import Floats
-from ..sessions import Layout, Rows
+from ..sessions import Layout, Rows, Session
 from .base import Implementation
 
 SEQUENCES, BATCH = 200, 2048
@@ -29,7 +30,7 @@ class _Sequence:
         self.number, self.length = number, 0
 
 
-class LlamaCpp:
+class LlamaCpp(Session):
     """A GGUF file in llama.cpp, as a session."""
 
     offers = frozenset({"prefill", "step", "extend", "packed", "packed_extend", "together", "fork", "save", "restore"})
@@ -120,7 +121,7 @@ class LlamaCpp:
 
 
 def _load(directory: Path) -> LlamaCpp:
-    source = Source.of(directory)
+    source = source_of(directory)
     if source.kind != "mamba2":
         source = padded(source, STANDARD[source.kind])
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...models.exports.extra import extra
-from ...models.exports.source import Source
+from ...models.exports.source import source_of
 from .base import Implementation
 
 
@@ -22,7 +22,7 @@ class _MambaPy:
 
     def __init__(self, directory: Path) -> None:
         mamba = extra("mambapy.mamba", "mambapy", "mambapy")
-        source = Source.of(directory)
+        source = source_of(directory)
         sizes, d = source.config, source.d_model
         config = mamba.MambaConfig(
             d_model=d,

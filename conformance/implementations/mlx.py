@@ -11,9 +11,9 @@ import numpy as np
 
 from ...models.exports.extra import extra
 from ...models.exports.mlx import write_mlx
-from ...models.exports.source import Source
+from ...models.exports.source import source_of
 from ..case import Floats
-from ..sessions import Layout, Rows, Words
+from ..sessions import Layout, Rows, Session, Words
 from .base import Implementation
 
 
@@ -22,7 +22,7 @@ class _Sequence:
         self.cache = cache
 
 
-class Mlx:
+class Mlx(Session):
     """A directory in mlx-lm, as a session."""
 
     offers = frozenset({"prefill", "step", "extend", "together", "fork", "save", "restore"})
@@ -86,7 +86,7 @@ class Mlx:
 
 def _load(directory: Path) -> Mlx:
     with tempfile.TemporaryDirectory() as folder:
-        write_mlx(Source.of(directory), Path(folder))
+        write_mlx(source_of(directory), Path(folder))
         return Mlx(Path(folder))
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from ...models.exports.extra import extra
 from ...models.exports.onnx import write_onnx
-from ...models.exports.source import Source
+from ...models.exports.source import source_of
 from ..case import Floats
-from ..sessions import Layout, Rows
+from ..sessions import Layout, Rows, Session
 from .base import Implementation
 
 
@@ -21,7 +21,7 @@ class _Sequence:
         self.states = states
 
 
-class OnnxRuntime:
+class OnnxRuntime(Session):
     """A step in ONNX Runtime, as a session; a state is a list of arrays of batch size 1."""
 
     offers = frozenset({"prefill", "step", "extend", "packed", "packed_extend", "together", "fork", "save", "restore"})
@@ -79,7 +79,7 @@ class OnnxRuntime:
 def _load(directory: Path) -> OnnxRuntime:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        write_onnx(Source.of(directory), path)
+        write_onnx(source_of(directory), path)
         return OnnxRuntime(path)
 
 

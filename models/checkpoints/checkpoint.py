@@ -85,7 +85,7 @@ def write_checkpoint(
         (place / TOKENIZER).write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
         write_json(place / TOKENIZER_CONFIG, tokenizer_config(bos=bos, eos=eos, pad=pad))
         write_json(place / MANIFEST, manifest)
-        _write_original(place / ORIGINAL, weights)
+        write_original(place / ORIGINAL, weights)
 
 
 @contextmanager
@@ -98,12 +98,12 @@ def _writing(what: str | Path) -> Iterator[None]:
         raise CheckpointError(f"cannot write {what}: {reason}") from error
 
 
-def _write_original(place: Path, weights: ModelWeights) -> None:
+def write_original(place: Path, weights: ModelWeights) -> None:
     """The same weights in the format of ``mamba_ssm``, if it has such blocks."""
     config = weights.mamba_ssm_config()
     if config is None:
         return
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     write_json(place / "config.json", config)
     # mamba_ssm reads only this pickled format; the tensors in it are plain.
     torch.save({n: torch.from_numpy(np.array(t)) for n, t in weights.mamba_ssm_items()}, place / "pytorch_model.bin")

@@ -50,7 +50,7 @@ def load_mamba_ssm(
     """The ``MambaLMHeadModel`` of a checkpoint that ``scancraft compile`` wrote, by the package's own loader.
 
     Args:
-        directory: the checkpoint, or its folder ``mamba_ssm``.
+        directory: the checkpoint, its folder ``mamba_ssm``, or what ``scancraft export --to mamba_ssm`` wrote.
         dtype: of the parameters; the package keeps A_log and D in float32.
         device: where to.
         fused: whether blocks may use the fused path. False: separate kernels.
@@ -61,7 +61,7 @@ def load_mamba_ssm(
         ReadoutError: a dtype that its kernels do not take.
     """
     _check_dtype(dtype)
-    place = directory if directory.name == ORIGINAL else directory / ORIGINAL
+    place = directory / ORIGINAL if (directory / ORIGINAL).is_dir() else directory
     for needed in (place / "config.json", place / "pytorch_model.bin"):
         if not needed.is_file():
             raise CheckpointError(

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..padding import Source
 from ..weights import Tensor
 from .extra import extra
-from .source import ExportError, Source
+from .source import ExportError
 
 TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 MATRICES = (

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from ..checkpoints.files import write_json
-from .source import Source
+from ..padding import Source
 
 WIDEST = [0.0, float(np.finfo(np.float32).max)]
 NEEDED_OF_MAMBA2 = {"time_step_limit": WIDEST, "time_step_rank": 1}
@@ -26,3 +26,4 @@ def write_mlx(source: Source, directory: Path) -> None:
     write_json(directory / "config.json", config)
     tensors = {name: np.ascontiguousarray(t) for name, t in source.tensors.items()}
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    (directory / "model.safetensors").chmod(0o644)  # safetensors makes it private to the user

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ..arithmetic import Floats
 from ..block import Memory, mamba, mamba2
+from ..padding import Source
 from .extra import extra
-from .source import Source
 
 
 class Step(torch.nn.Module):

@@ -30,6 +30,7 @@ from .convert import convert
 from .decide import decide
 from .depth import depth
 from .explain import explain
+from .export import export
 from .io import FileAccessError, ResourceError, UsageError, fail, note
 from .options import JSON
 from .refute import refute
@@ -46,6 +47,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     explain: "explain out/d2 --html d2.html; scancraft explain out/d2 --picture w.png --of weights",
     decide: "decide --regex '(aa)*'",
     convert: "convert machine.jff machine.dot; scancraft convert learned.dot dfa.json --accepting-output 1",
+    export: "export out/d2 --to gguf --shape standard -o d2.gguf; scancraft export out/d2 --to onnx -o d2.onnx",
     batch: "batch languages/ -o out/campaign --jobs 4; scancraft batch 'MLRegTest/*.att' -o out/mlregtest --seconds 60",
     depth: "depth --regex '(a(ab)*b)*'; scancraft depth --named D-12",
     conformance: (

@@ -26,7 +26,7 @@ from ..compiler.targets import TARGETS
 from .check import EXIT_CODES, prove
 from .io import ArgumentError, console, say, show_json, status
 from .languages import LanguageOptions, about, budget_of
-from .options import ContractName, Items, Json, ModelDtype, Seconds
+from .options import ContractName, Items, Json, ModelDtype, ModelShape, Seconds
 
 
 class GatesName(StrEnum):
@@ -102,6 +102,10 @@ def compile(
     dtype: Annotated[
         ModelDtype, typer.Option("--dtype", help="A format in which it must be exact; float16 has its own constants.")
     ] = ModelDtype.float32,
+    shape: Annotated[
+        ModelShape,
+        typer.Option("--shape", help="standard: padded, exactly, to what runtimes have built in."),
+    ] = ModelShape.smallest,
     certify: Annotated[bool, typer.Option("--certify", help="Prove the result, and keep the certificate.")] = False,
     json: Json = False,
 ) -> None:
@@ -120,6 +124,7 @@ def compile(
         compiled: CompiledModel
         if own_flip_flop and tokenizer is None:
             compiled = flip_flop(contract=promised or "all-words", d_conv=d_conv or 2, target=target, dtype=dtype)
+            compiled = compiled.standard() if shape is ModelShape.standard else compiled
         else:
             compiled = compile_language(
                 chosen,
@@ -133,6 +138,7 @@ def compile(
                 optimise=None if optimise is None else optimise.value,
                 construction=None if construction is None else construction.value,
                 tokenizer=tokenizer,
+                shape=shape.value,
             )
         elapsed = time.perf_counter() - started  # without writing, which imports torch
         compiled.named(wanted.source).save(out)

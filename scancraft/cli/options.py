@@ -34,6 +34,13 @@ class ModelDtype(StrEnum):
     float64 = "float64"
 
 
+class ModelShape(StrEnum):
+    """Sizes of a model."""
+
+    smallest = "smallest"
+    standard = "standard"
+
+
 class ContractName(StrEnum):
     """What a compiled model promises."""
 

@@ -16,17 +16,18 @@ from scancraft.conformance.cases import cases
 from scancraft.models.exports.gguf import write_gguf
 from scancraft.models.exports.mlx import write_mlx
 from scancraft.models.exports.onnx import Step
-from scancraft.models.exports.source import STANDARD, ExportError, Shape, Source, padded
+from scancraft.models.exports.source import KINDS, ExportError, source_of
+from scancraft.models.padding import STANDARD, Shape, Source, padded
 
 NAMES = ("taps-3", "registers", "epsilon", "dt-epsilon", "stack", "language D-2")
-POSED = [(kind, case.name) for kind in STANDARD for case in cases(kind, quick=True) if case.name in NAMES]
+POSED = [(kind, case.name) for kind in KINDS for case in cases(kind, quick=True) if case.name in NAMES]
 
 
 def written(kind: str, name: str, directory: Path) -> tuple[Source, np.ndarray]:
     """A case as a source, and its words."""
     (case,) = (c for c in cases(kind, quick=True) if c.name == name)
     case.write(directory)
-    return Source.of(directory), case.words[:3, :24]
+    return source_of(directory), case.words[:3, :24]
 
 
 @pytest.mark.parametrize(("kind", "name"), POSED)
@@ -60,7 +61,7 @@ def test_models_that_are_wider_keep_their_sizes(tmp_path: Path) -> None:
     assert all(np.array_equal(same.tensors[name], t) for name, t in source.tensors.items())
 
 
-@pytest.mark.parametrize("kind", STANDARD)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_step_that_becomes_onnx_is_right(kind: str, tmp_path: Path) -> None:
     source, words = written(kind, "registers", tmp_path / "a")
     step, ids = Step(source), torch.from_numpy(words)
