@@ -32,6 +32,7 @@ from ..models.checkpoints.files import read_json
 from ..models.errors import CheckpointError, ReadoutError
 from ..models.mamba import model_type_of
 from ..models.readout import Readout, logits_of
+from ..models.run.hybrid import backbone_of
 from ..models.run.runner import Runner
 from ..models.run.stepper import STEPPED
 from .binding import check_finite, check_ids, check_readout, dtype_name, implementation_of, readout_json, resolve
@@ -181,7 +182,7 @@ def _check_readout(model: Any, language: Language, readout: Readout) -> None:
         )
     if model_type_of(model) not in STEPPED:
         return  # the stepper says what is wrong with it
-    chunk = getattr(model.backbone.layers[0].mixer, "chunk_size", 1) if model.backbone.layers else 1
+    chunk = next((getattr(layer.mixer, "chunk_size", 1) for layer in backbone_of(model).layers), 1)
     if not 1 <= chunk <= LONGEST_CHUNK:
         raise ReadoutError(
             f"chunk_size is {chunk:,}; certificates are about chunks of at most {LONGEST_CHUNK:,} tokens"

@@ -92,7 +92,7 @@ _found: dict[str, Architecture] = {
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(_found)
 """By the ``model_type`` of ``config.json``."""
 
-CERTIFIED = tuple(kind for kind in _found if kind != "olmo_hybrid")
+CERTIFIED = tuple(_found)
 """Those that certificates are about; none that is registered later."""
 
 

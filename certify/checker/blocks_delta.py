@@ -91,9 +91,9 @@ def step(
         x.map(lambda a, at=at: a[:, at]) for at in np.split(np.arange(x.lo.shape[1]), [heads * keys, 2 * heads * keys])
     )
     q, k, v = (part.map(lambda a: a.reshape(len(a), heads, -1)) for part in parts)
-    query, key = unit(o, q, f"{where} query"), unit(o, k, f"{where} key")
-    query = times(query, exactly(np.array(2.0 ** -((keys.bit_length() - 1) // 2))))
     alpha, beta = _rates(o, mixer, u, where)
+    query, key = unit(o, q, f"{where} query"), unit(o, k, f"{where} key", beta != 0)
+    query = times(query, exactly(np.array(2.0 ** -((keys.bit_length() - 1) // 2))))
     if seen is not None:
         seen.append(Heads(alpha, beta, key.lo, v.lo, query.lo))
 
@@ -157,8 +157,11 @@ def _rates(o: Obligations, mixer: Any, u: Range, where: str) -> tuple[Floats, Fl
     return np.where(forgets, 0.0, 1.0), beta
 
 
-def unit(o: Obligations, x: Range, where: str) -> Range:
-    """Vectors over the last axis, divided by their lengths, which are powers of two; 0 stays 0."""
+def unit(o: Obligations, x: Range, where: str, used: Any = True) -> Range:
+    """Vectors over the last axis, divided by their lengths, which are powers of two; 0 stays 0.
+
+    A key that is not used, since beta is 0, may be rounded: all that depends on it is multiplied by 0. It is 0 here.
+    """
     size = np.abs(x.lo)
     top = size.max(axis=-1, keepdims=True)
     big = (size == top) & (top > 0)
@@ -167,10 +170,11 @@ def unit(o: Obligations, x: Range, where: str) -> Range:
     rest = np.where(big, 0.0, size**2).sum(axis=-1) + LENGTH_EPSILON
     twos = np.frexp(np.maximum(count, 1))[1] - 1
     good = (x.lo == x.hi).all(axis=-1) & (top[..., 0] == np.ldexp(1.0, exponent)) & (count == 1 << twos)
-    good &= (twos % 2 == 0) & (rest <= np.ldexp(1.0, 2 * exponent - 25)) & (top[..., 0] ** 2 * count <= LARGEST)
-    live = count > 0
+    good &= (twos % 2 == 0) & (rest <= np.ldexp(1.0, 2 * exponent - 25))
+    live = (count > 0) & used
     o.need("rmsnorm", ~live | good, f"{where}: length")
-    found = times(x, exactly(np.where(live, np.ldexp(1.0, -exponent - twos // 2), 1.0)[..., None]))
+    o.need("rmsnorm", size.sum(axis=-1) ** 2 <= LARGEST, f"{where}: size")
+    found = times(x, exactly(np.where(live, np.ldexp(1.0, -exponent - twos // 2), 0.0)[..., None]))
     o.fits(found, f"{where}: rounding", ACCUMULATOR)
     return found
 
@@ -222,14 +226,14 @@ def _check_head(o: Obligations, steps: Heads, where: str) -> None:
     """The same for one head; arrays have no axis of heads."""
     moves = np.unique(np.column_stack([steps.alpha, steps.beta, steps.key]), axis=0)
     a, b, k = moves[:, 0], moves[:, 1], moves[:, 2:]
-    does, all_keys = b != 0, np.unique(k, axis=0)  # the system has columns for keys that change nothing, too
+    does = b != 0
     b, k, keeps = b[does], k[does], a[does] == 1
     turns = np.eye(k.shape[1]) - b[keeps, None, None] * k[keeps, :, None] * k[keeps, None, :]
     become = _closed(k, lambda w: np.einsum("wk,tkl->wtl", w, turns).reshape(-1, k.shape[1]), where)
-    key, row = _Size.of(all_keys), _Size.of(become)
+    key, row = _Size.of(k), _Size.of(become)
     row = _Size(2 * row.most, row.unit)  # with beta, at most 2
-    system = _Size.of(b[:, None] * (k @ all_keys.T))
-    inverse = _Size.of(2 * (become @ all_keys.T))
+    system = _Size.of(b[:, None] * (k @ k.T))
+    inverse = _Size.of(2 * (become @ k.T))
     width = k.shape[1]
     _exact(o, key.times(key), 2 * width, where)
     twice = _Size(2 * key.most, key.unit)
@@ -237,7 +241,7 @@ def _check_head(o: Obligations, steps: Heads, where: str) -> None:
     _exact(o, inverse.times(system), LARGEST_CHUNK, where)
     _exact(o, inverse.times(twice), LARGEST_CHUNK, where)
     q = np.unique(steps.query, axis=0)
-    looks = _Size.of(q @ all_keys.T)
+    looks = _Size.of(q @ k.T)
     _exact(o, _Size.of(q).times(key), width, where)
     done: set[bytes] = set()
     for column in range(steps.value.shape[1]):

@@ -193,10 +193,11 @@ def _check_obligations(o: Obligations, i: int, machine: Machine, begin: int, las
     blocks = range(begin, last)
     owns = [slice((n - begin) * machine.size, (n - begin + 1) * machine.size) for n in blocks]
     sums = [_exact_differences(steps.after[:, own][:, machine.conv :], machine.states) for own in owns]
+    seen: list[list[Any]] = [[] for _ in blocks]
     for at in range(0, len(steps.vectors), ROWS):
         vectors, before, after, out = (part[at : at + ROWS] for part in steps)
         stream = exactly(vectors)
-        for number, own, exact in zip(blocks, owns, sums, strict=True):
+        for number, own, exact, all_steps in zip(blocks, owns, sums, seen, strict=True):
             past, ssm = np.split(before[:, own], [machine.conv], axis=1)
             stream, window, new = machine.kind.step(
                 o,
@@ -206,11 +207,15 @@ def _check_obligations(o: Obligations, i: int, machine: Machine, begin: int, las
                 exactly(ssm.reshape(len(ssm), *machine.states)),
                 f"block {number}",
                 exact,
+                *([all_steps] if machine.kind.together else []),
             )
             kept = window.lo.reshape(len(past), -1) * machine.kept[number]
             found = np.concatenate([kept, new.lo.reshape(len(past), -1)], axis=1)
             agree(found == after[:, own], f"stage {i}: exact arithmetic gives other states in block {number}")
         agree(stream.lo == out, f"stage {i}: exact arithmetic gives other vectors")
+    if machine.kind.together:
+        for number, all_steps in zip(blocks, seen, strict=True):
+            machine.kind.together(o, all_steps, f"block {number}")
 
 
 def _exact_differences(states: Any, shape: tuple[int, ...]) -> Bools:

@@ -69,22 +69,19 @@ ARCHITECTURES = {
     "longhorn": "LonghornForCausalLM",
     "falcon_mamba": "FalconMambaForCausalLM",
     "mamba2": "Mamba2ForCausalLM",
+    "olmo_hybrid": "OlmoHybridForCausalLM",
 }
-COMMON: dict[str, Test] = {
+GENERIC: dict[str, Test] = {
     "architectures": lambda value: type(value) is list and len(value) == 1 and _text(value[0]),
     "model_type": _text,
     "dtype": _only("float32", "bfloat16", "float64"),  # what transformers loads the model in, unless it is told
     "transformers_version": _text,
-    **dict.fromkeys(("vocab_size", "hidden_size", "state_size", "num_hidden_layers", "conv_kernel"), _size),
-    "expand": lambda value: _size(value) and value <= 1 << 10,
+    **dict.fromkeys(("vocab_size", "hidden_size", "num_hidden_layers"), _size),
     "hidden_act": _only("silu"),
-    "layer_norm_epsilon": _epsilon,
-    **dict.fromkeys(("residual_in_fp32", "use_cache"), _switch),
-    **dict.fromkeys(("tie_word_embeddings", "rescale_prenorm_residual", "use_bias"), _only(False)),
-    "use_conv_bias": _only(True),
+    "use_cache": _switch,
+    "tie_word_embeddings": _only(False),
     **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), _token),
-    **dict.fromkeys(("initializer_range", "time_step_floor"), _initial),
-    **dict.fromkeys(("time_step_min", "time_step_max"), _rate),
+    "initializer_range": _initial,
     # What every configuration of transformers can say, as it says it by default.
     "_name_or_path": lambda value: _text(value) and len(value) <= 1000,
     **dict.fromkeys(("output_hidden_states", "output_attentions", "is_encoder_decoder"), _only(False)),
@@ -94,6 +91,32 @@ COMMON: dict[str, Test] = {
     "id2label": _only({"0": "LABEL_0", "1": "LABEL_1"}),
     "label2id": _only({"LABEL_0": 0, "LABEL_1": 1}),
 }
+COMMON: dict[str, Test] = GENERIC | {
+    **dict.fromkeys(("state_size", "conv_kernel"), _size),
+    "expand": lambda value: _size(value) and value <= 1 << 10,
+    "layer_norm_epsilon": _epsilon,
+    "residual_in_fp32": _switch,
+    **dict.fromkeys(("rescale_prenorm_residual", "use_bias"), _only(False)),
+    "use_conv_bias": _only(True),
+    "time_step_floor": _initial,
+    **dict.fromkeys(("time_step_min", "time_step_max"), _rate),
+}
+HEADS = ("linear_num_key_heads", "linear_num_value_heads", "linear_key_head_dim", "linear_value_head_dim")
+OF_HYBRID: dict[str, Test] = {
+    **dict.fromkeys((*HEADS, "intermediate_size", "num_attention_heads", "num_key_value_heads"), _size),
+    "linear_conv_kernel_dim": lambda value: _size(value) and value <= 1 << 10,
+    "linear_allow_neg_eigval": _switch,
+    "layer_types": lambda value: type(value) is list and all(_text(kind) and kind in LAYERS for kind in value),
+    "rms_norm_eps": _epsilon,
+    "attention_bias": _only(False),
+    "attention_dropout": lambda value: _number(value) and 0 <= value <= 1,  # while training
+    "max_position_embeddings": _size,
+    "rope_parameters": _only(None, *({"rope_type": "default", "rope_theta": at} for at in (None, 1e4, 5e5))),
+    # Of weights that are drawn anew.
+    **dict.fromkeys(("linear_a_log_min", "linear_a_log_max"), _initial),
+    **dict.fromkeys(("linear_dt_min", "linear_dt_max", "linear_dt_init_floor"), _rate),
+}
+LAYERS = ("linear_attention", "full_attention")
 OF_MAMBA: dict[str, Test] = {
     "intermediate_size": _size,
     "time_step_rank": _size,
@@ -112,6 +135,7 @@ KEYS: dict[str, dict[str, Test]] = {
         "chunk_size": lambda value: _size(value) and value <= LONGEST_CHUNK,
         "time_step_limit": _unbounded,
     },
+    "olmo_hybrid": GENERIC | OF_HYBRID,
 }
 """Per model type: each key that may occur, and which values it may have."""
 
@@ -133,10 +157,15 @@ def why_not_loaded(stated: str, scope: str, config: dict[str, Any]) -> str:
     return f"dtype: {stated} (scope {scope}), but config.json says {loaded}, in which transformers loads the model"
 
 
-SIZES = ("vocab_size", "hidden_size", "state_size", "num_hidden_layers", "conv_kernel", "expand")
-TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id")
-NEEDED = (*SIZES, *TOKENS, "dtype", "architectures", "tie_word_embeddings")
-"""Keys whose absence would leave it to transformers what is built."""
+ALWAYS = ("vocab_size", "hidden_size", "num_hidden_layers", "pad_token_id", "bos_token_id", "eos_token_id", "dtype")
+SIZES = ("state_size", "conv_kernel", "expand")
+SIZES_OF_HYBRID = (
+    *HEADS,
+    *("linear_conv_kernel_dim", "linear_allow_neg_eigval", "layer_types"),
+    *("intermediate_size", "num_attention_heads", "num_key_value_heads"),
+)
+NEEDED = (*ALWAYS, "architectures", "tie_word_embeddings")
+"""Keys whose absence would leave it to transformers what is built; of each kind its sizes, too."""
 
 
 def decoded(config: dict[str, Any]) -> dict[str, Any]:
@@ -158,9 +187,14 @@ def check_configuration(config: dict[str, Any]) -> None:
     for key, value in config.items():
         need(key in known, f"config.json: unknown key {key!r}")
         need(known[key](value), f"config.json: {key} is {value!r:.100}, which is not allowed")
-    for key in NEEDED:
+    hybrid = kind == "olmo_hybrid"
+    for key in (*NEEDED, *(SIZES_OF_HYBRID if hybrid else SIZES)):
         need(key in config, f"config.json lacks {key}: transformers would choose it by something else")
     need(config["architectures"] == [ARCHITECTURES[str(kind)]], "config.json: architectures names another class")
+    if hybrid:
+        layers = config["layer_types"]
+        need(len(layers) == config["num_hidden_layers"], "config.json: layer_types are not num_hidden_layers")
+        return
     inner = config["expand"] * config["hidden_size"]
     given = config.get("intermediate_size", inner)
     need(given == inner, f"config.json: intermediate_size is {given}, not expand times hidden_size")

@@ -141,7 +141,8 @@ def judge(
     if kinds is not None:
         need(len(about) == 1 and set(about) <= set(kinds), f"language: not exactly {' or '.join(kinds)}")
     if method in CONSTRUCTIONS:
-        need(not machine.two, "implementation: there is no argument yet for counters or slots in blocks of Mamba-2")
+        known = not machine.two and not machine.kind.together
+        need(known, "implementation: there is no argument yet for counters or slots in such blocks, only in Mamba's")
     if method in WHOLLY:
         need(content["contract"] == "all-words", f'method "{method}" proves all words only')
     if method == BOXES:
@@ -249,9 +250,11 @@ def _judge_regular(case: _Case, language: Language) -> Findings:
             _check_head(case, case.o, vectors, scores)
         except ObligationError as error:
             failure = error
-    if case.content["method"] == UNTIL_DEATH:
+    if case.content["method"] == UNTIL_DEATH or machine.kind.together:
+        need(case.o is not None, "scope 'step' is not that of this method or this kind of model")
         if failure is not None:
             raise failure
+    if case.content["method"] == UNTIL_DEATH:
         margin = min(margin, _check_after_death(case, language))
     if machine.two and (case.o is None or failure is not None):
         for start in starts:

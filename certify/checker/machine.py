@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import blocks, blocks_mamba2
+from . import blocks, blocks_delta, blocks_mamba2
 from .configuration import check_configuration, decoded
+from .hybrid import Hybrid
 from .parts import need, read_json, read_tensors
 
 LARGEST_CHUNK = 64
@@ -19,10 +20,19 @@ LARGEST_CHUNK = 64
 
 
 class Kind(NamedTuple):
-    """A kind of model: how certificates name its class, and its block over numbers with obligations."""
+    """A kind of model.
+
+    Attributes:
+        name: how certificates name its class.
+        step: its block over numbers with obligations.
+        layers: what the names of the blocks' parameters begin with.
+        together: what is to be shown of all steps of a block together, if anything (``blocks_delta.check_chunks``).
+    """
 
     name: str
     step: Any
+    layers: str = "backbone.layers."
+    together: Any = None
 
 
 KINDS = {
@@ -31,6 +41,9 @@ KINDS = {
     "longhorn": Kind("scancraft.LonghornForCausalLM", blocks.step),
     "falcon_mamba": Kind("transformers.FalconMambaForCausalLM", blocks.step),
     "mamba2": Kind("transformers.Mamba2ForCausalLM", blocks_mamba2.step),
+    "olmo_hybrid": Kind(
+        "transformers.OlmoHybridForCausalLM", blocks_delta.step, "model.layers.", blocks_delta.check_chunks
+    ),
 }
 """By the ``model_type`` of ``config.json``."""
 
@@ -65,8 +78,8 @@ def load_model(directory: Path, dtype: torch.dtype) -> Any:
         need(torch.isfinite(tensor.to(dtype)).all(), f"model.safetensors: {name} holds a NaN or an infinity")
     config = decoded(read_json(directory / "config.json"))
     check_configuration(config)
-    layers = {name.split(".")[2] for name in state if name.startswith("backbone.layers.")}
-    depth = config.get("num_hidden_layers")
+    beginning, depth = KINDS[config["model_type"]].layers, config.get("num_hidden_layers")
+    layers = {name.removeprefix(beginning).split(".")[0] for name in state if name.startswith(beginning)}
     need(len(layers) == depth, f"model.safetensors does not fit config.json: {depth} layers")
     config_class, model_class = classes_of(config.pop("model_type"))
     with torch.device("meta"):  # no need to draw random weights first
@@ -94,22 +107,27 @@ class Machine:
     """
 
     def __init__(self, model: Any, batch: int) -> None:
-        self.model, self.batch, self.blocks = model, batch, list(model.backbone.layers)
-        self.cache: Any = None
         kind = model.config.model_type
         need(kind in KINDS, f"the model_type {kind!r} is unknown; known: {', '.join(KINDS)}")
+        self.model: Any = Hybrid(model) if kind == "olmo_hybrid" else model
+        self.batch, self.blocks = batch, list(self.model.backbone.layers)
+        self.cache: Any = None
         self.kind, self.steps = KINDS[kind], 0
         mixer = self.blocks[0].mixer
         # Mamba-2's convolution has B and C beside x, and its states are those of heads.
-        self.two = model.config.model_type == "mamba2"
-        self.shape = (mixer.conv_dim if self.two else mixer.intermediate_size, mixer.conv_kernel_size)
-        heads = (mixer.num_heads, mixer.head_dim) if self.two else (mixer.intermediate_size,)
-        self.states = (*heads, mixer.ssm_state_size)
+        self.two = kind == "mamba2"
+        if kind == "olmo_hybrid":  # queries, keys and values; a matrix for each head
+            channels, self.states = mixer.conv_dim, (mixer.num_v_heads, mixer.head_k_dim, mixer.head_v_dim)
+        elif self.two:
+            channels, self.states = mixer.conv_dim, (mixer.num_heads, mixer.head_dim, mixer.ssm_state_size)
+        else:
+            channels, self.states = mixer.intermediate_size, (mixer.intermediate_size, mixer.ssm_state_size)
+        self.shape = (channels, mixer.conv_kernel_size)
         self.conv = int(np.prod(self.shape))
         self.size = self.conv + int(np.prod(self.states))
-        self.dtype = mixer.in_proj.weight.dtype
+        self.dtype = self.model.lm_head.weight.dtype
         self.wide = torch.promote_types(self.dtype, torch.float32)
-        self.stream = self.wide if model.config.residual_in_fp32 else self.dtype
+        self.stream = self.wide if getattr(model.config, "residual_in_fp32", False) else self.dtype
         """The dtype of the residual stream, which the next block and the last norm get as it is."""
         # An input that only taps with weight 0 will meet again is forgotten: it cannot change any later number.
         self.kept = []

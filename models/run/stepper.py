@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..classes import ARCHITECTURES, CERTIFIED, model_type_of
 from ..errors import ReadoutError
+from .hybrid import backbone_of
 
 STEPPED = {kind: ARCHITECTURES[kind].implementation for kind in CERTIFIED}
 """The classes whose blocks can be stepped, by their ``model_type``; certificates are about these."""
@@ -76,11 +77,12 @@ class Stepper:
             )
         architecture = ARCHITECTURES[kind]
         self.model, self.batch = model, batch
-        self.blocks = list(model.backbone.layers)
+        self.backbone = backbone_of(model)
+        self.blocks = list(self.backbone.layers)
         if not self.blocks:
             raise ReadoutError("the model has no blocks, hence no state to certify; give one that has some")
         mixer = self.blocks[0].mixer
-        self.dtype: torch.dtype = mixer.in_proj.weight.dtype
+        self.dtype: torch.dtype = model.lm_head.weight.dtype
         self.wide = torch.promote_types(self.dtype, torch.float32)
         name, taken = str(self.dtype).removeprefix("torch."), dtypes or architecture.dtypes
         if name not in taken:
@@ -107,7 +109,7 @@ class Stepper:
     @torch.no_grad()
     def embed(self, tokens: Int64[Tensor, " n"]) -> Float[Tensor, "n d_model"]:
         """The residual stream before the first block, shape (n, d_model)."""
-        stream: Tensor = self.model.backbone.embeddings(tokens)
+        stream: Tensor = self.backbone.embeddings(tokens)
         return stream
 
     @torch.no_grad()
@@ -115,7 +117,7 @@ class Stepper:
         """Logits from the residual stream after the last block, shape (n, vocabulary), float32."""
         out = []
         for chunk, size in self.chunks(stream):
-            normed = self.model.backbone.norm_f(self._kept(chunk))
+            normed = self.backbone.norm_f(self._kept(chunk))
             out.append(self.model.lm_head(normed.to(self.model.lm_head.weight.dtype))[:size].float())
         return torch.cat(out)
 
@@ -145,7 +147,7 @@ class Stepper:
 
     def _kept(self, stream: Tensor) -> Tensor:
         """The residual stream as the model keeps it between blocks."""
-        return stream if self.model.config.residual_in_fp32 else stream.to(self.dtype)
+        return stream if getattr(self.model.config, "residual_in_fp32", False) else stream.to(self.dtype)
 
     def chunks(self, rows: Tensor) -> list[tuple[Tensor, int]]:
         """Chunks of exactly ``batch`` rows, with the number of rows that are real."""
