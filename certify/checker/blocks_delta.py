@@ -151,7 +151,7 @@ def _rates(o: Obligations, mixer: Any, u: Range, where: str) -> tuple[Floats, Fl
     most = np.where(forgets, delta.lo, 0.0).max(axis=0, initial=0.0)
     o.need(
         "sums",
-        most * LARGEST_CHUNK <= np.ldexp(LARGEST_SUM, np.minimum(unit, 1000)),
+        most * LARGEST_CHUNK <= np.ldexp(LARGEST_SUM, np.minimum(unit, 100)),
         f"{where} alpha: logarithms of a chunk",
     )
     return np.where(forgets, 0.0, 1.0), beta

@@ -101,6 +101,7 @@ COMMON: dict[str, Test] = GENERIC | {
     "time_step_floor": _initial,
     **dict.fromkeys(("time_step_min", "time_step_max"), _rate),
 }
+LAYERS = ("linear_attention", "full_attention")
 HEADS = ("linear_num_key_heads", "linear_num_value_heads", "linear_key_head_dim", "linear_value_head_dim")
 OF_HYBRID: dict[str, Test] = {
     **dict.fromkeys((*HEADS, "intermediate_size", "num_attention_heads", "num_key_value_heads"), _size),
@@ -116,7 +117,6 @@ OF_HYBRID: dict[str, Test] = {
     **dict.fromkeys(("linear_a_log_min", "linear_a_log_max"), _initial),
     **dict.fromkeys(("linear_dt_min", "linear_dt_max", "linear_dt_init_floor"), _rate),
 }
-LAYERS = ("linear_attention", "full_attention")
 OF_MAMBA: dict[str, Test] = {
     "intermediate_size": _size,
     "time_step_rank": _size,

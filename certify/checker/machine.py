@@ -116,6 +116,7 @@ class Machine:
         mixer = self.blocks[0].mixer
         # Mamba-2's convolution has B and C beside x, and its states are those of heads.
         self.two = kind == "mamba2"
+        self.states: tuple[int, ...]
         if kind == "olmo_hybrid":  # queries, keys and values; a matrix for each head
             channels, self.states = mixer.conv_dim, (mixer.num_v_heads, mixer.head_k_dim, mixer.head_v_dim)
         elif self.two:
