@@ -12,6 +12,7 @@ from ..automata.decide.classification import Classification, classify_by_groups
 from ..automata.deterministic import Deterministic
 from ..automata.errors import BudgetExceededError
 from ..automata.languages import as_automaton
+from ..compiler.architecture import Architecture, architecture
 from .io import show, status
 from .languages import LanguageOptions, about, budget_of
 from .options import Items, Json, Seconds
@@ -28,7 +29,7 @@ def decide(
 
     Exit code 1 if it is not, with a witness: a word that permutes states of the minimal DFA. Also said is which gates
     the language needs: nonnegative (as Mamba's), signed, complex, or none suffice because a group of words is
-    unsolvable.
+    unsolvable; and the weakest architecture that carries it, with the number of blocks of its cascade.
     """
     limits = budget_of(budget, seconds)
     with status("deciding"):
@@ -45,11 +46,13 @@ class Decision:
         dfa: the language.
         witness: None if it is star-free.
         found: the gates that it needs; or, if it is not star-free, the error that says why that was not decided.
+        architecture: the weakest that suffices; None if the gates were not decided.
     """
 
     dfa: Deterministic
     witness: Witness | None
     found: Classification | BudgetExceededError
+    architecture: Architecture | None = None
 
     def as_json(self) -> dict[str, object]:
         """The facts under the keys that the command line documents; ``gates`` is null if undecided."""
@@ -58,6 +61,7 @@ class Decision:
             del facts["witness"]  # its facts stand beside the others
         else:
             facts = {"gates": None, "reason": str(self.found), "group": None}
+        facts |= {"architecture": None, "blocks": None} if self.architecture is None else self.architecture.as_json()
         if self.witness is None:
             return {"star_free": True, "states": self.dfa.n_states, **facts}
         return NotStarFreeError(self.witness, self.dfa.alphabet).as_json() | {"star_free": False, **facts}
@@ -68,11 +72,11 @@ class Decision:
         else:
             star_free = str(NotStarFreeError(self.witness, self.dfa.alphabet))
         gates = str(self.found) if isinstance(self.found, Classification) else f"gates: {self.found}"
-        return f"{star_free}\n{gates}"
+        return "\n".join([star_free, gates, *([str(self.architecture)] if self.architecture else [])])
 
 
 def decide_language(dfa: Deterministic, budget: Budget) -> Decision:
-    """Decide star-freeness, and then the gates; the latter may stay undecided. The time is counted over both.
+    """Decide star-freeness, then the gates and the architecture; these may stay undecided. The time is that of all.
 
     Raises:
         BudgetExceededError: it was not decided within the budget whether the language is star-free.
@@ -83,4 +87,4 @@ def decide_language(dfa: Deterministic, budget: Budget) -> Decision:
         found = classify_by_groups(dfa, witness, budget.meter("image sets"))
     except BudgetExceededError as error:
         return Decision(dfa, witness, error)
-    return Decision(dfa, found.witness, found)
+    return Decision(dfa, found.witness, found, architecture(dfa, found.gates, budget))

@@ -15,7 +15,9 @@ from oracle import may_follow, states_along
 
 from scancraft import Dfa
 from scancraft.automata.budget import Budget
+from scancraft.automata.decide.classification import GateClass, classify
 from scancraft.automata.errors import BudgetExceededError
+from scancraft.compiler.architecture import architecture
 from scancraft.compiler.cascade.cascade import decompose
 from scancraft.compiler.cascade.pipeline import GroupTooLargeError, pipeline_of
 from scancraft.compiler.cascade.reflections import are_reflections, carried_out, factors, sides
@@ -267,3 +269,24 @@ def test_random_languages(seed: int) -> None:
     """At a level of the last one two orbits have a different number of labels."""
     dfa = random_language(seed)
     right_on(compiled(dfa), dfa, 2, 40)
+
+
+@pytest.mark.parametrize(
+    ("dfa", "said"),
+    [
+        (with_letters(1, [(0,)]), "architecture: mamba, at most 1 block (a cascade)"),
+        (with_letters(3, [rotation(3)]), "architecture: olmo_hybrid, 2 blocks (a cascade)"),
+        (PIPED["A5"], "architecture: olmo_hybrid, 10 blocks (a cascade, 1 of its levels as pipeline)"),
+    ],
+)
+def test_what_a_language_takes(dfa: Dfa, said: str) -> None:
+    found = architecture(dfa, classify(dfa).gates)
+    assert str(found) == said
+    assert found.as_json()["architecture"] == found.name
+    assert found.blocks == compiled(dfa).n_blocks
+
+
+def test_a_language_that_takes_too_much() -> None:
+    found = architecture(PIPED["A5"], GateClass.UNSOLVABLE, Budget(items=20))
+    assert found.blocks is None
+    assert "products of letters in A5" in str(found)

@@ -286,10 +286,12 @@ def test_decide(language: Path) -> None:
     assert "gates: nonnegative" in result.stdout
     decision = json.loads(invoke("decide", "--regex", "(a(ab)*b)*", "--json").stdout)
     assert decision.pop("reason").startswith("no word permutes states of the minimal DFA, so")
+    assert (decision.pop("architecture"), decision.pop("blocks")) == ("mamba", 3)
     assert decision == {"star_free": True, "states": 4, "gates": "nonnegative", "group": None}
     result = invoke("decide", "--regex", "(aaa)*")
     assert (result.exit_code, result.stderr) == (1, "")
     assert "not star-free" in result.stdout
+    assert result.stdout.endswith("architecture: olmo_hybrid, 2 blocks (a cascade)\n")
     result = invoke("decide", "--regex", "b(aaa)*", "--json")
     assert result.exit_code == 1
     witness = json.loads(result.stdout)
@@ -315,7 +317,7 @@ def test_decide_says_which_gates(tmp_path: Path) -> None:
     assert group["composition_factors"] == {"A5": 1, "Z2": 1}
     assert {"word": ["s"], "images": ["1", "0", "2", "3", "4"]} in group["generators"]
     result = invoke("decide", "--regex", "(0*10*1)*0*")
-    assert (result.exit_code, result.stdout.count("\n")) == (1, 5)
+    assert (result.exit_code, result.stdout.count("\n")) == (1, 6)
     assert "gates: signed" in result.stdout
 
 
