@@ -64,7 +64,7 @@ def test_the_wheel_is_the_package(published: tuple[Path, Path]) -> None:
     assert published[1].stat().st_size < LARGEST_WHEEL
     folders = PROJECT["tool"]["setuptools"]["package-dir"]
     rooms = {folder: name.replace(".", "/") for name, folder in folders.items()}
-    expected = {"scancraft_entry.py"}
+    expected = {"scancraft_entry.py", "pytest_scancraft.py"}
     for name in tracked():
         room, _, rest = name.partition("/")
         if room in rooms and rest:
