@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from ..automata.budget import Budget
 from ..automata.decide.locality import pattern_of
+from ..automata.decide.pairs import comparisons
 from ..automata.deterministic import Deterministic
 from ..automata.dfa import Dfa
 from ..automata.errors import BudgetExceededError, ScancraftError
@@ -18,6 +19,7 @@ from .cascade.holonomy import Groups
 from .cascade.rules import RuleTable, tabulate
 from .circuits.circuit import Circuit
 from .circuits.levels import cascade_circuit
+from .circuits.pairs import pairs_circuit
 from .circuits.patterns import pattern_circuit
 from .circuits.unrolled import unrolled_circuit
 from .circuits.walks import counted, tallied
@@ -192,13 +194,16 @@ def by_plans(
         windows = WINDOWS[: widest if longer else min(widest, FEWER_LETTERS)]
         return carried_out(descents(dfa, searching, windows, efforts))
 
+    chains: list[Alternative] = []
     if longer or least >= LARGE:
-        found = list(down_chains(CHAIN_ITEMS if longer else [min(least // WORTH, max(CHAIN_ITEMS))]))
-        yield from found
-        if found and not longer:
+        chains += down_chains(CHAIN_ITEMS if longer else [min(least // WORTH, max(CHAIN_ITEMS))])
+        yield from chains
+        if chains and not longer and min(_beside_letters(way, dfa) for way in known) > 2 * LARGE:
             return
     items = PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS
-    if len(set(strong_components(dfa.table))) == dfa.n_states:  # only loops turn in circles, so few blocks do
+    if (longer or not chains) and len(
+        set(strong_components(dfa.table))
+    ) == dfa.n_states:  # only loops turn in circles, so few blocks do
         items = EFFORT if longer else max(items, least // WORTH_OF_LOOPS if least >= LARGE else 0)
     limited = _within(searching, items)
     most, useful = MOST_BLOCKS if longer else FEW_BLOCKS, None if beside is None else room
@@ -244,6 +249,13 @@ def by_tally(dfa: Dfa, budget: Budget, lower: Lower) -> Iterator[Alternative]:
         yield Alternative(*lower(circuit))
 
 
+def by_pairs(dfa: Dfa, lower: Lower) -> Iterator[Alternative]:
+    """A language that compares the last two letters, by their codes in one block; nothing if it is none."""
+    told = comparisons(dfa)
+    if told is not None and (circuit := pairs_circuit(dfa, told)) is not None:
+        yield Alternative(*lower(circuit))
+
+
 def by_last_letters(dfa: Dfa, budget: Budget, lower: Lower, construction: Construction | None) -> Iterator[Alternative]:
     """A language of one pattern by it, a finite one a letter a block; no memory but one, and no search for plans.
 
@@ -253,6 +265,8 @@ def by_last_letters(dfa: Dfa, budget: Budget, lower: Lower, construction: Constr
         lower: writes a circuit as weights.
         construction: "pattern" or "finite" looks for this one only.
     """
+    if construction != "finite":
+        yield from by_pairs(dfa, lower)
     if construction != "finite" and (pattern := pattern_of(dfa, budget)) is not None:
         yield Alternative(*lower(pattern_circuit(dfa, pattern)))
     if construction != "pattern" and not dfa.is_empty() and dfa.is_finite():

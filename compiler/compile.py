@@ -21,6 +21,7 @@ from ..automata.logic.past import PastLtl
 from ..automata.moore import Moore
 from ..automata.nested.language import NestedLanguage
 from .alternatives import (
+    LARGE,
     MANY_STATES,
     Alternative,
     Construction,
@@ -29,6 +30,7 @@ from .alternatives import (
     UnknownChoiceError,
     by_cascade,
     by_last_letters,
+    by_pairs,
     by_plans,
     by_tally,
     by_walk,
@@ -317,7 +319,7 @@ def _ways(
     large = choice.construction is None and dfa.n_states >= MANY_STATES
     if star_free and target.name == "mamba" and isinstance(dfa, Dfa) and widest > STEP and (asked or large):
         if local := list(by_last_letters(dfa, choice.budget, lower, choice.construction)):
-            return tuple(local)
+            return proved(local, choice.optimise, dfa, choice.budget)
     if star_free and target.name == "mamba" and isinstance(dfa, Dfa):
         if choice.construction == "walk" or (choice.construction is None and choice.optimise is not None):
             try:
@@ -331,10 +333,12 @@ def _ways(
             found.append(by_cascade(dfa, choice.budget, lower, groups))
         except BudgetExceededError as error:
             past_budget = error
-    plain = choice.construction is None and choice.optimise is None
-    if plain and star_free and target.name == "mamba" and isinstance(dfa, Dfa):
-        if all(way.found.weights.shape.n_layers > 1 for way in found):
+    several = choice.construction is None and all(way.size.blocks > 1 for way in found)
+    if several and star_free and target.name == "mamba" and isinstance(dfa, Dfa):
+        if choice.optimise is None:
             found += by_tally(dfa, choice.budget, lower)
+        if all(way.size.parameters >= LARGE for way in found):
+            found += by_pairs(dfa, lower)
     if star_free and choice.construction in (None, "plan") and not any(way.least for way in found):
         longer = choice.optimise == "depth" and not walks
         beside = tuple(found) if target.name == "mamba" else None  # whose models' sizes can be told beforehand

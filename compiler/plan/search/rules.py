@@ -57,7 +57,10 @@ class _Table:
             for column, value in zip(columns, vector, strict=True):
                 column[value] = column.get(value, 0) | 1 << number
         self.columns = [dict(sorted(column.items())) for column in columns]
+        self.values = [[entry for entry in column.items() if entry[0] != NOTHING] for column in self.columns]
         self.orders = _orders(self.width, demands.window)
+        self.shapes = 2 if demands.first and demands.window > 1 else 0
+        """How many of the first places have sides that the first block may not be able to recognise."""
 
     def price(self, sides: Sides) -> float:
         """What a conjunction costs, in channels."""
@@ -157,26 +160,25 @@ def _grow(table: _Table, seed: Vector, forbidden: int, order: Sequence[int]) -> 
         return None
     weakened = table.full
     for place in order:
-        others = weakened & rest.pop()
-        if sides[place] is not None:
-            clashes = others & forbidden
-            if not clashes and _shaped(table.demands, sides, place, None):
+        clashes = weakened & rest.pop() & forbidden
+        if (side := sides[place]) is not None:
+            free = place >= table.shapes
+            if not clashes and (free or _shaped(table.demands, sides, place, None)):
                 sides[place], masks[place] = None, table.full
             else:
-                for value, mask in table.columns[place].items():
-                    grown = (sides[place] or frozenset()) | {value}
-                    if value == NOTHING or mask & clashes or not _shaped(table.demands, sides, place, grown):
+                for value, mask in table.values[place]:
+                    if mask & clashes or value in side:
                         continue
-                    sides[place] = grown
-                    masks[place] |= mask
+                    grown = side | {value}
+                    if free or _shaped(table.demands, sides, place, grown):
+                        sides[place] = side = grown
+                        masks[place] |= mask
         weakened &= masks[place]
     return tuple(sides), weakened
 
 
 def _shaped(demands: Demands, sides: Sequence[frozenset[int] | None], place: int, side: frozenset[int] | None) -> bool:
-    """Whether the first block can recognise the conjunction with this side at this place."""
-    if not demands.first or demands.window == 1 or place > 1:
-        return True
+    """Whether the first block can recognise the conjunction with this side at this place, one of the first two."""
     now = side if place == 0 else sides[0]
     before = side if place == 1 else sides[1]
     if before is None:
