@@ -124,6 +124,9 @@ def test_suite_and_training(sections: dict[str, Any]) -> None:
     assert all(row["certificate"]["checked"] is True for row in positive)
     (trained,) = sections["trained"][0]["result"]["rows"]
     assert trained["steps"] == sections["trained"][0]["size"]["max_steps"]
+    (learned,) = sections["until"][0]["result"]["rows"]
+    assert (learned["verdict"], learned["checked"]) == ("counterexample", True)
+    assert [one["steps"] for one in learned["rounds"]] == [3]
 
 
 def test_bounded_dyck_walks_scan_and_signed(run: Any, sections: dict[str, Any]) -> None:
