@@ -23,6 +23,12 @@ from .pumping.counterexample import find_counterexample
 from .refute import REFUTE_BUDGET
 from .results import Counterexample
 
+FIRST = 1_000
+"""Events per stage of a first look at a model that was not compiled: enough for boxes, which need none."""
+
+PLAIN = 12
+"""Letters of a shortest wrong word that needs no pattern to be understood."""
+
 
 def certified_or_wrong(
     target: Any,
@@ -33,12 +39,12 @@ def certified_or_wrong(
     dtype: torch.dtype | None = None,
     note: Note = lambda _: None,
 ) -> Certificate | Counterexample | Refuted | Open:
-    """``certify``, and a search for a counterexample where that is undecided or has found a word that is not shortest.
+    """``certify``, and a search for a counterexample where that is undecided, or for the pattern of a long word.
 
     Args:
         target, language, readout, dtype, note: as ``certify`` takes them.
-        budget: events per stage of the proof's search; seconds of both searches. The proof gets half of the time, and
-            all of it where the model was compiled for the language.
+        budget: events per stage of the proof's search, seconds of everything. A model that was compiled for the
+            language is certified first; of others few states are explored before counterexamples are looked for.
 
     Raises:
         ReadoutError, WeightsError, CheckpointError: as ``certify`` does.
@@ -46,10 +52,10 @@ def certified_or_wrong(
     started, budget = time.perf_counter(), budget.running()
     source = opened(target)
     compiled = isinstance(source, LanguageModel) and language is None and source.manifest.kind != "trained"
-    share = budget if compiled else replace(budget.half(), items=budget.items)
+    share = budget if compiled else replace(budget.half(), items=min(FIRST, budget.items))
     found = certify(source, language, readout=readout, budget=share, dtype=dtype, note=note)
-    known = isinstance(found, Certificate) or (isinstance(found, Refuted) and found.shortest)
-    if known or budget.over:
+    plain = isinstance(found, Refuted) and found.shortest and (compiled or len(found.word) <= PLAIN)
+    if plain or isinstance(found, Certificate) or budget.over:
         return found
     model, wanted, bound = resolve(source, language, readout, dtype)
     try:
@@ -63,12 +69,16 @@ def certified_or_wrong(
     try:
         with one_thread():
             left = replace(budget, items=REFUTE_BUDGET.items)
-            word = find_counterexample(model, wanted, bound, left, note)
+            known = found.word if isinstance(found, Refuted) and found.shortest else None
+            word = find_counterexample(model, wanted, bound, left, note, known=known)
     finally:
         model.train(training)
-    seconds = time.perf_counter() - started
     if isinstance(word, Counterexample):
-        return Counterexample({**word.content, "seconds": round(seconds, 3)})
+        return Counterexample({**word.content, "seconds": round(time.perf_counter() - started, 3)})
+    if isinstance(found, Refuted):
+        return found
+    if not compiled and not budget.over and budget.items > FIRST:
+        found = certify(source, language, readout=readout, budget=budget, dtype=dtype, note=note)
     if isinstance(found, Open):
-        return replace(found, reason=f"{found.reason}; {word.reason}", seconds=seconds)
+        found = replace(found, reason=f"{found.reason}; {word.reason}", seconds=time.perf_counter() - started)
     return found

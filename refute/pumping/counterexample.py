@@ -62,6 +62,7 @@ def find_counterexample(
     note: Note = lambda _: None,
     *,
     short: int = SHORT,
+    known: Word | None = None,
 ) -> Counterexample | Unsettled:
     """A word on which a model is wrong, the shortest found, and a pattern x w^n y of such words where one is found.
 
@@ -72,11 +73,16 @@ def find_counterexample(
         budget: tokens to read, and seconds.
         note: told now and then what is going on.
         short: all words up to some length are tried, so many at most.
+        known: a word on which the model is wrong, if there is one: then only patterns are looked for.
     """
     started = time.perf_counter()
     found = _Search(Trajectories(model), Judge(language, readout), budget.meter("tokens"), note)
     try:
-        found.run(short)
+        if known is None:
+            found.run(short)
+        else:
+            found.confirmed(known)
+            found.pump()
         limit = ""
     except BudgetExceededError as error:
         limit = f"; past {error.reached:,g} {error.what}, the budget being {error.limit:,g}"

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ..automata.languages import Language
     from ..training.training import Settings, Trained
 
+DEFAULT_BUDGET = "60s"
+UNBOUNDED = 1e9
+"""Seconds."""
+
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -38,8 +42,9 @@ class Goal(StrEnum):
 def train(
     language: LanguageOptions,
     budget: Annotated[
-        str, typer.Option(metavar="TIME", help="Time to train: 60s, 2m, or a number of seconds.")
-    ] = "60s",
+        str | None,
+        typer.Option(metavar="TIME", help="Time: 60s, 2m, or a number of seconds. Default: 60s; with --steps none."),
+    ] = None,
     seed: Seed = 0,
     layers: Annotated[int, typer.Option(metavar="N", min=1, max=256, help="Blocks of the model.")] = 2,
     d_model: Annotated[int, typer.Option(metavar="N", min=1, max=8192, help="Width of its residual stream.")] = 32,
@@ -70,7 +75,7 @@ def train(
     With --until certified it goes on in rounds: train, certify, and where the model is wrong learn from the word, its
     pattern and words near them. The exit code is then that of certify.
     """
-    seconds = seconds_of(budget)
+    seconds = seconds_of(budget or DEFAULT_BUDGET) if budget or steps is None else UNBOUNDED
     subject = chosen(language).over(shortest, longest)
     with status("starting"):
         from ..training.training import Settings, check_place
@@ -82,10 +87,10 @@ def train(
     settings = Settings(layers=layers, d_model=d_model)
     if until is not None:
         raise typer.Exit(_until_certified(subject, seconds, steps, rounds, seed, settings, out, as_json=json))
-    with progress_bar("seconds") as bar:
+    with progress_bar("steps" if steps else "seconds") as bar:
 
-        def progress(elapsed: float, steps: int, loss: float) -> None:
-            bar(min(elapsed, seconds), seconds, f"step {steps:,}, loss {loss:.4f}")
+        def progress(elapsed: float, done: int, loss: float) -> None:
+            bar(*((done, steps) if steps else (min(elapsed, seconds), seconds)), f"step {done:,}, loss {loss:.4f}")
 
         trained = train_model(
             subject.language,

@@ -23,6 +23,17 @@ def test_a_right_model_is_certified() -> None:
     assert isinstance(certified_or_wrong(latch(), budget=replace(BUDGET, items=1_000)), Certificate)
 
 
+def test_a_long_word_is_given_its_pattern() -> None:
+    """The exploration of the whole model finds this one, since a latch takes few values."""
+    compiled = latch()
+    found = certified_or_wrong(
+        leaking(0.99), compiled.language, readout=compiled.readout, budget=replace(BUDGET, items=2_000)
+    )
+    assert isinstance(found, Counterexample)
+    assert found.pattern is not None
+    assert (found.word, found.pattern.first) == (("a", *"b" * first_failure(0.99)), first_failure(0.99))
+
+
 def test_a_model_that_forgets_is_wrong_on_a_pattern() -> None:
     compiled = latch()
     assert isinstance(compiled.language, Dfa)
