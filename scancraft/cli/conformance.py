@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,6 +34,10 @@ def conformance(
     show_list: Annotated[
         bool, typer.Option("--list", help="List implementations, modes and checkpoints instead.")
     ] = False,
+    corpus: Annotated[
+        Path | None,
+        typer.Option("--write-corpus", metavar="DIR", help="Write checkpoints and the logits owed as files instead."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Compare an implementation of Mamba, bit for bit, with outputs that are known exactly.
@@ -48,6 +53,13 @@ def conformance(
 
     if show_list:
         _list(kind or "mamba", as_json=json)
+        return
+    if corpus is not None:
+        if target is not None:
+            raise ArgumentError("--write-corpus takes no implementation; drop one of both")
+        from ..conformance.corpus import write_corpus
+
+        show(write_corpus(corpus) if kind is None else write_corpus(corpus, (kind,)), as_json=json)
         return
     if target is None:
         raise ArgumentError("name an implementation, or give --list to see those that are known")
