@@ -12,6 +12,7 @@ up to 2, hence reflections).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -43,6 +44,20 @@ class OlmoHybridShape(ModelShape):
     embedding: ClassVar[str] = "model.embed_tokens.weight"
     layers: ClassVar[str] = "model.layers."
     last_norm: ClassVar[str] = "model.norm.weight"
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> OlmoHybridShape:
+        """The sizes in a ``config.json``; where one is missing, a KeyError."""
+        return cls(
+            d_model=config["hidden_size"],
+            n_layers=config["num_hidden_layers"],
+            vocab_size=config["vocab_size"],
+            d_state=config["linear_key_head_dim"],
+            d_conv=config["linear_conv_kernel_dim"],
+            heads=config["linear_num_value_heads"],
+            value_dim=config["linear_value_head_dim"],
+            units=config["intermediate_size"],
+        )
 
     @property
     def model_type(self) -> str:

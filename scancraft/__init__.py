@@ -111,6 +111,7 @@ if TYPE_CHECKING:
     from .models.errors import CheckpointError as CheckpointError
     from .models.errors import CounterRangeError as CounterRangeError
     from .models.errors import DeadPromptError as DeadPromptError
+    from .models.errors import MissingClassError as MissingClassError
     from .models.errors import ReadoutError as ReadoutError
     from .models.errors import WeightsError as WeightsError
     from .models.longhorn import LonghornConfig as LonghornConfig

@@ -67,7 +67,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
     for block in circuit.blocks:
         drafts.add(block)
     if not drafts.drafts:
-        drafts._new("nothing to do")
+        drafts.new("nothing to do")
     keys = 4 ** max(-(-(n - 1).bit_length() // 2) for n in drafts.coordinates())
     size = min(WIDTHS, key=lambda size: drafts.cost(size, keys))
     layers = [draft.layer(size) for draft in drafts.drafts]
@@ -200,7 +200,8 @@ class _Draft:
 
     Attributes:
         title: for people.
-        block: the block of the circuit whose memories it holds; None if it only finds out something.
+        block: the block of the circuit that it is for.
+        finds_only: whether it only finds out something for the next layer.
         kept: the registers.
         passed: what is put out at once.
         units: of its SwiGLU.
@@ -209,6 +210,7 @@ class _Draft:
 
     title: str
     block: CircuitBlock | None = None
+    finds_only: bool = False
     kept: list[_Kept] = field(default_factory=list)
     passed: list[Column] = field(default_factory=list)
     units: list[Unit] = field(default_factory=list)
@@ -229,7 +231,7 @@ class _Draft:
 
     def layer(self, size: int) -> Layer:
         """The layer."""
-        return Layer(tuple(self.heads(size) or ()), tuple(self.units), self.title, self.block is None)
+        return Layer(tuple(self.heads(size) or ()), tuple(self.units), self.title, self.finds_only)
 
 
 class _Drafts:
@@ -265,7 +267,7 @@ class _Drafts:
         found += [c for c, channel in enumerate(block.channels) if _passed(channel) and not _seen(channel)]
         names = self._found(block, found)
         values |= {c: {name: 1} for c, name in names.items()}
-        draft = self._new(block.title, block)
+        draft = self.new(block.title, block)
         draft.before = dict(self.drafts[-2].after) if names else {}
         draft.kept = [_kept(block, register, values) for register in registers]
         draft.passed = [
@@ -275,8 +277,9 @@ class _Drafts:
         ]
         draft.units = [_taken_back(name) for name in names.values()]
 
-    def _new(self, title: str, block: CircuitBlock | None = None) -> _Draft:
-        self.drafts.append(_Draft(title, block))
+    def new(self, title: str, block: CircuitBlock | None = None, *, finds_only: bool = False) -> _Draft:
+        """One more layer."""
+        self.drafts.append(_Draft(title, block, finds_only))
         return self.drafts[-1]
 
     def _found(self, block: CircuitBlock, channels: Sequence[int]) -> dict[int, str]:
@@ -288,7 +291,7 @@ class _Drafts:
             {(name, back) for x in chosen.values() for back, w in _back(x) if back and w for name in x.reads}
         )
         if looks_back or not self.drafts:
-            self._new(f"{block.title}: when")
+            self.new(f"{block.title}: when", block, finds_only=True)
         draft, before = self.drafts[-1], dict[tuple[str, int], str]()
         for number, (name, back) in enumerate(looks_back, len(chosen)):
             said = f"{'1' if name == ONE else name}, {back} step{'s' * (back > 1)} before"

@@ -155,22 +155,9 @@ def _check_layers(path: Path, config: Mapping[str, Any], ours: bool) -> None:
         raise CheckpointError(f"{path} lacks intermediate_size")
     if len(config["layer_types"]) != config["num_hidden_layers"]:
         raise CheckpointError(f"{path} has {len(config['layer_types'])} layer_types, not num_hidden_layers")
-    for key, value in _olmo_shape(config).own_config().items() if ours else ():
+    for key, value in OlmoHybridShape.of(config).own_config().items() if ours else ():
         if key in config and config[key] != value:
             raise CheckpointError(f"{path} has {key} {_short(config[key])}; in a compiled model it is {_short(value)}")
-
-
-def _olmo_shape(config: Mapping[str, Any]) -> OlmoHybridShape:
-    return OlmoHybridShape(
-        d_model=config["hidden_size"],
-        n_layers=config["num_hidden_layers"],
-        vocab_size=config["vocab_size"],
-        d_state=config["linear_key_head_dim"],
-        d_conv=config["linear_conv_kernel_dim"],
-        heads=config["linear_num_value_heads"],
-        value_dim=config["linear_value_head_dim"],
-        units=config["intermediate_size"],
-    )
 
 
 def _check_keys(path: Path, found: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
@@ -218,7 +205,7 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
 def expected_tensors(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the parameters that a configuration implies, which must be one that was checked."""
     if config["model_type"] == OLMO_HYBRID:
-        shape = _olmo_shape(config)
+        shape = OlmoHybridShape.of(config)
         ours = all(config.get(key, value) == value for key, value in shape.own_config().items())
         return shape.tensors() if ours else _tensors_of_class(config)
     if config["model_type"] not in KEYS:

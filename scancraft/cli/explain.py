@@ -171,7 +171,8 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
     compiled: CompiledModel
     try:
         config = json_module.loads(path.read_text(encoding="utf-8"))
-        d_state, d_conv = int(config["state_size"]), int(config["conv_kernel"])
+        d_state, d_conv = int(config.get("state_size", 1)), int(config.get("conv_kernel", 0))
+        d_conv = d_conv or int(config["linear_conv_kernel_dim"])
         if manifest.kind == "flip-flop":
             compiled = flip_flop(contract=checkpoint.readout.contract, d_conv=d_conv, target=manifest.target)
             if compiled.language != language:

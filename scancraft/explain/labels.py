@@ -11,6 +11,7 @@ from ..compiler.checkpoints import Checkpoint
 from ..compiler.manifest import Manifest, MemoryLabel
 from ..models.checkpoints.closed import MANIFEST
 from ..models.errors import CheckpointError
+from ..models.olmo_hybrid import OLMO_HYBRID, OlmoHybridShape
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,18 @@ def labelled_model(checkpoint: Checkpoint) -> Any:
             lacks.
     """
     model, shape = checkpoint.model(), checkpoint.manifest.shape
-    config, d_inner = model.config, model.backbone.layers[0].mixer.intermediate_size
+    config = model.config
+    if config.model_type == OLMO_HYBRID:
+        sizes = OlmoHybridShape.of(config.to_dict())
+        d_inner, states = sizes.d_inner, sizes.d_state
+    else:
+        d_inner, states = model.backbone.layers[0].mixer.intermediate_size, config.state_size
     told = (shape.d_model, shape.d_inner, shape.num_hidden_layers)
     found = (config.hidden_size, d_inner, config.num_hidden_layers)
     entries = [memory.label.entry for memory in memories_of(checkpoint.manifest)]
-    if told != found or max(entries, default=0) >= config.state_size:
+    if told != found or max(entries, default=0) >= states:
         raise CheckpointError(
             f"{checkpoint.directory / MANIFEST} labels a model of d_model, d_inner and blocks {told}, the model has "
-            f"{found} and {config.state_size} states per channel; compile the language again"
+            f"{found} and {states} states per channel; compile the language again"
         )
     return model

@@ -16,6 +16,7 @@ from ..compiler.manifest import Manifest
 from ..interp.labels import labels_of
 from ..interp.run import run_with_cache
 from ..interp.subject import Subject
+from ..models.olmo_hybrid import OLMO_HYBRID
 from .labels import labelled_model
 from .picture_file import PictureError
 
@@ -120,9 +121,10 @@ def weight_table(checkpoint: Checkpoint, block: int) -> WeightTable:
     rows = [f"{channel.index} {channel.role}: {channel.meaning}" for channel in label.channels]
     if not rows:
         raise PictureError(f"block {block} has no channel with a meaning: it does nothing")
-    prefix = f"backbone.layers.{block}.mixer."
+    kind = model.config.model_type
+    prefix = f"model.layers.{block}." if kind == OLMO_HYBRID else f"backbone.layers.{block}.mixer."
     weights = {name.removeprefix(prefix): t for name, t in _tensors(model).items() if name.startswith(prefix)}
-    make = _mamba2_groups if model.config.model_type == "mamba2" else _mamba_groups
+    make = {"mamba2": _mamba2_groups, OLMO_HYBRID: _olmo_groups}.get(kind, _mamba_groups)
     more, groups = make(
         weights,
         [channel.index for channel in label.channels],
@@ -226,6 +228,41 @@ def _mamba2_groups(
         ("writes: out_proj", after, only_channels(w["out_proj.weight"].T[channels])),
     ]
     return names, [WeightGroup(title, tuple(columns), values) for title, columns, values in groups]
+
+
+def _olmo_groups(
+    w: Mapping[str, Numbers], channels: Sequence[int], before: Sequence[str], after: Sequence[str]
+) -> Groups:
+    """OLMo Hybrid: channels are columns of heads, and then units; rates, keys and queries are those of a head."""
+    w = {name.removeprefix("linear_attn.").removeprefix("mlp.").removesuffix(".weight"): t for name, t in w.items()}
+    heads, columns = w["A_log"].shape[0], w["v_proj"].shape[0]
+    size, keys = columns // heads, w["k_proj"].shape[0] // heads
+    at = np.asarray(channels, dtype=np.intp)
+    head = np.where(at < columns, at // size, 0)
+    n_taps = w["conv1d"].shape[-1]
+
+    def both(of_columns: Numbers, of_units: Numbers | None = None) -> Numbers:
+        """Rows of columns, and rows of units; blank where units have none."""
+        blank = np.full((w["up_proj"].shape[0], of_columns.shape[1]), np.nan, dtype=np.float32)
+        return np.concatenate([of_columns, blank if of_units is None else of_units])[at]
+
+    def of_head(values: Numbers) -> Numbers:
+        return np.where((at < columns)[:, None], values[head], np.nan).astype(np.float32)
+
+    groups = [
+        ("value, or the unit's gate: v_proj, gate_proj", before, both(w["v_proj"], w["gate_proj"])),
+        ("convolution", [f"t−{n}" if n else "t" for n in reversed(range(n_taps))], both(w["conv1d"][-columns:, 0])),
+        ("α of the head: a_proj", [*before, "bias"], of_head(np.column_stack([w["a_proj"], w["dt_bias"]]))),
+        ("β of the head: b_proj", before, of_head(w["b_proj"])),
+        *(
+            (f"{title} of the head, coordinate {n}: {name}", before, of_head(w[name][n::keys]))
+            for name, title in (("k_proj", "key"), ("q_proj", "query"))
+            for n in range(keys)
+        ),
+        ("gated by, or the unit's factor: g_proj, up_proj", before, both(w["g_proj"], w["up_proj"])),
+        ("writes: o_proj, down_proj", after, both(w["o_proj"].T, w["down_proj"].T)),
+    ]
+    return [], [WeightGroup(title, tuple(names), values) for title, names, values in groups]
 
 
 # -- memories --------------------------------------------------------------------------------------------------------

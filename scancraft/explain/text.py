@@ -130,12 +130,12 @@ def _block(block: BlockLabel, levels: Mapping[int, Sequence[TiledSet]]) -> dict[
             "set": _braces(entry.states),
             "tiles": {str(v): _braces(tile) for v, tile in enumerate(entry.tiles) if v in values},
         }
-        for entry in levels[block.level or 0]
+        for entry in levels.get(block.level or 0, ())
     ]
     said = {"indicators_before": block.indicators_before, "indicators_after": block.indicators_after}
     return {
         "index": block.index,
-        "level": block.level,
+        **({"title": block.title} if block.level is None else {"level": block.level}),
         "memory": {"values": values, "sets": sets if values else []},
         "channels": [asdict(channel) for channel in block.channels],
         "slots_before": _by_number(block.slots_before),
