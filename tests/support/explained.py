@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from examples import dfa, machine
+from stepwise import trace
 
 import scancraft
 from scancraft import interp
@@ -73,7 +74,17 @@ class Explained(dict[str, Checkpoint]):
     def __init__(self, place: Path) -> None:
         super().__init__()
         self.place = place
+        self.models: dict[str, Any] = {}
+        self.traces: dict[tuple[str, tuple[str, ...]], list[dict[str, Any]]] = {}
 
     def __missing__(self, name: str) -> Checkpoint:
         self[name] = load(compiled(name).save(self.place / re.sub(r"\W", "_", name)))
         return self[name]
+
+    def steps(self, name: str, word: tuple[str, ...]) -> list[dict[str, Any]]:
+        """What the model itself computes on a word (``stepwise.trace``), worked out once."""
+        if name not in self.models:
+            self.models[name] = self[name].model()
+        if (name, word) not in self.traces:
+            self.traces[name, word] = trace(self.models[name], self[name].readout.encode(word))
+        return self.traces[name, word]
