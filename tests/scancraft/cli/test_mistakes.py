@@ -315,22 +315,3 @@ def test_the_shell_completes_commands() -> None:
     command = [sys.executable, "-m", "scancraft.cli.entry"]
     found = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, check=False)
     assert found.stdout.split() == ["decide"]
-
-
-HEAVY = """
-import sys
-from scancraft.cli.entry import main
-sys.argv = ["scancraft", *sys.argv[1:]]
-try:
-    main()
-except SystemExit as error:
-    assert not error.code, error.code
-assert "transformers" not in sys.modules
-"""
-
-
-@pytest.mark.parametrize("command", ["--help", "decide --regex (ab)*", "compile --regex (ab)* -o OUT", "targets"])
-def test_transformers_is_imported_by_what_needs_it_only(command: str, tmp_path: Path) -> None:
-    arguments = command.replace("OUT", str(tmp_path / "out")).split()
-    found = subprocess.run([sys.executable, "-c", HEAVY, *arguments], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
