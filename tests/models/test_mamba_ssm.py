@@ -97,8 +97,9 @@ def test_a_forward_pass_gives_the_expected_bits(name: str, convolution: bool, dt
         assert torch.equal(logits.float(), compiled.model(dtype)(ids).logits.float())
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("convolution", [True, False], ids=["causal_conv1d_update", "torch"])
+@pytest.mark.parametrize(
+    ("convolution", "dtype"), [(True, torch.float32), (False, torch.bfloat16)], ids=["causal_conv1d_update", "torch"]
+)
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_prefills_of_every_length_then_steps(name: str, convolution: bool, dtype: torch.dtype) -> None:
     compiled = LANGUAGES[name]
@@ -117,7 +118,7 @@ def test_prefills_of_every_length_then_steps(name: str, convolution: bool, dtype
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "separate"])
-@pytest.mark.parametrize("name", ["D-3", "D-3, four taps, five states", "Dyck-1"])
+@pytest.mark.parametrize("name", ["D-3, four taps, five states", "Dyck-1"])
 def test_the_triton_kernels_interpreted(name: str, fused: bool, dtype: torch.dtype, tmp_path: Path) -> None:
     compiled = LANGUAGES[name]
     words = long_words(compiled, 2, 6)

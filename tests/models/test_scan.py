@@ -111,7 +111,7 @@ def test_a_long_text_in_constant_memory() -> None:
 
 
 @pytest.mark.parametrize("biases", [(False, True), (True, True), (True, False), (False, False)])
-@pytest.mark.parametrize(("d_state", "d_conv"), [(1, 2), (2, 3), (5, 20), (16, 4), (1, 3), (2, 4)])
+@pytest.mark.parametrize(("d_state", "d_conv"), [(1, 2), (2, 3), (5, 20), (16, 4)])
 def test_random_weights(d_state: int, d_conv: int, biases: tuple[bool, bool]) -> None:
     sizes = {"state_size": d_state, "conv_kernel": d_conv, "use_bias": biases[0], "use_conv_bias": biases[1]}
     for signed in (False, True):
@@ -120,7 +120,7 @@ def test_random_weights(d_state: int, d_conv: int, biases: tuple[bool, bool]) ->
         ids = torch.randint(11, (3, 50))
         expected = reference(model, ids)
         assert expected.std() > 0.05
-        for chunk in (4096, 60, 20):
+        for chunk in (4096, 20):
             assert torch.allclose(Runner(model, chunk=chunk)(ids), expected, rtol=1e-4, atol=1e-4)
         assert torch.allclose(streamed(Runner(model), ids), expected, rtol=1e-4, atol=1e-4)
 
