@@ -89,7 +89,7 @@ def test_mutants_are_rejected_or_right() -> None:
         if "norm" not in name
         for place in torch.nonzero(tensor).tolist()
     ]
-    for name, place in rng.sample(places, 40):
+    for name, place in rng.sample(places, 20):
         mutant = copy.deepcopy(model)
         weight = mutant.get_parameter(name)
         with torch.no_grad():
@@ -102,8 +102,8 @@ def test_mutants_are_rejected_or_right() -> None:
             continue
         kept += 1
         assert accepts(mutant, words), (name, place)
-    assert tried == 40
-    assert kept < 20  # most are rejected
+    assert tried == 20
+    assert kept < 10  # most are rejected
 
 
 EDITS: dict[str, Callable[[dict[str, Any]], object]] = {

@@ -6,6 +6,7 @@ import itertools
 import sys
 from collections.abc import Sequence
 from functools import partial
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from scancraft.automata.languages import truth_of
 from scancraft.compiler.compiled import CompiledModel
+from scancraft.models.mamba2 import Mamba2Shape
 
 
 def short_words(alphabet: Sequence[str], most: int) -> list[tuple[str, ...]]:
@@ -57,6 +59,14 @@ class _OlmoAtChunk:
         whole = module.torch_chunk_gated_delta_rule
         with patch.object(module, "torch_chunk_gated_delta_rule", partial(whole, chunk_size=self.chunk)):
             return self.model(*args, **options)
+
+
+def short_chunks(compiled: CompiledModel) -> CompiledModel:
+    """The same with a chunk size of 8, where it has one: ``transformers`` fills short words up to a whole chunk."""
+    shape = compiled.weights.shape
+    if not isinstance(shape, Mamba2Shape):
+        return compiled
+    return replace(compiled, weights=replace(compiled.weights, shape=replace(shape, chunk_size=8)))
 
 
 @torch.no_grad()

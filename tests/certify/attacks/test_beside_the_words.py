@@ -250,11 +250,10 @@ def test_a_runner_that_is_made_to_watch_something_else(
         logits = checkpoint.runner(torch.bfloat16)(torch.tensor([ids]))
         return bool(logits[0, -1, checkpoint.manifest.tokens["<eos>"]] > 0)
 
-    assert allows_the_end(200)
+    assert allows_the_end(20)
     with pytest.raises(CounterRangeError, match="exact only up to 256"):
         allows_the_end(300)
     edit_json(place / "scancraft.json", lambda m: [counter.update(lie) for counter in m["counters"]])
-    assert allows_the_end(200)
     assert not allows_the_end(300), "the harm"
     rejected(place, reason)
     with pytest.raises(CheckpointError, match="compile the language again"):

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from against_truth import at_chunk
 from attacks import CERTIFICATE, Files, Step, bound, loaded, replayed, write
 
 from scancraft.certify.check import compare
@@ -49,7 +50,7 @@ def test_attacks_get_the_right_answer(name: str, tmp_path: Path) -> None:
             content = json.loads(files[CERTIFICATE])
             language, readout = bound(content)
             with torch.no_grad():
-                report = compare(loaded(place), language, readout, exhaustive_to=4)
+                report = compare(at_chunk(loaded(place), 8), language, readout, exhaustive_to=4)
             assert report.agrees, (attack, report.shortest)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from against_truth import short_chunks
 from examples import dfa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ def base() -> CompiledModel:
 
 @remembered
 def truth(construction: str = "plan", target: str = "mamba") -> tuple[CompiledModel, bench.Graph, bench.Truth]:
-    compiled = scancraft.compile(dfa("D-2"), construction=construction, target=target)  # type: ignore[arg-type]
+    compiled = short_chunks(scancraft.compile(dfa("D-2"), construction=construction, target=target))  # type: ignore[arg-type]
     return compiled, *bench.truth_of(compiled)
 
 
