@@ -15,6 +15,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from clocks import Clock
@@ -31,3 +32,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr("scancraft.automata.budget.time", SimpleNamespace(monotonic=made.monotonic))
     return made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of ``automata``, many and quick, come last: workers then end together."""
+    items.sort(key=lambda item: item.path, reverse=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of several workers one runs all of a file, so that what its tests share is made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log) if config.option.dist == "load" else None

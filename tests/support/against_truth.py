@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Sequence
-from functools import partial
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
