@@ -29,6 +29,7 @@ from scancraft.models.block import Memory
 from scancraft.models.build import build_model
 from scancraft.models.errors import CheckpointError, MissingClassError
 from scancraft.models.olmo_hybrid import OlmoHybridShape
+from scancraft.models.run.caching import continued
 from scancraft.models.weights import ModelWeights
 
 LOADED_ELSEWHERE = """
@@ -106,13 +107,10 @@ def test_the_word_problem_of_s5_takes_one_layer_of_reflections() -> None:
         assert (whole[0, :, 2] > 0).tolist() == at_home
         for chunk in (1, 7, 128):
             assert torch.equal(at_chunk(model, chunk)(tokens).logits, whole)
-        first = model(tokens[:, :100], use_cache=True)
-        cache = first.past_key_values if hasattr(first, "past_key_values") else first.cache
-        name = "past_key_values" if hasattr(first, "past_key_values") else "cache"
-        rest = model(tokens[:, 100:300], **{name: cache}, use_cache=True).logits
-        assert torch.equal(rest, whole[:, 100:300])
-        steps = [model(tokens[:, t : t + 1], **{name: cache}).logits for t in range(300, 340)]
-        assert torch.equal(torch.cat(steps, dim=1), whole[:, 300:340])
+        cache = None
+        for piece in (slice(0, 100), slice(100, 300), *(slice(t, t + 1) for t in range(300, 340))):
+            out, cache = continued(model, tokens[:, piece], cache)
+            assert torch.equal(out.logits, whole[:, piece])
         narrow = build_model(weights, pad=0, bos=1, eos=2, dtype=torch.bfloat16)
         assert torch.equal(narrow(tokens).logits.float(), whole)
 
