@@ -57,6 +57,11 @@ if TYPE_CHECKING:
 
 ShapeName = Literal["smallest", "standard"]
 """What ``shape`` may be."""
+WEAKEST = {GateClass.NONNEGATIVE: "mamba", GateClass.SIGNED: "signed_mamba"}
+"""The target of a language by the gates that it needs; of all others olmo_hybrid."""
+
+KINDS = {GateClass.NONNEGATIVE: "star-free", GateClass.SIGNED: "not star-free, only 2-groups"}
+
 FEWEST_TAPS = 2
 """What cascades and constructions need, and models have unless more is asked for or needed."""
 
@@ -104,8 +109,8 @@ def compile(
             more.
         gates: the strongest gates allowed: "nonnegative" insists on a real Mamba, "signed" allows the signed block,
             "reflections" the target olmo_hybrid.
-        target: the kind of model, a name in ``scancraft.compiler.targets.TARGETS``; by default the target mamba, or
-            signed_mamba where the language needs signs.
+        target: the kind of model, a name in ``scancraft.compiler.targets.TARGETS``; by default the target mamba,
+            signed_mamba where the language needs signs, or olmo_hybrid where it needs more.
         dtype: a format in which the model must be exact besides float32, bfloat16 and float64; only "float16" changes
             the weights (a smaller constant in the norms), and only some models fit it (docs/precision.md).
         optimise: of a regular language: "depth" takes the fewest blocks, and of these the fewest parameters; "size",
@@ -124,7 +129,7 @@ def compile(
     Raises:
         NotStarFreeError: the language is not star-free and ``gates`` is "nonnegative": no Mamba can model it at every
             length; carries the witness.
-        GateClassError: it needs gates that are not compiled yet (a kind of NotStarFreeError).
+        GateClassError: it needs stronger gates than ``gates`` or ``target`` allows (a kind of NotStarFreeError).
         UnknownGatesError: ``gates`` is neither.
         UnknownTargetError: there is no such target.
         UnknownChoiceError: ``optimise`` or ``construction`` is neither.
@@ -219,11 +224,11 @@ def _regular(dfa: Dfa | Moore, choice: Choice) -> Compiled:
     budget, target = choice.budget, choice.target
     needed = _decided(dfa, budget, choice.gates, None if target is None else target_named(target))
     star_free = needed.gates is GateClass.NONNEGATIVE
-    chosen = target_named(target or ("mamba" if star_free else "signed_mamba"))
+    chosen = target_named(target or WEAKEST.get(needed.gates, "olmo_hybrid"))
     letters = quotient(dfa)
     found = _ways(letters, choice, chosen, star_free=star_free)
     best = found[0]
-    kind = "star-free" if star_free else "not star-free, only 2-groups"
+    kind = KINDS.get(needed.gates, "not star-free")
     manifest = manifest_of(
         best.circuit,
         best.found,
@@ -360,13 +365,13 @@ def _decided(dfa: Dfa | Moore, budget: Budget, gates: Gates, target: Target | No
 
     Raises:
         NotStarFreeError: stronger ones than are allowed.
-        GateClassError: stronger ones than any target has.
+        GateClassError: diagonal gates do not suffice, and no others are allowed.
     """
     witness = star_free_witness(dfa, budget)
     if witness is not None and (gates if target is None else target.gates) == "nonnegative":
         raise NotStarFreeError(witness, dfa.alphabet)
     needed = classify_by_groups(dfa, witness, budget.meter("image sets"))
-    if needed.gates > GateClass.SIGNED and (target is None or target.gates != "reflections"):
+    if needed.gates > GateClass.SIGNED and (gates if target is None else target.gates) != "reflections":
         assert needed.witness is not None, "a language that needs no more than nonnegative gates"
         raise GateClassError(needed.witness, dfa.alphabet, needed.gates.value, needed.reason)
     return needed

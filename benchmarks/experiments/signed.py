@@ -86,7 +86,7 @@ def _row(name: str, dfa: Dfa, size: Size, folder: Path) -> Json:
     row |= {"witness": "".join(kind.witness.word), "period": kind.witness.period}
     row |= {"group": kind.group.name or kind.group.title}
     try:
-        compiled = scancraft.compile(dfa)
+        compiled = scancraft.compile(dfa, gates="signed")
     except GateClassError:
         return row | {"blocks": 0}
     assert isinstance(compiled, Compiled)
@@ -117,7 +117,7 @@ def attempt(dfa: Dfa, folder: Path) -> Json:
     row = {"states": dfa.n_states, "compiled": False, "scope": "", "accepted": False, "blocks": 0, "seconds": 0.0}
     started = time.perf_counter()
     try:
-        compiled = scancraft.compile(dfa)
+        compiled = scancraft.compile(dfa, gates="signed")
     except GateClassError as error:
         return row | {"gates": error.gates}
     assert isinstance(compiled, Compiled)

@@ -18,7 +18,7 @@ class UnknownGatesError(ScancraftError):
 
 
 class GateClassError(NotStarFreeError):
-    """A language needs gates that no target has yet; carries the :class:`Witness` that it is not star-free.
+    """A language needs gates that were not allowed; carries the :class:`Witness` that it is not star-free.
 
     Attributes:
         gates: the class of gates that it needs.
@@ -31,12 +31,14 @@ class GateClassError(NotStarFreeError):
         self.gates, self.reason = gates, reason
 
     def __str__(self) -> str:
+        needs = (
+            "no diagonal gates suffice for the language at finite precision"
+            if self.gates == "unsolvable"
+            else f"the language needs {self.gates} gates"
+        )
         return (
-            f"the language needs {self.gates} gates, which no target has yet: {self.reason}. Give one that is "
-            f"{' or '.join(GATES[:2])} (`scancraft decide` says which)"
-            if self.gates != "unsolvable"
-            else f"no diagonal gates suffice for the language at finite precision: {self.reason}. "
-            "Give one whose groups are 2-groups"
+            f"{needs}, and the gates or the target that were asked for have none but real ones: {self.reason}. Ask for "
+            "neither: then the language is compiled to OLMo Hybrid, whose reflections suffice"
         )
 
     def as_json(self) -> dict[str, object]:

@@ -113,7 +113,8 @@ def compile(
 
     A star-free language (theorem 4 of the paper), a bounded Dyck language (theorem 6), or a counter language (theorem
     5; FILE.json with counters). The flip-flop language, by name, has a construction of its own too (theorem 1). A
-    language that is not star-free but has only 2-groups (PARITY) becomes a signed Mamba, which scancraft itself loads.
+    language that is not star-free but has only 2-groups (PARITY) becomes a signed Mamba, which scancraft itself loads,
+    and any other regular language an OLMo Hybrid, which transformers loads.
     """
     limits = budget_of(budget, seconds)
     with status("compiling"):

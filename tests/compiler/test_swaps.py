@@ -163,7 +163,7 @@ def test_small_languages_from_the_monoid_to_the_logits() -> None:
         odd = any(p & (p - 1) for p in periods(dfa))
         if odd:
             with pytest.raises(GateClassError):
-                scancraft.compile(dfa)
+                scancraft.compile(dfa, gates="signed")
             continue
         compiled = scancraft.compile(dfa, construction="cascade")
         signed = periods(dfa) != {1}
@@ -265,7 +265,7 @@ def test_the_weakest_gates_that_suffice() -> None:
     for name, dfa in NAMED.items():
         if name == "Tomita-6":
             with pytest.raises(GateClassError, match="complex") as caught:
-                scancraft.compile(dfa)
+                scancraft.compile(dfa, gates="signed")
             again = pickle.loads(pickle.dumps(caught.value))
             assert (again.gates, again.reason, str(again)) == ("complex", caught.value.reason, str(caught.value))
             assert again.witness.check(dfa)
@@ -291,7 +291,7 @@ def test_a_simple_group_is_named() -> None:
     cycle, triple = (1, 2, 3, 4, 0), (1, 2, 0, 3, 4)
     alternating = Dfa.from_table("ab", [[cycle[q], triple[q]] for q in range(5)], 0, [0])
     with pytest.raises(GateClassError, match="A5") as caught:
-        scancraft.compile(alternating)
+        scancraft.compile(alternating, target="signed_mamba")
     assert caught.value.gates == "unsolvable"
 
 
@@ -307,5 +307,5 @@ def test_the_commands_on_a_signed_model(tmp_path: Path) -> None:
     assert "swap" in invoke("explain", place, "--stage", "rules").stdout
     message = refused(invoke("compile", "--named", "Parity", "-o", place, "--gates", "nonnegative"))
     assert "Theorem 4" in message
-    error = answer(invoke("compile", "--named", "Tomita-6", "-o", tmp_path / "x", "--json"), 2)
+    error = answer(invoke("compile", "--named", "Tomita-6", "--gates", "signed", "-o", tmp_path / "x", "--json"), 2)
     assert (error["gates"], error["word"], error["period"]) == ("complex", ["0"], 3)

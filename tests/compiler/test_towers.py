@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from maps import Map, closed, cyc, then
 from oracle import may_follow, states_along
 
+import scancraft
 from scancraft import Dfa
 from scancraft.automata.budget import Budget
 from scancraft.automata.decide.classification import GateClass, classify
@@ -290,3 +291,10 @@ def test_a_language_that_takes_too_much() -> None:
     found = architecture(PIPED["A5"], GateClass.UNSOLVABLE, Budget(items=20))
     assert found.blocks is None
     assert "products of letters in A5" in str(found)
+
+
+@pytest.mark.parametrize("p", [3, 5])
+def test_multiples_are_compiled_to_a_model_that_ships(p: int) -> None:
+    model = scancraft.compile(with_letters(p, [rotation(p)]))
+    assert model.manifest.target == "olmo_hybrid"
+    assert model.check(words=5, max_length=40, short=50).agrees

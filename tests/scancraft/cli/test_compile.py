@@ -269,7 +269,11 @@ def test_a_directory_in_the_way_is_left_alone(tmp_path: Path) -> None:
 def test_an_error_leaves_the_checkpoint_that_was_there(built: Built, tmp_path: Path) -> None:
     place = copied(built("dyck")[0], tmp_path)
     before = {p: p.read_bytes() for p in place.rglob("*") if p.is_file()}
-    for args in (("--dyck", "2,0"), ("--named", "Tomita-6"), (written(tmp_path / "machine.json", SWAPPING),)):
+    for args in (
+        ("--dyck", "2,0"),
+        ("--named", "Tomita-6", "--gates", "signed"),
+        (written(tmp_path / "machine.json", SWAPPING),),
+    ):
         refused(invoke("compile", *args, "-o", place))
     assert {p: p.read_bytes() for p in place.rglob("*") if p.is_file()} == before
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted({place.name, "machine.json"})
