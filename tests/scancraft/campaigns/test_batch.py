@@ -33,6 +33,7 @@ OUTCOMES = {
 }
 WORDS = 20
 """Few, where the check on words is not what is tested."""
+FEW = ("--gates", "signed", "--words", WORDS)
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def outcomes(report: Report, place: Path) -> dict[str, str]:
 def test_a_folder_of_att_files_by_one_command_and_equal_bytes_wherever_it_runs(tmp_path: Path, thread: Any) -> None:
     files = folder(tmp_path / "in")
     (files / "large.att").write_text("".join(f"{q}\t{q + 1}\ta\n" for q in range(1_000_000)))
-    command = ("batch", files, "-o", tmp_path / "jobs2", "--jobs", 2, "--gates", "signed", "--words", WORDS, "--memory")
+    command = ("batch", files, "-o", tmp_path / "jobs2", "--jobs", 2, *FEW, "--memory")
     assert "at least" not in refused(invoke(*command, "lots"))
     result = invoke(*command, "700MiB")
     assert (result.exit_code, result.stderr) == (3, "")
@@ -158,26 +159,12 @@ def test_files_that_cannot_be_read_are_named_and_the_others_done(
     files = folder(tmp_path / "in", "no_bb.att")
     (files / "bad.dot").write_text("digraph {")
     (files / "counts.json").write_bytes(b"\xff")
-    result = invoke(
-        "batch",
-        files,
-        tmp_path / "nowhere.att",
-        "-o",
-        tmp_path / "out",
-        "--jobs",
-        1,
-        "--gates",
-        "signed",
-        "--words",
-        WORDS,
-    )
+    result = invoke("batch", files, tmp_path / "nowhere.att", "-o", tmp_path / "out", "--jobs", 1, *FEW)
     assert result.exit_code == 2
     assert "4 files: 1 certified, 3 unreadable" in result.stdout
     assert [name for name in ("bad.dot", "counts.json", "nowhere.att") if name in result.stderr] != []
     assert result.stderr.count("\n") == 3
-    found = answer(
-        invoke("batch", files / "no_bb.att", "-o", tmp_path / "out", "--gates", "signed", "--words", WORDS, "--json")
-    )
+    found = answer(invoke("batch", files / "no_bb.att", "-o", tmp_path / "out", *FEW, "--json"))
     assert (found["fresh"], found["outcomes"], found["rows"][0]["blocks"]) == (0, {"certified": 1}, 1)
 
 
@@ -337,20 +324,7 @@ def test_ctrl_c_keeps_what_ended_and_leaves_no_process(tmp_path: Path) -> None:
     script = tmp_path / "interrupted.py"
     script.write_text(INTERRUPTED)
     path = os.pathsep.join(filter(None, [str(Path(scancraft.__file__).parent.parent), os.environ.get("PYTHONPATH")]))
-    command = [
-        sys.executable,
-        script,
-        "batch",
-        files,
-        "-o",
-        out,
-        "--jobs",
-        "1",
-        "--gates",
-        "signed",
-        "--words",
-        str(WORDS),
-    ]
+    command = [sys.executable, script, "batch", files, "-o", out, "--jobs", "1", *map(str, FEW)]
     process = subprocess.Popen(
         command,
         env=os.environ | {"PYTHONPATH": path},
@@ -384,9 +358,7 @@ def test_a_cluster_of_dask_gives_the_same_bytes(tmp_path: Path, thread: Any) -> 
         address = local.scheduler_address.replace("tcp://", "dask://")
         with cluster(address) as pool:  # dask itself gives a task to the next worker
             assert pool.submit(dead_once, tmp_path / "died").result() == "alive"
-        result = invoke(
-            "batch", files, "-o", tmp_path / "dask", "--executor", address, "--gates", "signed", "--words", WORDS
-        )
+        result = invoke("batch", files, "-o", tmp_path / "dask", "--executor", address, *FEW)
     assert (result.exit_code, result.stderr) == (0, "")
     ran(files, tmp_path / "here", thread)
     assert tree(tmp_path / "dask" / "models") == tree(tmp_path / "here" / "models")
