@@ -212,8 +212,8 @@ def test_load_and_the_checker_read_a_configuration_alike(name: str, forge: Forge
     """Neither takes what the other refuses to read; the one exception is a chunk too long for what is argued."""
     place = forge(name)
     original = json.loads((place / "config.json").read_text())
-    for key in (*original, *MORE):
-        for value in ODD:
+    for number, key in enumerate((*original, *MORE)):
+        for value in ODD[number % 2 :: 2]:  # benchmarks/experiments/attack.py draws more
             changed = {k: v for k, v in {**original, key: value}.items() if v != "gone"}
             (place / "config.json").write_text(json.dumps(changed))
             reason = check_certificate(place).reason

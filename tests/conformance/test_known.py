@@ -95,7 +95,7 @@ def test_transformers_mamba2(chunk: int) -> None:
 def test_mamba_ssm_with_stand_ins(way: str) -> None:
     import mamba_ssm_on_cpu
 
-    only = ["taps-4", "registers", "state-16", "language D-2"]
+    only = ["taps-4", "registers", "state-16", "language D-2"] if way == "load" else ["taps-4", "registers"]
     try:
         report = conformance.run(getattr(mamba_ssm_on_cpu, way), quick=True, only=only)
     except MissingExtraError as reason:
