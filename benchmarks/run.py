@@ -52,6 +52,7 @@ SECTIONS = {
 COMMANDS = {
     "attack": "experiments.attack",
     "before_after": "timings.before_after",
+    "boxes": "experiments.boxes",
     "depth": "experiments.depth",
     "fuzz": "experiments.fuzz",
     "gate_table": "experiments.gate_table",

@@ -83,6 +83,24 @@ class Form:
         found = widened(total, slack * self.error * 2)  # with room for a product before, and for our own rounding
         return found if self.scale is None else found * self.scale
 
+    def reach(self) -> Numbers:
+        """How long the vector is at least, shape (..., 1): in the direction of the middle of where it may be."""
+        value = self.interval
+        middle = (value.low + value.high) / 2
+        way = middle / np.maximum(np.sqrt((middle * middle).sum(-1, keepdims=True)), TINY)
+        found: Any = 0.0
+        for part in self.parts:
+            weight = way @ part.matrix
+            centre, spread = (part.inner.low + part.inner.high) / 2, (part.inner.high - part.inner.low) / 2
+            slack = self.error * 2 + 2.0**-40
+            least = (weight * centre - np.abs(weight) * spread).sum(-1, keepdims=True)
+            slack = slack * ((np.abs(way) @ part.size) * most(part.inner)).sum(-1, keepdims=True)
+            if part.factor is not None:
+                least = np.minimum(least * part.factor.low, least * part.factor.high)
+                slack = slack * part.factor.high
+            found = found + least - slack
+        return np.asarray(np.maximum(found, 0.0) * (1.0 if self.scale is None else self.scale.low))
+
     low = property(lambda self: self.interval.low)
     high = property(lambda self: self.interval.high)
 
@@ -196,14 +214,15 @@ class Enclosures(Intervals):
     def rms(self, v: Any, epsilon: float) -> Any:
         """V / sqrt(mean(v^2) + epsilon): the form times a number."""
         value, width = plain(v), v.shape[-1]
+        form = v if isinstance(v, Form) else Form.of(value)
         top = most(value)
         least = np.where((value.low <= 0) & (value.high >= 0), 0.0, np.minimum(np.abs(value.low), np.abs(value.high)))
+        squares = np.maximum((least * least).sum(-1, keepdims=True), form.reach() ** 2)
         error = 2 * FUNCTION + SUM * (width + 4)
         low, high = (
-            1 / np.sqrt((v * v).sum(-1, keepdims=True) / width + epsilon) * (1 + sign * error)
-            for v, sign in ((top, -1), (least, 1))
+            1 / np.sqrt(total / width + epsilon) * (1 + sign * error)
+            for total, sign in (((top * top).sum(-1, keepdims=True), -1), (squares, 1))
         )
-        form = v if isinstance(v, Form) else Form.of(value)
         return replace(form.scaled(Interval(low, high)), error=form.error + FUNCTION)
 
     def silu(self, v: Any) -> Interval:

@@ -150,7 +150,7 @@ def check_boxes(
         stream = linear(one, known(embedding[some.letter]))._replace(error=0.0)
         for block in blocks:
             stream = block.step(stream, some)
-        scale = norm_scale(stream.value(), epsilon_of(final))
+        scale = norm_scale(stream, epsilon_of(final))
         scores.append(_normed(stream, array(final.weight), head).value(scale))
     found = Span(*(np.concatenate([getattr(s, end) for s in scores]) for end in ("lo", "hi")))
     need(np.isfinite(found.lo).all() and np.isfinite(found.hi).all(), "read-out: a score that may be infinite")
@@ -188,7 +188,7 @@ class _Block:
     def step(self, stream: Linear, edges: Edges) -> Linear:
         """The stream after the block."""
         mixer, channels = self.mixer, int(self.mixer.intermediate_size)
-        scale = norm_scale(stream.value(), epsilon_of(self.layer.norm))
+        scale = norm_scale(stream, epsilon_of(self.layer.norm))
         entered = _normed(stream, array(self.layer.norm.weight), array(mixer.in_proj.weight)).value(scale)
         if self.two:
             heads = int(mixer.num_heads)
@@ -226,7 +226,7 @@ class _Block:
         small, b, c = (linear(weight[p], x) for p in (slice(0, rank), slice(rank, rank + n), slice(rank + n, None)))
         values = [b.value(), c.value()]
         if hasattr(mixer, "dt_layernorm"):  # Falcon-Mamba
-            scale = norm_scale(small.value(), epsilon_of(mixer.dt_layernorm))
+            scale = norm_scale(small, epsilon_of(mixer.dt_layernorm))
             small = small.scaled(scale)._replace(error=small.error + FUNCTION + SUM)
             norms = (mixer.b_layernorm, mixer.c_layernorm)
             values = [_plain_norm(v, epsilon_of(norm)) for v, norm in zip(values, norms, strict=True)]

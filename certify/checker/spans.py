@@ -156,6 +156,25 @@ class Linear(NamedTuple):
         found = Span(lo, hi).wider((self.error * (1 + 2 * FIRST_ORDER) + OWN) * size + self.floor)
         return found if scale is None else product(found, scale)
 
+    def least_length(self, values: Span) -> Floats:
+        """How long the vector is at least, shape (rows, 1).
+
+        A vector is no shorter than its part in any direction of length 1, here that of the middle of its interval: of
+        that direction the matrices are known, so that what it sums up is not enclosed entry by entry.
+        """
+        middle = (values.lo + values.hi) / 2
+        way = middle / np.maximum(np.sqrt((middle * middle).sum(axis=-1, keepdims=True)) * (1 + OWN), TINY)
+        found: Any = 0.0
+        for term in self.terms:
+            weight, most = way @ term.matrix, (np.abs(way) @ term.size) * term.inner.most
+            centre, reach = (term.inner.lo + term.inner.hi) / 2, (term.inner.hi - term.inner.lo) / 2
+            least = (weight * centre - np.abs(weight) * reach).sum(axis=-1, keepdims=True)
+            off = (self.error * (1 + 2 * FIRST_ORDER) + 2 * OWN) * most.sum(axis=-1, keepdims=True)
+            if term.scale is not None:
+                least, off = product(Span(least, least), term.scale).lo, off * term.scale.hi
+            found = found + least - off
+        return np.asarray(np.maximum(found - (np.abs(way) * self.floor).sum(axis=-1, keepdims=True), 0.0))
+
 
 def linear(matrix: Floats, inner: Span, bias: Floats | None = None) -> Linear:
     """A matrix of the model times numbers, plus a bias."""
@@ -166,15 +185,19 @@ def linear(matrix: Floats, inner: Span, bias: Floats | None = None) -> Linear:
     return Linear(terms, SUM * (matrix.shape[1] + 3), np.full(len(matrix), TINY))
 
 
-def norm_scale(values: Span, epsilon: float) -> Span:
+def norm_scale(vector: Linear | Span, epsilon: float) -> Span:
     """What RMSNorm multiplies a vector with, shape (rows, 1)."""
+    values = vector.value() if isinstance(vector, Linear) else vector
     width = values.lo.shape[-1]
     inside = (values.lo <= 0) & (values.hi >= 0)
     least = np.where(inside, 0.0, np.minimum(np.abs(values.lo), np.abs(values.hi)))
+    fewest = (least * least).sum(axis=-1, keepdims=True)
+    if isinstance(vector, Linear):
+        fewest = np.maximum(fewest, vector.least_length(values) ** 2)
     error = FUNCTION + SUM * (width + 4) + OWN
     lo, hi = (
-        (1 + sign * error) / np.sqrt((v * v).sum(axis=-1, keepdims=True) / width + epsilon)
-        for v, sign in ((values.most, -1), (least, 1))
+        (1 + sign * error) / np.sqrt(squares / width + epsilon)
+        for squares, sign in (((values.most**2).sum(axis=-1, keepdims=True), -1), (fewest, 1))
     )
     return Span(lo, hi)
 

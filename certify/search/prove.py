@@ -37,7 +37,7 @@ from ...models.mamba import FALCON_MAMBA, MAMBA, model_type_of
 from ...models.mamba2 import MAMBA2
 from ...models.readout import Readout
 from ...models.run.stepper import Stepper
-from .boxes.search import invariant, not_in_boxes
+from .boxes.search import ROUNDS, invariant, not_in_boxes
 from .explore import Stage, WordGraph, explore, word_graph
 from .results import Open, Place, Refuted
 
@@ -45,6 +45,8 @@ BATCH = 256
 """Rows per step: the batch shape that a certificate of scope "step" speaks about."""
 NEVER_FORGETS = -20.0
 """An A_log below this: exp(-Delta exp(A_log)) is nearly 1 at any usual Delta."""
+SHORT_LOOK = 2
+"""Rounds of telling pasts apart, of boxes, before anything else."""
 FIRST_LOOK = 1_000
 """Events of the whole model that are looked at before anything else, for short counterexamples."""
 
@@ -114,12 +116,14 @@ def search(
     if isinstance(language, Dfa):
         dfa = language
         attempts.insert(1 if compiled else 0, ("box by box", lambda: by_boxes(model, dfa, readout, budget, note)))
+        if not compiled:  # a short look, so that what is soon proved is not first followed letter by letter
+            attempts.insert(0, ("short look", lambda: by_boxes(model, dfa, readout, budget, note, SHORT_LOOK)))
     dies = isinstance(language, Dfa) and language.dead is not None
     if counts and readout.contract == "all-words" and dies and _adds_up(model):
         attempts.insert(0, ("until death", lambda: until_death(stepper, judge, budget, note)))
     elif not compiled:
         first_look = replace(budget, items=min(FIRST_LOOK, budget.items))
-        attempts.insert(0, ("first look", lambda: at_once(stepper, judge, first_look, note)))
+        attempts.insert(len(attempts) - 3, ("first look", lambda: at_once(stepper, judge, first_look, note)))
     for name, attempt in attempts:
         if reasons and budget.over:
             break
@@ -207,14 +211,14 @@ def _block_by_block(
 
 
 def by_boxes(
-    model: Any, language: Dfa, readout: Readout, budget: Budget, note: Note = lambda _: None
+    model: Any, language: Dfa, readout: Readout, budget: Budget, note: Note = lambda _: None, rounds: int = ROUNDS
 ) -> Candidate | Open:
     """Boxes for the recurrent state; where a sign remains open, which, and how far the boxes are apart there."""
     why = not_in_boxes(model, readout)
     if why:
         return Open(why, 0.0)
     note("boxes")
-    found = invariant(model, language, readout, budget)
+    found = invariant(model, language, readout, budget, rounds)
     places = found.places(language, readout)
     if not places:
         return Candidate("box by box", (), None, found.tensors())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -168,10 +169,14 @@ class Place:
     box: tuple[float, float]
 
     def as_json(self) -> dict[str, object]:
-        """For machines."""
+        """For machines; None where a number is infinite."""
         return {**vars(self), "past": list(self.past), "word": list(self.word)} | {
+            **{
+                name: value if math.isfinite(value) else None
+                for name, value in (("low", self.low), ("high", self.high))
+            },
             "widest": {"block": self.widest[0], "entry": self.widest[1]},
-            "box": list(self.box),
+            "box": [value if math.isfinite(value) else None for value in self.box],
         }
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ import scancraft
 from scancraft.models import block as blocks
 from scancraft.models.arithmetic import Floats, Interval, Intervals
 from scancraft.models.block import Memory
-from scancraft.models.enclosures import Drive, Enclosures, Form, plain
+from scancraft.models.enclosures import FUNCTION, TINY, Drive, Enclosures, Form, plain
 
 
 def falcon(**changes: Any) -> Any:
@@ -156,3 +156,11 @@ def test_a_state_is_drawn_between_what_it_was_and_its_target() -> None:
     assert 1.8 < after.high < 1.9
     held = _drawn((0.5, 0.999999), (-1.0, 1.0), (-1.0, 1.0))
     assert abs(held.low + 1) < 1e-12 > abs(held.high - 1)
+
+
+@pytest.mark.parametrize("name", ["exp", "silu", "softplus"])
+def test_library_functions_keep_well_within_what_is_assumed(name: str) -> None:
+    x = torch.cat([torch.linspace(-86, 86, 400_001), torch.logspace(-30, 1, 40_000), -torch.logspace(-30, 1, 40_000)])
+    theirs, exact = (getattr(Floats(), name)(v).double() for v in (x, x.double()))
+    allowed = FUNCTION * (1 + x.double().abs()) * exact.abs() + TINY
+    assert ((theirs - exact).abs() / allowed).max() < 0.5

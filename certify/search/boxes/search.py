@@ -97,6 +97,11 @@ def not_in_boxes(model: Any, readout: Readout) -> str:
         return "the argument is about models in float32"
     if readout.threshold != 0:
         return "the argument is about a threshold of 0"
+    for mixer in (layer.mixer for layer in model.backbone.layers):
+        if mixer.activation != "silu" or mixer.conv1d.bias is None or mixer.in_proj.bias is not None:
+            return "the argument is about blocks with silu, a bias of the convolution and none of projections"
+        if getattr(mixer, "n_groups", 1) != 1:
+            return "the argument is about one group of heads"
     return ""
 
 
