@@ -31,7 +31,20 @@ from scancraft.automata.errors import ScancraftError
 
 SHARE = 0.98
 """The target: at least 49 faults of 50 are found."""
-PACKAGES = ("torch", "transformers", "mambapy", "mamba-ssm", "causal-conv1d", "triton", "einops", "kernels")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "llama-cpp-python",
+    "mlx",
+    "mlx-lm",
+    "onnxruntime",
+    "mambapy",
+    "mamba-ssm",
+    "causal-conv1d",
+    "triton",
+    "einops",
+    "kernels",
+)
 SOME = ("taps-4", "registers", "state-16", "stack", "language D-2")
 """For what is slow: Triton interpreted."""
 

@@ -13,7 +13,7 @@ from ...models.exports.extra import extra
 from ...models.exports.mlx import write_mlx
 from ...models.exports.source import source_of
 from ..case import Floats
-from ..sessions import Layout, Rows, Session, Words
+from ..sessions import Layout, Rows, Session
 from .base import Implementation
 
 
@@ -25,7 +25,7 @@ class _Sequence:
 class Mlx(Session):
     """A directory in mlx-lm, as a session."""
 
-    offers = frozenset({"prefill", "step", "extend", "together", "fork", "save", "restore"})
+    offers = frozenset({"prefill", "step", "extend", "together", "fork", "save", "restore", "padded", "padded_prefill"})
     last_only = False
 
     def __init__(self, directory: Path) -> None:
@@ -44,30 +44,44 @@ class Mlx(Session):
         sequence.cache = None
 
     def feed(self, rows: Rows, layout: Layout, keep: bool) -> list[Floats]:
-        """Rows of one length lie in one batch."""
+        """Rows of one length lie in one batch; padded ones as in ``mlx_lm.generate.BatchGenerator``."""
+        if layout in ("left", "right"):
+            return self._run(rows, layout)
         answers: dict[int, Floats] = {}
         for length in sorted({len(word) for _, word in rows}):
             some = [i for i, (_, word) in enumerate(rows) if len(word) == length]
-            sequences = [rows[i][0] for i in some]
-            logits = self._run([s.cache for s in sequences], tuple(rows[i][1] for i in some), sequences)
-            answers |= zip(some, logits, strict=True)
+            answers |= zip(some, self._run([rows[i] for i in some], layout), strict=True)
         return [answers[i] for i in range(len(rows))]
 
-    def _run(self, caches: list[Any], words: Words, sequences: list[_Sequence]) -> list[Floats]:
-        joined = caches[0]
-        if len(caches) > 1:
+    def _run(self, rows: Rows, layout: Layout) -> list[Floats]:
+        """One batch; the caches are joined, padded and split by their own methods."""
+        joined = rows[0][0].cache
+        if len(rows) > 1:
             joined = deepcopy(joined)
-            for cache in caches[1:]:
-                for layer, other in zip(joined, cache, strict=True):
+            for sequence, _ in rows[1:]:
+                for layer, other in zip(joined, sequence.cache, strict=True):
                     layer.extend(other)
-        logits = self.model(self.mx.array(words), cache=joined)
+        lengths = [len(word) for _, word in rows]
+        longest = max(lengths)
+        room = [longest - length for length in lengths]
+        before = room if layout == "left" else [0] * len(rows)
+        ids = [[0] * b + list(word) + [0] * (r - b) for (_, word), b, r in zip(rows, before, room, strict=True)]
+        for layer in joined if max(room) else ():
+            if layout == "left":
+                layer.left_padding = self.mx.array(room)
+            else:
+                layer.prepare(lengths=lengths, right_padding=room)
+        logits = self.model(self.mx.array(ids), cache=joined)
+        for layer in joined if max(room) else ():
+            layer.finalize()
         self.mx.eval(logits, [layer.state[0] for layer in joined])
-        if len(caches) > 1:
-            for number, sequence in enumerate(sequences):
+        if len(rows) > 1:
+            for number, (sequence, _) in enumerate(rows):
                 sequence.cache = deepcopy(joined)
                 for layer in sequence.cache:
                     layer.filter(self.mx.array([number]))
-        return list(np.array(logits.astype(self.mx.float32)).astype(np.float64))
+        told = np.array(logits.astype(self.mx.float32)).astype(np.float64)
+        return [row[b : b + length] for row, b, length in zip(told, before, lengths, strict=True)]
 
     def fork(self, sequence: _Sequence) -> _Sequence:
         """A copy of the state."""

@@ -15,7 +15,8 @@ RUNTIMES = [
 @pytest.mark.parametrize("name", [*RUNTIMES, "mambapy"])
 def test_runtimes(name: str) -> None:
     try:
-        report = conformance.run(name, quick=True, only=["taps-3", "registers"])
+        modes = [m for m in conformance.MODES if not (name in ("mlx", "mlx-falcon-mamba") and "padded" in m)]
+        report = conformance.run(name, quick=True, only=["taps-3", "registers"], modes=modes)
     except MissingExtraError as reason:
         pytest.skip(str(reason))
     assert report.passed, report
@@ -32,3 +33,12 @@ def test_the_epsilon_of_falcons_norms_in_llama_cpp() -> None:
         pytest.skip(str(reason))
     assert report.first is not None
     assert "epsilon of the norm of dt" in report.first.source.exercises
+
+
+def test_padded_prompts_in_mlx() -> None:
+    try:
+        report = conformance.run("mlx", quick=True, only=["taps-3"], modes=["padded-continued"])
+    except MissingExtraError as reason:
+        pytest.skip(str(reason))
+    assert report.first is not None
+    assert "conv1d" in report.first.source.exercises
