@@ -63,6 +63,7 @@ COMMANDS = {
     "refute": "experiments.refute",
     "scale": "timings.scale",
     "sizes": "experiments.sizes",
+    "trained": "experiments.trained_verdicts",
 }
 
 
