@@ -23,8 +23,8 @@ from .pumping.counterexample import find_counterexample
 from .refute import REFUTE_BUDGET
 from .results import Counterexample
 
-FIRST = 1_000
-"""Events per stage of a first look at a model that was not compiled: enough for boxes, which need none."""
+FIRST = 64
+"""Events per stage of a first look at a model that was not compiled: boxes need none, and short words come later."""
 
 PLAIN = 12
 """Letters of a shortest wrong word that needs no pattern to be understood."""
