@@ -45,6 +45,7 @@ SECTIONS = {
     "documents": "experiments.documents",
     "scan": "timings.scan",
     "signed": "experiments.signed",
+    "groups": "experiments.groups",
     "refute": "experiments.refute",
     "conformance": "experiments.conformance",
     "fuzz": "experiments.fuzz",

@@ -46,7 +46,7 @@ from .checker.machine import rounded_weight
 from .checker.parts import RejectedError, content_digest, tensors_digest, text_digest
 from .search.evidence import evidence
 from .search.kinds import kinds_of
-from .search.prove import BATCH, Candidate, search
+from .search.prove import Candidate, batch_of, search
 from .search.results import Certificate, Open, Refuted
 
 __all__ = ["CERTIFY_BUDGET", "Certificate", "Open", "Refuted", "certify"]
@@ -225,7 +225,7 @@ def _judged(candidate: Candidate, model: Any, language: Language, readout: Reado
         "margin": None,
         "word": None,
         "dtype": dtype_name(model),
-        "batch": BATCH,
+        "batch": batch_of(model),
         "implementation": implementation_of(model),
         "readout": readout_json(readout),
         **_described(language),

@@ -35,14 +35,16 @@ from ...automata.nested.language import NestedLanguage
 from ...models.errors import ReadoutError
 from ...models.mamba import FALCON_MAMBA, MAMBA, model_type_of
 from ...models.mamba2 import MAMBA2
+from ...models.olmo_hybrid import OLMO_HYBRID
 from ...models.readout import Readout
 from ...models.run.stepper import Stepper
 from .boxes.search import ROUNDS, invariant, not_in_boxes
 from .explore import Stage, WordGraph, explore, word_graph
 from .results import Open, Place, Refuted
 
-BATCH = 256
-"""Rows per step: the batch shape that a certificate of scope "step" speaks about."""
+BATCH, SMALL_BATCH = 256, 32
+"""Rows per step: the batch shape that a certificate of scope "step" speaks about. The smaller one is for OLMo Hybrid,
+where the first token is a chunk of 64 in each row."""
 NEVER_FORGETS = -20.0
 """An A_log below this: exp(-Delta exp(A_log)) is nearly 1 at any usual Delta."""
 SHORT_LOOK = 2
@@ -77,6 +79,11 @@ class Candidate:
 Found = Candidate | Refuted | Open
 
 
+def batch_of(model: Any) -> int:
+    """Rows per step of a model."""
+    return SMALL_BATCH if model_type_of(model) == OLMO_HYBRID else BATCH
+
+
 def search(
     model: Any,
     language: Language,
@@ -106,7 +113,7 @@ def search(
             return _control(model, language, readout, budget, note)
         except BudgetExceededError as error:
             return Open(f"the control: {error.reached:,g} {error.what}, past {error.limit:,g}", 0.0)
-    judge, stepper = Judge(language, readout), Stepper(model, BATCH)
+    judge, stepper = Judge(language, readout), Stepper(model, batch_of(model))
     reasons: list[str] = []
     places: tuple[Place, ...] = ()
     attempts: list[tuple[str, Callable[[], Found]]] = [
@@ -283,7 +290,7 @@ def _control(
             "for Mamba-2, where a state never forgets and what it was at <bos> is subtracted (docs/mamba2.md)"
         )
         return Open(reason, 0.0)
-    stepper = Stepper(model, BATCH)
+    stepper = Stepper(model, batch_of(model))
     vectors, live_only = _embedded(stepper, language.alphabet, readout), readout.contract == "live-prefixes"
     if isinstance(language, Copying):
         table = language.lengths.tolist()

@@ -281,3 +281,26 @@ def test_json_has_a_row_per_line(run: Any) -> None:
     text = render.dumps(value)
     assert len(text.splitlines()) == 10
     assert json.loads(text)["rows"][0]["share"] == 0.333333333
+
+
+def test_groups(run: Any, sections: dict[str, Any]) -> None:
+    section, raw = sections["groups"]
+    assert [row["states"] for row in section["result"]["groups"]] == [2, 3, 6]
+    assert (
+        [line["languages"] for line in section["result"]["lines"]] == [2, 2] == [len(raw["small"]), len(raw["random"])]
+    )
+    assert all(targets(run, "groups", section))
+    broken = copy.deepcopy(section)
+    broken["result"]["groups"][0]["wrong"] = 3
+    assert not all(targets(run, "groups", broken))
+
+
+def test_groups_are_those_that_they_are_called() -> None:
+    """By their orders, and by how many elements have which order."""
+    found = import_module("experiments.groups")
+    orders = {name: found.word_problem(perms).n_states for name, perms in found.GROUPS.items()}
+    assert orders == {
+        **{f"Z_{n}": n for n in range(2, 13)},
+        **{"S_3": 6, "D_4": 8, "Q_8": 8, "A_4": 12, "S_4": 24, "A_5": 60, "S_5": 120},
+    }
+    assert len(list(found.small_languages(2))) == 26
