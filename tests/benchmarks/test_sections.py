@@ -295,7 +295,7 @@ def test_groups(run: Any, sections: dict[str, Any]) -> None:
     assert not all(targets(run, "groups", broken))
 
 
-def test_groups_are_those_that_they_are_called() -> None:
+def test_groups_are_those_that_they_are_called(run: Any) -> None:
     """By their orders, and by how many elements have which order."""
     found = import_module("experiments.groups")
     orders = {name: found.word_problem(perms).n_states for name, perms in found.GROUPS.items()}
