@@ -30,6 +30,7 @@ from ..certify.search.prove import Judge
 from ..compiler.language_model import LanguageModel
 from ..models.errors import ReadoutError
 from ..models.mamba import SIGNED_MAMBA, model_type_of
+from ..models.olmo_hybrid import OLMO_HYBRID
 from ..models.readout import Readout
 from ..models.run.stepper import ALIGNMENT
 from ..models.run.threads import one_thread
@@ -107,7 +108,7 @@ def refute(
                 return Unsettled(reason, None, frozenset(), frozenset(), 0, time.perf_counter() - started)
             if isinstance(witness, str):
                 found = None
-                if isinstance(wanted, (Dfa, Moore)):
+                if isinstance(wanted, (Dfa, Moore)) and model_type_of(model) != OLMO_HYBRID:
                     found = find_counterexample(model, wanted, bound, _in_time(budget, budget.half()), note)
                 if isinstance(found, Counterexample):
                     return found
@@ -164,6 +165,8 @@ def _witness(model: Any, language: Language, budget: Budget) -> Witness | str:
     if isinstance(language, CounterMachine):
         return "a counter language is not given as a regular language, and the theorem is about regular ones"
     assert isinstance(language, (Dfa, Moore)), "a combination is judged by its product"
+    if model_type_of(model) == OLMO_HYBRID:
+        return "the model's layers multiply their states with matrices, and the theorem is about nonnegative gates"
     witness = star_free_witness(language, budget)
     if witness is None:
         return "the language is star-free, so the theorem excludes no Mamba"

@@ -83,9 +83,15 @@ class Memory:
     def decode(self, cache: Mapping[str, Tensor]) -> tuple[tuple[Held, ...], ...]:
         """What it holds in each word, after each position; what stands at padding means nothing.
 
-        A label is held iff y = C h + D x of a channel that shows it is not 0; a number stands in the state itself. (In
-        Mamba-2 nothing tells a copy that was never written from the label that no channel shows.)
+        A label is held iff y = C h + D x of a channel that shows it is not 0 (in OLMo Hybrid: a column of a head); a
+        number stands in the state itself. (In Mamba-2 and OLMo Hybrid nothing tells a copy that was never written from
+        the label that no channel shows.)
         """
+        heads = f"model.layers.{self.block}.linear_attn"
+        if heads in cache:  # Gated DeltaNet: what the heads put out, column by column, before their norm
+            columns = cache[f"{heads}.o_norm.input"].reshape(*cache[heads].shape[:2], -1)
+            found = (columns[..., [n for n, _ in self.channels]] != 0).tolist()
+            return tuple(tuple(self._label(read, [True] * len(read)) for read in row) for row in found)
         if not self.values:
             held = _by_channel(cache[self.point])[:, :, self.channels[0][0], self.entry] / self.unit
             return tuple(tuple(int(v) for v in row) for row in held.tolist())

@@ -17,12 +17,16 @@ from against_truth import at_chunk
 from safetensors.torch import load_file, save_file
 
 import scancraft
+from scancraft import interp
 from scancraft.automata.alphabet import BOS
 from scancraft.compiler.circuits.circuit import Circuit, CircuitBlock, CircuitChannel, Register, Shown
 from scancraft.compiler.circuits.forms import ALWAYS
 from scancraft.compiler.circuits.memories import Pair
 from scancraft.compiler.targets import TARGETS, Options, TargetError
 from scancraft.compiler.targets.tokens import token_ids
+from scancraft.explain.picture_file import PictureError
+from scancraft.explain.tables import weight_table
+from scancraft.explain.text import explanation
 from scancraft.models import classes, delta_net
 from scancraft.models.arithmetic import Floats, Interval, Intervals
 from scancraft.models.block import Memory
@@ -31,6 +35,7 @@ from scancraft.models.errors import CheckpointError, MissingClassError
 from scancraft.models.olmo_hybrid import OlmoHybridShape
 from scancraft.models.run.caching import continued
 from scancraft.models.weights import ModelWeights
+from scancraft.refute.results import NotApplicable
 
 LOADED_ELSEWHERE = """
 import json, sys, torch
@@ -247,3 +252,40 @@ def test_tensors_that_do_not_belong_are_refused(tmp_path: Path) -> None:
     save_file(tensors | more, path, metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=r"conv1d.weight' is not known"):
         scancraft.load(tmp_path / "m")
+
+
+# -- what is said of a model -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["(aaa)*", "(0*10*1)*0*", "(a(ab)*b)*"])
+def test_memories_hold_what_the_circuit_says(language: str) -> None:
+    compiled = scancraft.compile(language, target="olmo_hybrid")
+    rng = random.Random(3)
+    words = ["".join(rng.choices(compiled.language.alphabet, k=n)) for n in (12, 7)]
+    cache = interp.run_with_cache(compiled, words)
+    memories = interp.labels_of(compiled).memories
+    assert memories
+    for memory in memories:
+        for row, word in zip(memory.decode(cache), words, strict=True):
+            wanted = [held[memory.name] for held in compiled.circuit.held(tuple(word))]
+            assert list(row[: len(wanted)]) == wanted
+
+
+def test_explain_shows_heads_units_and_the_layer_that_does_nothing(tmp_path: Path) -> None:
+    place = scancraft.compile("(aaa)*", tmp_path / "m", target="olmo_hybrid").save(tmp_path / "m")
+    checkpoint = scancraft.load(place)
+    facts = explanation(checkpoint)
+    assert facts["blocks"][-1]["title"].startswith("attention, its weights all zero")
+    table = weight_table(checkpoint, 1)
+    titles = [group.title for group in table.groups]
+    assert any(title.startswith("key of the head") for title in titles)
+    assert len(table.rows) == len(checkpoint.manifest.blocks[1].channels)
+    with pytest.raises(PictureError, match="does nothing"):
+        weight_table(checkpoint, 2)
+
+
+def test_refute_leaves_reflections_to_certify() -> None:
+    found = scancraft.refute(scancraft.compile("(aa)*", target="olmo_hybrid"), "(aaa)*")
+    assert isinstance(found, NotApplicable)
+    assert "multiply their states with matrices" in str(found)
+    assert "counterexample" in str(found)
