@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isqrt
 from typing import Any, Literal, get_args
 
 from ..automata.budget import Budget
@@ -29,6 +30,7 @@ from .plan.plan import Plan
 from .plan.prove import prove
 from .plan.search.chains import WINDOWS, descents
 from .plan.search.choose import EFFORT, FEW_BLOCKS, MOST_BLOCKS, plans
+from .plan.search.congruences import by_congruences
 from .plan.search.cost import blocks_under
 from .plan.separate import separated
 from .plan.wellformed import PlanError
@@ -50,7 +52,13 @@ FEWER_LETTERS = 2
 """Plans down a chain and counters of windows look at so many letters, unless the fewest blocks are asked for."""
 
 MANY_STATES = 64
-"""From so many states on languages of a pattern and finite ones are not decomposed."""
+"""From so many states on languages of a pattern and finite ones are not decomposed, nor what has a plan of levels."""
+
+MANY_STATES_OF_LOOPS = 32
+"""The same, for plans, where no state comes again once it was left."""
+
+MOST_PAIRS = 200_000
+"""Plans of levels are looked for where there are so many pairs of states at most."""
 
 LARGE = 20_000
 """So many parameters are worth a search down chains of states."""
@@ -201,9 +209,7 @@ def by_plans(
         if chains and not longer and min(_beside_letters(way, dfa) for way in known) > 2 * LARGE:
             return
     items = PLAN_ITEMS_DEPTH if longer else PLAN_ITEMS
-    if (longer or not chains) and len(
-        set(strong_components(dfa.table))
-    ) == dfa.n_states:  # only loops turn in circles, so few blocks do
+    if (longer or not chains) and _only_loops(dfa):  # so few blocks do
         items = EFFORT if longer else max(items, least // WORTH_OF_LOOPS if least >= LARGE else 0)
     limited = _within(searching, items)
     most, useful = MOST_BLOCKS if longer else FEW_BLOCKS, None if beside is None else room
@@ -271,6 +277,27 @@ def by_last_letters(dfa: Dfa, budget: Budget, lower: Lower, construction: Constr
         yield Alternative(*lower(pattern_circuit(dfa, pattern)))
     if construction != "pattern" and not dfa.is_empty() and dfa.is_finite():
         yield Alternative(*lower(unrolled_circuit(dfa)))
+
+
+def by_levels(dfa: Deterministic, budget: Budget, lower: Lower, widest: int) -> Iterator[Alternative]:
+    """A language of many states by a plan down a chain of congruences, if there is one (``plan.search.congruences``).
+
+    Args:
+        dfa: a star-free language.
+        budget: how far the search and the proof may go.
+        lower: writes a circuit as weights.
+        widest: how many letters a plan may look at.
+    """
+    if not (MANY_STATES_OF_LOOPS if _only_loops(dfa) else MANY_STATES) <= dfa.n_states <= isqrt(2 * MOST_PAIRS):
+        return
+    for plan, circuit in _circuits(by_congruences(dfa, budget), budget, widest):
+        if _right(plan, dfa, budget):
+            yield Alternative(*lower(circuit), plan=plan)
+
+
+def _only_loops(dfa: Deterministic) -> bool:
+    """Whether no state comes again once it was left."""
+    return len(set(strong_components(dfa.table))) == dfa.n_states
 
 
 def plan_circuits(dfa: Deterministic, budget: Budget, widest: int) -> Iterator[Circuit]:

@@ -30,6 +30,7 @@ from .alternatives import (
     UnknownChoiceError,
     by_cascade,
     by_last_letters,
+    by_levels,
     by_pairs,
     by_plans,
     by_tally,
@@ -325,14 +326,17 @@ def _ways(
     if star_free and target.name == "mamba" and isinstance(dfa, Dfa) and widest > STEP and (asked or large):
         if local := list(by_last_letters(dfa, choice.budget, lower, choice.construction)):
             return proved(local, choice.optimise, dfa, choice.budget)
+    levels: list[Alternative] = []  # where there are some, a cascade has many more sets, and is larger
+    if star_free and choice.construction in (None, "plan") and choice.optimise is None:
+        levels = list(by_levels(dfa, choice.budget, lower, widest))
     if star_free and target.name == "mamba" and isinstance(dfa, Dfa):
         if choice.construction == "walk" or (choice.construction is None and choice.optimise is not None):
             try:
                 walks = list(by_walk(dfa, choice.budget, lower, widest))
             except BudgetExceededError as error:
                 past_budget = error
-    found = list(walks)
-    if choice.construction in (None, "cascade"):
+    found = [*walks, *levels]
+    if choice.construction in (None, "cascade") and not levels:
         try:
             groups: Groups = "bits" if target.gates in ("nonnegative", "signed") else "any"
             found.append(by_cascade(dfa, choice.budget, lower, groups))
@@ -344,7 +348,7 @@ def _ways(
             found += by_tally(dfa, choice.budget, lower)
         if all(way.size.parameters >= LARGE for way in found):
             found += by_pairs(dfa, lower)
-    if star_free and choice.construction in (None, "plan") and not any(way.least for way in found):
+    if star_free and choice.construction in (None, "plan") and not levels and not any(way.least for way in found):
         longer = choice.optimise == "depth" and not walks
         beside = tuple(found) if target.name == "mamba" else None  # whose models' sizes can be told beforehand
         found += by_plans(dfa, choice.budget, lower, widest, beside=beside, optimise=choice.optimise, longer=longer)

@@ -9,7 +9,9 @@ The search, from cheap to dear:
    then the word is a shortest one.
 2. *Pairs.* The states of a permuted cycle lie in one strongly connected component C, so each component is searched
    alone, letters that leave it being undefined. If w has a cycle of length 2m then w^m swaps two states; so every
-   even period shows as a class of mutually reachable pairs that a loop turns over. O(k n^2).
+   even period shows as a class of mutually reachable pairs that a loop turns over. And if w has any cycle, then the
+   pairs of neighbours on it are in one such class; where no class has pairs in a circle, nothing is permuted, as in a
+   cascade of set-reset automata, or where letters preserve an order. O(k n^2).
 3. *Image sets.* If w permutes q_0, ..., q_(p-1) then for large N the image P of C under w^N contains them and P.w = P.
    Hence it is enough to know, for every class of mutually reachable image sets of C, that all loops act as the
    identity. Give a root of the class the identity labelling, carry it along a spanning tree, and compare along every
@@ -110,6 +112,8 @@ def find_permutation(
             # Few image sets decide faster than many pairs: Dyck languages as DFAs, for one.
             loop = part.permuted_image(replace(clock, budget=replace(budget, items=pairs // 10)), 2)
         except BudgetExceededError:
+            if part.turns_nothing():
+                continue
             loop = part.permuted_subset(2, replace(clock, what="pairs of states"))
             # From here on no loop has an even period, so only three or more states can be permuted.
             unsettled.append((part, 3))

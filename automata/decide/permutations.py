@@ -11,6 +11,9 @@ from itertools import combinations
 from math import comb
 from operator import itemgetter
 
+import numpy as np
+import numpy.typing as npt
+
 from ..budget import Meter
 from ..errors import BudgetExceededError
 from ..groups.permutation_group import prime_factors
@@ -25,6 +28,7 @@ STEPS_PER_LOOK = 64
 """How many sets, or products of letters, are worked on between two looks at the clock."""
 
 Letters = tuple[int, ...]
+Places = npt.NDArray[np.int64]
 Columns = Sequence[Sequence[int]]
 StateOf = Callable[[Sequence[int]], int | None]
 """Finds a state that a map of the states moves round as wanted, or None."""
@@ -53,6 +57,39 @@ class Part:
         """A loop that permutes some set of ``size`` states; decides whether there is one."""
         masks = (sum(1 << q for q in chosen) for chosen in combinations(range(len(self.states)), size))
         return self._permuted(explore(self.columns, masks, meter, size), meter)
+
+    def turns_nothing(self) -> bool:
+        """Whether no class of mutually reachable pairs runs in a circle; then nothing is permuted. O(k n^2).
+
+        A word w that moves q_0, ..., q_(p-1) round takes (q_0, q_1) to (q_1, q_2), and so on: these pairs are in one
+        class, where they are the edges of a circle. If no class of pairs has one, nothing is moved round.
+        """
+        from scipy.sparse import coo_array  # slow to import
+        from scipy.sparse.csgraph import connected_components
+
+        n = len(self.states)
+        columns = np.array(self.columns)
+        x, y = np.divmod(np.arange(n * n), n)
+        sources, targets = [], []
+        for column in columns:
+            a, b = column[x], column[y]
+            apart = (a >= 0) & (b >= 0) & (a != b)
+            sources.append(np.flatnonzero(apart))
+            targets.append((a * n + b)[apart])
+
+        def strong(size: int, source: Places, target: Places) -> Places:
+            edges = coo_array((np.ones(len(source), dtype=np.int8), (source, target)), shape=(size, size))
+            found: Places = connected_components(edges.tocsr(), connection="strong")[1].astype(np.int64)
+            return found
+
+        of_pair = strong(n * n, np.concatenate(sources), np.concatenate(targets))
+        # In each class, by itself: an edge from the first state of a pair to the second.
+        proper = x != y
+        places, edges = np.unique(
+            np.concatenate([of_pair[proper] * n + x[proper], of_pair[proper] * n + y[proper]]), return_inverse=True
+        )
+        source, target = edges[: len(edges) // 2], edges[len(edges) // 2 :]
+        return len(np.unique(strong(len(places), source, target))) == len(places)
 
     def permuted_image(self, meter: Meter, smallest: int) -> Loop | None:
         """A loop that permutes some image set of at least ``smallest`` states; decides whether there is one."""

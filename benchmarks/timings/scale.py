@@ -14,6 +14,7 @@ import random
 import resource
 import time
 from collections.abc import Callable, Sequence
+from itertools import product
 from multiprocessing import get_context
 
 from page.table import Column, Json, table
@@ -22,6 +23,7 @@ PASSES = {
     "decide": "star_free_witness",
     "cascade": "decomposed",
     "plans": "by_plans",
+    "levels": "by_levels",
     "last_letters": "by_last_letters",
     "lower": "lowered",
     "search": "search",
@@ -72,6 +74,28 @@ def somewhere(length: int) -> Json:
     return {"regex": f"(a|b)*{word}(a|b)*"}
 
 
+def flip_flops(count: int, letters: int) -> Json:
+    """Each is set, reset or kept, depending on the letter and on those before it; the states in any order."""
+    draw = random.Random(4)
+    actions: dict[tuple[tuple[int, ...], int], int | None] = {}
+
+    def step(state: tuple[int, ...], letter: int) -> tuple[int, ...]:
+        found = [actions.setdefault((state[:place], letter), draw.choice((None, None, 0, 1))) for place in range(count)]
+        return tuple(value if new is None else new for value, new in zip(state, found, strict=True))
+
+    states = list(product((0, 1), repeat=count))
+    draw.shuffle(states)
+    number = {state: q for q, state in enumerate(states)}
+    rows = [[number[step(state, letter)] for letter in range(letters)] for state in states]
+    accepting = [q for q in range(len(states)) if draw.random() < 0.5]
+    return {
+        "alphabet": [f"b{n}" for n in range(letters)],
+        "table": rows,
+        "initial": number[(0,) * count],
+        "accepting": accepting,
+    }
+
+
 CASES: dict[str, Callable[[], Json]] = {
     "3 of 5,000 letters act differently": lambda: three_act(5_000),
     "3 of 50,000 letters act differently": lambda: three_act(50_000),
@@ -81,6 +105,7 @@ CASES: dict[str, Callable[[], Json]] = {
     "the 12th letter from the end": lambda: {"regex": "(a|b)*a" + "(a|b)" * 11},
     "a word of 100 letters somewhere": lambda: somewhere(100),
     "a word of 300 letters somewhere": lambda: somewhere(300),
+    "9 flip-flops, each after those before it": lambda: flip_flops(9, 8),
     "100 keywords": lambda: keywords(100),
     "300 keywords": lambda: keywords(300),
     "1,000 keywords": lambda: keywords(1_000),
@@ -98,7 +123,7 @@ def measure(name: str) -> Json:
     elif "words" in given:
         dfa = Dfa.from_words(given["alphabet"], given["words"])
     else:
-        dfa = Dfa.from_table(given["alphabet"], given["table"], 0, given["accepting"])
+        dfa = Dfa.from_table(given["alphabet"], given["table"], given.get("initial", 0), given["accepting"])
     scancraft.compile("(ab)*").certify()  # what is imported is not measured
     times, profile = [time.process_time()], cProfile.Profile(time.process_time)
     profile.enable()

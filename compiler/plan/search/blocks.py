@@ -83,7 +83,7 @@ class Site:
 def at_once(site: Site) -> tuple[Draft, ...] | None:
     """A finishing block of one memory, or None."""
     arena = site.arena()
-    found = design(arena, closed(arena, arena.pairs(verdicts=True), site.meter))
+    found = design(arena, closed(arena, arena.pairs(verdicts=True), site.meter), site.meter)
     return None if found is None else (draft(arena, found, site.meter),)
 
 
@@ -131,14 +131,14 @@ def families(arena: Arena, pairs: Sequence[Pair], cap: int, meter: Meter) -> tup
         if (done.get(x, 0) | hopeless.get(x, 0)) >> y & 1:
             continue
         meter.tick(price)
-        alone = design(arena, closed(arena, [pair], meter))
+        alone = design(arena, closed(arena, [pair], meter), meter)
         if alone is None:
             doomed(arena, pair, hopeless)
             continue
         union(done, alone.separation.against)
         for n, family in enumerate(families):
             meter.tick(price)
-            joint = design(arena, family.separation.joined(alone.separation))
+            joint = design(arena, family.separation.joined(alone.separation), meter)
             if joint is not None and len(joint.groups) <= cap:
                 families[n] = joint
                 break

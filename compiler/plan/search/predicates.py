@@ -3,14 +3,15 @@
 Let R be a set of pairs of nodes (``knowledge``) that one memory has to tell apart. An event, what the block can see of
 a step, either *writes* a label or *keeps* the old one. If two steps of one event lead to the two nodes of a pair of R,
 the event cannot write (its label would be held at both), so it keeps, and then the nodes that the steps come from
-have to be told apart, too: R is closed under that. All other events may write, each a label of its own, and the more is
-written the more is known. A label then stands for the set S of nodes at which it can be held: those its event
-leads to, and on from there by events that keep.
+have to be told apart, too: R is closed under that. An event that writes has a label of its own, which stands for the
+set S of nodes at which it can be held: those that the event leads to, and on from there by events that keep. Where S
+holds both nodes of a pair of R, the event has to keep as well; that makes other sets larger, so it is asked again.
 
-*Theorem.* Some memory tells the pairs of R apart iff no S of this one holds both nodes of a pair of R.
-*Proof.* The closed R has to be told apart by any memory that tells R apart, so the events that keep here keep in any.
-Any other memory with the same events has labels that are held wherever these are (it writes no more often, and to fewer
-labels), so what it tells apart this one does.
+*Theorem.* Some memory tells the pairs of R apart iff the set of ``<bos>``, which has to write, never holds both nodes
+of a pair of R. *Proof.* Let M be any memory that tells R apart; what keeps here keeps in M, by induction. It is clear
+for an event that leads to a pair of the closed R. If what keeps so far keeps in M, and an event writes in M, then M
+can hold its label on all of S, and so S holds no pair of R. Conversely, if no S is left that does, each event that
+writes may have its own label.
 
 Labels whose union holds no pair of R may be one label: a colouring of a graph, done greedily (DSATUR).
 Sets of states that every event sets, resets or keeps (predicates) are the case of two labels that do not depend on the
@@ -274,20 +275,29 @@ class Design:
     tracked: int
 
 
-def design(arena: Arena, separation: Separation) -> Design | None:
+def design(arena: Arena, separation: Separation, meter: Meter) -> Design | None:
     """The labels of the memory that keeps exactly what it has to; None if it does not tell all pairs apart.
 
     Args:
         arena: what the block sees.
         separation: the closed pairs.
+        meter: counts how often the labels are made, with more events that keep.
     """
-    spread = Spread(arena, separation)
-    labels: dict[int, Label] = {}
-    for event in arena.by_size:  # those that lead to most nodes are the likeliest to fail
-        if event not in separation.kept:
-            labels[event] = spread.label(event)
-            if labels[event].fails:
-                return None
+    while True:
+        spread = Spread(arena, separation)
+        labels: dict[int, Label] = {}
+        more: list[int] = []
+        for event in (0, *arena.by_size):
+            if event not in separation.kept and event not in labels:
+                labels[event] = spread.label(event)
+                if labels[event].fails:
+                    if not event:
+                        return None
+                    more.append(event)
+        if not more:
+            break
+        meter.tick()
+        separation = Separation(separation.against, separation.kept | frozenset(more))
     written = {event: labels[event] for event in sorted(labels)}
     groups = _coloured(arena, list(dict.fromkeys(label for label in written.values() if label != _EMPTY)))
     return Design(separation, written, groups or (_EMPTY,), spread.tracked)

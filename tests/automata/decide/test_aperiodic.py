@@ -241,9 +241,30 @@ def test_subsets_of_prime_size_decide_where_image_sets_are_too_many() -> None:
         find_permutation(order_preserving(10), Budget(10))
     assert (caught.value.exit_code, caught.value.what, caught.value.limit) == (3, "image sets", 10)
     # O_8 has 247 image sets of three or more states, but only 56 sets of 3, 56 of 5 and 8 of 7.
-    assert find_permutation(order_preserving(8), Budget(60), short_words=0) is None
-    with pytest.raises(BudgetExceededError):
-        find_permutation(order_preserving(8), Budget(50), short_words=0)
+    (part,) = components(order_preserving(8))
+    assert part.permuted_odd_subset(Budget(60).meter("image sets")) == (True, None)
+    assert part.permuted_odd_subset(Budget(50).meter("image sets")) == (False, None)
+
+
+@settings(max_examples=200, deadline=None)
+@given(semiautomata())
+def test_where_no_class_of_pairs_runs_in_a_circle_nothing_is_permuted(semiautomaton: Semiautomaton) -> None:
+    if all(part.turns_nothing() for part in components(semiautomaton)):
+        assert is_aperiodic_by_monoid(semiautomaton)
+
+
+def test_cascades_and_orders_have_no_circle_of_pairs() -> None:
+    """Two flip-flops, x and then y: a and b set and reset x; c and d set and reset y where x is set."""
+    states = list(itertools.product((0, 1), repeat=2))
+    steps = [lambda x, y: (1, y), lambda x, y: (0, y), lambda x, y: (x, y or x), lambda x, y: (x, y and not x)]
+    cascade = from_columns(*([states.index((int(s(*q)[0]), int(s(*q)[1]))) for q in states] for s in steps))
+    for semiautomaton in (cascade, order_preserving(6)):
+        assert [part.turns_nothing() for part in components(semiautomaton)] == [True]
+
+
+def test_pairs_in_a_circle() -> None:
+    (part,) = components(times_cycle(order_preserving(3), 3))
+    assert not part.turns_nothing()
 
 
 def test_subsets_of_three_states_show_a_period_of_three() -> None:

@@ -56,7 +56,7 @@ def test_too_many_contexts():
 def test_one_memory_tells_all_pairs_apart_exactly_as_designed(dfa):
     arena = arena_of(explore(dfa, (), 2, meter()), 2, first=True)
     separation = closed(arena, arena.pairs(verdicts=True), meter())
-    found = design(arena, separation)
+    found = design(arena, separation, meter())
     memory = draft(arena, found, meter())
     knowledge = explore(dfa, ((memory,),), 2, meter())
     assert knowledge.settled
@@ -68,7 +68,7 @@ def test_pairs_that_no_memory_tells_apart():
     """In D-n a letter moves everything: what is kept turns in a circle."""
     arena = arena_of(explore(d_n(3), (), 1, meter()), 1, first=True)
     for pair in arena.pairs(verdicts=False):
-        assert design(arena, closed(arena, [pair], meter())) is None
+        assert design(arena, closed(arena, [pair], meter()), meter()) is None
 
 
 @pytest.mark.parametrize("dfa", [d_n(3), ascending_runs(), flip_flop()], ids=["D-3", "runs", "flip-flop"])
