@@ -52,10 +52,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 OPEN = {
-    "test_a_step_certificate_stays_one": "takes minutes: boxes are tried before a model's own step function",
+    "test_a_step_certificate_stays_one": "takes minutes: boxes are tried first",
     "test_mamba_ssm_reads_what_is_written": "fails: the export to mamba_ssm ends with an error",
-    "test_a_certificate_does_not_outlive_its_weights[flip-flop]": "fails: boxes use up the seconds before words are tried",
-    "test_what_is_missing_is_said[<lambda>-ReadoutError-Mamba2ForCausalLM, not Linear]": "the message names other kinds now",
+    "test_a_certificate_does_not_outlive_its_weights[flip-flop]": "boxes use up its seconds",
+    "test_what_is_missing_is_said[<lambda>-ReadoutError-Mamba2ForCausalLM, not Linear]": "other kinds",
     "test_each_obligation_is_missed[signed-gates: a gate of 1 with a write]": "fails since boxes are tried",
     "test_suite_and_training": "fails: what was trained is not checked in the small size",
     "test_time_is_limited": "fails: what was to run out of time is decided at once now",
