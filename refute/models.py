@@ -20,6 +20,7 @@ from ..models.checkpoints.closed import CONFIG, MANIFEST, TRAINING, check_direct
 from ..models.checkpoints.files import read_json
 from ..models.errors import CheckpointError, ReadoutError
 from ..models.mamba import model_type_of
+from ..models.olmo_hybrid import OLMO_HYBRID
 from ..models.readout import Readout, logits_of
 from ..models.run.stepper import STEPPED
 
@@ -112,8 +113,9 @@ def load_any(place: Path, dtype: torch.dtype | None) -> Any:
 def _check(model: Any, language: Language, readout: Readout) -> None:
     """Raise :class:`ReadoutError` unless the readout fits the model and the language."""
     if model_type_of(model) not in STEPPED:
+        names = (name for kind, name in STEPPED.items() if kind != OLMO_HYBRID)  # of which only certificates speak
         raise ReadoutError(
-            f"refutations need one of {', '.join(STEPPED.values())}, not {type(model).__name__}; "
+            f"refutations need one of {', '.join(names)}, not {type(model).__name__}; "
             "use scancraft.check for other models"
         )
     check_readout(readout, language)

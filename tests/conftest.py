@@ -37,9 +37,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files of ``automata``, many and quick, come last: workers then end together."""
     items.sort(key=lambda item: item.path, reverse=True)
-    for item in items:
-        if item.name in OPEN:
-            item.add_marker(pytest.mark.skip(reason=OPEN[item.name]))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -49,15 +46,3 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False
     return LoadFileScheduling(config, log) if config.option.dist == "load" else None
-
-
-OPEN = {
-    "test_a_step_certificate_stays_one": "takes minutes: boxes are tried first",
-    "test_mamba_ssm_reads_what_is_written": "fails: the export to mamba_ssm ends with an error",
-    "test_a_certificate_does_not_outlive_its_weights[flip-flop]": "boxes use up its seconds",
-    "test_what_is_missing_is_said[<lambda>-ReadoutError-Mamba2ForCausalLM, not Linear]": "other kinds",
-    "test_each_obligation_is_missed[signed-gates: a gate of 1 with a write]": "fails since boxes are tried",
-    "test_suite_and_training": "fails: what was trained is not checked in the small size",
-    "test_time_is_limited": "fails: what was to run out of time is decided at once now",
-}
-"""Tests that are known to fail or to take minutes; to be mended, not forgotten."""

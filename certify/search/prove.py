@@ -122,7 +122,9 @@ def search(
     ]
     if isinstance(language, Dfa):
         dfa = language
-        attempts.insert(1 if compiled else 0, ("box by box", lambda: by_boxes(model, dfa, readout, budget, note)))
+        # What was compiled has few states if it is right, and the whole model soon finds where it is wrong.
+        last = len(attempts) if compiled else 0
+        attempts.insert(last, ("box by box", lambda: by_boxes(model, dfa, readout, budget, note)))
         if not compiled:  # a short look, so that what is soon proved is not first followed letter by letter
             attempts.insert(0, ("short look", lambda: by_boxes(model, dfa, readout, budget, note, SHORT_LOOK)))
     dies = isinstance(language, Dfa) and language.dead is not None
