@@ -54,6 +54,15 @@ def reads_the_input(model: Any) -> None:
         block.mixer.in_proj.weight[2 * d, 0] = block.mixer.conv1d.weight[d, 0, -1] = 1.0
 
 
+def writes_while_turning(model: Any) -> None:
+    """A letter that turns the memory over writes to it as well, and nothing is forgotten."""
+    mixer = model.backbone.layers[0].mixer
+    overwrite, swap, b = 0, 1, mixer.time_step_rank
+    mixer.A_log.fill_(-700.0)
+    mixer.dt_proj.weight[:, swap] = mixer.dt_proj.weight[:, overwrite]
+    mixer.x_proj.weight[b] += mixer.x_proj.weight[swap] * 2.0**-30
+
+
 ATTACKS: list[tuple[str, str, Edit]] = [
     ("signed", "functions: conv1d: silu", everywhere("conv1d.bias", 1.0)),
     ("signed", "functions: dt_proj: softplus", everywhere("dt_proj.bias", -700.0)),
@@ -61,7 +70,7 @@ ATTACKS: list[tuple[str, str, Edit]] = [
     ("signed", "functions: sign_proj: tanh", everywhere("sign_proj.bias", 63.0)),
     ("signed", "functions: A_log: exp", everywhere("A_log", 70.0)),
     ("signed", "functions: gate: exp", everywhere("A_log", -20.0)),
-    ("signed", "gates: a gate of 1 with a write", everywhere("A_log", -700.0)),
+    ("signed", "gates: a gate of 1 with a write", writes_while_turning),
     ("signed", "sums: dt_proj", entry("dt_proj.bias", 3, SMALL)),
     ("signed", "sums: conv1d", entry("conv1d.weight", 3, SMALL)),
     ("signed", "sums: read", everywhere("D", 1e30)),
