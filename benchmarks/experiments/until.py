@@ -19,7 +19,9 @@ from timings.measure import Measured, Tick
 
 from scancraft.automata.budget import Budget
 from scancraft.certify.certify import Certificate
+from scancraft.certify.check import compare
 from scancraft.certify.checker.certificate import check_certificate
+from scancraft.certify.search.results import Refuted
 from scancraft.refute.checker.refutation import check_refutation
 from scancraft.refute.results import Counterexample
 from scancraft.suite.languages import Bin, suite_language
@@ -90,9 +92,12 @@ def _round(row: dict[str, Any]) -> Json:
 
 
 def _checked(found: Pursuit) -> bool | None:
-    """Whether the checker accepts what was found; None where there is nothing for it."""
+    """Whether the checker accepts what was found, or the word is wrong indeed; None where nothing was found."""
     if isinstance(found.verdict, Counterexample):
         return check_refutation(found.verdict, found.trained.model).accepted
+    if isinstance(found.verdict, Refuted):  # a short word, which needs no checker of its own: it is read once more
+        trained = found.trained
+        return not compare(trained.model, trained.language, trained.readout, [found.verdict.word]).agrees
     if not isinstance(found.verdict, Certificate):
         return None
     with TemporaryDirectory() as place:
