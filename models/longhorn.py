@@ -43,19 +43,11 @@ class LonghornConfig(MambaConfig):
 
 
 class LonghornMixer(OwnMambaMixer):
-    """What a block does between its norm and the residual stream.
+    """What a block does between its norm and the residual stream."""
 
-    Args:
-        config: the settings.
-        layer_idx: the number of the block, which is its place in a cache.
-        initialize_mixer_weights: draw initial weights, as in ``transformers``' mixer.
-    """
-
-    def __init__(self, config: LonghornConfig, layer_idx: int, initialize_mixer_weights: bool = True) -> None:
-        super().__init__(config, layer_idx, initialize_mixer_weights=False)
+    def change_parameters(self) -> None:
+        """See the base class."""
         del self.A_log
-        if initialize_mixer_weights and self.dt_proj.weight.device.type != "meta":
-            self.init_mamba_weights()
 
     @torch.no_grad()
     def init_mamba_weights(self) -> None:

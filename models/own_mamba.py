@@ -22,7 +22,23 @@ from transformers.models.mamba.modeling_mamba import MambaBlock, MambaMixer, Mam
 
 
 class OwnMambaMixer(MambaMixer):
-    """What a block does between its norm and the residual stream, given what it selects."""
+    """What a block does between its norm and the residual stream, given what it selects.
+
+    Args:
+        config: the settings.
+        layer_idx: the number of the block, which is its place in a cache.
+        initialize_mixer_weights: draw initial weights, as in ``transformers``' mixer.
+    """
+
+    def __init__(self, config: Any, layer_idx: int, initialize_mixer_weights: bool = True) -> None:
+        super().__init__(config, layer_idx, initialize_mixer_weights=False)
+        self.change_parameters()
+        if initialize_mixer_weights and self.dt_proj.weight.device.type != "meta":
+            self.init_mamba_weights()
+
+    def change_parameters(self) -> None:
+        """Add parameters that a Mamba has not, and drop those that this kind has not."""
+        raise NotImplementedError
 
     def selected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Gates and writes, shape (batch, time, d_inner, d_state), float32 at least, and what reads the state.

@@ -45,19 +45,11 @@ class SignedMambaConfig(MambaConfig):
 
 
 class SignedMambaMixer(OwnMambaMixer):
-    """What a signed block does between its norm and the residual stream.
+    """What a signed block does between its norm and the residual stream."""
 
-    Args:
-        config: the settings.
-        layer_idx: the number of the block, which is its place in a cache.
-        initialize_mixer_weights: draw initial weights, as in ``transformers``' mixer.
-    """
-
-    def __init__(self, config: SignedMambaConfig, layer_idx: int, initialize_mixer_weights: bool = True) -> None:
-        super().__init__(config, layer_idx, initialize_mixer_weights=False)
+    def change_parameters(self) -> None:
+        """See the base class."""
         self.sign_proj = nn.Linear(self.time_step_rank, self.intermediate_size, bias=True)
-        if initialize_mixer_weights and self.dt_proj.weight.device.type != "meta":
-            self.init_mamba_weights()
 
     @torch.no_grad()
     def init_mamba_weights(self) -> None:

@@ -72,17 +72,24 @@ FULL = Size()
 QUICK = Size(("named",), most_states=3, length=100)
 
 
-def small_languages(states: int = 3) -> Iterator[tuple[str, Dfa]]:
-    """Every star-free language over a and b with at most so many states, once."""
+def all_small_languages(states: int = 3) -> Iterator[Dfa]:
+    """Every language over a and b with at most so many states, once, those with few states first."""
     seen: set[Dfa] = set()
     for n in range(1, states + 1):
         for targets in product(range(n), repeat=2 * n):
             for accepting in range(2**n):
                 rows = [targets[2 * q : 2 * q + 2] for q in range(n)]
                 dfa = Dfa.from_table("ab", rows, 0, [q for q in range(n) if accepting >> q & 1])
-                if dfa not in seen and star_free_witness(dfa) is None:
-                    yield f"small {len(seen)}", dfa
-                seen.add(dfa)
+                if dfa not in seen:
+                    seen.add(dfa)
+                    yield dfa
+
+
+def small_languages(states: int = 3) -> Iterator[tuple[str, Dfa]]:
+    """Those that are star-free."""
+    for n, dfa in enumerate(all_small_languages(states)):
+        if star_free_witness(dfa) is None:
+            yield f"small {n}", dfa
 
 
 def languages(group: str, size: Size) -> Iterator[tuple[str, str, Dfa]]:

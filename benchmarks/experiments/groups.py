@@ -10,12 +10,12 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from experiments.depth import all_small_languages
 from page.table import Column, Json, table
 from page.targets import Target, every, none
 from timings.measure import Measured, Tick
@@ -92,19 +92,6 @@ def word_problem(generators: Mapping[str, Perm]) -> Dfa:
     return Dfa.from_table(tuple(generators), rows, 0, [0])
 
 
-def small_languages(most: int) -> Iterator[tuple[str, Dfa]]:
-    """Every language over a and b whose minimal complete DFA has at most so many states."""
-    for states in range(1, most + 1):
-        seen: set[Dfa] = set()
-        for targets in product(range(states), repeat=2 * states):
-            rows = [targets[2 * q : 2 * q + 2] for q in range(states)]
-            for accepting in range(2**states):
-                dfa = Dfa.from_table("ab", rows, 0, [q for q in range(states) if accepting >> q & 1])
-                if dfa.n_states == states and dfa not in seen:
-                    seen.add(dfa)
-                    yield f"{states} states, number {len(seen)}", dfa
-
-
 def random_languages(count: int, seed: int) -> Iterator[tuple[str, Dfa]]:
     """Random minimal automata with 4 to 6 states over two letters, whatever their class."""
     rng, found = random.Random(seed), 0
@@ -166,7 +153,10 @@ def measure(size: Size, tick: Tick) -> Measured:
         row, model = measured(name, word_problem(GROUPS[name]))
         row["wrong"] = None if model is None else wrong_at(model, size.length, n)
         groups.append(row)
-    small = [measured(*language)[0] for language in _told(list(small_languages(size.small)), tick)]
+    small = [
+        measured(*language)[0]
+        for language in _told([(f"small {n}", dfa) for n, dfa in enumerate(all_small_languages(size.small))], tick)
+    ]
     others = [
         measured(*language, seconds=size.seconds)[0]
         for language in _told(list(random_languages(size.random, size.seed)), tick)

@@ -303,4 +303,4 @@ def test_groups_are_those_that_they_are_called(run: Any) -> None:
         **{f"Z_{n}": n for n in range(2, 13)},
         **{"S_3": 6, "D_4": 8, "Q_8": 8, "A_4": 12, "S_4": 24, "A_5": 60, "S_5": 120},
     }
-    assert len(list(found.small_languages(2))) == 26
+    assert len(list(found.all_small_languages(2))) == 26

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from forgery import accepted, certified
+from forgery import accepted, certified, with_one_weight_changed
 
 import scancraft
 from scancraft import copying
@@ -52,26 +52,15 @@ def test_mutants_are_rejected_or_right() -> None:
     compiled = scancraft.compile(copying(2, 3))
     certificate = scancraft.certify(compiled.model(), compiled.language, readout=compiled.readout)
     truth, words = truth_of(compiled.language), scancraft.members_of(compiled.language, 300, 1, 7, random.Random(2))
-    rng, kept, model = random.Random(5), 0, compiled.model()
-    places = [
-        (name, place)
-        for name, tensor in model.named_parameters()
-        if "norm" not in name
-        for place in torch.nonzero(tensor).tolist()
-    ]
-    for name, place in rng.sample(places, 60):
-        mutant = copy.deepcopy(model)
-        weight = mutant.get_parameter(name)
-        with torch.no_grad():
-            old = float(weight[tuple(place)])
-            weight[tuple(place)] = rng.choice((0.0, -old, 2 * old, old / 2, old + 1))
+    kept = 0
+    for change, mutant in with_one_weight_changed(compiled.model(), 60, random.Random(5)):
         try:
             judge(certificate.content, mutant, certificate.evidence)
         except RejectedError:
             continue
         kept += 1
         score = accuracy(mutant, truth, compiled.readout, words)
-        assert score.right_positions == score.positions, (name, place)
+        assert score.right_positions == score.positions, change
     assert kept < 30
 
 

@@ -12,13 +12,18 @@ RUNTIMES = [
 ]
 
 
-@pytest.mark.parametrize("name", [*RUNTIMES, "mambapy"])
-def test_runtimes(name: str) -> None:
+def report_of(name: str, only: list[str], modes: list[str]) -> conformance.Report:
+    """What the quick set says of a runtime; skipped where it is not installed."""
     try:
-        modes = [m for m in conformance.MODES if not (name in ("mlx", "mlx-falcon-mamba") and "padded" in m)]
-        report = conformance.run(name, quick=True, only=["taps-3", "registers"], modes=modes)
+        return conformance.run(name, quick=True, only=only, modes=modes)
     except MissingExtraError as reason:
         pytest.skip(str(reason))
+
+
+@pytest.mark.parametrize("name", [*RUNTIMES, "mambapy"])
+def test_runtimes(name: str) -> None:
+    modes = [m for m in conformance.MODES if not (name in ("mlx", "mlx-falcon-mamba") and "padded" in m)]
+    report = report_of(name, ["taps-3", "registers"], modes)
     assert report.passed, report
     tried = {mode.mode for mode in report.modes if mode.trials}
     assert tried >= {"full", "step", "cached", "interleaved", "prefix"}
@@ -27,18 +32,12 @@ def test_runtimes(name: str) -> None:
 
 
 def test_the_epsilon_of_falcons_norms_in_llama_cpp() -> None:
-    try:
-        report = conformance.run("llama.cpp-falcon-mamba", quick=True, only=["dt-epsilon"], modes=["full"])
-    except MissingExtraError as reason:
-        pytest.skip(str(reason))
+    report = report_of("llama.cpp-falcon-mamba", ["dt-epsilon"], ["full"])
     assert report.first is not None
     assert "epsilon of the norm of dt" in report.first.source.exercises
 
 
 def test_padded_prompts_in_mlx() -> None:
-    try:
-        report = conformance.run("mlx", quick=True, only=["taps-3"], modes=["padded-continued"])
-    except MissingExtraError as reason:
-        pytest.skip(str(reason))
+    report = report_of("mlx", ["taps-3"], ["padded-continued"])
     assert report.first is not None
     assert "conv1d" in report.first.source.exercises

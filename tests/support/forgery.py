@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +200,22 @@ def switch_off(patch: pytest.MonkeyPatch, name: str, where: str) -> None:
             need(self, this, good, there)
 
     patch.setattr(Obligations, "need", without)
+
+
+def with_one_weight_changed(
+    model: Any, count: int, rng: random.Random
+) -> Iterator[tuple[tuple[str, tuple[int, ...]], Any]]:
+    """Copies of a model, each with one weight that is not 0, and in no norm, changed; and which one."""
+    places = [
+        (name, tuple(place))
+        for name, tensor in model.named_parameters()
+        if "norm" not in name
+        for place in torch.nonzero(tensor).tolist()
+    ]
+    for name, place in rng.sample(places, count):
+        mutant = copy.deepcopy(model)
+        weight = mutant.get_parameter(name)
+        with torch.no_grad():
+            old = float(weight[place])
+            weight[place] = rng.choice((0.0, -old, 2 * old, old / 2, old + 1))
+        yield (name, place), mutant
