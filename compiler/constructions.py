@@ -176,7 +176,7 @@ def copies(
     target: str | None = None,
     dtype: str = "float32",
 ) -> Constructed:
-    """Words and their copies, in two blocks: ceil(log2 K) memories for each place, and three more. No DFA.
+    """Words and their copies, in two blocks: ceil(log2 K) memories for each place, and two more. No DFA.
 
     Args:
         language: which letters, and how many.
@@ -192,7 +192,7 @@ def copies(
 
     >>> from scancraft.automata.copying.language import copying
     >>> copies(copying(26, 10)).circuit.n_blocks, copies(copying(26, 10)).circuit.memories
-    (2, 53)
+    (2, 52)
     """
     check_contract(contract)
     if contract == "all-words":

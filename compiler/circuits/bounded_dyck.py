@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ...automata.alphabet import BOS, EOS
 from ...automata.bounded_dyck import BoundedDyck
-from .circuit import Circuit, CircuitBlock, CircuitChannel, Latch, indicator
+from .circuit import Circuit, CircuitBlock, CircuitChannel, Latch, indicator, tent
 from .counting import FLOAT_BITS, counting_block
 from .forms import ALWAYS, ONE, Form, plus
 from .latching import latch_errors
@@ -93,10 +93,9 @@ def _slots(h: int, code: list[str], top: list[str], *, all_words: bool) -> Circu
     first = len(channels)
     for m in range(h + 2 if all_words else h):
         channels.append(CircuitChannel(f"opening: depth above {m}", {DEPTH: 1, CLOSING: -(h + 1)}, bias=-m))
-    last = len(channels)
+    ramps = range(first, len(channels))
     for slot in range(1, h + 1):
-        ramp = {first + slot - 1: 2, first + slot: -4, first + slot + 1: 2}
-        fires = {c: w for c, w in ramp.items() if c < last}
+        fires = tent(ramps, slot)
         for b in range(len(code)):
             name = f"bit {b} of the bracket opened last at depth {slot}"
             memory = Latch(name, fires, -1)

@@ -354,6 +354,16 @@ class _BlockRun:
                 return 0
 
 
+def tent(ramps: range, at: int) -> dict[int, int]:
+    """2 [value = at], a form over channels max(0, value - m) for m = 0, 1, ...; ramps that are left out are 0.
+
+    Args:
+        ramps: the numbers of the channels, that of m = 0 first.
+        at: an integer, at least 1.
+    """
+    return dict(zip(range(ramps.start + at - 1, ramps.stop), (2, -4, 2), strict=False))
+
+
 def indicator(name: str, form: Form, least: int, *, gate: Form, writes: str, taps: Taps = NOW) -> list[CircuitChannel]:
     """Two channels that write [taps . form >= least], times the gate: max(0, s - least + 1) - max(0, s - least)."""
     return [

@@ -17,7 +17,7 @@ from __future__ import annotations
 from ...automata.alphabet import BOS, EOS
 from ...automata.copying.language import Copying
 from .bounded_dyck import slot_limits
-from .circuit import Circuit, CircuitBlock, CircuitChannel, Counter, Latch, indicator
+from .circuit import Circuit, CircuitBlock, CircuitChannel, Counter, Latch, indicator, tent
 from .forms import ALWAYS, ONE, Form, plus, times
 
 LETTER, MIDDLE, COUNT = "letter", "separator", "count"
@@ -77,12 +77,11 @@ def _slots(n: int, code: list[str], shown: list[str]) -> CircuitBlock:
     first = len(channels)
     for m in range(max(2, n)):
         channels.append(CircuitChannel(f"letters before the separator, above {m}", before, bias=-m))
-    last = len(channels)
+    ramps = range(first, len(channels))
     length = Latch(LENGTH, {first: 2, first + 1: -2}, -1)
     channels.append(CircuitChannel(LENGTH, before, memory=length, gate=ALWAYS, writes={LENGTH: 1}))
     for place in range(1, n + 1):
-        ramp = {first + place - 1: 2, first + place: -4, first + place + 1: 2}
-        fires = {c: w for c, w in ramp.items() if c < last}
+        fires = tent(ramps, place)
         for b in range(len(code)):
             name = f"bit {b} of letter {place}"
             memory = Latch(name, fires, -1)

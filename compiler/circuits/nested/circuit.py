@@ -15,7 +15,7 @@ from ....automata.alphabet import BOS, EOS
 from ....automata.budget import DEFAULT_BUDGET, Budget
 from ....automata.nested.language import NestedLanguage
 from ...plan.windows import windows
-from ..circuit import Circuit, CircuitBlock, CircuitChannel, Latch, indicator
+from ..circuit import Circuit, CircuitBlock, CircuitChannel, Latch, indicator, tent
 from ..counting import FLOAT_BITS, counting_block
 from ..forms import ALWAYS, ONE, Form, plus, times
 from ..latching import latch_errors
@@ -157,18 +157,17 @@ class LevelCircuit:
         channels = [CircuitChannel("always 1", bias=1)]
         for least in sorted({1, *rooms}):
             channels += indicator(_deep(least), {DEPTH: 1}, least, gate=ALWAYS, writes=_deep(least))
-        ramps: dict[tuple[int, int], int] = {}
+        ramps: list[range] = []
         last = h + 1 if all_words else h - 1
         for n in range(len(self.written)):
+            ramps.append(range(len(channels), len(channels) + last + 2))
             for m in range(-1, last + 1):
-                ramps[n, m] = len(channels)
                 reads = {DEPTH: 1, self._fires(n): h + 1}
                 channels.append(CircuitChannel(f"{self._fires(n)}: depth above {m}", reads, bias=-(h + 1) - m))
         for depth in range(h + 1):
             for m, label in self._labels():
                 kind = self.written.index(frozenset(self.memories[m].writes))
-                tent = ((depth - 1, 2), (depth, -4), (depth + 1, 2))
-                fires = {ramps[kind, place]: weight for place, weight in tent if place <= last}
+                fires = tent(ramps[kind], depth + 1)
                 name = f"the level at depth {depth} is in {self.memories[m].meaning(label)} ({m})"
                 for excess, weight in ((-1, 1), (0, -2), (1, 1)):
                     if depth + excess >= h and not all_words:
