@@ -87,6 +87,7 @@ def _by_session(session: Session, words: np.ndarray[Any, np.dtype[np.int64]]) ->
 
 
 def _by_mamba_ssm(written: Path, ids: torch.Tensor) -> Floats:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    logits = load_mamba_ssm(written, device=device)(ids.to(device)).logits
+    if not torch.cuda.is_available():
+        raise MissingExtraError("mamba_ssm's kernels run on a GPU, and there is none here")
+    logits = load_mamba_ssm(written, device="cuda")(ids.to("cuda")).logits
     return np.asarray(logits.to("cpu", torch.float64).numpy())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,8 +50,9 @@ NEVER_FORGETS = -20.0
 """An A_log below this: exp(-Delta exp(A_log)) is nearly 1 at any usual Delta."""
 SHORT_LOOK = 2
 """Rounds of telling pasts apart, of boxes, before anything else."""
-FIRST_LOOK = 1_000
-"""Events of the whole model that are looked at before anything else, for short counterexamples."""
+FIRST_STEPS, FIRST_LOOK = 64, 1_000
+"""Events of the whole model that are looked at before anything else, and before long explorations: for short
+counterexamples, and for models of few states."""
 
 LEVEL_BLOCKS = 3
 """Of a compiled nested language on live prefixes: the depth, the levels, and what may come next. Others come first."""
@@ -131,8 +133,9 @@ def search(
     if counts and readout.contract == "all-words" and dies and _adds_up(model):
         attempts.insert(0, ("until death", lambda: until_death(stepper, judge, budget, note)))
     elif not compiled:
-        first_look = replace(budget, items=min(FIRST_LOOK, budget.items))
-        attempts.insert(len(attempts) - 3, ("first look", lambda: at_once(stepper, judge, first_look, note)))
+        for place, name, items in ((len(attempts) - 3, "first look", FIRST_LOOK), (0, "first steps", FIRST_STEPS)):
+            look = replace(budget, items=min(items, budget.items))
+            attempts.insert(place, (name, partial(at_once, stepper, judge, look, note)))
     for name, attempt in attempts:
         if reasons and budget.over:
             break

@@ -303,7 +303,7 @@ def four_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("four_steps")
 def test_the_command_prints_a_table_and_writes(tmp_path: Path) -> None:
-    result = invoke("train", "--regex", "(ab)*", *FAST, "--out", tmp_path / "it")
+    result = invoke("train", "--regex", "(ab)*", *FAST, "--steps", 4, "--out", tmp_path / "it")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].startswith("(ab)*: 1 block, d_model 8, ")
@@ -323,7 +323,7 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
     file = tmp_path / "all.json"
     dfa = {"alphabet": ["a"], "initial": "q", "accepting": ["q"], "transitions": {"q": {"a": "q"}}}
     file.write_text(json.dumps(dfa))
-    result = invoke("train", file, *FAST, "--seed", 3, "--json")
+    result = invoke("train", file, *FAST, "--steps", 4, "--seed", 3, "--json")
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     assert said["name"] == "all"
