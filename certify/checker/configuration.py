@@ -57,10 +57,10 @@ def _only(*known: Any) -> Test:
 
 def _unbounded(value: Any) -> bool:
     """The limits of Delta that are none."""
-    return type(value) is list and len(value) == 2 and all(type(v) in (int, float) for v in value) and value == LIMITS
+    return type(value) is list and len(value) == 2 and all(type(v) in (int, float) for v in value) and value in LIMITS
 
 
-LIMITS = [0, float("inf")]
+LIMITS = [[0, float("inf")], [0, 2.0**127]]
 
 
 ARCHITECTURES = {
@@ -130,7 +130,7 @@ KEYS: dict[str, dict[str, Test]] = {
     "longhorn": COMMON | OF_MAMBA,
     "falcon_mamba": COMMON | OF_MAMBA | {"mixer_rms_eps": COMMON["layer_norm_epsilon"]},
     "mamba2": COMMON
-    | dict.fromkeys(("num_heads", "head_dim", "n_groups", "time_step_rank"), _size)
+    | dict.fromkeys(("num_heads", "head_dim", "n_groups", "time_step_rank", "intermediate_size"), _size)
     | {
         "chunk_size": lambda value: _size(value) and value <= LONGEST_CHUNK,
         "time_step_limit": _unbounded,

@@ -26,7 +26,7 @@ from ..compiler.targets import TARGETS
 from .check import EXIT_CODES, prove
 from .io import ArgumentError, console, say, show_json, status
 from .languages import LanguageOptions, about, budget_of
-from .options import ContractName, Items, Json, ModelDtype, ModelShape, Seconds
+from .options import ContractName, Items, Json, ModelDtype, ModelShape, PadVocabulary, PadWidth, Seconds
 
 
 class GatesName(StrEnum):
@@ -106,6 +106,8 @@ def compile(
         ModelShape,
         typer.Option("--shape", help="standard: padded, exactly, to what runtimes have built in."),
     ] = ModelShape.smallest,
+    vocabulary: PadVocabulary = 8,
+    width: PadWidth = 8,
     certify: Annotated[bool, typer.Option("--certify", help="Prove the result, and keep the certificate.")] = False,
     json: Json = False,
 ) -> None:
@@ -125,7 +127,6 @@ def compile(
         compiled: CompiledModel
         if own_flip_flop and tokenizer is None:
             compiled = flip_flop(contract=promised or "all-words", d_conv=d_conv or 2, target=target, dtype=dtype)
-            compiled = compiled.standard() if shape is ModelShape.standard else compiled
         else:
             compiled = compile_language(
                 chosen,
@@ -141,6 +142,8 @@ def compile(
                 tokenizer=tokenizer,
                 shape=shape.value,
             )
+        if shape is ModelShape.standard:
+            compiled = compiled.standard(vocabulary=vocabulary, width=width)
         elapsed = time.perf_counter() - started  # without writing, which imports torch
         compiled.named(wanted.source).save(out)
     verdict = None
