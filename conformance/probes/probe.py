@@ -226,19 +226,39 @@ def evaluate(probe: Probe, ids: Ints) -> Values:
     return Values(tuple(streams), streams[-1] @ probe.head())
 
 
-def _added(block: Block, stream: Ints, probe: Probe) -> Ints:
+@dataclass(frozen=True)
+class Terms:
+    """What a block computes on the way to what it adds; shape (batch, time, channels), b and c (batch, time, entries).
+
+    ``delta`` and ``gate`` may be negative; ``y`` is sum_n C_n h_{c,n}, without D.
+    """
+
+    x: Ints
+    delta: Ints
+    b: Ints
+    c: Ints
+    y: Ints
+    gate: Ints
+
+
+def terms(block: Block, stream: Ints, probe: Probe) -> Terms:
+    """Run a block on features of shape (batch, time, features), in integers."""
     names = {name: i for i, name in enumerate(probe.features)}
     channels = block.channels
-    x = _convolved([channel.x for channel in channels], stream, names, probe.d_conv, 1)
-    b, c = (_convolved(lines, stream, names, probe.d_conv, FAR) for lines in (block.b, block.c))
+    x = _positive(summed([channel.x for channel in channels], stream, probe)[1], 1)
+    b, c = (_positive(summed(lines, stream, probe)[1], FAR) for lines in (block.b, block.c))
     delta = _steered([_compared(channel, probe) for channel in channels], stream, names)
     sign = _steered([channel.sign or ALWAYS for channel in channels], stream, names)
     assert ((delta > 0) | (delta <= -(2 ** np.array([channel.fine for channel in channels])))).all(), "neither held"
     assert (sign != 0).all(), "a memory is neither turned over nor not"
     y = _memories(block, x, np.maximum(delta, 0), np.sign(sign), b, c)
-    y += x * np.array([channel.skip for channel in channels])
-    gate = _positive(stream @ _matrix([channel.gate for channel in channels], names).T, FAR)
-    out: Ints = (y * gate) @ _matrix([channel.written for channel in channels], names)
+    return Terms(x, delta, b, c, y, stream @ _matrix([channel.gate for channel in channels], names).T)
+
+
+def _added(block: Block, stream: Ints, probe: Probe) -> Ints:
+    names, found = {name: i for i, name in enumerate(probe.features)}, terms(block, stream, probe)
+    y = found.y + found.x * np.array([channel.skip for channel in block.channels])
+    out: Ints = (y * _positive(found.gate, FAR)) @ _matrix([channel.written for channel in block.channels], names)
     return out
 
 
@@ -260,17 +280,19 @@ def _steered(forms: list[Form], stream: Ints, names: Mapping[str, int]) -> Ints:
     return found
 
 
-def _convolved(lines: Sequence[Line], stream: Ints, names: Mapping[str, int], d_conv: int, far: int) -> Ints:
+def summed(lines: Sequence[Line], stream: Ints, probe: Probe) -> tuple[Ints, Ints]:
+    """What lines read, and their taps' sums with the bias, before silu; shape (batch, time, lines)."""
+    names = {name: i for i, name in enumerate(probe.features)}
     seen = stream @ _matrix([line.reads for line in lines], names).T
     time = seen.shape[1]
     total = np.zeros_like(seen)
     for number, line in enumerate(lines):
-        assert len(line.taps) <= d_conv
+        assert len(line.taps) <= probe.d_conv
         total[:, :, number] = line.bias
         for back, tap in enumerate(reversed(line.taps)):
             if back < time:
                 total[:, back:, number] += tap * seen[:, : time - back, number]
-    return _positive(total, far)
+    return seen, total
 
 
 def _positive(values: Ints, far: int) -> Ints:
