@@ -194,6 +194,10 @@ def check_configuration(config: dict[str, Any]) -> None:
     if hybrid:
         layers = config["layer_types"]
         need(len(layers) == config["num_hidden_layers"], "config.json: layer_types are not num_hidden_layers")
+        width, heads = config["hidden_size"], config["num_attention_heads"]
+        whole = width % heads == 0 and heads % config["num_key_value_heads"] == 0
+        turned = (config.get("rope_parameters") or {}).get("rope_theta") is not None
+        need(whole and not (turned and width // heads % 2), "config.json: such heads of attention cannot be run")
         return
     inner = config["expand"] * config["hidden_size"]
     given = config.get("intermediate_size", inner)
