@@ -37,5 +37,7 @@ def probe_cases(kind: str, quick: bool) -> tuple[Case, ...]:
     if kind not in KINDS:
         return ()
     of = KINDS[kind]
+    if not of.shared:
+        return of.own(quick)
     simple = tuple(p.case(of.lower) for p in simple_probes())
     return (*simple, *of.own(quick), *(p.case(of.lower) for p in longer_probes(of, quick)))
