@@ -129,7 +129,7 @@ class CompiledModel(LanguageModel):
         weights, ids = self.weights, self.manifest.tokens
         if weights.model_type not in STANDARD:
             raise TargetError(
-                f"there is no standard shape of a {weights.model_type}; there are of {', '.join(STANDARD)}"
+                f"there is no standard shape for {weights.model_type}; there are of {', '.join(STANDARD)}"
             )
         source = Padded(weights.config(pad=ids[PAD], bos=ids[BOS], eos=ids[EOS]), weights.tensors)
         wide = padded(source, replace(STANDARD[weights.model_type], vocabulary=vocabulary, width=width))

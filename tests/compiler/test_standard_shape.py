@@ -77,7 +77,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     [
         ({"shape": "square"}, "unknown shape 'square'"),
         ({"shape": "standard", "dtype": "float16"}, "leave no room for padding"),
-        ({"shape": "standard", "target": "longhorn"}, "no standard shape of a longhorn"),
+        ({"shape": "standard", "target": "longhorn"}, "no standard shape for longhorn"),
     ],
 )
 def test_what_there_is_not(choice: dict[str, str], message: str) -> None:
