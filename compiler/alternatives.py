@@ -159,6 +159,7 @@ def by_plans(
     widest: int,
     *,
     beside: Sequence[Alternative] | None = None,
+    deeper: Callable[[], Sequence[Alternative]] = tuple,
     optimise: Optimise | None = None,
     longer: bool = False,
 ) -> Iterator[Alternative]:
@@ -170,20 +171,22 @@ def by_plans(
         lower: writes a circuit as weights.
         widest: how many letters a plan may look at.
         beside: in the target mamba, what else there is: plans with too many blocks to be better are not looked for.
+        deeper: the same, of what is looked for only where a plan of one block is not found.
         optimise: what better means.
         longer: whether to look longer.
     """
     known = list(beside or ())
 
-    def room() -> int:
-        """How many blocks a plan may have to be better than all that is known."""
-        if not known:
+    def room(number: int) -> int:
+        """How many blocks a plan may have to be better than all that is known, if it is to have so many at least."""
+        ways = [*known, *(deeper() if number > 1 else ())]
+        if not ways:
             return MOST_BLOCKS
-        blocks, parameters = min((way.size.blocks, _beside_letters(way, dfa)) for way in known)
-        walks = any(way.size.construction == "walk" for way in known)  # whose certificates have a limit
+        blocks, parameters = min((way.size.blocks, _beside_letters(way, dfa)) for way in ways)
+        walks = any(way.size.construction == "walk" for way in ways)  # whose certificates have a limit
         if optimise == "depth":
             return blocks if walks or blocks_under(parameters, dfa.alphabet) >= blocks else blocks - 1
-        smaller = blocks_under(min(_beside_letters(way, dfa) for way in known), dfa.alphabet)
+        smaller = blocks_under(min(_beside_letters(way, dfa) for way in ways), dfa.alphabet)
         return max(smaller, blocks) if walks and optimise is None else smaller
 
     def carried_out(found: Iterable[Plan]) -> Iterator[Alternative]:

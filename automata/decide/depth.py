@@ -28,9 +28,11 @@ from dataclasses import dataclass, field, replace
 from itertools import count, product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..alphabet import BOS, shown_word
 from ..budget import DEFAULT_BUDGET, Budget, Meter
+from ..deterministic import Deterministic
 from ..dfa import Dfa
 from ..errors import BudgetExceededError
 from ..search import shortest
@@ -179,6 +181,35 @@ def one_block(dfa: Dfa, window: int, budget: Budget = DEFAULT_BUDGET) -> DepthWi
             # window that the last x does not bring again: the orders are the same.
             return _witness(dfa, 1, window, (*reached[state], *y, *x), (*reached[state], *x, *y, *x))
     return None
+
+
+MOST_SHORT = 100_000
+"""How many images of states under two short loops are compared."""
+
+
+def two_blocks(dfa: Deterministic, window: int) -> bool:
+    """Whether loops of one or two letters show that one block does not do, for windows of one or two letters.
+
+    The identity of :func:`one_block`, without its words and for few loops, so that it costs next to nothing: True is a
+    proof, False says nothing.
+    """
+    letters = dfa.semiautomaton.array.T
+    k, n = letters.shape
+    states = np.arange(n)
+    if window == 1:
+        loops = [letters, letters[:, letters].reshape(-1, n)]
+        return any(_breaks(maps, states) for maps in (loops[0], np.vstack(loops)) if len(maps) ** 2 * n <= MOST_SHORT)
+    if window != 2 or k**3 * n > MOST_SHORT:
+        return False
+    return any(_breaks(np.vstack([last[None], last[letters]]), np.unique(last)) for last in letters)
+
+
+def _breaks(loops: NDArray[np.intp], states: NDArray[np.intp]) -> bool:
+    """Whether x y x differs from y x at one of these states, for loops x and y, or no y."""
+    before = np.vstack([np.arange(loops.shape[1])[None], loops])
+    both = loops[:, before]  # of x, y and a state: where y x leads
+    again = np.take_along_axis(both, loops[:, None, :], axis=2)
+    return bool((both[:, :, states] != again[:, :, states]).any())
 
 
 def _fibres(dfa: Dfa, window: int) -> dict[Word, dict[int, Word]]:

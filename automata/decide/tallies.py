@@ -18,6 +18,7 @@ these instead changes each sum by D(first letters) - D(last letters), which the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -230,7 +231,7 @@ def _program(graph: _Graph, counted: Sequence[Window]) -> list[float] | None:
             key = graph.nodes[number][1][-1], token
             after.setdefault(key, (set(), set()))[token in graph.allowed[number]].add(of[number])
     split = [sides for sides in after.values() if all(sides)]
-    if any(no & yes for no, yes in split):
+    if _circular(graph, split, count):
         return None
     low, high, bound, top = n, n + count, n + 2 * count, n + 2 * count + len(split)
     rows: list[dict[int, float]] = []
@@ -254,6 +255,21 @@ def _program(graph: _Graph, counted: Sequence[Window]) -> list[float] | None:
     for source, window in {(of[n], window) for n, window in graph.deaths}:
         at_most(-1.0, (top, 1.0), (low + source, -1.0), (place[window], -1.0))
     return _solved(rows, limits, n, top + 1, zero=(low + of[0], high + of[0]))
+
+
+def _circular(graph: _Graph, split: Sequence[tuple[set[int], set[int]]], count: int) -> bool:
+    """Whether sums would have to rise in a circle: they never decrease, and after what is ruled out they are higher."""
+    of = graph.components
+    higher: list[set[int]] = [set() for _ in range(count + len(split))]
+    for n, m, _ in graph.edges:
+        higher[of[n]].add(of[m])
+    for number, (no, yes) in enumerate(split, start=count):
+        higher[number] = no
+        for component in yes:
+            higher[component].add(number)
+    circle = strong_components([sorted(targets) for targets in higher])
+    sizes = Counter(circle)
+    return any(sizes[circle[number]] > 1 for number in range(count, count + len(split)))
 
 
 def _solved(

@@ -77,6 +77,7 @@ class _Table:
         self.by_letter = _masks(t[1] for t in triples)
         self.by_after = _masks(t[2] for t in triples)
         self.by_before.pop(START, None)
+        self.proper = [entry for entry in self.by_letter.items() if entry[0] != demands.bos]
         self.needed = self.mask(demands.resets)
         self.kept = self.mask(demands.keeps)
         labels = sorted({v for allowed in demands.resets.values() for v in allowed})
@@ -127,12 +128,8 @@ def _greedy(table: _Table, price: Price, seeds: int, exponent: float) -> tuple[C
     covered, chosen = 0, []
     while remaining := table.needed & ~covered:
         best: tuple[float, Cube, int] | None = None
-        seen: set[Cube] = set()
         for seed in _spread(remaining, seeds):
             for cube, mask in _candidates(table, seed, covered):
-                if cube in seen:
-                    continue
-                seen.add(cube)
                 gain = (mask & remaining).bit_count()
                 if best is not None and gain <= best[0]:
                     continue  # even at one channel it would not be better
@@ -146,24 +143,42 @@ def _greedy(table: _Table, price: Price, seeds: int, exponent: float) -> tuple[C
     return tuple(chosen)
 
 
+FEW_BITS = 400
+"""A mask of so many bits is read faster than it is made an array."""
+
+
 def ones(mask: int) -> list[int]:
     """The positions of ones, ascending. O(length)."""
+    if mask.bit_length() <= FEW_BITS:
+        return [i for i, bit in enumerate(reversed(f"{mask:b}")) if bit == "1"]
     data = np.frombuffer(mask.to_bytes(-(-mask.bit_length() // 8), "little"), dtype=np.uint8)
     return np.flatnonzero(np.unpackbits(data, bitorder="little")).tolist()
 
 
 def fired(cubes: Sequence[Cube], triples: Sequence[Triple]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """For each triple how many cubes fire there, and the number of the last, or -1. O(cubes * triples), in arrays."""
-    sides = np.array(triples, dtype=np.intp).reshape(-1, 3).T
+    before, letter, after = np.array(triples, dtype=np.intp).reshape(-1, 3).T
     times, last = np.zeros(len(triples), dtype=np.intp), np.full(len(triples), -1, dtype=np.intp)
     for number, cube in enumerate(cubes):
-        holds = np.ones(len(triples), dtype=np.bool_)
-        for side, wanted in zip(sides, (cube.before, cube.letters, cube.after), strict=True):
-            if wanted is not None:
-                holds &= np.isin(side, np.fromiter(wanted, dtype=np.intp))
+        holds = _holds(cube.letters, letter)
+        if cube.before is not None:
+            holds &= _holds(cube.before, before)
+        if cube.after is not None:
+            holds &= _holds(cube.after, after)
         times += holds
         last[holds] = number
     return times, last
+
+
+def _holds(wanted: frozenset[int], side: NDArray[np.intp]) -> NDArray[np.bool_]:
+    return among(wanted, 2 + max(int(side.max(initial=0)), *wanted, 0))[side]  # START is the last place, which is free
+
+
+def among(numbers: Iterable[int], count: int) -> NDArray[np.bool_]:
+    """Which of the numbers below ``count`` are among these."""
+    found = np.zeros(count, dtype=np.bool_)
+    found[list(numbers)] = True
+    return found
 
 
 def _spread(mask: int, count: int) -> list[int]:
@@ -179,11 +194,12 @@ _ORDERS: Sequence[tuple[str, ...]] = tuple(permutations(("before", "letters", "a
 def _candidates(table: _Table, position: int, covered: int) -> Iterable[tuple[Cube, int]]:
     """Maximal cubes around the triple at a position: per label, shape and order of growth."""
     if (known := table.grown.get((position, covered))) is None:
-        known = table.grown[position, covered] = tuple(dict.fromkeys(_grown(table, position, covered)))
+        different = dict.fromkeys(_grown(table, position, covered))
+        known = table.grown[position, covered] = tuple((Cube(*sides, label), mask) for sides, mask, label in different)
     return known
 
 
-def _grown(table: _Table, position: int, covered: int) -> Iterator[tuple[Cube, int]]:
+def _grown(table: _Table, position: int, covered: int) -> Iterator[tuple[Sides, int, int]]:
     seed = table.demands.triples[position]
     before, _, after = seed
     for label, allowed in table.allowed.items():
@@ -198,7 +214,7 @@ def _grown(table: _Table, position: int, covered: int) -> Iterator[tuple[Cube, i
             for order in orders:
                 grown = _grow(table, seed, forbidden, shape, order)
                 if grown is not None:
-                    yield Cube(*grown[0], label), grown[1]
+                    yield *grown, label
 
 
 Sides = tuple[frozenset[int] | None, frozenset[int], frozenset[int] | None]
@@ -223,28 +239,26 @@ def _grow(table: _Table, seed: Triple, forbidden: int, shape: str, order: Sequen
         return None
     for side in order:
         if side == "letters":
-            for key, mask in table.by_letter.items():
-                if shape != "free" and key == table.demands.bos:
-                    continue  # at <bos> the set before is anything at all
-                if not (b & mask & a & forbidden):
+            clashes = b & a & forbidden
+            # At <bos> the set before is anything at all.
+            for key, mask in table.by_letter.items() if shape == "free" else table.proper:
+                if not mask & clashes:
                     letter.add(key)
                     m |= mask
         elif side == "after":
+            clashes = b & m & forbidden
             for key, mask in table.by_after.items():
-                if shape == "disjoint" and key in before:
+                if mask & clashes or (shape != "free" and (key in before) == (shape == "disjoint")):
                     continue
-                if shape == "nested" and key not in before:
-                    continue
-                if not (b & m & mask & forbidden):
-                    after.add(key)
-                    a |= mask
+                after.add(key)
+                a |= mask
         else:
+            clashes = m & a & forbidden
             for key, mask in table.by_before.items():
-                if shape == "disjoint" and key in after:
+                if mask & clashes or (shape == "disjoint" and key in after):
                     continue
-                if not (mask & m & a & forbidden):
-                    before.add(key)
-                    b |= mask
+                before.add(key)
+                b |= mask
     everywhere = len(after) == len(table.by_after)
     sides: Sides = (
         None if shape == "free" else frozenset(before),

@@ -9,7 +9,7 @@ state, which :meth:`RuleTable.verify` proves triple by triple.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -63,8 +63,7 @@ class RuleLevel:
     @cached_property
     def resets(self) -> Mapping[Triple, int]:
         """The labels that are written, by the triples at which one is."""
-        _, last = fired(self.rules, self.triples)
-        return {triple: self.rules[n].label for triple, n in zip(self.triples, last.tolist(), strict=True) if n >= 0}
+        return _written(self.rules, self.triples)
 
     def label(self, triple: Triple, held: int | None) -> int | None:
         """The coordinate after a triple, from the coordinate before it."""
@@ -232,10 +231,11 @@ def _tabulate_level(cascade: Cascade, height: int, triples: tuple[Triple, ...], 
     known: dict[Cube, Threshold | None] = {}
 
     def price(cube: Cube) -> int | None:
-        if cube not in known:
+        try:
+            threshold = known[cube]
+        except KeyError:
             meter.check_time()
-            known[cube] = recognise(cube, contexts)
-        threshold = known[cube]
+            threshold = known[cube] = recognise(cube, contexts)
         return None if threshold is None else threshold.channels
 
     def merged(demanded: dict[Triple, tuple[int, ...]], forbidden: set[Triple]) -> tuple[Cube, ...]:
@@ -247,26 +247,32 @@ def _tabulate_level(cascade: Cascade, height: int, triples: tuple[Triple, ...], 
     rules = merged(resets, keeps | turned.keys())
     perms = sorted(set(turned.values()))
     # What happens to the old value does not matter where a reset overwrites it; but no two things may happen at once.
-    written = {triple for triple, n in zip(triples, fired(rules, triples)[1].tolist(), strict=True) if n >= 0}
+    written = _written(rules, triples)
     numbered: dict[Triple, tuple[int, ...]] = {triple: (perms.index(perm),) for triple, perm in sorted(turned.items())}
-    turning = merged(numbered, keeps | written)
+    turning = merged(numbered, keeps | written.keys()) if turned else ()
     turns = []
     for number, perm in enumerate(perms):
         cubes = tuple(cube for cube in turning if cube.label == number)
         turns.append(Turn(perm, cubes, thresholds(cubes)))
-    values = _held_values(height, triples, rules, keeps, turned, parts)
+    values = _held_values(height, triples, written, keeps, turned, parts)
     return RuleLevel(height, triples, rules, thresholds(rules), values, tuple(turns))
+
+
+def _written(rules: Sequence[Cube], triples: Sequence[Triple]) -> dict[Triple, int]:
+    """The labels that are written, by the triples at which one is."""
+    _, last = fired(rules, triples)
+    return {triple: rules[n].label for triple, n in zip(triples, last.tolist(), strict=True) if n >= 0}
 
 
 def _held_values(
     height: int,
     triples: tuple[Triple, ...],
-    rules: tuple[Cube, ...],
+    written: Mapping[Triple, int],
     keeps: set[Triple],
     turned: Mapping[Triple, tuple[int, ...]],
     parts: Holonomy,
 ) -> dict[int, tuple[int, ...]]:
-    """Which labels can be held in which set: resets start them, keeps and turns carry them on. O(triples * rules)."""
+    """Which labels can be held in which set: resets start them, keeps and turns carry them on. O(triples)."""
     values: dict[int, set[int]] = {}
     queue: list[tuple[int, int]] = []
 
@@ -276,13 +282,12 @@ def _held_values(
             queue.append((number, label))
 
     onward: dict[int, list[tuple[int, tuple[int, ...] | None]]] = {}
-    resets = dict(zip(triples, fired(rules, triples)[1].tolist(), strict=True))
     for triple in triples:
         before, _, after = triple
         if triple in keeps or triple in turned:
             onward.setdefault(before, []).append((after, turned.get(triple)))
         elif parts.height[after] == height:
-            add(after, rules[resets[triple]].label)
+            add(after, written[triple])
     for number, label in queue:
         for target, turn in onward.get(number, ()):
             add(target, label if turn is None else turn[label])

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .cubes import START, Cube, Triple
+from .cubes import START, Cube, Triple, among
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ class Contexts:
     def holds(self, cube: Cube) -> NDArray[np.bool_]:
         """Whether the cube holds, per context."""
         before, _, letter, after = self.rows
-        result: NDArray[np.bool_] = _among(cube.letters, self.bos + 2)[letter]
+        result: NDArray[np.bool_] = among(cube.letters, self.bos + 2)[letter]
         if cube.before is not None:
-            result &= _among(cube.before, self.n_sets + 1)[before]
+            result &= among(cube.before, self.n_sets + 1)[before]
         if cube.after is not None:
-            result &= _among(cube.after, self.n_sets + 1)[after]
+            result &= among(cube.after, self.n_sets + 1)[after]
         return result
 
     def sums(self, phi: NDArray[np.int64], psi: NDArray[np.int64], taps: tuple[int, int]) -> NDArray[np.int64]:
@@ -98,13 +98,6 @@ class Contexts:
         before, previous, letter, after = self.rows
         sums: NDArray[np.int64] = taps[0] * (phi[before] + psi[previous]) + taps[1] * (phi[after] + psi[letter])
         return sums
-
-
-def _among(numbers: Iterable[int], count: int) -> NDArray[np.bool_]:
-    """Which of the numbers below ``count`` are among these."""
-    found = np.zeros(count, dtype=np.bool_)
-    found[list(numbers)] = True
-    return found
 
 
 def recognise(cube: Cube, contexts: Contexts) -> Threshold | None:

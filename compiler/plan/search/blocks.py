@@ -8,10 +8,11 @@ after each the contexts are refined, and a later memory of the block has less to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ....automata.budget import Meter
+from ....automata.decide.depth import two_blocks
 from ....automata.deterministic import Deterministic
 from .knowledge import Draft, Drafts, Knowledge, explore
 from .latches import narrowing
@@ -191,7 +192,8 @@ def at_least(dfa: Deterministic, window: int) -> int:
     If a letter a leads from q to q.a, q.aa, ..., and m is the last power with q.a^m != q.a^(m+1), these two have to be
     told apart. But in a run of one letter no event of block i is new after the first w + i - 1 of them
     (``automata.decide.depth``): w letters for the first block, which looks at two at most, and one more for each block
-    after it, since that sees the labels before it now and one letter ago.
+    after it, since that sees the labels before it now and one letter ago. And short loops may show that one
+    block does not do.
     """
     most = 0
     for a in range(len(dfa.alphabet)):
@@ -200,16 +202,19 @@ def at_least(dfa: Deterministic, window: int) -> int:
             while (after := dfa.table[q][a]) != q and power < dfa.n_states:
                 power, q = power + 1, after
             most = max(most, power - 1)
-    return most + 2 - min(window, FIRST_LETTERS) if most >= window else 1
+    fewest = most + 2 - min(window, FIRST_LETTERS) if most >= window else 1
+    return 2 if fewest == 1 and two_blocks(dfa, window) else fewest
 
 
-def stacks(dfa: Deterministic, window: int, most: int, meter: Meter, *, found: Found, eager: bool) -> Iterator[Drafts]:
+def stacks(
+    dfa: Deterministic, window: int, room: Callable[[int], int], meter: Meter, *, found: Found, eager: bool
+) -> Iterator[Drafts]:
     """Blocks of which the last is finishing.
 
     Args:
         dfa: the language.
         window: how many letters are looked at.
-        most: how many blocks there may be.
+        room: how many blocks there may be; asked before each of them, by its number.
         meter: counts what is searched.
         found: what was found with less effort; kept for more.
         eager: narrow down the states in every block, and not only where no pair of states can be told apart; more
@@ -217,13 +222,13 @@ def stacks(dfa: Deterministic, window: int, most: int, meter: Meter, *, found: F
     """
     blocks: Drafts = ()
     fewest = at_least(dfa, window)
-    while fewest <= most and len(blocks) < most:
+    while max(fewest, len(blocks) + 1) <= room(max(fewest, len(blocks) + 1)):
         site = Site(dfa, blocks, window, meter, found)
         finished = False
         for block in finishing(site) if len(blocks) + 1 >= fewest and (blocks or not eager) else ():
             finished = True
             yield (*blocks, block)
-        if finished or len(blocks) + 1 == most:
+        if finished or len(blocks) + 1 >= room(len(blocks) + 2):
             return
         block = telling(site, MOST_LABELS, verdicts=False)
         if eager or not block:

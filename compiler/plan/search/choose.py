@@ -37,7 +37,7 @@ def plans(
     budget: Budget = DEFAULT_BUDGET,
     *,
     most: int = MOST_BLOCKS,
-    room: Callable[[], int] | None = None,
+    room: Callable[[int], int] | None = None,
     thorough: bool = True,
 ) -> Iterator[Plan]:
     """Plans of the language, least effort first; none if none is found.
@@ -49,27 +49,30 @@ def plans(
         dfa: the language.
         budget: limits each effort; one that goes past it is given up.
         most: how many blocks a plan may have.
-        room: how many it may have to be of use, after all that was found so far; asked before each effort. By default
-            fewer than those found.
+        room: how many it may have to be of use, after all that was found so far; asked before each effort and each
+            block, with its number. By default fewer than those found.
         thorough: also look at four letters, and at three in every way, which hardly ever makes a model smaller.
     """
-    fewest = most + 1
+    fewest, by_two = most + 1, False
     known = {window: Found() for window in WINDOWS}
     for window, eager in _efforts(dfa, thorough):
-        useful = room() if room is not None else fewest if window == FIRST_LETTERS and not eager else fewest - 1
-        if window > FIRST_LETTERS:
-            useful = min(useful, fewest)  # such plans are wider
-        elif window < FIRST_LETTERS and known[FIRST_LETTERS].arenas and useful < fewest <= most:
+        fewer = fewest if window == FIRST_LETTERS and not eager else fewest - 1
+        widest = fewest if window > FIRST_LETTERS else most  # with more letters plans are wider
+
+        def useful(number: int, fewer: int = fewer, widest: int = widest) -> int:
+            return min(most, widest, room(number) if room is not None else fewer)
+
+        if window < FIRST_LETTERS and by_two and useful(1) < fewest <= most:
             continue  # with one letter instead of two a plan may be narrower, but hardly has fewer blocks
-        allowed = min(most, useful)
-        if allowed < (2 if eager or window > FIRST_LETTERS else 1):
+        first = 2 if eager or window > FIRST_LETTERS else 1
+        if useful(first) < first:
             continue
         effort = EFFORT if fewest > most else LESS_EFFORT
         meter = replace(budget, items=min(budget.items, effort)).meter("nodes of plans")
         try:
-            for blocks in stacks(dfa, window, allowed, meter, found=known[window], eager=eager):
+            for blocks in stacks(dfa, window, useful, meter, found=known[window], eager=eager):
                 plan = written(dfa, blocks, window, budget, known[window])
-                fewest = min(fewest, len(plan.blocks))
+                fewest, by_two = min(fewest, len(plan.blocks)), by_two or window == FIRST_LETTERS
                 yield plan
         except BudgetExceededError:
             continue

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations_with_replacement
 from math import lcm
 
 import numpy as np
@@ -50,8 +51,14 @@ Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
-MOST_PLAIN = 4
-"""So many literals are put together without a linear program."""
+MOST_DECIDING, MOST_DEAR = 4, 2
+"""So many events are put together without a linear program, and so many that are no features yet."""
+
+FEW_LABELS = 4
+"""With more of them, of all memories, a linear program, which takes as little as may be, makes narrower models."""
+
+FEW_SUMS = 60
+"""Rows of contexts that are compared pair by pair."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +96,18 @@ def linear(knowledge: Knowledge, meter: Meter) -> Verdicts | None:
 
 def _solved(denied: Mapping[str, int], columns: Sequence[Column], contexts: int, meter: Meter) -> Verdicts | None:
     """The read-out over these columns; ``denied`` are the contexts after which a token may not come."""
-    known = {mask: _plain(mask, columns) for mask in dict.fromkeys(denied.values())}
-    if left := [mask for mask, found in known.items() if found is None]:
+    few = sum(len(c.event) == 1 and isinstance(c.event[0], Holds) for c in columns) <= FEW_LABELS
+    cheap = [column for column in columns if column.cost < (PRODUCT if few else OLD)]
+    most = MOST_DECIDING if few else 1
+    known = {mask: _decided(mask, cheap, most) for mask in dict.fromkeys(denied.values())}
+    left = [mask for mask, found in known.items() if found is None]
+    if few and len(left) == 1 and len(cheap) < len(columns):  # several may share what is bought
+        known[left[0]] = _decided(left[0], columns, most)
+        left = [mask for mask in left if known[mask] is None]
+    if left:
         programs = _Programs(columns, contexts)
+        if any(programs.hopeless(mask) for mask in left):
+            return None
         # Where nothing can be bought all are one program, since most of the time goes into setting one up.
         groups = [[mask] for mask in left] if any(column.cost == PRODUCT for column in columns) else [left]
         bought: set[int] = set()
@@ -106,37 +122,39 @@ def _solved(denied: Mapping[str, int], columns: Sequence[Column], contexts: int,
     return {token: known[mask] or {} for token, mask in denied.items()}
 
 
-def _plain(denied: int, columns: Sequence[Column]) -> Mapping[Event, int] | None:
-    """A disjunction or a conjunction of few literals that are features, or None; of one it is the cheapest there is."""
-    full = columns[0].mask
-    if denied in (0, full):
-        return {(): 1} if denied else {}
-    signed = [(c.mask, c.event, 1) for c in columns if c.cost == FEATURE]
-    signed += [(full ^ mask, event, -1) for mask, event, _ in signed]
-    some, none = _union(denied, signed), _union(full ^ denied, signed)
-    if some is None and none is None:
-        return None
-    negated = some is None or (none is not None and len(none) < len(some))
-    chosen = (none if negated else some) or []
-    weights: dict[Event, int] = {event: -sign if negated else sign for event, sign in chosen}
-    constant = sum(sign < 0 for _, sign in chosen)  # 1 - x, where x is not to hold
-    constant = 1 - constant if negated else constant
-    return {(): constant, **weights} if constant else weights
+def _decided(denied: int, columns: Sequence[Column], at_most: int) -> Mapping[Event, int] | None:
+    """A list of few events, the first of which that holds, or does not hold, decides; None if greed finds none.
 
-
-def _union(wanted: int, signed: Sequence[tuple[int, Event, int]]) -> list[tuple[Event, int]] | None:
-    """A few literals that hold, together, just in these contexts; greedy."""
-    inside = [entry for entry in signed if entry[0] and not entry[0] & ~wanted]
-    chosen: list[tuple[Event, int]] = []
-    while wanted:
-        if not inside or len(chosen) == MOST_PLAIN:
+    An event that decides has a weight of 1 less the least sum of all that follow it, or one that takes their greatest
+    sum away. Disjunctions and conjunctions are such lists.
+    """
+    full, dear = columns[0].mask, 0
+    decided: list[tuple[Event, int, bool]] = []
+    left = full
+    while (no := denied & left) and no != left:
+        best, most = None, (0.0, 0)
+        for column in columns[1:]:
+            for mask, sign in (column.mask & left, 1), (left & ~column.mask, -1):
+                if mask and (not mask & no or not mask & ~no):
+                    rank = -column.cost, mask.bit_count()
+                    if best is None or rank > most:
+                        best, most = (column, mask, sign), rank
+        if best is None or len(decided) == at_most:
             return None
-        mask, event, sign = max(inside, key=lambda entry: (entry[0] & wanted).bit_count())
-        if not mask & wanted:
+        column, mask, sign = best
+        dear += column.cost > FEATURE
+        if dear > MOST_DEAR:
             return None
-        chosen.append((event, sign))
-        wanted &= ~mask
-    return chosen
+        decided.append((column.event, sign, bool(mask & no)))
+        left &= ~mask
+    constant = least = greatest = int(bool(denied & left))
+    weights: dict[Event, int] = {}
+    for event, sign, denies in reversed(decided):
+        weight = 1 - least if denies else -greatest
+        least, greatest = least + min(weight, 0), greatest + max(weight, 0)
+        weights[event] = weights.get(event, 0) + sign * weight
+        constant += weight if sign < 0 else 0  # 1 - x, where x is not to hold
+    return {event: weight for event, weight in [((), constant), *weights.items()] if weight}
 
 
 def allowed_of(knowledge: Knowledge) -> list[frozenset[str]]:
@@ -156,6 +174,18 @@ class _Programs:
         matrix = np.packbits([_bits(column.mask, contexts) for column in columns], axis=0).T
         packed, self._place = np.unique(matrix, axis=0, return_inverse=True)
         self._rows: Bytes = np.unpackbits(packed, axis=1, count=len(columns))
+
+    def hopeless(self, denied: int) -> bool:
+        """Whether two of the contexts that are denied have together what two others have: no threshold tells them."""
+        there = _bits(denied, len(self._place))
+        no, yes = set(self._place[there].tolist()), set(self._place[~there].tolist())
+        if no & yes:
+            return True
+        if len(self._rows) > FEW_SUMS:
+            return False
+        codes = [int("0" + "".join(map(str, row)), 4) for row in self._rows.tolist()]
+        sums = [{x + y for x, y in combinations_with_replacement([codes[n] for n in side], 2)} for side in (no, yes)]
+        return not sums[0].isdisjoint(sums[1])
 
     def weights(self, denied: Sequence[int], cost: Sequence[float], meter: Meter) -> list[list[int]] | None:
         """For each of these sets of contexts integer weights with sum >= 1 on their rows and <= 0 on the others.

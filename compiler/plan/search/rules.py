@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ....automata.budget import Meter
+from ...cascade.cubes import ones
 from .knowledge import NOTHING, Sides, Vector
 
 SEEDS = 6
@@ -126,7 +127,7 @@ def cover(demands: Demands, meter: Meter) -> tuple[tuple[Sides, int], ...]:
 
 def _spread(mask: int) -> list[int]:
     """A few positions of ones, spread evenly."""
-    positions = [i for i, bit in enumerate(reversed(f"{mask:b}")) if bit == "1"]
+    positions = ones(mask)
     stride = max(1, len(positions) // SEEDS)
     return positions[::stride][:SEEDS]
 

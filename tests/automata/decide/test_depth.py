@@ -21,6 +21,7 @@ from scancraft.automata.decide.depth import (
     lower_bound,
     one_block,
     pumped,
+    two_blocks,
 )
 from scancraft.compiler.cascade.cascade import decompose
 from scancraft.compiler.cascade.rules import tabulate
@@ -87,6 +88,8 @@ def test_one_block_is_decided_as_enumeration_does() -> None:
                 assert (found is None) == (listed is None)
                 for witness in (found, listed):
                     assert witness is None or witness.check(dfa)
+                assert two_blocks(dfa, 2) == (found is not None)  # for so few states short loops are enough
+                assert not two_blocks(dfa, 1) or one_block(dfa, 1) is not None
                 decided[found is None] += 1
     assert min(decided.values()) > 50
 
