@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -164,10 +165,19 @@ def summary(line: str, rows: Sequence[Json]) -> Json:
     }
 
 
-def measure(size: Size, tick: Tick) -> Measured:
+def measure(size: Size, tick: Tick, processes: int = 1) -> Measured:
     chosen = [entry for group in size.groups for entry in languages(group, size)]
-    rows = [measured(name, line, dfa, size) for name, line, dfa in each(chosen, tick)]
+    if processes > 1:
+        with get_context("fork").Pool(processes) as pool:
+            found = pool.imap(partial(_measured, size), chosen)
+            rows = [next(found) for _ in each(chosen, tick)]
+    else:
+        rows = [measured(name, line, dfa, size) for name, line, dfa in each(chosen, tick)]
     return Measured(summaries(rows), {"rows": rows})
+
+
+def _measured(size: Size, entry: tuple[str, str, Dfa]) -> Json:
+    return measured(*entry, size)
 
 
 def summaries(rows: Sequence[Json]) -> Json:
@@ -253,6 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--groups", nargs="*", default=GROUPS, choices=GROUPS, help="which languages")
     parser.add_argument("--seeds", type=int, help="random languages per generator and size, or per kind")
     parser.add_argument("--certify", action="store_true", help="certify the models, too")
+    parser.add_argument("--processes", type=int, default=1, help="that measure at once (default 1)")
     parser.add_argument("--rows", action="store_true", help="print every language, too")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON and no tables")
     parser.add_argument("--most-states", type=int, default=FULL.most_states, help="of named languages")
@@ -264,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.seeds is not None:
         size = replace(size, seeds=options.seeds, subregular_seeds=options.seeds)
     with progress("depth") as tick:
-        found = measure(size, tick)
+        found = measure(size, tick, options.processes)
     rows = found.raw["rows"]
     if options.write is not None:
         told = shlex.join(word for word in given if word not in ("--write", str(options.write)))
