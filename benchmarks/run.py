@@ -37,6 +37,7 @@ SECTIONS = {
     "attack": "experiments.attack",
     "suite": "experiments.suite",
     "trained": "experiments.trained",
+    "verdicts": "experiments.trained_verdicts",
     "until": "experiments.until",
     "peers": "experiments.peers",
     "bounded_dyck": "experiments.bounded_dyck",

@@ -23,9 +23,10 @@ FUNCTION = 2.0**-20
 """Relative error of exp, silu and softplus at 0; it grows with the argument: (1 + |x|) times this."""
 SUM = 2.0**-23
 """Relative error of a sum or a product, for each term."""
-STEP, STEP_AT_ONE = 2.0**-20, 2.0**-16
-"""Relative error of a term of the recurrence for each step, and for each unit of t = Delta |A|."""
-TINY = 2.0**-100
+STEP, STEP_AT_ONE, STEP_OF_CHUNK = 2.0**-20, 2.0**-16, 2.0**-12
+"""Relative error of a term of the recurrence for each step, for each unit of t = Delta |A|, and in Mamba-2 for each
+unit of the greatest t of all steps."""
+TINY = 2.0**-60
 """Absolute error of anything, which underflow makes."""
 
 

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from experiments.trained_verdicts import accepted
 from page.table import Column, Json, code, table
 from page.targets import Target, every
 from timings.measure import Measured, Tick
 
 from scancraft.automata.budget import Budget
 from scancraft.certify.certify import Certificate
-from scancraft.certify.check import compare
-from scancraft.certify.checker.certificate import check_certificate
-from scancraft.certify.search.results import Refuted
-from scancraft.refute.checker.refutation import check_refutation
 from scancraft.refute.results import Counterexample
 from scancraft.suite.languages import Bin, suite_language
 from scancraft.training.training import Settings
@@ -92,18 +90,10 @@ def _round(row: dict[str, Any]) -> Json:
 
 
 def _checked(found: Pursuit) -> bool | None:
-    """Whether the checker accepts what was found, or the word is wrong indeed; None where nothing was found."""
-    if isinstance(found.verdict, Counterexample):
-        return check_refutation(found.verdict, found.trained.model).accepted
-    if isinstance(found.verdict, Refuted):  # a short word, which needs no checker of its own: it is read once more
-        trained = found.trained
-        return not compare(trained.model, trained.language, trained.readout, [found.verdict.word]).agrees
-    if not isinstance(found.verdict, Certificate):
-        return None
+    """Whether the verdict stands when it is looked at once more; None where nothing was found."""
     with TemporaryDirectory() as place:
         found.trained.save(place)
-        found.verdict.save(place)
-        return bool(check_certificate(place).accepted)
+        return accepted(found.verdict, Path(place))
 
 
 # -- the page --------------------------------------------------------------------------------------------------------

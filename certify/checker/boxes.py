@@ -22,12 +22,36 @@ from torch import Tensor
 from .arithmetic import epsilon_of
 from .languages import Language
 from .parts import Floats, Ints, array, first, need
-from .spans import FUNCTION, SUM, Drawn, Linear, Span, drawn, known, linear, norm_scale, plus, product, silu, softplus
+from .spans import (
+    FUNCTION,
+    MOST,
+    MOST_IN_ALL,
+    MOST_OF_TERMS,
+    MOST_OF_WEIGHTS,
+    OWN,
+    STEP_OF_CHUNK,
+    SUM,
+    TINY,
+    Drawn,
+    Linear,
+    Span,
+    drawn,
+    known,
+    linear,
+    norm_scale,
+    plus,
+    product,
+    silu,
+    softplus,
+    within,
+)
 
 EDGES = 256
 """That are looked at together."""
 LARGEST_LOG = 64.0
 """Of A_log, in absolute value."""
+LONGEST_CHUNK = 256
+"""Of Mamba-2: tokens whose Delta A are added up."""
 MOST_NODES = 1 << 20
 WIDEST = 1 << 12
 """Terms of a sum."""
@@ -133,6 +157,9 @@ def check_boxes(
         tokens: of each letter, then of ``<bos>``.
         columns: the scores that matter.
     """
+    for name, weight in model.state_dict().items():
+        within(array(weight), MOST_OF_WEIGHTS, name)
+        need(not ((weight != 0) & (weight.abs() < 2.0**-126)).any(), f"{name}: a subnormal number")
     edges = _edges(boxes, language, all_words)
     embedding, head = array(model.backbone.embeddings.weight)[tokens], array(model.lm_head.weight)[columns]
     need(model.lm_head.bias is None, "lm_head: a bias")
@@ -143,24 +170,31 @@ def check_boxes(
         _Block(layer, box, number)
         for number, (layer, box) in enumerate(zip(model.backbone.layers, boxes.blocks, strict=True))
     ]
-    scores = []
-    for at in range(0, len(edges.source), EDGES):
+    scores: list[Span] = []
+    # Of Mamba-2 the first time shows the longest steps, on which it depends how much is lost in any.
+    for at in [*range(0, len(edges.source), EDGES)] * (2 if any(block.two for block in blocks) else 1):
+        scores = scores if at else []
         some = Edges(*(column[at : at + EDGES] for column in edges))
         one = np.eye(embedding.shape[1])
         stream = linear(one, known(embedding[some.letter]))._replace(error=0.0)
         for block in blocks:
             stream = block.step(stream, some)
-        scale = norm_scale(stream, epsilon_of(final))
-        scores.append(_normed(stream, array(final.weight), head).value(scale))
+        scores.append(_normed(stream, epsilon_of(final), array(final.weight), head))
     found = Span(*(np.concatenate([getattr(s, end) for s in scores]) for end in ("lo", "hi")))
     need(np.isfinite(found.lo).all() and np.isfinite(found.hi).all(), "read-out: a score that may be infinite")
     return found, edges.target
 
 
-def _normed(stream: Linear, weight: Floats, matrix: Floats) -> Linear:
-    """A matrix times what a norm makes of a stream, but for the number that it multiplies all with."""
+def _normed(stream: Linear, epsilon: float, weight: Floats, matrix: Floats) -> Span:
+    """A matrix times what a norm makes of a stream."""
     found = stream.through(matrix * weight)
-    return found._replace(error=found.error + FUNCTION)
+    scaled = found._replace(error=found.error + FUNCTION).value(norm_scale(stream, epsilon))
+    return scaled.wider(_underflow(matrix, weight))
+
+
+def _underflow(matrix: Floats, weight: Floats) -> Floats:
+    """What it makes of a matrix times weights times a norm that is multiplied out."""
+    return np.asarray(TINY * (np.abs(matrix) @ (1 + np.abs(weight))))
 
 
 def _plain_norm(values: Span, epsilon: float) -> Span:
@@ -182,14 +216,20 @@ class _Block:
         if self.two:
             limits = tuple(float(v) for v in mixer.time_step_limit)
             need(mixer.n_groups == 1 and limits == (0.0, float("inf")), f"{self.where}: groups, or limits of Delta")
+            need(mixer.chunk_size <= LONGEST_CHUNK, f"{self.where}: chunks of more than {LONGEST_CHUNK} tokens")
         self.rates = array(mixer.A_log)
         need((np.abs(self.rates) <= LARGEST_LOG).all(), f"{self.where}: A_log is out of range")
+        within(box.size, MOST_OF_WEIGHTS, f"{self.where}: the size of a state")
+        self.longest: Floats = np.zeros(1)
+        if self.two:  # where a mask hides a token Delta is what its bias makes of 0
+            self.longest = softplus(known(array(mixer.dt_bias))).hi * np.exp(self.rates)
 
     def step(self, stream: Linear, edges: Edges) -> Linear:
         """The stream after the block."""
         mixer, channels = self.mixer, int(self.mixer.intermediate_size)
-        scale = norm_scale(stream, epsilon_of(self.layer.norm))
-        entered = _normed(stream, array(self.layer.norm.weight), array(mixer.in_proj.weight)).value(scale)
+        norm = self.layer.norm
+        entered = _normed(stream, epsilon_of(norm), array(norm.weight), array(mixer.in_proj.weight))
+        within(entered.most, MOST_IN_ALL, f"{self.where}: what in_proj gives")
         if self.two:
             heads = int(mixer.num_heads)
             z, u, dt = entered.columns(0, channels), entered.columns(channels, -heads), entered.columns(-heads, None)
@@ -199,12 +239,15 @@ class _Block:
             x, c, draw = self._of_channels(self._convolved(u, edges))
         y = self._read(x, c, self._state(draw, edges))
         gated = product(y.map(lambda v: v.reshape(len(v), -1)), silu(z))
+        within(gated.most, MOST_IN_ALL, f"{self.where}: what is gated")
         leave = array(mixer.out_proj.weight)
         if not self.two:
             return stream.plus(linear(leave, gated))
         weighted = linear(leave * array(mixer.norm.weight), gated)
         weighted = weighted._replace(error=weighted.error + FUNCTION)
-        return stream.plus(weighted.scaled(norm_scale(gated, epsilon_of(mixer.norm))))
+        weighted = weighted.scaled(norm_scale(gated, epsilon_of(mixer.norm)))
+        underflow = _underflow(leave, array(mixer.norm.weight))
+        return stream.plus(weighted._replace(floor=weighted.floor + underflow))
 
     def _convolved(self, u: Span, edges: Edges) -> Span:
         """The activated convolution; the inputs must lie in the box of the node that is reached."""
@@ -215,6 +258,7 @@ class _Block:
         taps = array(self.mixer.conv1d.weight)[:, 0, :].T
         terms, bias = product(window, known(taps)), array(self.mixer.conv1d.bias)
         size = terms.most.sum(axis=1) + np.abs(bias)
+        within(size, MOST_OF_TERMS, f"{self.where}: the convolution")
         total = terms.map(lambda v: v.sum(axis=1) + bias).wider(size * SUM * (len(taps) + 3))
         return silu(total)
 
@@ -225,6 +269,7 @@ class _Block:
         weight = array(mixer.x_proj.weight)
         small, b, c = (linear(weight[p], x) for p in (slice(0, rank), slice(rank, rank + n), slice(rank + n, None)))
         values = [b.value(), c.value()]
+        within(small.value().most, MOST_IN_ALL, f"{self.where}: what dt_proj reads")
         if hasattr(mixer, "dt_layernorm"):  # Falcon-Mamba
             scale = norm_scale(small, epsilon_of(mixer.dt_layernorm))
             small = small.scaled(scale)._replace(error=small.error + FUNCTION + SUM)
@@ -234,6 +279,7 @@ class _Block:
         step = small.through(array(mixer.dt_proj.weight)).plus(linear(bias[:, None], known(np.ones((len(x.lo), 1)))))
         wide, narrow = x.map(lambda v: v[:, :, None]), values[0].map(lambda v: v[:, None, :])
         delta = softplus(step.value()).map(lambda v: v[:, :, None])
+        self._factors(x, *values, delta)
         draw = drawn(delta, self.rates, lambda pull: product(product(pull, narrow), wide))
         return x, values[1].map(lambda v: v[:, None, :]), draw
 
@@ -247,8 +293,17 @@ class _Block:
             for part in (convolved.columns(channels, -n), convolved.columns(-n, None))
         )
         delta = softplus(plus(dt, known(array(mixer.dt_bias)))).map(lambda v: v[:, :, None, None])
+        self._factors(x, b, c, delta)
         wide = x.map(lambda v: v[..., None])
-        return x, c, drawn(delta, self.rates[:, None, None], lambda pull: product(product(pull, b), wide))
+        draw = drawn(delta, self.rates[:, None, None], lambda pull: product(product(pull, b), wide))
+        self.longest = np.maximum(self.longest, delta.hi.max(axis=0).reshape(-1) * np.exp(self.rates))
+        lost = STEP_OF_CHUNK * (1 + OWN) * self.longest[:, None, None] * draw.gate.hi
+        return x, c, draw._replace(lost=draw.lost + lost)
+
+    def _factors(self, *numbers: Span) -> None:
+        """What is multiplied in any order is not large."""
+        for span in numbers:
+            within(span.most, MOST, f"{self.where}: x, B, C or Delta")
 
     def _state(self, draw: Drawn, edges: Edges) -> Span:
         """The state after the step, as it was rounded; it must lie in the box of the node that is reached."""
@@ -264,6 +319,7 @@ class _Block:
         seen, more = product(state, c), product(x, known(skip[:, None] if self.two else skip))
         n = seen.lo.shape[-1]
         size = (c.most * np.maximum(self.box.size, state.most)).sum(axis=-1) + more.most
+        within(size, MOST_IN_ALL, f"{self.where}: what is read of the states")
         total = Span(seen.lo.sum(axis=-1) + more.lo, seen.hi.sum(axis=-1) + more.hi)
         return total.wider(size * (SUM * (n + 4) + FUNCTION))
 

@@ -5,7 +5,8 @@ float64 rounds as well; that is a share of 2^-39 in the intervals, which is far 
 
 E, of docs/certificates.md: products and sums of n terms are off by at most ``SUM`` times n + 2 of the absolute terms,
 exp, silu and softplus by ``FUNCTION`` times 1 + |x| of the result, a norm multiplies all of a vector by one number that
-is off by both, and underflow makes an error of at most ``TINY``.
+is off by both, and underflow makes an error of at most ``TINY``. That underflow does no more, and that nothing
+overflows, is looked at: numbers have limits.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ from .parts import Floats, need
 
 SUM = 2.0**-23
 FUNCTION = 2.0**-20
-STEP, STEP_AT_ONE = 2.0**-20, 2.0**-16
-"""The error of a term of the recurrence in each step: this, and this for each unit of t = Delta |A|."""
-TINY = 2.0**-100
+STEP, STEP_AT_ONE, STEP_OF_CHUNK = 2.0**-20, 2.0**-16, 2.0**-12
+"""The error of a term of the recurrence in each step: this, this for each unit of t = Delta |A|, and in Mamba-2, where
+implementations take differences of sums over a chunk, this for each unit of the greatest t of all steps."""
+TINY = 2.0**-60
+MOST, MOST_OF_WEIGHTS, MOST_IN_ALL, MOST_OF_TERMS = 2.0**12, 2.0**24, 2.0**50, 2.0**100
+"""Absolute values: of x, B, C and Delta, of which five may be multiplied in any order; of weights, and of a state; of
+what is squared, or multiplied by one of its like; and of all terms of a sum together."""
+LEAST_EPSILON = 2.0**-100
 OWN = 2.0**-39
 """What our float64 may be off by, relative to the terms: three sums of up to 2^12 terms in a row, exp up to 700."""
 FIRST_ORDER = 2.0**-7
@@ -52,6 +58,11 @@ class Span(NamedTuple):
     def columns(self, first: int, end: int | None) -> Span:
         """Some columns of the last axis."""
         return Span(self.lo[..., first:end], self.hi[..., first:end])
+
+
+def within(numbers: Floats, most: float, what: str) -> None:
+    """Reject what is not surely at most so large in absolute value: it could overflow, or make an underflow large."""
+    need((np.abs(numbers) <= most).all(), f"{what} may be past {most:g}")
 
 
 def known(values: Any) -> Span:
@@ -153,6 +164,7 @@ class Linear(NamedTuple):
                 part, most = product(part, term.scale), most * term.scale.hi
             lo, hi, size = lo + part.lo, hi + part.hi, size + most
         need(self.error <= FIRST_ORDER, "rounding: so many terms that first order does not suffice")
+        within(size, MOST_OF_TERMS, "a sum")
         found = Span(lo, hi).wider((self.error * (1 + 2 * FIRST_ORDER) + OWN) * size + self.floor)
         return found if scale is None else product(found, scale)
 
@@ -188,6 +200,8 @@ def linear(matrix: Floats, inner: Span, bias: Floats | None = None) -> Linear:
 def norm_scale(vector: Linear | Span, epsilon: float) -> Span:
     """What RMSNorm multiplies a vector with, shape (rows, 1)."""
     values = vector.value() if isinstance(vector, Linear) else vector
+    within(values.most, MOST_IN_ALL, "a number that is squared")
+    need(epsilon >= LEAST_EPSILON, f"epsilon is {epsilon!r}, where a square may underflow")
     width = values.lo.shape[-1]
     inside = (values.lo <= 0) & (values.hi >= 0)
     least = np.where(inside, 0.0, np.minimum(np.abs(values.lo), np.abs(values.hi)))
@@ -242,6 +256,7 @@ def drawn(delta: Span, log_rate: Floats, written: Callable[[Span], Span]) -> Dra
     rate = np.exp(log_rate)
     slow, fast = rate * (1 - OWN), rate * (1 + OWN)
     low, high = delta.lo * slow, delta.hi * fast
+    within(high, MOST_OF_TERMS, "Delta A")
     gate = Span(np.exp(-high) * (1 - OWN), np.minimum(np.exp(-low) * (1 + OWN), 1.0))
     # The same Delta over the least rate, and the other way round.
     pull = Span(_pull(delta.lo * fast) / fast * (1 - OWN), _pull(delta.hi * slow) / slow * (1 + OWN))

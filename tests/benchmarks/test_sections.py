@@ -129,6 +129,25 @@ def test_suite_and_training(sections: dict[str, Any]) -> None:
     assert [one["steps"] for one in learned["rounds"]] == [3]
 
 
+def test_verdicts_on_trained_models(run: Any, sections: dict[str, Any], tmp_path: Path) -> None:
+    section, raw = sections["verdicts"]
+    (row,), (line,) = raw["rows"], section["result"]["lines"]
+    assert (row["verdict"], row["length"], row["accepted"]) == ("counterexample", 1, True)
+    assert (line["wrong"], line["lengths"], line["certified"]) == (1, [1], 0)
+    assert targets(run, "verdicts", section) == [True] * 3
+    broken = copy.deepcopy(section)
+    broken["result"]["all"] |= {"undecided": 1, "accepted": 1, "seconds": 21}
+    assert targets(run, "verdicts", broken) == [False] * 3
+    # A line that is known is not made again.
+    known = tmp_path / "known.jsonl"
+    known.write_text(json.dumps(row | {"verdict": "undecided"}) + "\n", encoding="utf-8")
+    experiment = module(run, "verdicts")
+    keep = tmp_path / "models"
+    (keep / f"Tomita-1, 1 blocks, seed 0, {experiment.QUICK.steps} steps").mkdir(parents=True)
+    found = experiment.measure(experiment.QUICK, lambda *_: None, keep, known)
+    assert found.summary["all"]["undecided"] == 1
+
+
 def test_bounded_dyck_walks_scan_and_signed(run: Any, sections: dict[str, Any]) -> None:
     assert targets(run, "bounded_dyck", sections["bounded_dyck"][0]) == [True] * 3
     assert targets(run, "walks", sections["walks"][0]) == [True] * 3

@@ -26,6 +26,7 @@ from scancraft.certify.checker.parts import RejectedError
 from scancraft.certify.search.boxes import fixpoint
 from scancraft.certify.search.boxes.graph import BoxGraph, box_graph
 from scancraft.models.arithmetic import Interval
+from scancraft.models.classes import model_classes
 from scancraft.models.enclosures import Drive
 from scancraft.models.run.batches import prefix_scores
 from scancraft.suite.languages import Bin
@@ -206,6 +207,80 @@ def test_a_changed_weight_leaves_the_boxes(layer: int, name: str, edit: Any) -> 
     parameter.data = edit(parameter.data)
     with pytest.raises(RejectedError, match=f"block {layer}"):
         judged(case, model)
+
+
+def an_overflow(model: Any) -> None:
+    """The stream is so large that its squares are infinite; for real numbers it is the same model."""
+    layers = model.backbone.layers
+    for norm in (layers[0].norm, model.backbone.norm_f):
+        norm.variance_epsilon *= 2.0**140
+    for weight in (model.backbone.embeddings.weight, layers[0].mixer.out_proj.weight):
+        weight *= 2.0**70
+
+
+def an_underflow(model: Any) -> None:
+    """What the norm gives is subnormal, and many processors take that for 0."""
+    model.backbone.layers[0].norm.weight *= 2.0**-126
+    model.backbone.layers[0].mixer.in_proj.weight *= 2.0**126
+
+
+@pytest.mark.parametrize("edit", [an_overflow, an_underflow])
+def test_numbers_that_float32_does_not_hold(edit: Any) -> None:
+    """The boxes of real numbers are the same, but the model is wrong."""
+    case = random(*RANDOM[0])
+    model = copy.deepcopy(case[0])
+    with torch.no_grad():
+        edit(model)
+    if torch.set_flush_denormal(True):
+        try:
+            assert not compare(model, case[1], case[2], exhaustive_to=5).agrees
+        finally:
+            torch.set_flush_denormal(False)
+    with pytest.raises(RejectedError, match="may be past"):
+        judged(case, model)
+
+
+def test_sizes_of_settings() -> None:
+    case = random(*RANDOM[3])
+    model = copy.deepcopy(case[0])
+    model.backbone.norm_f.variance_epsilon = 2.0**-110
+    with pytest.raises(RejectedError, match="epsilon"):
+        judged(case, model)
+    model = copy.deepcopy(case[0])
+    model.backbone.layers[0].mixer.chunk_size = 512
+    with pytest.raises(RejectedError, match="chunks of more than"):
+        judged(case, model)
+
+
+def test_the_sums_of_a_chunk_lose_small_steps_beside_large_ones() -> None:
+    """After a, with t = 10^8, each b adds 0.007, which float32 loses: behind a chunk it is 1.7 in all, not 0.8."""
+    sizes: dict[str, Any] = {"hidden_size": 4, "num_heads": 2, "head_dim": 2, "n_groups": 1, "expand": 1}
+    config_class, model_class = model_classes("mamba2")
+    model = model_class(config_class(**sizes, num_hidden_layers=1, state_size=1, conv_kernel=2, vocab_size=8)).eval()
+    mixer = model.backbone.layers[0].mixer
+    bos, a, b = range(3)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.fill_(1.0 if "norm" in name else 0.0)
+        model.backbone.embeddings.weight[[1, 3, 4], [bos, a, b]] = 1.0
+        gate, right, other, rate = slice(0, 4), 4, 6, 10
+        mixer.in_proj.weight[:, :3] = 1e-7
+        mixer.in_proj.weight[gate, :3] = 5.0
+        mixer.in_proj.weight[right, b] = 74.2
+        mixer.in_proj.weight[other, :3] = 0.00316
+        mixer.in_proj.weight[rate, :3] = torch.tensor([5000.0, 5000.0, -7.5])
+        mixer.in_proj.weight[rate + 1, :3] = 1.0
+        mixer.conv1d.weight[:, 0, -1] = 1.0
+        mixer.conv1d.bias[-2:] = torch.tensor([148.4, 20.0])  # B and C
+        mixer.A_log[:] = torch.tensor([10.0, 3.0])
+        mixer.out_proj.weight[3, [0, 2]] = torch.tensor([-1.0, 1.3])
+        model.lm_head.weight[2, 3] = 1.0
+        ids = torch.tensor([[1, 3, *[4] * 255]])
+        whole = model(ids).logits[0, :, 2]
+        assert whole[:256].min() > 0.3
+        assert whole[256] < -0.3
+    verdict = scancraft.certify(model, as_language("(a|b)*"), readout=READOUT, budget=Budget(200, 2.0))
+    assert not isinstance(verdict, Certificate)
 
 
 def test_a_widened_gate_and_a_flipped_score_are_seen() -> None:

@@ -18,16 +18,16 @@ from ....models import block as blocks
 from ....models.arithmetic import Interval
 from ....models.block import Memory
 from ....models.classes import ARCHITECTURES, model_type_of
-from ....models.enclosures import FUNCTION, SUM, TINY, Drive, Enclosures, Form, most, plain, widened
+from ....models.enclosures import FUNCTION, STEP_OF_CHUNK, SUM, TINY, Drive, Enclosures, Form, most, plain, widened
 from ....models.mamba2 import MAMBA2
 from .fixpoint import least_boxes
 from .graph import BoxGraph
 
 Numbers = NDArray[np.float64]
 
-ROOM = 2.0**-22
-"""By how much boxes are made wider, relative to the greatest number of a column, so that a checker that computes in
-another order finds them closed."""
+ROOM, LEAST_ROOM = 2.0**-22, 2.0**20 * TINY
+"""By how much boxes are made wider, relative to the greatest number of a column, and at least, so that a checker that
+computes in another order finds them closed."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,14 @@ class OnGraph(Enclosures):
         self.graph = graph
         self.inputs: Interval | None = None
         self.found: BlockBoxes | None = None
+        self.hidden: Numbers | None = None
+        """Of Mamba-2: t = Delta |A| at a token that a mask hides, shape (heads, 1, 1)."""
 
     def join(self, *parts: Any) -> Interval:
         """The last inputs at the node that each edge comes from, then its own."""
         past, u = parts
         now = plain(u)[0]
-        room = ROOM * most(now).max(axis=0) + TINY
+        room = ROOM * most(now).max(axis=0) + LEAST_ROOM
         kept = [self._hull(widened(now, room))]
         for _ in range(past.shape[0] - 1):
             kept.append(self._hull(self._before(kept[-1])))
@@ -84,6 +86,9 @@ class OnGraph(Enclosures):
     def remembered(self, delta: Any, rate: Any, written: Any, sign: Any, state: Any, seen: Any) -> Any:
         """The state at the end of each edge, from the least boxes."""
         drive = self.drive(delta, rate, written)
+        if self.hidden is not None:
+            longest = np.maximum((plain(delta) * plain(rate)).high.max(axis=(0, 1)), self.hidden)
+            drive = drive._replace(lost=drive.lost + 2 * STEP_OF_CHUNK * longest * drive.gate.high)
         edges, shape = len(self.graph.source), drive.target.shape[2:]
         flat = (np.broadcast_to(v, drive.target.shape).reshape(edges, -1) for v in (drive.gate.low, drive.gate.high))
         drive = Drive(
@@ -93,7 +98,7 @@ class OnGraph(Enclosures):
         )
         size, error = bounds(drive)
         boxes = least_boxes(self.graph, drive)
-        boxes = widened(boxes, ROOM * np.maximum(most(boxes), 0.0).max(axis=0) + 2.0**-80)
+        boxes = widened(boxes, ROOM * np.maximum(most(boxes), 0.0).max(axis=0) + LEAST_ROOM)
         assert self.inputs is not None
         at_nodes = boxes.reshape(len(boxes.low), *shape)
         self.found = BlockBoxes(self.inputs, at_nodes, size.reshape(shape), error.reshape(shape))
@@ -151,6 +156,9 @@ def explore(model: Any, graph: BoxGraph, tokens: Sequence[int], columns: Sequenc
     a, found = OnGraph(graph), []
     for layer, own in zip(model.backbone.layers, weights_of(model), strict=True):
         (channels, taps), shape = ARCHITECTURES[model.config.model_type].memory(layer.mixer)
+        if kind is blocks.mamba2:
+            bias, rate = (own[f"mixer.{name}"].low[:, None, None] for name in ("dt_bias", "A_log"))
+            a.hidden = np.logaddexp(0.0, bias) * np.exp(rate)
         empty = Memory(Interval.of(np.zeros((taps - 1, channels))), Interval.of(np.zeros(shape)))
         stream, _ = kind(a, own, stream, empty, model.config.layer_norm_epsilon)
         assert a.found is not None
