@@ -190,6 +190,43 @@ class Place:
 
 
 @dataclass(frozen=True)
+class ScoreRange:
+    """A score after all words that lead to one state and after which something is promised.
+
+    Attributes:
+        state: of the minimal DFA.
+        token: whose score it is: a symbol, or ``<eos>``.
+        allowed: whether it is to be positive.
+        low: the least that it may be; minus infinity if nothing is known.
+        high: the greatest.
+        word: a shortest of the words after which it may be nearest to the wrong side.
+    """
+
+    state: int
+    token: str
+    allowed: bool
+    low: float
+    high: float
+    word: tuple[str, ...]
+
+    @property
+    def lead(self) -> float:
+        """By how much it is on its side, at least; not positive: its sign is open."""
+        return self.low if self.allowed else -self.high
+
+    def as_json(self) -> dict[str, object]:
+        """For machines; None where a number is infinite."""
+        ends = {name: end if math.isfinite(end) else None for name, end in (("low", self.low), ("high", self.high))}
+        return {**vars(self), "word": list(self.word), **ends}
+
+    def __str__(self) -> str:
+        return (
+            f"state {self.state}: {self.token!r} {'may' if self.allowed else 'may not'} come, score between "
+            f"{self.low:.3g} and {self.high:.3g}, nearest to 0 after words like {format_word(self.word, self.word)!r}"
+        )
+
+
+@dataclass(frozen=True)
 class Open:
     """Undecided: neither proved nor refuted within the budget.
 

@@ -50,6 +50,7 @@ class PictureOf(StrEnum):
     cascade = "cascade"
     weights = "weights"
     memories = "memories"
+    scores = "scores"
 
 
 def explain(
@@ -67,8 +68,8 @@ def explain(
         PictureOf | None,
         typer.Option(
             "--of",
-            help="What the picture shows: the DFA and its cascade (default), the weights of --block N (default 0), or "
-            "the memories while --word W is read.",
+            help="What the picture shows: the DFA and its cascade (default), the weights of --block N (default 0), the "
+            "memories while --word W is read, or between what numbers the scores lie at each state of the language.",
         ),
     ] = None,
     word: Annotated[str | None, typer.Option("--word", metavar="W", help="The word for --of memories.")] = None,
@@ -97,12 +98,18 @@ def explain(
                 text = argument(found, quotient(as_automaton(checkpoint.language)).dfa)
         shown |= {"stage": stage.value, "text": text}
     if picture is not None:
+        from ..certify.scores import score_ranges
         from ..explain.pictures import draw_memories, draw_weights
+        from ..explain.scores_picture import draw_scores
 
         quiet_transformers()
         with status("drawing"):
             if of is PictureOf.weights:
                 draw_weights(checkpoint, block or 0, picture)
+            elif of is PictureOf.scores:
+                ranges = score_ranges(checkpoint)
+                draw_scores(ranges, picture)
+                shown["scores"] = [known.as_json() for known in ranges]
             elif word is not None:
                 draw_memories(checkpoint, parse_word(word, checkpoint.language.alphabet), picture)
             else:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import invoke
 from definite import READOUT, definite, random_model
 from forgery import accepted, edit_json, edit_weights, rejected, set_at
 
@@ -23,11 +26,14 @@ from scancraft.certify.certify import Open
 from scancraft.certify.check import compare
 from scancraft.certify.checker.judge import judge
 from scancraft.certify.checker.parts import RejectedError
+from scancraft.certify.scores import score_ranges
 from scancraft.certify.search.boxes import fixpoint
 from scancraft.certify.search.boxes.graph import BoxGraph, box_graph
+from scancraft.certify.search.results import ScoreRange
 from scancraft.models.arithmetic import Interval
 from scancraft.models.classes import model_classes
 from scancraft.models.enclosures import Drive
+from scancraft.models.errors import ReadoutError
 from scancraft.models.run.batches import prefix_scores
 from scancraft.suite.languages import Bin
 from scancraft.training.training import Settings, Trained, train
@@ -423,3 +429,39 @@ def test_signed_models_and_bfloat16_are_not_in_boxes() -> None:
     verdict = scancraft.certify(model, "a*b*", readout=trained("a*b*", 1)[2], budget=Budget(items=30))
     assert isinstance(verdict, Open)
     assert "box by box: the argument is about models in float32" in verdict.reason
+
+
+def test_ranges_of_scores_hold_those_of_words(tmp_path: Path) -> None:
+    made = made_by_training("a*b*", 1)
+    language, readout = made.language, made.readout
+    found = score_ranges(made.model, language, readout=readout)
+    known = {(one.state, one.token): one for one in found}
+    live = sorted(language.live)
+    assert list(known) == [(state, token) for state in live for token in ("a", "b", "<eos>")]
+    certificate = trained("a*b*", 1)[3]
+    assert min(one.lead for one in found) == pytest.approx(certificate.margin, rel=1e-3)
+    for a, b in [(0, 0), (3, 0), (0, 1), (2, 5), (60, 60)]:
+        word = "a" * a + "b" * b
+        state = language.run(word)
+        scores = made.model(torch.tensor([readout.encode(word)])).logits[0, -1, readout.columns(language.alphabet)]
+        for token, score in zip(("a", "b", "<eos>"), scores.tolist(), strict=True):
+            one = known[state, token]
+            assert one.low <= score <= one.high
+            assert one.allowed == (token in language.allowed(state))
+    # Words that come near the wrong side lead to the state that they are said to lead to.
+    assert all(language.run(one.word) == one.state for one in found)
+    made.save(tmp_path / "model")
+    shown = invoke("explain", tmp_path / "model", "--picture", tmp_path / "x.svg", "--of", "scores", "--json")
+    assert json.loads(shown.stdout)["scores"] == [one.as_json() for one in found]
+    assert "state 1: a may not come" in (tmp_path / "x.svg").read_text()
+
+
+def test_no_ranges_of_scores() -> None:
+    model, language, readout, _ = trained("a*b*", 1)
+    with pytest.raises(ReadoutError, match="threshold of 0"):
+        score_ranges(model, language, readout=replace(readout, threshold=0.5))
+    with pytest.raises(ReadoutError, match="not empty"):
+        score_ranges(model, scancraft.Dfa.empty(("a", "b")), readout=readout)
+    dead = ScoreRange(0, "a", True, -np.inf, 2.0, ("b", "a"))
+    assert (dead.lead, dead.as_json()["low"]) == (-np.inf, None)
+    assert str(dead) == "state 0: 'a' may come, score between -inf and 2, nearest to 0 after words like 'ba'"

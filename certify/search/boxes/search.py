@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,7 @@ from ....models.enclosures import TINY
 from ....models.mamba import FALCON_MAMBA, MAMBA, model_type_of
 from ....models.mamba2 import MAMBA2
 from ....models.readout import Readout
-from ..results import Place
+from ..results import Place, ScoreRange
 from .explore import BlockBoxes, Explored, explore
 from .graph import BoxGraph, Past, box_graph
 
@@ -27,6 +28,7 @@ MOST_NODES = 3_000
 """Of a graph; each has a box for every number that the model remembers."""
 ROUNDS = 12
 """Of telling more apart."""
+EVERYTHING = (-math.inf, math.inf)
 KINDS = (MAMBA, FALCON_MAMBA, MAMBA2)
 
 
@@ -62,13 +64,33 @@ class Invariant:
             self._place(edge, language, readout) for edge in sorted(self.open, key=lambda e: self.leads[e].min())
         )
 
+    def ranges(self, language: Dfa, readout: Readout) -> tuple[ScoreRange, ...]:
+        """Each score at each state of the language that a node stands for."""
+        graph, scores, right = self.graph, self.found.scores, _right(language, readout)
+        after = graph.states[graph.target]
+        found = []
+        for state in np.unique(after).tolist():
+            some = np.flatnonzero(after == state)
+            for column, token in enumerate(_names(language, readout)):
+                ends = scores.low[some, column].min(), scores.high[some, column].max()
+                low, high = (
+                    bound if np.isnan(end) else float(end) for end, bound in zip(ends, EVERYTHING, strict=True)
+                )
+                nearest = int(some[self.leads[some, column].argmin()])
+                word = tuple(language.alphabet[a] for a in self._word(nearest))
+                found.append(ScoreRange(state, token, bool(right[state, column]), low, high, word))
+        return tuple(found)
+
+    def _word(self, edge: int) -> tuple[int, ...]:
+        """A shortest word that ends with an edge."""
+        source = int(self.graph.source[edge])
+        return () if source < 0 else (*self.graph.word_to(source), int(self.graph.letter[edge]))
+
     def _place(self, edge: int, language: Dfa, readout: Readout) -> Place:
         graph, alphabet = self.graph, language.alphabet
-        names = [*(alphabet if readout.next_index else ()), *(() if readout.accept is None else (EOS,))]
         column, node = int(self.leads[edge].argmin()), int(graph.target[edge])
         low, high = (float(end[edge, column]) for end in (self.found.scores.low, self.found.scores.high))
         source = int(graph.source[edge])
-        word = () if source < 0 else (*graph.word_to(source), int(graph.letter[edge]))
         past = graph.pasts[max(source, 0)] if source < 0 else (*graph.pasts[source], int(graph.letter[edge]))
         boxes = [(b.states.low[node].ravel(), b.states.high[node].ravel(), b.size.ravel()) for b in self.found.blocks]
         widths = [(most - least) / np.maximum(size, TINY) for least, most, size in boxes]
@@ -78,8 +100,8 @@ class Invariant:
         return Place(
             int(graph.states[node]),
             tuple(BOS if a == len(alphabet) else alphabet[a] for a in past),
-            tuple(alphabet[a] for a in word),
-            names[column],
+            tuple(alphabet[a] for a in self._word(edge)),
+            _names(language, readout)[column],
             bool(_right(language, readout)[graph.states[node], column]),
             low,
             high,
@@ -154,6 +176,11 @@ def invariant(model: Any, language: Dfa, readout: Readout, budget: Budget, round
         more |= _longer(best, length)
     assert best is not None
     return best
+
+
+def _names(language: Dfa, readout: Readout) -> list[str]:
+    """The tokens whose scores are looked at."""
+    return [*(language.alphabet if readout.next_index else ()), *(() if readout.accept is None else (EOS,))]
 
 
 def _right(language: Dfa, readout: Readout) -> NDArray[np.bool_]:
