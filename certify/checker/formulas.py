@@ -22,6 +22,11 @@ BOS = "<bos>"
 MOST_NODES = 1 << 14
 SHOWN = 3
 """Letters of a set that are named."""
+WORDS, LENGTH = 256, 16
+"""Words on which subformulas are compared, before it is proved that they are equal."""
+MOST_SEEN = 1 << 26
+MOST_SETS = 32
+"""Of letters, that those words of one S are drawn from."""
 LONGEST = 80
 """Characters of a subformula, before its parts are called by their numbers."""
 
@@ -138,6 +143,34 @@ class Formula:
 def sampled(letters: int, words: int, length: int) -> Ints:
     """Some words of letter numbers, shape (words, length); without letters empty ones."""
     return np.random.default_rng(0).integers(0, max(letters, 1), (words, length if letters else 0))
+
+
+def telling(formula: Formula) -> Ints:
+    """Words that tell subformulas apart: some of any letters, and for each S some of letters that it speaks of.
+
+    Returns:
+        Letter numbers, shape (words, 16). There are fewer for each S where there are many, so that looking at all nodes
+        after all prefixes is no more than ``MOST_SEEN`` bits or so.
+    """
+    draw, found = np.random.default_rng(0), [sampled(len(formula.symbols), WORDS, LENGTH)]
+    since = sum(node.operator == "S" for node in formula.nodes)
+    words = min(64, MOST_SEEN // (1 + LENGTH) // (len(formula.nodes) * max(since, 1)))
+    few = {n: np.flatnonzero(_fewer(members[:-1])) for n, members in formula._sets.items()}
+    below: list[list[int]] = []
+    for n, node in enumerate(formula.nodes):
+        mine = {m for part in node.parts for m in below[part]} | ({n} & few.keys())
+        below.append(sorted(mine)[-MOST_SETS:])
+        sets = [few[m] for m in below[n] if len(few[m])]
+        if node.operator == "S" and sets:
+            drawn = np.array([draw.choice(letters, (words, LENGTH)) for letters in sets])
+            which = draw.integers(0, len(sets), (1, words, LENGTH))
+            found.append(np.take_along_axis(drawn, which, axis=0)[0])
+    return np.concatenate(found)
+
+
+def _fewer(members: Bools) -> Bools:
+    """A set of letters, or all others if these are fewer."""
+    return members if 2 * members.sum() <= len(members) else ~members
 
 
 def read_formula(given: Any) -> Formula:

@@ -13,7 +13,7 @@ from .arithmetic import Obligations, Range, epsilon_of, exactly, times
 from .blocks import affine, gates, project, read, settle, tapped, written
 from .machine import Machine
 from .parts import Bools, ObligationError, array, bias_of, need
-from .variables import Past
+from .variables import ROUNDS, Past
 
 LATEST = 1
 """Steps by which a memory may be late."""
@@ -237,7 +237,9 @@ class Blocks:
         past, d = self.past, self.d
         written = d.times(past.reads(0), d.negation(kept))
         at_bos = d.values(d.times(d.negation(past.reads(0)), fresh))
-        for late, k in sorted(self._candidates(), key=lambda c: self.kept[c] != kept):
+        begins = {d.times(written, d.map(fresh, v.__eq__)) for v in d.values(fresh).tolist()[:MOST_NUMBERS]}
+        candidates = sorted(self.does, key=lambda c: (self.does[c][0] != kept) + (self.does[c][1] not in begins))
+        for rounds, (late, k) in product((0, ROUNDS), candidates):  # those that take little work first
             before, now, held = past.was(k, late + 1), past.moved(past.follows(k, 0), late), past.was(k, late)
             low, high = (
                 [v for v in d.values(d.times(d.times(written, where), fresh)).tolist() if v][:MOST_NUMBERS]
@@ -250,18 +252,22 @@ class Blocks:
                 if d.choose(kept, was, fresh) == does:  # at <bos>, too
                     yield Match(k, late, values, self._shown(held, values))
                 was = d.choose(past.reads(1), was, past.moved(fresh, 1))
-                if past.equal(d.choose(kept, was, fresh), d.choose(past.reads(0), does, fresh)):
+                if past.equal(d.choose(kept, was, fresh), d.choose(past.reads(0), does, fresh), rounds):
                     yield Match(k, late, values, d.choose(past.reads(0), self._shown(held, values), fresh))
 
     def _shown(self, truth: int, values: tuple[float, float]) -> int:
         """Two numbers, by a truth value."""
         return self.d.choose(truth, self.d.leaf(values[1]), self.d.leaf(values[0]))
 
-    def _candidates(self) -> list[tuple[int, int]]:
-        return [(late, k) for late in range(LATEST + 1) for k in range(len(self.past.remembered))]
-
     @cached_property
-    def kept(self) -> dict[tuple[int, int], int]:
-        """Of each delay and subformula that is remembered when a memory of it keeps what it holds."""
-        keeps = {(late, k): self.past.moved(self.past.remembered[k].keep, late) for late, k in self._candidates()}
-        return {c: self.d.times(self.past.reads(0), keep) for c, keep in keeps.items()}
+    def does(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """For each delay and S when a memory of it keeps what it holds, and when it begins."""
+        past = self.past
+
+        def at_letters(f: int, late: int) -> int:
+            return self.d.times(past.reads(0), past.moved(f, late))
+
+        return {
+            (late, k): (at_letters(one.keep, late), at_letters(one.begin, late))
+            for late, (k, one) in product(range(LATEST + 1), enumerate(past.remembered))
+        }

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .diagrams import Diagrams
-from .formulas import Formula, sampled
+from .formulas import Formula, telling
 from .parts import Floats, Ints, need
 
 FARTHEST = 256
@@ -57,7 +57,7 @@ class Past:
 
         Those of which it is known that they hold at the same time have one variable.
         """
-        self._seen = formula.after(sampled(len(formula.symbols), 256, 16))
+        self._seen = formula.after(telling(formula))
         self._alike: dict[bytes, list[int]] = {}
         self.truth: list[int] = []
         for n, node in enumerate(formula.nodes):
@@ -84,7 +84,7 @@ class Past:
         d, seen = self.d, self._seen[:, 1:, node]
         begin = d.times(self.reads(0), self.truth[start])
         keep = d.times(d.times(self.reads(0), self.truth[hold]), d.negation(self.truth[start]))
-        own = d.node((len(self.remembered) + 1) * FARTHEST, [d.zero, d.one])
+        own = d.times(self.reads(0), d.node((len(self.remembered) + 1) * FARTHEST, [d.zero, d.one]))
         alike = self._alike.setdefault(seen.tobytes(), [])
         guesses = [*([self.reads(0)] if seen.all() else []), *alike]
         guesses += [begin] if np.array_equal(seen, self._seen[:, 1:, start]) else []
@@ -126,15 +126,21 @@ class Past:
         keep, begin = (self.moved(f, ago) for f in self.remembered[k][1:3])
         return self.d.plus(begin, self.d.times(keep, self.was(k, ago + 1)))
 
-    def impossible(self, condition: int) -> bool:
+    def impossible(self, condition: int, rounds: int = ROUNDS) -> bool:
         """Whether a condition contradicts what is known of the variables that it depends on.
 
         That is the order of letters, ``<bos>`` and nothing, and the recursion of each S. Incomplete, but right.
+
+        Args:
+            condition: a truth value.
+            rounds: how often recursions are looked at, each time of the variables that were brought in before.
         """
         used: set[int] = set()
-        for _ in range(ROUNDS):
-            if condition == self.d.zero:
-                return True
+        for left in range(rounds, -1, -1):
+            last = max((level % FARTHEST for level in self.d.levels(condition)), default=0)
+            condition = self.d.times(condition, self._order(last))
+            if condition == self.d.zero or not left:
+                break
             new = self.d.levels(condition) - used
             used |= new
             for level in sorted(new):
@@ -142,8 +148,6 @@ class Past:
                 if k and ago + 1 < FARTHEST:
                     wrong = self.d.differs(self.was(k - 1, ago), self.follows(k - 1, ago))
                     condition = self.d.times(condition, self.d.negation(wrong))
-            last = max((level % FARTHEST for level in self.d.levels(condition)), default=0)
-            condition = self.d.times(condition, self._order(last))
         return condition == self.d.zero
 
     def _order(self, last: int) -> int:
@@ -156,9 +160,9 @@ class Past:
             found, after = d.node(ago, [*[found] * self.bos, after, d.zero]), nothing
         return found
 
-    def equal(self, f: int, g: int) -> bool:
+    def equal(self, f: int, g: int, rounds: int = ROUNDS) -> bool:
         """Whether two functions are the same after every prefix of every word; False may be wrong."""
-        return f == g or self.impossible(self.d.differs(f, g))
+        return f == g or self.impossible(self.d.differs(f, g), rounds)
 
     def possible(self, f: int) -> int:
         """A function without the numbers that it has nowhere but where its variables contradict each other."""

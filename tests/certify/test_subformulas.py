@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -25,6 +26,7 @@ from forgery import (
     set_at,
     switch_off,
 )
+from patterns import CASES
 from safetensors.torch import load_file
 
 import scancraft
@@ -61,6 +63,7 @@ FORMULAS = [
     "true",
 ]
 RESPONSES = 30
+BETWEEN = 5
 
 
 def compiled(text: str, place: Path | None = None, **more: Any) -> Any:
@@ -116,6 +119,18 @@ def test_thirty_responses_at_once(tmp_path: Path) -> None:
     assert len({m["node"] for m in content["memories"]}) == RESPONSES
     assert accepted(tmp_path).memories == RESPONSES
     compare_with_truth(tmp_path, text, "first", 12, 40)
+
+
+def test_independent_patterns_between_two_letters(tmp_path: Path) -> None:
+    """Which S a memory holds is found among many that are alike but for their letters."""
+    between = {kind: text for kind, scope, text in CASES if scope == "between q and r"}
+    text = " & ".join(
+        "(" + re.sub(r"\b[pqrs]\b", rf"\g<0>{i}", between["s responds to p"]) + ")" for i in range(BETWEEN)
+    )
+    scancraft.compile(ltl(text), tmp_path, contract="recognise")
+    content = certified(tmp_path).content
+    assert (content["method"], content["counts"]["memories"]) == (METHOD, 7 * BETWEEN)
+    assert len({m["node"] for m in content["memories"]}) == 6 * BETWEEN
 
 
 @pytest.mark.parametrize("text", [FORMULAS[6], FORMULAS[5], FORMULAS[9]])
