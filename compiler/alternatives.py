@@ -18,6 +18,7 @@ from ..models.weights import ModelWeights
 from .cascade.cascade import Cascade, decompose
 from .cascade.holonomy import Groups
 from .cascade.rules import RuleTable, tabulate
+from .circuits.beside import beside_circuit
 from .circuits.circuit import Circuit
 from .circuits.levels import cascade_circuit
 from .circuits.pairs import pairs_circuit
@@ -280,6 +281,12 @@ def by_last_letters(dfa: Dfa, budget: Budget, lower: Lower, construction: Constr
         yield Alternative(*lower(pattern_circuit(dfa, pattern)))
     if construction != "pattern" and not dfa.is_empty() and dfa.is_finite():
         yield Alternative(*lower(unrolled_circuit(dfa)))
+
+
+def by_registers(dfa: Deterministic, budget: Budget, lower: Lower) -> Iterator[Alternative]:
+    """A language by several registers side by side, if these hold its state (``compiler.circuits.beside``)."""
+    if (circuit := beside_circuit(dfa, budget)) is not None:
+        yield Alternative(*lower(circuit))
 
 
 def by_levels(dfa: Deterministic, budget: Budget, lower: Lower, widest: int) -> Iterator[Alternative]:

@@ -34,6 +34,7 @@ from .alternatives import (
     by_levels,
     by_pairs,
     by_plans,
+    by_registers,
     by_tally,
     by_walk,
     check_choice,
@@ -337,7 +338,10 @@ def _ways(
             except BudgetExceededError as error:
                 past_budget = error
     found = [*walks, *levels]
-    if choice.construction in (None, "cascade") and not levels:
+    if not star_free and target.gates == "reflections" and choice.construction in (None, "plan"):
+        found += by_registers(dfa, choice.budget, lower)
+    at_once = any(way.circuit.n_blocks == 1 for way in found)  # nothing has fewer
+    if choice.construction in (None, "cascade") and not levels and not at_once:
         try:
             groups: Groups = "bits" if target.gates in ("nonnegative", "signed") else "any"
             found.append(by_cascade(dfa, choice.budget, lower, groups))

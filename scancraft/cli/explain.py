@@ -16,7 +16,7 @@ from ..automata.languages import as_automaton
 from ..automata.letters import quotient
 from ..automata.logic.past import PastLtl
 from ..compiler.compile import compile
-from ..compiler.compiled import Compiled, CompiledModel
+from ..compiler.compiled import CompiledModel
 from ..compiler.constructions import flip_flop
 from ..compiler.plan.plan import Plan
 from ..compiler.tokenized import renumbered
@@ -153,7 +153,7 @@ def _stage(checkpoint: Checkpoint, name: str) -> Any:
     """
     compiled = _recompiled(checkpoint)
     found = getattr(compiled, name, None)
-    if name == "plan" and isinstance(compiled, Compiled) and found is None:
+    if name == "plan" and checkpoint.manifest.kind == "cascade" and found is None:
         raise ArgumentError("this checkpoint was compiled by its cascade, not by a plan; compile --construction plan")
     if found is None:
         known = ", ".join(stage for stage in Stage if getattr(compiled, stage, None) is not None)
