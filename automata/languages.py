@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -40,9 +41,6 @@ but without their DFAs); a counter language, or a machine with outputs."""
 Recognised = Combination | PastLtl
 """Languages that know whether a word may end, and what may come next only by their DFA."""
 
-KINDS = ("dfa", "combination", "past_ltl", "bounded_dyck", "nested", "copying", "counter_machine", "moore_machine")
-"""The keys that say in JSON what kind of language it is."""
-
 
 @runtime_checkable
 class Truth(Protocol):
@@ -72,21 +70,8 @@ class Truth(Protocol):
 
 def truth_of(language: Language) -> Truth:
     """The vectorised ground truth of a language."""
-    if isinstance(language, BoundedDyck):
-        return StackAcceptor(language)
-    if isinstance(language, NestedLanguage):
-        return NestedAcceptor(language)
-    if isinstance(language, Copying):
-        return CopyingAcceptor(language)
-    if isinstance(language, CounterMachine):
-        return CounterAcceptor(language)
-    if isinstance(language, Combination):
-        return CombinationAcceptor(language)
-    if isinstance(language, Moore):
-        return MooreRunner(language)
-    if isinstance(language, PastLtl):
-        return PastAcceptor(language)
-    return Acceptor.of(language)
+    found: Truth = kind_of(language).truth(language)
+    return found
 
 
 def classes_of(language: Language) -> tuple[str, ...]:
@@ -138,7 +123,7 @@ def as_language(value: Any, budget: Budget = DEFAULT_BUDGET) -> Language:
         with naming(path):
             language = as_language(data if isinstance(data, (Mapping, Dfa, Moore)) else from_json(data))
             return language.told("file", path.name)
-    if isinstance(value, Mapping) and len(value) == 1 and set(value) <= set(KINDS):
+    if isinstance(value, Mapping) and len(value) == 1 and any(kind.key in value for kind in KINDS):
         return language_from_json(value)
     if isinstance(value, Mapping) and "counters" in value:
         return counter_machine_from_json(value)
@@ -187,6 +172,10 @@ def _operand(value: Any, alphabet: Sequence[str]) -> Dfa:
     return as_dfa(bare(value, alphabet) if isinstance(value, str) else value)
 
 
+def _bounded_dyck_to_json(language: BoundedDyck) -> dict[str, Any]:
+    return {"brackets": [list(pair) for pair in language.brackets], "depth": language.depth}
+
+
 def _bounded_dyck(value: Mapping[str, Any]) -> BoundedDyck:
     """``{"brackets": [["(", ")"], ...], "depth": h}``."""
     good = isinstance(value, Mapping) and set(value) == {"brackets", "depth"}
@@ -196,23 +185,60 @@ def _bounded_dyck(value: Mapping[str, Any]) -> BoundedDyck:
     return BoundedDyck(len(pairs), value["depth"], tuple((p[0], p[1]) for p in pairs))
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What there is for a kind of language. A further kind is a further row of ``KINDS``."""
+
+    key: str  # says in JSON which kind it is
+    name: str  # says it in a sentence
+    values: type
+    truth: Callable[[Any], Truth]
+    to_json: Callable[[Any], Any]
+    from_json: Callable[[Any], Language]
+
+
+KINDS = (
+    Kind("dfa", "a regular language", Dfa, Acceptor.of, to_json_dict, from_json),
+    Kind(
+        "combination",
+        "a combination of languages",
+        Combination,
+        CombinationAcceptor,
+        combination_to_json,
+        combination_from_json,
+    ),
+    Kind("past_ltl", "a past formula", PastLtl, PastAcceptor, past_to_json, past_from_json),
+    Kind(
+        "bounded_dyck",
+        "a bounded Dyck language",
+        BoundedDyck,
+        StackAcceptor,
+        _bounded_dyck_to_json,
+        _bounded_dyck,
+    ),
+    Kind("nested", "a nested language", NestedLanguage, NestedAcceptor, nested_to_json, nested_from_json),
+    Kind("copying", "copying", Copying, CopyingAcceptor, copying_to_json, copying_from_json),
+    Kind(
+        "counter_machine",
+        "a counter language",
+        CounterMachine,
+        CounterAcceptor,
+        counter_machine_to_json,
+        counter_machine_from_json,
+    ),
+    Kind("moore_machine", "a machine with outputs", Moore, MooreRunner, moore_to_json, moore_from_json),
+)
+
+
+def kind_of(language: Language) -> Kind:
+    """The kind of a language."""
+    return next(kind for kind in KINDS if isinstance(language, kind.values))
+
+
 def language_to_json(language: Language) -> dict[str, Any]:
-    """One key that says what kind of language it is (one of ``KINDS``), and its JSON."""
-    if isinstance(language, BoundedDyck):
-        return {"bounded_dyck": {"brackets": [list(p) for p in language.brackets], "depth": language.depth}}
-    if isinstance(language, NestedLanguage):
-        return {"nested": nested_to_json(language)}
-    if isinstance(language, Copying):
-        return {"copying": copying_to_json(language)}
-    if isinstance(language, CounterMachine):
-        return {"counter_machine": counter_machine_to_json(language)}
-    if isinstance(language, Combination):
-        return {"combination": combination_to_json(language)}
-    if isinstance(language, Moore):
-        return {"moore_machine": moore_to_json(language)}
-    if isinstance(language, PastLtl):
-        return {"past_ltl": past_to_json(language)}
-    return {"dfa": to_json_dict(language)}
+    """One key that says what kind of language it is (``Kind.key``), and its JSON."""
+    kind = kind_of(language)
+    return {kind.key: kind.to_json(language)}
 
 
 def language_from_json(data: Mapping[str, Any]) -> Language:
@@ -221,25 +247,13 @@ def language_from_json(data: Mapping[str, Any]) -> Language:
     Raises:
         ScancraftError: not just one known kind, or its description is malformed.
     """
-    if len(named := [kind for kind in KINDS if kind in data]) > 1:
-        raise LanguageFormatError(f"{' and '.join(named)} stand for two languages; give one")
-    if "dfa" in data:
-        return from_json(data["dfa"])
-    if "bounded_dyck" in data:
-        return _bounded_dyck(data["bounded_dyck"])
-    if "nested" in data:
-        return nested_from_json(data["nested"])
-    if "copying" in data:
-        return copying_from_json(data["copying"])
-    if "counter_machine" in data:
-        return counter_machine_from_json(data["counter_machine"])
-    if "combination" in data:
-        return combination_from_json(data["combination"])
-    if "moore_machine" in data:
-        return moore_from_json(data["moore_machine"])
-    if "past_ltl" in data:
-        return past_from_json(data["past_ltl"])
-    raise LanguageFormatError(f"the keys {sorted(data)} name no kind of language: {', '.join(KINDS)}")
+    named = [kind for kind in KINDS if kind.key in data]
+    if len(named) > 1:
+        raise LanguageFormatError(f"{' and '.join(kind.key for kind in named)} stand for two languages; give one")
+    if not named:
+        known = ", ".join(kind.key for kind in KINDS)
+        raise LanguageFormatError(f"the keys {sorted(data)} name no kind of language: {known}")
+    return named[0].from_json(data[named[0].key])
 
 
 def all_of(languages: Sequence[Any]) -> Combination:

@@ -8,16 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..automata.alphabet import BOS, EOS, PAD, is_spaced, spellings
-from ..automata.bounded_dyck import BoundedDyck
-from ..automata.combination import Combination
-from ..automata.copying.language import Copying
 from ..automata.counters.machine import CounterMachine
 from ..automata.dfa import Dfa
-from ..automata.languages import Language, classes_of, language_from_json, predicts
-from ..automata.logic.past import PastLtl
-from ..automata.moore import Moore
+from ..automata.languages import Language, classes_of, kind_of, language_from_json, predicts
 from ..automata.named import name_of
-from ..automata.nested.language import NestedLanguage
 from ..models.checkpoints.checkpoint import copy_checkpoint, load_model, read_manifest
 from ..models.checkpoints.closed import MANIFEST, check_directory
 from ..models.checkpoints.tokenizer import build_tokenizer, why_another
@@ -69,7 +63,7 @@ class Checkpoint(LanguageModel):
             CheckpointError: the language is given otherwise.
         """
         if not isinstance(self.language, Dfa):
-            raise CheckpointError(f"{self.directory} is of {_kind(self.language)}, which has no DFA here")
+            raise CheckpointError(f"{self.directory} is of {kind_of(self.language).name}, which has no DFA here")
         return self.language
 
     def model(self, dtype: torch.dtype | None = None) -> Any:
@@ -185,20 +179,6 @@ def _check_counters(place: Path, manifest: Manifest, machine: CounterMachine) ->
                     f"{place / MANIFEST}: {counter.name} is exact up to {known.get(dtype, 0):,} in {dtype}, not "
                     f"{limit:,}; compile the language again"
                 )
-
-
-def _kind(language: Language) -> str:
-    if isinstance(language, Combination):
-        return "a combination of languages"
-    if isinstance(language, Moore):
-        return "a machine with outputs"
-    if isinstance(language, PastLtl):
-        return "a past formula"
-    if isinstance(language, NestedLanguage):
-        return "a nested language"
-    if isinstance(language, Copying):
-        return "copying"
-    return "a bounded Dyck language" if isinstance(language, BoundedDyck) else "a counter language"
 
 
 def runner_of(source: Any, manifest: Manifest, dtype: torch.dtype | None) -> Runner | ModelRunner:

@@ -60,9 +60,6 @@ if TYPE_CHECKING:
 
 ShapeName = Literal["smallest", "standard"]
 """What ``shape`` may be."""
-WEAKEST = {GateClass.NONNEGATIVE: "mamba", GateClass.SIGNED: "signed_mamba"}
-"""The target of a language by the gates that it needs; of all others olmo_hybrid."""
-
 KINDS = {GateClass.NONNEGATIVE: "star-free", GateClass.SIGNED: "not star-free, only 2-groups"}
 
 FEWEST_TAPS = 2
@@ -88,8 +85,9 @@ def compile(
     """Compile a language to the weights of a Mamba language model: language -> decide -> cascade -> circuit -> weights.
 
     *Theorem.* A regular language is predictively modelled, at every length, by a Mamba (nonnegative gates, finite
-    precision) iff it is star-free (Sarrof, Veitsman and Hahn 2024, theorem 4); if its groups are 2-groups, as PARITY's
-    is, gates of -1 suffice (a *signed* Mamba, ``models.signed_mamba``). *Proof, as it runs here.* Deciding finds the
+    precision) iff it is star-free (Sarrof, Veitsman and Hahn 2024, theorem 4); reflections, which OLMo Hybrid has,
+    carry every regular language; if its groups are 2-groups, as PARITY's is, so do gates of -1 (a *signed* Mamba,
+    ``models.signed_mamba``, which is a model class of ours). *Proof, as it runs here.* Deciding finds the
     weakest gates that suffice, or a witness that none do; the language's automaton is decomposed into a cascade of
     memories that letters reset (or swap); its rules are merged and proved, triple by triple; the rules are a circuit
     over integers, one block per level; a target writes the circuit as weights whose roundings are harmless. Bounded
@@ -113,7 +111,7 @@ def compile(
         gates: the strongest gates allowed: "nonnegative" insists on a real Mamba, "signed" allows the signed block,
             "reflections" the target olmo_hybrid.
         target: the kind of model, a name in ``scancraft.compiler.targets.TARGETS``; by default the target mamba,
-            signed_mamba where the language needs signs, or olmo_hybrid where it needs more.
+            or olmo_hybrid where the language is not star-free; signed_mamba if ``gates`` is "signed".
         dtype: a format in which the model must be exact besides float32, bfloat16 and float64; only "float16" changes
             the weights (a smaller constant in the norms), and only some models fit it (docs/precision.md).
         optimise: of a regular language: "depth" takes the fewest blocks, and of these the fewest parameters; "size",
@@ -227,7 +225,7 @@ def _regular(dfa: Dfa | Moore, choice: Choice) -> Compiled:
     budget, target = choice.budget, choice.target
     needed = _decided(dfa, budget, choice.gates, None if target is None else target_named(target))
     star_free = needed.gates is GateClass.NONNEGATIVE
-    chosen = target_named(target or WEAKEST.get(needed.gates, "olmo_hybrid"))
+    chosen = target_named(target or _weakest(star_free, choice.gates))
     letters = quotient(dfa)
     found = _ways(letters, choice, chosen, star_free=star_free)
     best = found[0]
@@ -245,6 +243,13 @@ def _regular(dfa: Dfa | Moore, choice: Choice) -> Compiled:
     stages = next((way.decomposed for way in found if way.decomposed), None)
     later = replace(budget, started=None)  # stages that somebody asks for later have a time of their own
     return Compiled(best.found.weights, manifest, dfa, best.circuit, needed, best.plan, stages, later, letters)
+
+
+def _weakest(star_free: bool, gates: Gates) -> str:
+    """The name of the weakest target that carries a language: of those that ship, unless only signs are allowed."""
+    if star_free:
+        return "mamba"
+    return "signed_mamba" if gates == "signed" else "olmo_hybrid"
 
 
 def _combined(language: Combination, choice: Choice, contract: str | None) -> CompiledModel:

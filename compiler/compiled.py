@@ -111,24 +111,31 @@ class CompiledModel(LanguageModel):
         told = None if source is None or not 0 < len(source[1]) <= MOST_SOURCE else Source(*source)
         return replace(self, manifest=msgspec.structs.replace(self.manifest, source=told))
 
-    def standard(self) -> Self:
+    def standard(self, *, vocabulary: int = 1, width: int = 8) -> Self:
         """The same model in the sizes that runtimes have built in (``models.padding``): no number of it changes.
 
-        The vocabulary stays as it is.
+        Args:
+            vocabulary: the rows of the embedding become a multiple of this; those added are like that of ``<pad>``.
+            width: d_model becomes a multiple of this.
 
         Raises:
-            TargetError: runtimes have no such kind of model.
+            TargetError: runtimes have no such kind of model, or the width is no power of two.
         """
+        if vocabulary < 1 or width < 1 or width.bit_count() > 1:
+            raise TargetError(
+                f"no padding to multiples of {vocabulary} (vocabulary) and {width} (width): widths grow by powers of "
+                "four, so give a power of two, such as 64, and 1 or more for the vocabulary"
+            )
         weights, ids = self.weights, self.manifest.tokens
         if weights.model_type not in STANDARD:
             raise TargetError(
-                f"there is no standard shape of a {weights.model_type}; there are of {', '.join(STANDARD)}"
+                f"there is no standard shape for {weights.model_type}; there are of {', '.join(STANDARD)}"
             )
         source = Padded(weights.config(pad=ids[PAD], bos=ids[BOS], eos=ids[EOS]), weights.tensors)
-        wide = padded(source, replace(STANDARD[weights.model_type], vocabulary=1))
+        wide = padded(source, replace(STANDARD[weights.model_type], vocabulary=vocabulary, width=width))
         sizes = {"d_state": "state_size", "d_conv": "conv_kernel", "expand": "expand", "n_heads": "num_heads"}
         own = {name: wide.config[key] for name, key in sizes.items() if hasattr(weights.shape, name)}
-        shape = replace(weights.shape, d_model=wide.d_model, **own)
+        shape = replace(weights.shape, d_model=wide.d_model, vocab_size=wide.config["vocab_size"], **own)
         grown = replace(weights, shape=shape, tensors=wide.tensors)
         used = self.manifest.state_entries.used
         manifest = msgspec.structs.replace(

@@ -27,7 +27,7 @@ from .cases import cases
 from .probes.kinds import KINDS
 
 FORMAT = 1
-LONGEST, ROWS = 160, 24
+LONGEST, ROWS = 96, 8
 """Words are cut to so many tokens, and of the words of a case so many are kept, evenly spread."""
 
 

@@ -21,6 +21,7 @@ from ..compiler.compile import compile as compile_language
 from ..compiler.constructions import dyck
 from ..compiler.targets import TARGETS
 from .case import Case, Expected, Floats, Ints, Source
+from .probes.kinds import KINDS
 from .probes.kinds.kind import CONSTANT
 from .probes.probe import BOS
 
@@ -29,27 +30,35 @@ SIGNED = {"parity": "(b*ab*a)*b*", "length-mod-4": "((a|b)(a|b)(a|b)(a|b))*"}
 """For kinds with gates of -1."""
 CLASSES = {"classes": "corridor of 5", "classes beside": "depth to 3"}
 """Machines with outputs, by their names."""
+OUT = ("out_proj.weight", "o_proj.weight", "down_proj.weight")
+"""What writes to the residual stream, in a block."""
 
 
 @cache
 def language_cases(kind: str, quick: bool) -> tuple[Case, ...]:
     """The compiled languages of a kind; none if this scancraft has no such target."""
-    if kind not in TARGETS:
+    of = KINDS.get(kind)
+    target = (of.target if of else "") or kind
+    if target not in TARGETS:
         return ()
-    regular = SIGNED | REGULAR if TARGETS[kind].gates == "signed" else REGULAR
-    chosen = list(regular.items())[: 2 if quick else None]
+    signed = TARGETS[target].gates != "nonnegative" and target == kind
+    chosen = list((SIGNED | REGULAR if signed else REGULAR).items())[: 2 if quick else None]
+
+    def made(name: str, compiled: Any) -> Case:
+        return _case(name, replace(compiled, weights=of.dress(compiled.weights)) if of else compiled)
+
     found = [
-        _case(f"language {name}", compile_language(regex, target=kind, construction="cascade"))
+        made(f"language {name}", compile_language(regex, target=target, construction="cascade"))
         for name, regex in chosen
     ]
     if not quick:
         found += [
-            _case(f"language {name}", compile_language(named(machine), target=kind, construction="cascade"))
+            made(f"language {name}", compile_language(named(machine), target=target, construction="cascade"))
             for name, machine in CLASSES.items()
         ]
-        found.append(_case("plan D-2", compile_language(REGULAR["D-2"], target=kind, construction="plan")))
+        found.append(made("plan D-2", compile_language(REGULAR["D-2"], target=target, construction="plan")))
         with suppress(ScancraftError):  # of a target that has no such construction
-            found.append(_case("language Dyck-2,3", dyck(2, 3, target=kind)))
+            found.append(made("language Dyck-2,3", dyck(2, 3, target=target)))
     return tuple(found)
 
 
@@ -79,7 +88,8 @@ def _case(name: str, compiled: Any) -> Case:
     constants = [number for number, dimension in enumerate(manifest.residual) if dimension.kind == "constant"]
     vocabulary = shape.tensors()["lm_head.weight"][0]
     stages = range(len(circuit.blocks) + 1)
-    parts = [replace(circuit, blocks=circuit.blocks[:i]) for i in stages] if circuit.contract == "all-words" else []
+    told = circuit.contract == "all-words" and len(circuit.blocks) == shape.n_layers  # no layers between its blocks
+    parts = [replace(circuit, blocks=circuit.blocks[:i]) for i in stages] if told else []
 
     @cache
     def one(word: tuple[int, ...]) -> tuple[Floats, Floats]:
@@ -131,7 +141,8 @@ def _dimensions(compiled: Any) -> dict[int, tuple[Source, ...]]:
     """Which channels write each dimension, from out_proj and the manifest's labels."""
     found: dict[int, list[Source]] = {}
     for number, block in enumerate(compiled.manifest.blocks):
-        out = compiled.weights.tensors[f"backbone.layers.{number}.mixer.out_proj.weight"]
+        parts = [t for name, t in compiled.weights.block(number).items() if name.endswith(OUT)]
+        out = np.concatenate(parts, axis=1)
         for channel in block.channels:
             source = Source(number, channel.index, channel.meaning, channel.role)
             for dimension in np.flatnonzero(out[:, channel.index]):

@@ -14,6 +14,8 @@ from typing import Any
 from .weights import ModelShape
 
 MAMBA2 = "mamba2"
+UNLIMITED = (0.0, 2.0**127)
+"""Limits of Delta that are none: strict JSON has no infinity, and torch's clamp takes this one in bfloat16 too."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ class Mamba2Shape(ModelShape):
             "head_dim": self.head_dim,
             "n_groups": 1,
             "chunk_size": self.chunk_size,
+            # transformers works these out or has them as defaults; mlx-lm insists on all three.
+            "intermediate_size": self.d_inner,
+            "time_step_limit": list(UNLIMITED),
+            "time_step_rank": -(-self.d_model // 16),
         }
 
     def mamba_ssm_layer(self) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Shape:
         d_state: entries of a channel's state; Falcon-Mamba, whose B and C are normed, keeps its own.
         expand: d_inner over d_model; Mamba-2, whose d_inner is normed, keeps its own.
         vocabulary: the number of tokens becomes a multiple of this.
+        width: the width of the residual stream becomes a multiple of this, a power of two.
     """
 
     d_model: int = 64
@@ -65,6 +66,7 @@ class Shape:
     d_state: int = 16
     expand: int = 2
     vocabulary: int = 8
+    width: int = 8
 
 
 STANDARD = {"mamba": Shape(), "signed_mamba": Shape(), "falcon_mamba": Shape(), "mamba2": Shape(d_state=128)}
@@ -85,8 +87,11 @@ def padded(source: Source, shape: Shape) -> Source:
     n_new, taps = n if kind == "falcon_mamba" else max(n, shape.d_state), max(k, shape.d_conv)
     keep_expand = kind == "mamba2"
     factor = 1
-    while factor * source.d_model < shape.d_model or (
-        not keep_expand and shape.expand * factor * source.d_model < source.d_inner
+    assert shape.width.bit_count() == 1
+    while (
+        factor * source.d_model < shape.d_model
+        or factor * source.d_model % shape.width
+        or (not keep_expand and shape.expand * factor * source.d_model < source.d_inner)
     ):
         factor *= 4
     d = factor * source.d_model
@@ -96,10 +101,9 @@ def padded(source: Source, shape: Shape) -> Source:
     tensors = {name: grown.tensor(tuple(name.split(".")[-3:]), t) for name, t in source.tensors.items()}
     config |= {"hidden_size": d, "expand": inner // d, "state_size": n_new, "conv_kernel": taps}
     config |= {"vocab_size": vocabulary, "layer_norm_epsilon": config.get("layer_norm_epsilon", 1e-5) / factor}
+    config["intermediate_size"] = inner
     if kind == "mamba2":
         config["num_heads"] = inner // int(config["head_dim"])
-    else:
-        config["intermediate_size"] = inner
     return replace(source, config=config, tensors=tensors)
 
 

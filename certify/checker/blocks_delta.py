@@ -83,6 +83,7 @@ def step(
     heads, keys, values = mixer.num_v_heads, mixer.head_k_dim, mixer.head_v_dim
     need(mixer.num_k_heads == heads, f"{where}: heads of keys are shared")
     need(keys.bit_length() % 2 and not keys & (keys - 1), f"{where}: keys of {keys} entries, not a power of four")
+    _masked(o, block, where)
     u = o.norm(block.input_layernorm, stream, f"{where} input_layernorm")
     mixed = beside([o.linear(p.weight, u, f"{where} qkv") for p in (mixer.q_proj, mixer.k_proj, mixer.v_proj)], 1)
     window = beside([past.map(lambda a: a[:, :, 1:]), mixed.map(lambda a: a[:, :, None])], 2)
@@ -137,6 +138,7 @@ def _rates(o: Obligations, mixer: Any, u: Range, where: str) -> tuple[Floats, Fl
     o.need("functions", (b.hi <= VANISHES) | half | (b.lo >= IDENTITY), f"{where} b_proj: sigmoid")
     beta = np.where(half, 0.5, (b.lo >= IDENTITY).astype(float)) * (2.0 if mixer.allow_neg_eigval else 1.0)
     a = o.linear(mixer.a_proj.weight, u, f"{where} a_proj")
+    rows, a = len(a.lo), beside([a, exactly(np.zeros((1, a.lo.shape[1])))], 0)  # where a mask hides the token
     pair = beside(
         [a.map(lambda v: v[:, :, None]), exactly(np.broadcast_to(array(mixer.dt_bias)[:, None], (*a.lo.shape, 1)))], 2
     )
@@ -144,6 +146,7 @@ def _rates(o: Obligations, mixer: Any, u: Range, where: str) -> tuple[Floats, Fl
     o.fits(summed, f"{where} dt_bias: rounding", ACCUMULATOR)
     delta = o.softplus(summed, f"{where} a_proj")
     forgets = delta.lo != 0
+    o.need("functions", array(mixer.A_log) <= 64, f"{where} A_log: exp")
     o.need("functions", ~forgets | (array(mixer.A_log) == 0), f"{where} A_log: exp of what is not 0")
     o.need("functions", ~forgets | (delta.lo >= -VANISHES), f"{where} alpha: exp")
     # A chunk adds up logarithms: multiples of one number, and few of them.
@@ -154,7 +157,37 @@ def _rates(o: Obligations, mixer: Any, u: Range, where: str) -> tuple[Floats, Fl
         most * LARGEST_CHUNK <= np.ldexp(LARGEST_SUM, np.minimum(unit, 100)),
         f"{where} alpha: logarithms of a chunk",
     )
-    return np.where(forgets, 0.0, 1.0), beta
+    return np.where(forgets[:rows], 0.0, 1.0), beta
+
+
+def _masked(o: Obligations, block: Any, where: str) -> None:
+    """Nothing becomes infinite where a mask hides a token: 0 times an infinity, in a mask or in attention, is none.
+
+    The stream may be any vector there. The heads see zeros, and after a word with padding behind it the last letters
+    in windows that no word has. The numbers here are bounds of absolute values.
+    """
+    mixer, mlp, most = block.mixer, block.mlp, 2.0 ** (o.stored[2] - 1)
+
+    def reach(projection: Any, norm: Any) -> Floats:
+        weight = array(projection.weight) * array(norm.weight)
+        return np.asarray(np.sqrt(weight.shape[1]) * np.sqrt((weight**2).sum(axis=1)))
+
+    taps = np.abs(array(mixer.conv1d.weight)[:, 0]).sum(axis=1)
+    read = [reach(projection, block.input_layernorm) for projection in (mixer.q_proj, mixer.k_proj, mixer.v_proj)]
+    mixed = np.concatenate(read)
+    heard = mixed * taps
+    keys = 2 * mixer.num_v_heads * mixer.head_k_dim
+    gate, up = (reach(projection, block.post_attention_layernorm) for projection in (mlp.gate_proj, mlp.up_proj))
+    told = np.abs(array(mlp.down_proj.weight)) @ (gate * up)
+    for numbers, limit in (
+        (mixed, most),
+        (heard, most * 2.0**-20),
+        (np.array([(heard[:keys] ** 2).sum()]), 2.0**126),
+        (np.abs(array(mixer.o_norm.weight)) * mixer.head_v_dim, most),
+        (np.concatenate([gate, up, gate * up]), most),
+        (told, most * 2.0**-15),  # what all layers add up does not overflow either
+    ):
+        o.need("sums", numbers <= limit, f"{where}: where a mask hides the token")
 
 
 def unit(o: Obligations, x: Range, where: str, used: Any = True) -> Range:

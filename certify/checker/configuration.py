@@ -57,10 +57,10 @@ def _only(*known: Any) -> Test:
 
 def _unbounded(value: Any) -> bool:
     """The limits of Delta that are none."""
-    return type(value) is list and len(value) == 2 and all(type(v) in (int, float) for v in value) and value == LIMITS
+    return type(value) is list and len(value) == 2 and all(type(v) in (int, float) for v in value) and value in LIMITS
 
 
-LIMITS = [0, float("inf")]
+LIMITS = [[0, float("inf")], [0, 2.0**127]]
 
 
 ARCHITECTURES = {
@@ -130,7 +130,7 @@ KEYS: dict[str, dict[str, Test]] = {
     "longhorn": COMMON | OF_MAMBA,
     "falcon_mamba": COMMON | OF_MAMBA | {"mixer_rms_eps": COMMON["layer_norm_epsilon"]},
     "mamba2": COMMON
-    | dict.fromkeys(("num_heads", "head_dim", "n_groups", "time_step_rank"), _size)
+    | dict.fromkeys(("num_heads", "head_dim", "n_groups", "time_step_rank", "intermediate_size"), _size)
     | {
         "chunk_size": lambda value: _size(value) and value <= LONGEST_CHUNK,
         "time_step_limit": _unbounded,
@@ -194,6 +194,10 @@ def check_configuration(config: dict[str, Any]) -> None:
     if hybrid:
         layers = config["layer_types"]
         need(len(layers) == config["num_hidden_layers"], "config.json: layer_types are not num_hidden_layers")
+        width, heads = config["hidden_size"], config["num_attention_heads"]
+        whole = width % heads == 0 and heads % config["num_key_value_heads"] == 0
+        turned = (config.get("rope_parameters") or {}).get("rope_theta") is not None
+        need(whole and not (turned and width // heads % 2), "config.json: such heads of attention cannot be run")
         return
     inner = config["expand"] * config["hidden_size"]
     given = config.get("intermediate_size", inner)

@@ -1,16 +1,20 @@
 """An OLMo Hybrid as what the checker knows: a backbone of blocks with a mixer each, and a norm behind them.
 
 Its layers of attention are none: all their weights are zero, so what they add is the norm of zero, which is zero, at
-any length and in any arithmetic. They stand behind all others.
+any length and in any arithmetic, if the norms multiply it with something finite. They stand behind all others.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .parts import need
+import numpy as np
+
+from .arithmetic import epsilon_of
+from .parts import array, need
 
 LINEAR, ATTENTION = "linear_attention", "full_attention"
+LARGEST = 2.0**100
 
 
 class Layer:
@@ -53,5 +57,11 @@ class Hybrid:
             for name, weight in layer.named_parameters():
                 idle = "norm" in name or not weight.any()
                 need(idle, f"layer {number}: attention whose {name} is not zero, which no certificate is about")
+            for name, norm in layer.named_modules():
+                if "norm" in name:
+                    most = np.abs(array(norm.weight)).max() / np.sqrt(epsilon_of(norm))
+                    need(most <= LARGEST, f"layer {number}: a weight of {name} is past {LARGEST:g}")
+        embedded = np.abs(array(inner.embed_tokens.weight)).max()
+        need(embedded <= LARGEST, f"a token's embedding is past {LARGEST:g}")
         self.config, self.lm_head, self.state_dict = model.config, model.lm_head, model.state_dict
         self.backbone = Backbone(inner.embed_tokens, [Layer(layer) for layer in inner.layers[:count]], inner.norm)

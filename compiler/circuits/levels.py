@@ -130,7 +130,7 @@ def _construction(levels: Levels) -> str:
             "holonomy cascade of permutations and resets, one block per level, by exchanges of labels (docs/groups.md)"
         )
     if swaps:
-        return "holonomy cascade with swaps, one block per level, gates in {-1, 0, 1} (docs/signed.md)"
+        return "holonomy cascade with swaps of one bit, one block per level (docs/signed.md)"
     return "holonomy cascade (Sarrof, Veitsman, Hahn 2024, theorem 4)"
 
 

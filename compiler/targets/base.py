@@ -118,7 +118,7 @@ class Target:
         if circuit.swaps and self.gates == "nonnegative":
             raise TargetError(
                 f"the circuit swaps a memory's values, which takes gates of -1, and the target {self.name} has "
-                "nonnegative ones; use the target signed_mamba"
+                "nonnegative ones; use the target olmo_hybrid, or signed_mamba"
             )
         if circuit.kind not in ("cascade", "plan") and not self.circuits:
             raise TargetError(

@@ -63,11 +63,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
     Raises:
         TargetError: a memory is no register, or its labels change places round a circle of odd length.
     """
-    drafts = _Drafts(circuit)
-    for block in circuit.blocks:
-        drafts.add(block)
-    if not drafts.drafts:
-        drafts.new("nothing to do")
+    drafts = _drafted(circuit)
     keys = 4 ** max(-(-(n - 1).bit_length() // 2) for n in drafts.coordinates())
     size = min(WIDTHS, key=lambda size: drafts.cost(size, keys))
     layers = [draft.layer(size) for draft in drafts.drafts]
@@ -93,6 +89,11 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
         blocks=(*_labels(drafts.drafts, layers, shape), BlockLabel(len(layers), ATTENTION, ())),
         counters=(),
     )
+
+
+def n_layers(circuit: Circuit) -> int:
+    """How many layers a model of this circuit has, the one of attention among them."""
+    return len(_drafted(circuit).drafts) + 1
 
 
 def _assembled(shape: OlmoHybridShape, blocks: Sequence[BlockTensors], norm: Tensor) -> dict[str, Tensor]:
@@ -316,6 +317,16 @@ class _Drafts:
         name = f"indicator {number}"
         self.told.setdefault(name, []).append(says)
         return name
+
+
+def _drafted(circuit: Circuit) -> _Drafts:
+    """The layers of a circuit, at least one."""
+    drafts = _Drafts(circuit)
+    for block in circuit.blocks:
+        drafts.add(block)
+    if not drafts.drafts:
+        drafts.new("nothing to do")
+    return drafts
 
 
 def _back(channel: CircuitChannel) -> Iterator[tuple[int, int]]:

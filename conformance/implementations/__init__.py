@@ -28,7 +28,7 @@ def resolve(target: str | Load, kind: str | None = None) -> Implementation:
     Args:
         target: a name in :data:`KNOWN`, ``module:function``, or the function itself. A function may have an attribute
             ``note``, text for the report.
-        kind: of the checkpoints, if the target is not a known name; default "mamba".
+        kind: of the checkpoints; default "mamba". With a known name, the implementation with the kind behind it.
 
     Raises:
         ConformanceError: nothing has this name, or it cannot be imported.
@@ -37,6 +37,8 @@ def resolve(target: str | Load, kind: str | None = None) -> Implementation:
         return _of_function(getattr(target, "__name__", type(target).__name__), target, kind)
     if target in KNOWN:
         found = KNOWN[target]
+        if kind not in (None, found.kind):
+            found = KNOWN.get(f"{target}-{str(kind).replace('_', '-')}", found)
         if kind not in (None, found.kind):
             raise ConformanceError(f"{target} runs checkpoints of {found.kind}, not of {kind}; leave the kind out")
         return found

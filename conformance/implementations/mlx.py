@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 
 from ...models.exports.extra import extra
-from ...models.exports.mlx import write_mlx
-from ...models.exports.source import source_of
 from ..case import Floats
 from ..sessions import Layout, Rows, Session
 from .base import Implementation
@@ -98,14 +96,8 @@ class Mlx(Session):
         return _Sequence(self.caches.load_prompt_cache(str(saved)))
 
 
-def _load(directory: Path) -> Mlx:
-    with tempfile.TemporaryDirectory() as folder:
-        write_mlx(source_of(directory), Path(folder))
-        return Mlx(Path(folder))
-
-
 IMPLEMENTATIONS = (
-    Implementation("mlx", _load),
-    Implementation("mlx-mamba2", _load, "mamba2"),
-    Implementation("mlx-falcon-mamba", _load, "falcon_mamba"),
+    Implementation("mlx", Mlx),
+    Implementation("mlx-mamba2", Mlx, "mamba2"),
+    Implementation("mlx-falcon-mamba", Mlx, "falcon_mamba"),
 )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import warnings
+from contextlib import ExitStack
 from copy import deepcopy
 from functools import partial
+from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import AutoModelForCausalLM
 
 from ...automata.errors import MissingExtraError
 from ...models.checkpoints.checkpoint import load_model
@@ -24,7 +27,7 @@ class _Transformers:
 
     def __init__(self, directory: Path, **settings: Any) -> None:
         self.model = load_model(directory)
-        for block in self.model.backbone.layers:
+        for block in self.model.base_model.layers:
             for name, value in settings.items():
                 if not hasattr(block.mixer, name):
                     raise ConformanceError(f"the blocks of this transformers have no setting {name}")
@@ -58,10 +61,10 @@ class _Transformers:
         return deepcopy(cache)
 
     def hidden(self, ids: Tensor) -> list[Tensor] | None:
-        streams: list[Tensor] = [self.model.backbone.embeddings(ids)]
+        streams: list[Tensor] = [self.model.get_input_embeddings()(ids)]
         handles = [
             block.register_forward_hook(lambda _m, _i, out: streams.append(out[0] if isinstance(out, tuple) else out))
-            for block in self.model.backbone.layers
+            for block in self.model.base_model.layers
         ]
         try:
             self(ids)
@@ -70,6 +73,31 @@ class _Transformers:
                 handle.remove()
         return streams
 
+
+class _Hybrid(_Transformers):
+    """A model with layers of Gated DeltaNet, whose functions for them are replaced while it runs.
+
+    By default with the references in the same module, whatever else is installed. (``load_model`` knows only models
+    that are compiled to.)
+    """
+
+    def __init__(self, directory: Path, chunk: Any = None, step: Any = None, **settings: Any) -> None:
+        self.model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)  # in eval mode
+        self.module = sys.modules[type(self.model).__module__]
+        given = {CHUNKED: chunk, RECURRENT: step}
+        self.functions = {name: f or unwrap(getattr(self.module, name)) for name, f in given.items()}
+        self.functions[CHUNKED] = partial(self.functions[CHUNKED], **settings)
+
+    def run(self, ids: Tensor, **arguments: Any) -> Any:
+        with ExitStack() as after:
+            for name, function in self.functions.items():
+                after.callback(setattr, self.module, name, getattr(self.module, name))
+                setattr(self.module, name, function)
+            return super().run(ids, **arguments)
+
+
+CHUNKED, RECURRENT = "torch_chunk_gated_delta_rule", "torch_recurrent_gated_delta_rule"
+"""What the modules of such models call."""
 
 ASKS_WHETHER_COMPILING = "is_torchdynamo_compiling"
 """The function by which transformers decides between its loop and its associative scan."""
@@ -122,6 +150,7 @@ def _with_mambapy(directory: Path) -> _Transformers:
     return _Transformers(directory, use_mambapy=True)
 
 
+NO_SETTINGS: dict[str, Any] = {}
 SUPPORTED = (*("full", "step", "cached", "interleaved", "continued", "padded", "padded-continued", "forked", "prefix"),)
 _FORCED = f"the associative scan uncompiled: {ASKS_WHETHER_COMPILING}() is made to be true"
 _TRACED = Implementation(
@@ -148,4 +177,9 @@ IMPLEMENTATIONS = (
         "transformers-falcon-mamba-associative-scan", _AssociativeScan, "falcon_mamba", SUPPORTED, note=_FORCED
     ),
     Implementation("transformers-falcon-mamba-mambapy", _with_mambapy, "falcon_mamba", SUPPORTED),
+    *(
+        Implementation(f"transformers-{kind.replace('_', '-')}{name}", partial(_Hybrid, **settings), kind, SUPPORTED)
+        for kind in ("olmo_hybrid", "qwen3_next", "qwen3_5")
+        for name, settings in (("", NO_SETTINGS), *((f"-chunk-{n}", {"chunk_size": n}) for n in (1, 3, 16)))
+    ),
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...models.checkpoints.checkpoint import write_checkpoint
 from ..case import NO_BLOCK, Case, Expected, Source
 from .kinds.kind import Lowered, Residual
-from .probe import BOS, EOS, ONE, PAD, Ints, Probe, evaluate
+from .probe import BOS, EOS, ONE, PAD, Ints, Program, evaluate
 
 APART = ("full", "step", "cached", "interleaved", "continued", "padded")
 """Modes without packed documents: for words with a number that is not exact, which may occur but once."""
@@ -30,25 +31,28 @@ class Posed:
 
     name: str
     exercises: str
-    probe: Probe
+    probe: Program
     words: Ints
     modes: tuple[str, ...] | None = None
     splits: tuple[int, ...] | None = None
 
-    def case(self, lower: Callable[[Probe], Lowered]) -> Case:
+    def case(self, lower: Callable[[Any], Lowered]) -> Case:
         """The case, in the weights of a kind of block."""
         probe, residual = self.probe, Residual.of(self.probe)
         lowered = lower(probe)
-        writers = _writers(probe, lowered)
-        after = Source(len(probe.blocks), None, "a logit that is constant", "final norm and lm_head")
+        writers, layers = _writers(probe, lowered), lowered.weights.shape.n_layers
+        after = Source(layers, None, "a logit that is constant", "final norm and lm_head")
         columns: dict[int, tuple[Source, ...]] = dict.fromkeys(range(probe.vocabulary), (after,))
         columns |= {j: writers[feature] for j, feature in enumerate(probe.features) if j}
         symbols = {i: t for t, i in probe.ids.items()}
 
         def expect(ids: Ints) -> Expected:
             values = evaluate(probe, ids)
-            streams = tuple(residual.wide(probe, stream) for stream in values.streams) if probe.exact else None
-            return Expected(values.logits.astype(np.float64), streams)
+            if not probe.exact:
+                return Expected(values.logits.astype(np.float64))
+            streams = [residual.wide(probe, stream) for stream in values.streams]
+            streams += streams[-1:] * (layers + 1 - len(streams))  # layers behind the program add nothing
+            return Expected(values.logits.astype(np.float64), tuple(streams))
 
         return Case(
             self.name,
@@ -63,7 +67,7 @@ class Posed:
             self.modes,
             self.splits,
             probe.d_conv,
-            len(probe.blocks),
+            layers,
         )
 
     def _write(self, directory: Path, lowered: Lowered) -> None:
@@ -86,7 +90,7 @@ class Posed:
         write_checkpoint(directory, lowered.weights, manifest, bos=BOS, eos=EOS, pad=PAD, spaced=True)
 
 
-def _writers(probe: Probe, lowered: Lowered) -> dict[str, tuple[Source, ...]]:
+def _writers(probe: Program, lowered: Lowered) -> dict[str, tuple[Source, ...]]:
     """For each feature the token or the channels that write it, the earliest block first."""
     found: dict[str, list[Source]] = {feature: [] for feature in probe.features}
     for feature in dict.fromkeys(feature for form in probe.tokens.values() for feature in form):
@@ -98,7 +102,7 @@ def _writers(probe: Probe, lowered: Lowered) -> dict[str, tuple[Source, ...]]:
     return {feature: tuple(sources) for feature, sources in found.items()}
 
 
-def random_words(probe: Probe, rows: int, length: int, seed: int, weights: Mapping[str, int] | None = None) -> Ints:
+def random_words(probe: Program, rows: int, length: int, seed: int, weights: Mapping[str, int] | None = None) -> Ints:
     """Token ids of shape (rows, length): every token of the probe, some more often, but no ``<pad>`` or ``<eos>``."""
     rng = np.random.default_rng(seed)
     tokens = [t for t in probe.ids if t not in (PAD, EOS)]

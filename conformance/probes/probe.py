@@ -1,5 +1,7 @@
 """Probes: small programs in integers for one kind of block or for all, run exactly, and lowered to weights.
 
+What follows is Mamba and its relatives; blocks of Gated DeltaNet are in ``delta``.
+
 A probe is a list of blocks of named channels over named integer features, as a circuit is (``compiler.circuits``), but
 it has everything that a block of Mamba has: all taps of the convolution, all entries of d_state with their own A, B and
 C, Delta of any size. For channels c and entries n a block computes, in integers,
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +101,25 @@ class Channel:
         return {self.name: 1} if self.writes is None else self.writes
 
 
+class Writer(Protocol):
+    """What adds to features."""
+
+    @property
+    def written(self) -> Form:
+        """How much of it is added to each."""
+
+
+class Layer(Protocol):
+    """A block of any kind."""
+
+    @property
+    def writers(self) -> Sequence[Writer]:
+        """All that adds to features."""
+
+    def added(self, stream: Ints, probe: Program) -> Ints:
+        """What the block adds to features of shape (batch, time, features), in integers."""
+
+
 @dataclass(frozen=True)
 class Block:
     """Channels, and for each entry of d_state its B and its C."""
@@ -111,10 +133,19 @@ class Block:
         """Whether any channel has a memory; if not, B and C are not used, and lowered to 0."""
         return any(channel.delta is not None for channel in self.channels)
 
+    @property
+    def writers(self) -> tuple[Channel, ...]:
+        """The channels."""
+        return self.channels
+
+    def added(self, stream: Ints, probe: Program) -> Ints:
+        """See :class:`Layer`."""
+        return _added(self, stream, probe)
+
 
 @dataclass(frozen=True)
-class Probe:
-    """A program.
+class Program:
+    """A program of blocks of any kind.
 
     Args:
         tokens: for each token of the input but ``<pad>`` and ``<eos>``, the features that its embedding sets.
@@ -129,17 +160,12 @@ class Probe:
     """
 
     tokens: Mapping[str, Form]
-    blocks: tuple[Block, ...]
+    blocks: tuple[Layer, ...]
     d_conv: int = 2
     meanings: Mapping[str, str] = field(default_factory=dict)
     tiny: Mapping[str, float] = field(default_factory=dict)
     head_dim: int = 4
     judges: Callable[[tuple[str, ...]], bool] | None = None
-
-    @property
-    def d_state(self) -> int:
-        """Entries of the state per channel."""
-        return max(len(block.b) for block in self.blocks)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -148,14 +174,14 @@ class Probe:
         for form in self.tokens.values():
             found |= dict.fromkeys(form)
         for block in self.blocks:
-            for channel in block.channels:
-                found |= dict.fromkeys(channel.written)
+            for writer in block.writers:
+                found |= dict.fromkeys(writer.written)
         return tuple(found)
 
     @property
     def exact(self) -> bool:
         """Whether every feature is exact."""
-        return self.tiny.keys().isdisjoint(f for b in self.blocks for channel in b.channels for f in channel.written)
+        return self.tiny.keys().isdisjoint(f for b in self.blocks for writer in b.writers for f in writer.written)
 
     @property
     def ids(self) -> dict[str, int]:
@@ -197,6 +223,18 @@ class Probe:
         return np.array([[ids[token] for token in row] for row in rows], dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class Probe(Program):
+    """A program of blocks of Mamba and its relatives."""
+
+    blocks: tuple[Block, ...]
+
+    @property
+    def d_state(self) -> int:
+        """Entries of the state per channel."""
+        return max(len(block.b) for block in self.blocks)
+
+
 def unbiased(form: Form) -> Form:
     """A form of Delta or of a sign without its bias."""
     return {name: value for name, value in form.items() if name != ONE}
@@ -210,7 +248,7 @@ class Values:
     logits: Ints
 
 
-def evaluate(probe: Probe, ids: Ints) -> Values:
+def evaluate(probe: Program, ids: Ints) -> Values:
     """Run a probe on token ids of shape (batch, time), in integers. O(batch * time * size of the probe).
 
     Raises:
@@ -222,58 +260,81 @@ def evaluate(probe: Probe, ids: Ints) -> Values:
             raise ValueError("the probe does not judge such words")
     streams = [probe.embedding()[ids]]
     for block in probe.blocks:
-        streams.append(streams[-1] + _added(block, streams[-1], probe))
+        streams.append(streams[-1] + block.added(streams[-1], probe))
     return Values(tuple(streams), streams[-1] @ probe.head())
 
 
-def _added(block: Block, stream: Ints, probe: Probe) -> Ints:
+@dataclass(frozen=True)
+class Terms:
+    """What a block computes on the way to what it adds; shape (batch, time, channels), b and c (batch, time, entries).
+
+    ``delta`` and ``gate`` may be negative; ``y`` is sum_n C_n h_{c,n}, without D.
+    """
+
+    x: Ints
+    delta: Ints
+    b: Ints
+    c: Ints
+    y: Ints
+    gate: Ints
+
+
+def terms(block: Block, stream: Ints, probe: Program) -> Terms:
+    """Run a block on features of shape (batch, time, features), in integers."""
     names = {name: i for i, name in enumerate(probe.features)}
     channels = block.channels
-    x = _convolved([channel.x for channel in channels], stream, names, probe.d_conv, 1)
-    b, c = (_convolved(lines, stream, names, probe.d_conv, FAR) for lines in (block.b, block.c))
-    delta = _steered([_compared(channel, probe) for channel in channels], stream, names)
-    sign = _steered([channel.sign or ALWAYS for channel in channels], stream, names)
+    x = positive(summed([channel.x for channel in channels], stream, probe)[1], 1)
+    b, c = (positive(summed(lines, stream, probe)[1], FAR) for lines in (block.b, block.c))
+    steps = [compared(channel.delta or NEVER, channel.above, probe, EPSILON) for channel in channels]
+    delta = steered(steps, stream, names)
+    sign = steered([channel.sign or ALWAYS for channel in channels], stream, names)
     assert ((delta > 0) | (delta <= -(2 ** np.array([channel.fine for channel in channels])))).all(), "neither held"
     assert (sign != 0).all(), "a memory is neither turned over nor not"
     y = _memories(block, x, np.maximum(delta, 0), np.sign(sign), b, c)
-    y += x * np.array([channel.skip for channel in channels])
-    gate = _positive(stream @ _matrix([channel.gate for channel in channels], names).T, FAR)
-    out: Ints = (y * gate) @ _matrix([channel.written for channel in channels], names)
+    return Terms(x, delta, b, c, y, stream @ matrix([channel.gate for channel in channels], names).T)
+
+
+def _added(block: Block, stream: Ints, probe: Program) -> Ints:
+    names, found = {name: i for i, name in enumerate(probe.features)}, terms(block, stream, probe)
+    y = found.y + found.x * np.array([channel.skip for channel in block.channels])
+    out: Ints = (y * positive(found.gate, FAR)) @ matrix([channel.written for channel in block.channels], names)
     return out
 
 
-def _compared(channel: Channel, probe: Probe) -> Form:
-    """Delta without the tiny features that RMSNorm leaves below what they are compared with."""
+def compared(form: Form, above: Mapping[str, float], probe: Program, epsilon: float) -> Form:
+    """A form without the tiny features that RMSNorm leaves below what they are compared with."""
 
     def counts(name: str) -> bool:
         v = probe.tiny.get(name, 1.0)
-        return name not in channel.above or v / (v * v / probe.d_model + EPSILON) ** 0.5 > channel.above[name]
+        return name not in above or v / (v * v / probe.d_model + epsilon) ** 0.5 > above[name]
 
-    return {name: value for name, value in (channel.delta or NEVER).items() if counts(name)}
+    return {name: value for name, value in form.items() if counts(name)}
 
 
-def _steered(forms: list[Form], stream: Ints, names: Mapping[str, int]) -> Ints:
+def steered(forms: Sequence[Form], stream: Ints, names: Mapping[str, int]) -> Ints:
     """Forms with a bias, shape (batch, time, forms)."""
-    linear = _matrix([unbiased(form) for form in forms], names)
+    linear = matrix([unbiased(form) for form in forms], names)
     assert (stream[:, :, linear.any(axis=0)] >= 0).all(), "Delta or a sign depends on a negative feature"
     found: Ints = stream @ linear.T + np.array([form.get(ONE, 0) for form in forms])
     return found
 
 
-def _convolved(lines: Sequence[Line], stream: Ints, names: Mapping[str, int], d_conv: int, far: int) -> Ints:
-    seen = stream @ _matrix([line.reads for line in lines], names).T
+def summed(lines: Sequence[Line], stream: Ints, probe: Program) -> tuple[Ints, Ints]:
+    """What lines read, and their taps' sums with the bias, before silu; shape (batch, time, lines)."""
+    names = {name: i for i, name in enumerate(probe.features)}
+    seen = stream @ matrix([line.reads for line in lines], names).T
     time = seen.shape[1]
     total = np.zeros_like(seen)
     for number, line in enumerate(lines):
-        assert len(line.taps) <= d_conv
+        assert len(line.taps) <= probe.d_conv
         total[:, :, number] = line.bias
         for back, tap in enumerate(reversed(line.taps)):
             if back < time:
                 total[:, back:, number] += tap * seen[:, : time - back, number]
-    return _positive(total, far)
+    return seen, total
 
 
-def _positive(values: Ints, far: int) -> Ints:
+def positive(values: Ints, far: int) -> Ints:
     """max(0, values), where silu gives just that."""
     assert ((values >= 0) | (values <= -far)).all(), "silu would not be 0"
     return np.maximum(values, 0)
@@ -300,7 +361,8 @@ def _memories(block: Block, x: Ints, delta: Ints, sign: Ints, b: Ints, c: Ints) 
     return y
 
 
-def _matrix(forms: Sequence[Form], names: Mapping[str, int]) -> Ints:
+def matrix(forms: Sequence[Form], names: Mapping[str, int]) -> Ints:
+    """Forms as rows over features, shape (forms, features)."""
     rows = np.zeros((len(forms), len(names)), dtype=np.int64)
     for row, form in zip(rows, forms, strict=True):
         for name, value in form.items():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..classes import ARCHITECTURES
+from ..mamba2 import UNLIMITED
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ MAMBA2: dict[str, Rule] = {
     "head_dim": whole(1, 1 << 20),
     "n_groups": whole(1, 1 << 20),
     "chunk_size": whole(1, 1 << 16),
+    "intermediate_size": whole(1, 1 << 30),
     "time_step_limit": Rule(_step_limit, "two numbers, [low, high]"),
 }
 FALCON: dict[str, Rule] = {"mixer_rms_eps": number(0, 1)}
@@ -187,7 +189,7 @@ OURS: dict[str, Rule] = {
     "tie_word_embeddings": one_of(False),
     "time_step_rank": whole(1, 1 << 20),
     "n_groups": one_of(1),
-    "time_step_limit": one_of([0.0, math.inf]),
+    "time_step_limit": one_of([0.0, math.inf], list(UNLIMITED)),
     "pad_token_id": whole(0, 1 << 24),
     "bos_token_id": whole(0, 1 << 24),
     "eos_token_id": whole(0, 1 << 24),

@@ -1,7 +1,6 @@
-"""What mlx-lm loads: the checkpoint as it is, with the configuration keys that mlx-lm insists on.
+"""What mlx-lm loads: the checkpoint as it is.
 
-Mamba-2's configuration lacks three: ``intermediate_size``, ``time_step_limit`` and ``time_step_rank``. The limit is the
-whole of float32, so that nothing is cut off; mlx-lm does not read the rank.
+Three keys that mlx-lm insists on are added to the configuration of a Mamba-2 that an older version wrote.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from ..checkpoints.files import write_json
+from ..mamba2 import UNLIMITED
 from ..padding import Source
 
-WIDEST = [0.0, float(np.finfo(np.float32).max)]
-NEEDED_OF_MAMBA2 = {"time_step_limit": WIDEST, "time_step_rank": 1}
+NEEDED_OF_MAMBA2 = {"time_step_limit": list(UNLIMITED), "time_step_rank": 1}
 
 
 def write_mlx(source: Source, directory: Path) -> None:

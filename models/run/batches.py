@@ -24,13 +24,17 @@ SCORES_PER_BATCH = 1 << 26
 def batches(
     lengths: Integer[NDArray[Any], " words"], tokens_per_batch: int = TOKENS_PER_BATCH, columns: int = 1
 ) -> Iterator[NDArray[np.intp]]:
-    """Row numbers, grouped by similar length, each group of at most so many padded tokens, with so many scores each."""
+    """Row numbers, grouped by similar length, each group of at most so many padded tokens, with so many scores each.
+
+    The longest of a group has at most twice the length of the shortest, and 16 more.
+    """
     tokens_per_batch = min(tokens_per_batch, SCORES_PER_BATCH // max(1, columns))
     order = np.argsort(lengths, kind="stable")
     start = 0
     for end in range(1, len(order) + 1):
-        full = end == len(order) or (end + 1 - start) * (int(lengths[order[end]]) + 1) > tokens_per_batch
-        if full:
+        longest = int(lengths[order[min(end, len(order) - 1)]])
+        full = end == len(order) or (end + 1 - start) * (longest + 1) > tokens_per_batch
+        if full or longest > 2 * int(lengths[order[start]]) + 16:
             yield order[start:end]
             start = end
 

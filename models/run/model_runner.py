@@ -6,22 +6,30 @@ the speed of its own forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..classes import model_type_of
 from ..errors import CounterRangeError, ReadoutError
+from ..olmo_hybrid import OLMO_HYBRID
 from .caching import continued
 from .runner import Watch
+
+CHUNKS = {OLMO_HYBRID: 64}
+"""Kinds of model that ``transformers`` runs in whole chunks of so many tokens, however few there are."""
+CALL = 32
+"""What one more call of a model costs beside its tokens, in tokens of a chunk; measured."""
 
 
 class ModelRunner:
     """A causal language model of state-space layers that reads whole sequences.
 
     Without counters it takes one forward pass. With counters it goes token by token through the model's cache, since
-    only then are all states seen: O(time) calls.
+    only then are all states seen: O(time) calls. Where a pass would fill up many short rows to whole chunks, each
+    different prefix is read once, from the cache, instead: the same model, in the other of the two ways that it has.
 
     Args:
         model: a ``transformers`` model in eval mode whose cache has ``recurrent_states``, of shape (batch, channels,
@@ -57,6 +65,12 @@ class ModelRunner:
         if int(ids.min()) < 0 or int(ids.max()) >= self.vocab_size:
             raise ReadoutError(f"token ids must lie in 0 .. {self.vocab_size - 1}; these reach outside")
         if not self.watches:
+            if (chunk := CHUNKS.get(model_type_of(self.model) or "")) is not None:
+                rows, length = ids.shape
+                prefixes = list(self._prefixes(ids))
+                different = sum(len(tokens) for tokens, *_ in prefixes)
+                if different + CALL * length <= rows * -(-length // chunk) * chunk:
+                    return self._each_prefix_once(prefixes)
             logits: Tensor = self.model(ids, use_cache=False).logits.float()
             return logits
         cache, parts = None, []
@@ -64,6 +78,24 @@ class ModelRunner:
             out, cache = continued(self.model, ids[:, time : time + 1], cache)
             parts.append(out.logits.float())
             self._look(cache, time)
+        return torch.cat(parts, dim=1)
+
+    def _prefixes(self, ids: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """For each position the different prefixes up to there: their last tokens, the numbers of the prefixes that
+        are one token shorter, and which of them each row has."""
+        which = torch.zeros(len(ids), dtype=torch.int64, device=ids.device)
+        for column in ids.unbind(1):
+            pairs, which = torch.unique(which * self.vocab_size + column, return_inverse=True)
+            yield pairs % self.vocab_size, pairs // self.vocab_size, which
+
+    def _each_prefix_once(self, prefixes: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+        """Logits at every position of every row, from a tree of prefixes; the cache follows its branches."""
+        cache, parts = None, []
+        for tokens, shorter, which in prefixes:
+            if cache is not None:
+                cache.reorder_cache(shorter)
+            out, cache = continued(self.model, tokens[:, None], cache)
+            parts.append(out.logits.float()[which])
         return torch.cat(parts, dim=1)
 
     def _look(self, cache: Any, time: int) -> None:

@@ -23,10 +23,12 @@ from ..compiler.compile import compile as compile_language
 from ..compiler.compiled import Compiled, CompiledModel, Constructed
 from ..compiler.constructions import flip_flop
 from ..compiler.targets import TARGETS
+from ..models.mamba import SIGNED_MAMBA
+from ..models.olmo_hybrid import OLMO_HYBRID
 from .check import EXIT_CODES, prove
 from .io import ArgumentError, console, say, show_json, status
 from .languages import LanguageOptions, about, budget_of
-from .options import ContractName, Items, Json, ModelDtype, ModelShape, Seconds
+from .options import ContractName, Items, Json, ModelDtype, ModelShape, PadVocabulary, PadWidth, Seconds
 
 
 class GatesName(StrEnum):
@@ -106,6 +108,8 @@ def compile(
         ModelShape,
         typer.Option("--shape", help="standard: padded, exactly, to what runtimes have built in."),
     ] = ModelShape.smallest,
+    vocabulary: PadVocabulary = 8,
+    width: PadWidth = 8,
     certify: Annotated[bool, typer.Option("--certify", help="Prove the result, and keep the certificate.")] = False,
     json: Json = False,
 ) -> None:
@@ -113,8 +117,8 @@ def compile(
 
     A star-free language (theorem 4 of the paper), a bounded Dyck language (theorem 6), or a counter language (theorem
     5; FILE.json with counters). The flip-flop language, by name, has a construction of its own too (theorem 1). A
-    language that is not star-free but has only 2-groups (PARITY) becomes a signed Mamba, which scancraft itself loads,
-    and any other regular language an OLMo Hybrid, which transformers loads.
+    regular language that is not star-free (PARITY) becomes an OLMo Hybrid, which transformers loads too; if it has
+    only 2-groups, --target signed_mamba makes a Mamba with signed gates of it, which scancraft itself loads.
     """
     limits = budget_of(budget, seconds)
     with status("compiling"):
@@ -125,7 +129,6 @@ def compile(
         compiled: CompiledModel
         if own_flip_flop and tokenizer is None:
             compiled = flip_flop(contract=promised or "all-words", d_conv=d_conv or 2, target=target, dtype=dtype)
-            compiled = compiled.standard() if shape is ModelShape.standard else compiled
         else:
             compiled = compile_language(
                 chosen,
@@ -141,6 +144,8 @@ def compile(
                 tokenizer=tokenizer,
                 shape=shape.value,
             )
+        if shape is ModelShape.standard:
+            compiled = compiled.standard(vocabulary=vocabulary, width=width)
         elapsed = time.perf_counter() - started  # without writing, which imports torch
         compiled.named(wanted.source).save(out)
     verdict = None
@@ -166,8 +171,10 @@ def compile(
         if isinstance(exact := facts.get("exact_to"), dict):
             facts["exact_to"] = ", ".join(f"{name} {limit:,}" for name, limit in exact.items())
         console().print(facts_table(facts))
-        if facts.get("gates") == "signed":
+        if compiled.manifest.target == SIGNED_MAMBA:
             say(f"a signed Mamba, which scancraft.load(...).model() builds: {reason}")
+        elif compiled.manifest.target == OLMO_HYBRID and target is None:
+            say(f"an OLMo Hybrid, which transformers has: {reason}")
         say(f"written to {out}")
         if verdict is not None:
             say(str(verdict))

@@ -29,7 +29,7 @@ def decide(
 
     Exit code 1 if it is not, with a witness: a word that permutes states of the minimal DFA. Also said is which gates
     the language needs: nonnegative (as Mamba's), signed, complex, or none suffice because a group of words is
-    unsolvable; and the weakest architecture that carries it, with the number of blocks of its cascade.
+    unsolvable; and the weakest architecture that ships and carries it, with the layers that its cascade takes.
     """
     limits = budget_of(budget, seconds)
     with status("deciding"):
@@ -61,7 +61,11 @@ class Decision:
             del facts["witness"]  # its facts stand beside the others
         else:
             facts = {"gates": None, "reason": str(self.found), "group": None}
-        facts |= {"architecture": None, "blocks": None} if self.architecture is None else self.architecture.as_json()
+        facts |= (
+            {"architecture": None, "blocks": None, "layers": None}
+            if self.architecture is None
+            else self.architecture.as_json()
+        )
         if self.witness is None:
             return {"star_free": True, "states": self.dfa.n_states, **facts}
         return NotStarFreeError(self.witness, self.dfa.alphabet).as_json() | {"star_free": False, **facts}

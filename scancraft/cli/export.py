@@ -14,7 +14,7 @@ from ..models.checkpoints.files import replace_directory, replace_file
 from ..models.checkpoints.quiet import quiet_transformers
 from ..models.padding import STANDARD, padded
 from .io import ArgumentError, FileAccessError, show, status
-from .options import Directory, Json, ModelShape
+from .options import Directory, Json, ModelShape, PadVocabulary, PadWidth
 
 if TYPE_CHECKING:
     from ..conformance.exported import RoundTrip
@@ -66,9 +66,8 @@ def export(
     shape: Annotated[
         ModelShape, typer.Option("--shape", help="standard: padded, exactly, to what runtimes have built in.")
     ] = ModelShape.smallest,
-    vocabulary: Annotated[
-        int, typer.Option(metavar="N", min=1, max=4096, help="In standard shape, round the vocabulary up to this.")
-    ] = 8,
+    vocabulary: PadVocabulary = 8,
+    width: PadWidth = 8,
     json: Json = False,
 ) -> None:
     """Write a checkpoint in another runtime's format, and run it there on random words, if the runtime is installed.
@@ -87,10 +86,12 @@ def export(
         raise ArgumentError("--dtype goes with --to gguf; the others are float32")
     if to in (Format.gguf, Format.onnx) and out.exists():
         raise ArgumentError(f"{out} exists; choose another name")
+    if width.bit_count() != 1:
+        raise ArgumentError(f"--width {width} is no power of two, and widths grow by powers of four")
     check_directory(directory)
     source = wanted = source_of(directory)
     if shape is ModelShape.standard:
-        wanted = padded(source, replace(STANDARD[source.kind], vocabulary=vocabulary))
+        wanted = padded(source, replace(STANDARD[source.kind], vocabulary=vocabulary, width=width))
     trip = None
     try:
         with status("exporting"):

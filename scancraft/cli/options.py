@@ -41,6 +41,16 @@ class ModelShape(StrEnum):
     standard = "standard"
 
 
+PadVocabulary = Annotated[
+    int,
+    typer.Option("--vocabulary", metavar="N", min=1, max=4096, help="In standard shape, round the vocabulary up to N."),
+]
+PadWidth = Annotated[
+    int,
+    typer.Option("--width", metavar="N", min=1, max=4096, help="In standard shape, d_model is a multiple of N, 2^k."),
+]
+
+
 class ContractName(StrEnum):
     """What a compiled model promises."""
 

@@ -23,6 +23,7 @@ from ..automata.nested.language import NestedLanguage
 from ..automata.words.draw import Symbols
 from ..automata.words.mixtures import live_word_of, members_of
 from ..compiler.checkpoints import Checkpoint
+from ..models.mamba2 import UNLIMITED
 from .labels import labelled_model, memories_of
 from .text import explanation
 
@@ -246,7 +247,7 @@ def _model(model: Any) -> dict[str, Any]:
     block = model.backbone.layers[0].mixer
     d_inner, d_state = int(block.intermediate_size), int(config.state_size)
     second = kind == "mamba2"
-    if second and (config.n_groups != 1 or tuple(config.time_step_limit) != (0.0, float("inf"))):
+    if second and (config.n_groups != 1 or tuple(config.time_step_limit) not in (UNLIMITED, (0.0, float("inf")))):
         raise PageError("the page runs Mamba-2 blocks with one group and no limits on Delta; this model has others")
     return {
         "type": kind,

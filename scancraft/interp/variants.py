@@ -145,7 +145,7 @@ def variant(
     """
     if compiled.weights.model_type not in KINDS:
         raise VariantError(
-            f"there are no variants of a {compiled.weights.model_type}, whose norm after the scan allows no more "
+            f"there are no variants for {compiled.weights.model_type}, whose norm after the scan allows no more "
             "channels and no other sums: only of Mamba, signed Mamba and Falcon-Mamba"
         )
     if compiled.circuit.counts and (rotate or split or decoys or noise):

@@ -113,9 +113,8 @@ def _panel(
             middles = [(low * high) ** 0.5 for low, high, _ in spans]
             axis.plot(middles, [value for *_, value in spans], color=TRAINED, marker="s", ms=4, ls="--")
     if row["witness"] is not None:
-        text = f"excluded by\n{row['theorem']}"
-        axis.text(0.72, 0.5, text, transform=axis.transAxes, ha="center", va="center", fontsize=9)
-        return
+        text = f"no Mamba: {row['theorem']};\nan OLMo Hybrid"
+        axis.text(0.66, 0.5, text, transform=axis.transAxes, ha="center", va="center", fontsize=7)
     longest = {part.label: part.longest for part in suite.bins}
     points = [(longest.get(label) or int(label.replace(",", "")), value) for label, value in row["accuracy"].items()]
     axis.plot(*zip(*sorted(points), strict=True), color=COMPILED, marker="o", ms=4)

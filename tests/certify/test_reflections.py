@@ -19,6 +19,7 @@ from scancraft.accuracy import accuracy
 from scancraft.automata.languages import truth_of
 from scancraft.certify.checker.arithmetic import Obligations
 from scancraft.certify.checker.blocks_delta import LARGEST_CHUNK, Heads, check_chunks
+from scancraft.certify.checker.configuration import check_configuration
 from scancraft.certify.checker.judge import judge
 from scancraft.certify.checker.parts import ObligationError, RejectedError
 
@@ -75,6 +76,102 @@ def test_what_no_certificate_is_about(name: str, place: tuple[int, ...], value: 
     _, certificate = parity()
     with pytest.raises((RejectedError, ObligationError), match=reason):
         judge(certificate.content, changed(name, place, value), certificate.evidence)
+
+
+# -- padding -----------------------------------------------------------------------------------------------------------
+
+
+@cache
+def with_an_idle_head() -> Any:
+    """The same model with a second head that writes nothing and never forgets."""
+    model = parity()[0].model()
+    config = copy.deepcopy(model.config)
+    config.linear_num_key_heads = config.linear_num_value_heads = 2
+    wider = type(model)(config).eval()
+    keys = config.linear_key_head_dim
+    with torch.no_grad():
+        for name, weight in wider.named_parameters():
+            old, idle = model.get_parameter(name), -1024.0 if name.endswith("dt_bias") else 0.0
+            weight.fill_(idle)
+            if "conv1d" in name:
+                parts = zip(weight.split([2 * keys, 2 * keys, 2]), old.split([keys, keys, 1]), strict=True)
+            else:
+                parts = [(weight, old)]
+            for part, given in parts:
+                part[tuple(slice(0, n) for n in given.shape)] = given
+        wider.get_parameter("model.layers.0.linear_attn.b_proj.weight")[1, 0] = -2048
+    return wider
+
+
+def an_infinite_unit(model: Any) -> None:
+    """In a dimension that only <pad> uses."""
+    layer = model.model.layers[0]
+    layer.mlp.gate_proj.weight[0, 15] = layer.mlp.up_proj.weight[0, 15] = 3e38
+    layer.post_attention_layernorm.weight[15] = 1.0
+    model.model.embed_tokens.weight[0] = torch.eye(16)[15]
+
+
+def an_infinite_rate(model: Any) -> None:
+    """What a_proj takes back at every token that is not hidden."""
+    model.model.layers[0].linear_attn.dt_bias[1] = 2.0**126
+    model.model.layers[0].linear_attn.a_proj.weight[1, 0] = -(2.0**127)
+
+
+def an_infinite_exponential(model: Any) -> None:
+    model.model.layers[0].linear_attn.dt_bias[1] = 64.0
+    model.model.layers[0].linear_attn.A_log[1] = 88.0
+    model.model.layers[0].linear_attn.a_proj.weight[1, 0] = -2048.0
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (an_infinite_unit, "where a mask hides the token"),
+        (an_infinite_rate, "logarithms of a chunk"),
+        (an_infinite_exponential, "A_log: exp"),
+    ],
+)
+def test_tokens_that_a_mask_hides(edit: Any, reason: str) -> None:
+    """Right on every word by itself, but in a batch with padding 0 times an infinity is NaN, at all tokens."""
+    compiled, _ = parity()
+    model = copy.deepcopy(with_an_idle_head())
+    certificate = scancraft.certify(model, compiled.language, readout=compiled.readout)
+    assert isinstance(certificate, scancraft.Certificate), certificate
+    with torch.no_grad():
+        edit(model)
+        ids = torch.tensor([[0] * 7 + [1, 3], [1, 3] + [4] * 7])
+        logits = model(ids, attention_mask=(ids > 0).long()).logits
+        assert torch.equal(logits[1], model(ids[1:]).logits[0])
+        assert logits[0, -1].isnan().all()
+    with pytest.raises((RejectedError, ObligationError), match=reason):
+        judge(certificate.content, model, certificate.evidence)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("model.layers.1.post_attention_layernorm.weight", 2.0**110), ("model.embed_tokens.weight", 2.0**126)],
+)
+def test_numbers_that_attention_must_not_meet(name: str, value: float) -> None:
+    """The norm of 0 is 0 times a weight times the root of 1 / epsilon, in any order."""
+    _, certificate = parity()
+    with pytest.raises((RejectedError, ObligationError), match="is past"):
+        judge(certificate.content, changed(name, (0,), value), certificate.evidence)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_attention_heads": 3},
+        {"num_attention_heads": 2, "num_key_value_heads": 4},
+        {"num_attention_heads": 16, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}},
+    ],
+)
+def test_heads_of_attention_that_cannot_be_run(change: dict[str, Any]) -> None:
+    """Nothing here runs them, but transformers does, and raises what it raises."""
+    config = {**parity()[0].weights.config(pad=0, bos=1, eos=2)}
+    check_configuration(config)
+    with pytest.raises(RejectedError, match="heads of attention"):
+        check_configuration({**config, **change})
 
 
 def heads(keys: list[list[float]], beta: float, value: float = 0.0) -> Heads:

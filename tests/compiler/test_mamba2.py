@@ -66,7 +66,7 @@ def test_letters_alone_take_one_block() -> None:
 
 
 def test_parity_has_no_such_model() -> None:
-    swapping = scancraft.compile(dfa("Parity")).circuit
+    swapping = scancraft.compile(dfa("Parity"), target="signed_mamba").circuit
     with pytest.raises(TargetError, match="signed_mamba"):
         TARGETS["mamba2"].lowered(swapping, Options())
 

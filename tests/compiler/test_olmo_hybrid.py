@@ -152,6 +152,21 @@ def test_loaded_where_scancraft_is_not(tmp_path: Path) -> None:
         assert narrow
 
 
+def test_many_short_words_are_read_as_a_tree_of_their_prefixes() -> None:
+    """The logits are those of one pass, bit for bit; few rows, and long ones, are read in one."""
+    compiled = scancraft.compile("(abab)*")
+    model, runner, seen = compiled.model(), compiled.runner(), list[torch.Size]()
+    runner.model.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape))  # type: ignore[union-attr]
+    rows = torch.tensor([[1, *rest] for rest in itertools.product((0, 3, 4), repeat=4)][::-1])
+    with torch.no_grad():
+        assert torch.equal(runner(rows), model(rows).logits)
+        assert seen == [(1, 1), (3, 1), (9, 1), (27, 1), (81, 1)]
+        for whole in (rows[:2], rows[:3].repeat(1, 14)):
+            seen.clear()
+            assert torch.equal(runner(whole), model(whole).logits)
+            assert seen == [whole.shape]
+
+
 # -- formulas ----------------------------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,29 @@ def test_no_logit_changes(name: str, target: str) -> None:
         assert torch.equal(wide.model()(ids).logits, small.model()(ids).logits)
 
 
+@pytest.mark.parametrize("target", ["mamba", "mamba2"])
+def test_multiples_as_asked(target: str, tmp_path: Path) -> None:
+    small = scancraft.compile(scancraft.named("D-2"), target=target)
+    wide = small.standard(vocabulary=64, width=128)
+    assert wide.weights.shape.vocab_size == 64
+    assert wide.weights.shape.d_model % 128 == 0
+    draw, tokens = random.Random(2), small.weights.shape.vocab_size
+    ids = torch.tensor([[1, *(draw.randrange(3, tokens) for _ in range(31))] for _ in range(4)])
+    with torch.inference_mode():
+        told, right = wide.model()(ids).logits, small.model()(ids).logits
+    assert torch.equal(told[..., :tokens], right)
+    assert torch.equal(told[..., tokens:], right[..., [0]].expand(4, 32, 64 - tokens))
+    if target == "mamba":
+        wide.save(tmp_path / "m")
+        assert scancraft.certify(tmp_path / "m").scope == "every-implementation"
+
+
+@pytest.mark.parametrize("sizes", [{"width": 48}, {"width": 0}, {"vocabulary": 0}])
+def test_multiples_that_there_are_not(sizes: dict[str, int]) -> None:
+    with pytest.raises(TargetError, match="give a power of two"):
+        scancraft.compile(scancraft.named("D-2")).standard(**sizes)
+
+
 def test_it_is_certified_for_every_implementation(tmp_path: Path) -> None:
     scancraft.compile(scancraft.named("D-2"), tmp_path / "d2", shape="standard")
     found = scancraft.certify(tmp_path / "d2")
@@ -54,7 +77,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     [
         ({"shape": "square"}, "unknown shape 'square'"),
         ({"shape": "standard", "dtype": "float16"}, "leave no room for padding"),
-        ({"shape": "standard", "target": "longhorn"}, "no standard shape of a longhorn"),
+        ({"shape": "standard", "target": "longhorn"}, "no standard shape for longhorn"),
     ],
 )
 def test_what_there_is_not(choice: dict[str, str], message: str) -> None:

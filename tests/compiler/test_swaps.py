@@ -165,7 +165,7 @@ def test_small_languages_from_the_monoid_to_the_logits() -> None:
             with pytest.raises(GateClassError):
                 scancraft.compile(dfa, gates="signed")
             continue
-        compiled = scancraft.compile(dfa, construction="cascade")
+        compiled = scancraft.compile(dfa, construction="cascade", gates="signed")
         signed = periods(dfa) != {1}
         assert compiled.weights.shape.signed == signed
         assert compiled.manifest.gates.kind == ("signed" if signed else "nonnegative")
@@ -193,7 +193,7 @@ def test_counting_modulo_2_to_the_k_takes_k_blocks() -> None:
     for k in range(1, 6):
         n = 1 << k
         counter = Dfa.from_table("a", [[(q + 1) % n] for q in range(n)], 0, [0])
-        compiled = scancraft.compile(counter)
+        compiled = scancraft.compile(counter, gates="signed")
         assert isinstance(compiled, Compiled)
         assert compiled.cascade.height == compiled.weights.shape.n_layers == k
         assert sorted(compiled.cascade.parts.swap_levels) == list(range(1, k + 1))
@@ -202,7 +202,7 @@ def test_counting_modulo_2_to_the_k_takes_k_blocks() -> None:
 
 
 def test_every_stage_prints_its_swaps() -> None:
-    compiled = scancraft.compile(NAMED["Tomita-5"])
+    compiled = scancraft.compile(NAMED["Tomita-5"], gates="signed")
     assert isinstance(compiled, Compiled)
     assert "which letters can swap" in str(compiled.cascade)
     assert "blocks of tiles" in str(compiled.cascade.parts)
@@ -218,7 +218,7 @@ def test_every_stage_prints_its_swaps() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_suite_is_certified_and_right_at_length_20_000(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
     dfa = NAMED[name]
-    place = scancraft.compile(dfa).save(tmp_path / "model")
+    place = scancraft.compile(dfa, target="signed_mamba").save(tmp_path / "model")
     verdict = scancraft.certify(place, dtype=dtype)
     assert isinstance(verdict, scancraft.Certificate)
     assert verdict.scope == "every-implementation"
@@ -250,7 +250,7 @@ def scaled(name: str, factor: float) -> Any:
     "edit", [scaled("sign_proj.weight", 0.0), scaled("sign_proj.weight", 0.5), scaled("sign_proj.bias", -1.0)]
 )
 def test_wrong_signs_are_refuted(edit: Any) -> None:
-    compiled = scancraft.compile(NAMED["Parity"])
+    compiled = scancraft.compile(NAMED["Parity"], gates="signed")
     assert isinstance(compiled, Compiled)
     wrong = mutated(compiled, edit)
     verdict = scancraft.certify(wrong)
@@ -271,7 +271,7 @@ def test_the_weakest_gates_that_suffice() -> None:
             assert again.witness.check(dfa)
             assert again.witness.period == 3
             continue
-        compiled = scancraft.compile(dfa)
+        compiled = scancraft.compile(dfa, gates="signed")
         assert isinstance(compiled, Compiled)
         signed = name in SIGNED
         assert compiled.classification.star_free is not signed
@@ -297,7 +297,7 @@ def test_a_simple_group_is_named() -> None:
 
 def test_the_commands_on_a_signed_model(tmp_path: Path) -> None:
     place = tmp_path / "parity"
-    facts = answer(invoke("compile", "--named", "Parity", "-o", place, "--certify", "--json"))
+    facts = answer(invoke("compile", "--named", "Parity", "-o", place, "--gates", "signed", "--certify", "--json"))
     assert (facts["gates"], facts["verdict"], facts["scope"]) == ("signed", "certified", "every-implementation")
     assert "2-groups" in facts["reason"]
     assert json.loads((place / "config.json").read_text())["model_type"] == "signed_mamba"

@@ -79,7 +79,8 @@ def test_no_two_targets_have_one_name() -> None:
 
 def test_the_default_is_as_it_was() -> None:
     assert scancraft.compile("(ab)*").manifest.target == "mamba"
-    assert scancraft.compile("(aa)*").manifest.target == "signed_mamba"
+    assert scancraft.compile("(aa)*").manifest.target == scancraft.compile("(aaa)*").manifest.target == "olmo_hybrid"
+    assert scancraft.compile("(aa)*", gates="signed").manifest.target == "signed_mamba"
     assert scancraft.dyck(2, 3).manifest.target == "mamba"
 
 

@@ -276,8 +276,8 @@ def test_random_languages(seed: int) -> None:
     ("dfa", "said"),
     [
         (with_letters(1, [(0,)]), "architecture: mamba, at most 1 block (a cascade)"),
-        (with_letters(3, [rotation(3)]), "architecture: olmo_hybrid, 2 blocks (a cascade)"),
-        (PIPED["A5"], "architecture: olmo_hybrid, 10 blocks (a cascade, 1 of its levels as pipeline)"),
+        (with_letters(3, [rotation(3)]), "architecture: olmo_hybrid, 3 layers, for 2 blocks (a cascade)"),
+        (PIPED["A5"], "architecture: olmo_hybrid, 11 layers, for 10 blocks (a cascade, 1 of its levels as pipeline)"),
     ],
 )
 def test_what_a_language_takes(dfa: Dfa, said: str) -> None:

@@ -38,6 +38,19 @@ def test_steps_after_a_prefill_that_was_padded_on_the_right(name: str) -> None:
     assert len(found.trial.words) == 2
 
 
+@pytest.mark.parametrize("kind", ["olmo_hybrid", "qwen3_next", "qwen3_5"])
+def test_transformers_gated_delta_nets(kind: str) -> None:
+    only = ["reflections", "S_5"] if kind == "olmo_hybrid" else ["grouped"]
+    report = conformance.run("transformers", kind=kind, modes=["full", "cached"], quick=True, only=only)
+    assert report.implementation == f"transformers-{kind.replace('_', '-')}"
+    assert report.passed, report
+
+
+def test_chunks_of_gated_delta_nets() -> None:
+    report = conformance.run("transformers-olmo-hybrid-chunk-3", modes=["full", "continued"], quick=True, only=["S_5"])
+    assert report.passed, report
+
+
 def test_scancraft_itself() -> None:
     assert conformance.run("scancraft", quick=True).passed
 

@@ -175,7 +175,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReadoutError, match="not torch"):
         build_mamba_ssm(compiled.weights, dtype=torch.float64)
     with pytest.raises(CheckpointError, match="signed"):
-        build_block(scancraft.compile("(0*10*1)*0*").weights, 0)
+        build_block(scancraft.compile("(0*10*1)*0*", target="signed_mamba").weights, 0)
     place = compiled.save(tmp_path / "model")
     (place / "mamba_ssm" / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(CheckpointError, match="compile the language again"):

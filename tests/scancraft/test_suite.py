@@ -119,8 +119,6 @@ def test_every_model_is_right_and_certified(rows: dict[str, Row]) -> None:
     assert list(rows) == list(TRIED)
     for name, row in rows.items():
         assert row.perfect
-        if name == "Parity":
-            continue
         labels = [part.label for part in row.language.bins]
         assert list(row.scores) == [*labels, "10,000"]
         for label, score in row.scores.items():
@@ -130,8 +128,7 @@ def test_every_model_is_right_and_certified(rows: dict[str, Row]) -> None:
             more = part.ignore is not None  # an edit may insert a symbol
             assert part.shortest <= row.scores[part.label].longest <= part.longest + more
         assert 9_980 <= row.scores["10,000"].longest <= 10_001
-        assert row.size is not None
-        assert row.witness is None
+        assert (row.witness is None, row.size.target) == ((True, "mamba"), (False, "olmo_hybrid"))[name == "Parity"]
         assert row.certificate is not None
         assert (row.certificate["verdict"], row.certificate["scope"]) == ("certified", "every-implementation")
         assert "checked" not in row.certificate
@@ -147,20 +144,16 @@ def test_sizes(rows: dict[str, Row]) -> None:
         ("Dyck_{8,5}", "theorem 6", 2),
     ):
         size = sizes[name]
-        assert size is not None
         assert theorem in size.construction
         assert size.blocks == n_blocks
         assert rows[name].language.theorem.lower() == theorem
     tomita = sizes["Tomita-2"]
-    assert tomita is not None
     assert (tomita.construction, tomita.blocks) == ("plan of 1 block of memories", 1)
     row = rows["Dyck_{8,5}"]
-    assert row.size is not None
     assert (row.size.memories, row.lower_bound) == (5 * 4 + 1, 15.0)
     assert row.size.memories <= row.size.state_entries <= row.size.allocated
     flip = rows["Flip-flop"]
     assert flip.general is not None
-    assert flip.size is not None
     assert (flip.general.blocks, flip.size.blocks) == (2, 2)
     assert [name for name, row in rows.items() if row.general is not None] == ["Flip-flop"]
 
@@ -171,14 +164,14 @@ def test_rows_as_json(rows: dict[str, Row]) -> None:
         assert (found["name"], found["class"]) == (name, kind_of(name))
         assert set(found["published"]) == {part.label for part in row.language.bins}
         assert set(found["words"]) == set(found["positions"]) == set(row.scores)
-        assert (found["certificate"] is None) == (found["blocks"] is None) == (name == "Parity")
+        assert (found["witness"] is not None) == (found["target"] == "olmo_hybrid") == (name == "Parity")
         assert found["accuracy"] == dict.fromkeys(row.scores, 100.0) == found["accuracy_positions"]
     assert rows["Dyck-1"].as_json()["certificate"]["limits"] == {"depth": 2**24}  # type: ignore[index]
     assert rows["Dyck-1"].as_json()["published"]["51-100"] == {"least": 49.0, "greatest": 63.0}  # type: ignore[index]
     parity = rows["Parity"]
     assert parity.witness is not None
     assert (parity.witness.witness.word, parity.witness.witness.period) == (("1",), 2)
-    assert (parity.size, parity.contract, parity.scores) == (None, None, {})
+    assert (parity.size.blocks, parity.contract) == (2, "all-words")
     assert parity.language.theorem == "Theorem 2"
 
 
@@ -277,18 +270,20 @@ def test_the_table() -> None:
     result = invoke("suite", "--only", "Dyck-1;Parity; Flip-FLOP;", *QUICK, "--check")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[0].split()[:4] == ["language", "theorem", "blocks", "d_model"]
+    assert lines[0].split()[:5] == ["language", "theorem", "model", "blocks", "d_model"]
     dyck, parity, flip = lines[1:4]
-    assert dyck.split()[:6] == ["Dyck-1", "Theorem", "5", "3", "16", "3,200"]
+    assert dyck.split()[:7] == ["Dyck-1", "Theorem", "5", "mamba", "3", "16", "3,200"]
     assert "100 / 100 / 100" in dyck
     assert "certified, checked" in dyck
     assert "99.25-100 / 49-63 / 0-15" in dyck
-    assert "excluded: 1 has period 2" in parity
+    assert parity.split()[:5] == ["Parity", "Theorem", "2", "olmo_hybrid", "2"]
+    assert "100 / 100 / 100" in parity
+    assert "certified, checked" in parity
     assert "91.15 / 16.7" in parity
-    assert "certified" not in parity
+    assert "Parity: no Mamba models it at every length (theorem 2: 1 has period 2)" in lines
     assert "certified, checked" in flip
     assert any("by the general compiler" in line for line in lines[4:])
-    assert re.fullmatch(r"66 words, [\d,]+ positions, 0 of them wrong; [\d.]+ s in all", lines[-1])
+    assert re.fullmatch(r"98 words, [\d,]+ positions, 0 of them wrong; [\d.]+ s in all", lines[-1])
 
 
 def test_the_json_and_the_checkpoints(tmp_path: Path) -> None:
@@ -303,8 +298,8 @@ def test_the_json_and_the_checkpoints(tmp_path: Path) -> None:
     assert found["a^n b^n"]["certificate"]["checked"] is True
     assert found["Dyck_{8,5}"]["lower_bound_bits"] == 15.0
     assert "0.976" in found["Dyck_{8,5}"]["published_note"]
-    assert sorted(p.name for p in place.iterdir()) == ["Dyck_8_5", "a^n_b^n"]
-    for name in ("Dyck_8_5", "a^n_b^n"):
+    assert sorted(p.name for p in place.iterdir()) == ["Dyck_8_5", "Parity", "a^n_b^n"]
+    for name in ("Dyck_8_5", "Parity", "a^n_b^n"):
         assert invoke("certify", "--check", place / name).exit_code == 0
         assert invoke("check", place / name, "--words", 5, "--short", 50).exit_code == 0
     again = invoke("suite", "--only", "a^nb^n", *QUICK, "--no-certificates", "--out", place)
@@ -389,7 +384,7 @@ def test_equal_rows_give_equal_plots_and_a_training_shows(rows: dict[str, Row], 
     with_curve = draw_suite(few, tmp_path / "curve.svg", [place]).read_text()
     assert "trained by scancraft train" in with_curve
     assert "trained by scancraft train" not in plain
-    assert "excluded by" in plain
+    assert "an OLMo Hybrid" in plain
     pixels = [draw_suite(few, tmp_path / f"{n}.png").read_bytes() for n in (1, 2)]
     assert pixels[0] == pixels[1]
     assert draw_suite(few, tmp_path / "t.png", [place]).read_bytes() != pixels[0]

@@ -37,7 +37,7 @@ ORIGINALS: dict[str, Callable[[Path], object]] = {
     "regular": lambda place: scancraft.compile(tomita(4), place, d_state=2, d_conv=4, construction="cascade"),
     "mamba2": lambda place: scancraft.compile(d_n(2), place, target="mamba2", construction="cascade"),
     "falcon": lambda place: scancraft.compile(d_n(2), place, target="falcon_mamba", construction="cascade"),
-    "signed": lambda place: scancraft.compile("(0*10*1)*0*", place),
+    "signed": lambda place: scancraft.compile("(0*10*1)*0*", place, target="signed_mamba"),
     "live": lambda place: scancraft.compile(dyck_1(), place, contract="live-prefixes"),
     "all": lambda place: scancraft.compile(dyck_1(), place),
     "control": lambda place: scancraft.compile(equal_blocks("ab"), place),

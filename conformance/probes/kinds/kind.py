@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ....models.weights import ModelWeights, Tensor
 from ...case import Case
-from ..probe import ONE, Channel, Form, Probe
+from ..probe import ONE, Form, Probe, Program
 
 T = 2.0**10
 """Of x: silu(1024) = 1024 and silu(-1024) = 0, softplus likewise, in float32."""
@@ -31,11 +32,12 @@ class Lowered:
 
     Attributes:
         weights: of the model.
-        channels: for each block all of d_inner's channels in order, with what they are for.
+        channels: for each block all of d_inner's channels in order, with what they are for: ``Channel`` of ``probe``,
+            or what ``delta`` has in its place.
     """
 
     weights: ModelWeights
-    channels: tuple[tuple[Channel, ...], ...]
+    channels: tuple[tuple[Any, ...], ...]
 
     def writable(self) -> dict[str, Tensor]:
         """Copies of the tensors, to be changed."""
@@ -54,15 +56,21 @@ class Kind:
         hold: tokens of the word over which memories are held.
         prefill: tokens of the longest words that are tried in prefills; 0: only those of the other cases.
         own: cases of what only this kind has, given whether the set is the quick one.
+        shared: whether it runs the probes of Mamba; if not, its own are all.
+        target: the target of the compiler whose languages it is tried on; "": that of its own name.
+        dress: how their weights become weights of this kind.
     """
 
-    lower: Callable[[Probe], Lowered]
+    lower: Callable[[Any], Lowered]
     states: tuple[tuple[int, ...], tuple[int, ...]] = ((1, 2, 16), (1, 2, 3, 4, 8, 16, 64, 128))
     apart: bool = True
     grid: int = 32
     hold: tuple[int, int] = (2_000, 200_000)
     prefill: int = 2_100
     own: Callable[[bool], tuple[Case, ...]] = lambda quick: ()
+    shared: bool = True
+    target: str = ""
+    dress: Callable[[ModelWeights], ModelWeights] = lambda weights: weights
 
 
 def constants_of(width: int) -> tuple[int, int]:
@@ -86,7 +94,7 @@ class Residual:
     place: Mapping[str, int]
 
     @staticmethod
-    def of(probe: Probe) -> Residual:
+    def of(probe: Program) -> Residual:
         """The layout."""
         n, _ = constants_of(probe.d_model)
         place = {ONE: 0} | {name: n + i for i, name in enumerate(probe.features[1:])}
@@ -116,7 +124,7 @@ class Residual:
                 row[self.place[name]] = value
         return rows * self.undo(layer)
 
-    def wide(self, probe: Probe, stream: np.ndarray) -> np.ndarray:
+    def wide(self, probe: Program, stream: np.ndarray) -> np.ndarray:
         """Features of shape (..., features) as the residual stream, (..., d_model)."""
         found = np.zeros((*stream.shape[:-1], self.d_model))
         found[..., : self.constants] = CONSTANT * stream[..., :1]
@@ -129,14 +137,19 @@ def around_blocks(probe: Probe) -> dict[str, Tensor]:
     """Embedding, norms and head: the tensors that every kind has."""
     residual = Residual.of(probe)
     layers = len(probe.blocks)
-    head = [dict(zip(probe.features, (int(v) for v in column), strict=True)) for column in probe.head().T]
     norms = {f"backbone.layers.{layer}.norm.weight": residual.norm(layer) for layer in range(layers)}
     return {
         "backbone.embeddings.weight": residual.wide(probe, probe.embedding()).astype(np.float32),
         **norms,
         "backbone.norm_f.weight": residual.norm(layers),
-        "lm_head.weight": residual.rows(head, layers),
+        "lm_head.weight": head_rows(probe, layers),
     }
+
+
+def head_rows(probe: Program, norm: int) -> Tensor:
+    """``lm_head`` behind the norm of this number."""
+    head = [dict(zip(probe.features, (int(v) for v in column), strict=True)) for column in probe.head().T]
+    return Residual.of(probe).rows(head, norm)
 
 
 def in_blocks(blocks: list[dict[str, Tensor]]) -> dict[str, Tensor]:

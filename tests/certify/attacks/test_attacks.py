@@ -130,7 +130,7 @@ def test_the_machine_is_the_real_module(kind: str, dtype: torch.dtype, wide: boo
     """Random weights, in which nothing is exact: its numbers are those of ``transformers``, token by token."""
     torch.manual_seed(3)
     base = (
-        scancraft.compile("(0*10*1)*0*")
+        scancraft.compile("(0*10*1)*0*", target=kind)
         if kind == "signed_mamba"
         else scancraft.compile(d_n(2), target=kind, construction="cascade")
     )

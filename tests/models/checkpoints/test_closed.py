@@ -163,6 +163,47 @@ def test_attacks_are_refused(attack: str, mamba: Path, tmp_path: Path) -> None:
     assert not check_certificate(place).accepted
 
 
+@pytest.fixture(scope="module")
+def mamba2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("mamba2") / "m"
+    scancraft.compile(LANGUAGE, place, target="mamba2")
+    scancraft.certify(place).save(place)  # type: ignore[union-attr]
+    assert check_certificate(place).accepted
+    return place
+
+
+KEYS_OF_MAMBA2: dict[str, list[Any]] = {
+    "time_step_limit": [[0.0, 512.0], [1e-9, 2.0**127], [0.0, 2.0**126], [0.0], [0.0, True], "Infinity", 2.0**127],
+    "intermediate_size": [8, 1 << 20, -1, 16.0, True, "auto"],
+    "time_step_rank": [0, 1.0, True, "auto"],
+}
+
+
+def test_what_is_compiled_says_all_that_runtimes_insist_on(mamba2: Path, tmp_path: Path) -> None:
+    config = json.loads((mamba2 / "config.json").read_text())
+    assert config["intermediate_size"] == config["expand"] * config["hidden_size"]
+    assert config["time_step_limit"] == [0.0, 2.0**127]
+    assert config["time_step_rank"] >= 1
+    AutoModelForCausalLM.from_pretrained(mamba2).save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["time_step_limit"] == [0.0, 2.0**127]
+
+
+@pytest.mark.parametrize("key", KEYS_OF_MAMBA2)
+def test_other_values_of_them_are_refused(key: str, mamba2: Path, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(mamba2, tmp_path / "copy"))
+    honest = json.loads((place / "config.json").read_text())[key]
+    for value in KEYS_OF_MAMBA2[key]:
+        if key == "intermediate_size" and type(value) is int and value == honest:
+            continue
+        configure(place, **{key: value})
+        with pytest.raises(CheckpointError, match=key):
+            scancraft.load(place)
+        assert not check_certificate(place).accepted, value
+    for value in (DROPPED, [0.0, float("inf")] if key == "time_step_limit" else honest):  # as older versions wrote
+        configure(place, **{key: value})
+        assert check_certificate(place).accepted
+
+
 @pytest.mark.parametrize("command", ["check", "certify", "run", "explain", "generate"])
 def test_every_command_says_so_in_one_line(command: str, mamba: Path, tmp_path: Path) -> None:
     place = Path(shutil.copytree(mamba, tmp_path / "copy"))

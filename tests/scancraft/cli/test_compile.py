@@ -290,12 +290,12 @@ def test_decide(language: Path) -> None:
     assert "gates: nonnegative" in result.stdout
     decision = json.loads(invoke("decide", "--regex", "(a(ab)*b)*", "--json").stdout)
     assert decision.pop("reason").startswith("no word permutes states of the minimal DFA, so")
-    assert (decision.pop("architecture"), decision.pop("blocks")) == ("mamba", 3)
+    assert [decision.pop(key) for key in ("architecture", "blocks", "layers")] == ["mamba", 3, 3]
     assert decision == {"star_free": True, "states": 4, "gates": "nonnegative", "group": None}
     result = invoke("decide", "--regex", "(aaa)*")
     assert (result.exit_code, result.stderr) == (1, "")
     assert "not star-free" in result.stdout
-    assert result.stdout.endswith("architecture: olmo_hybrid, 2 blocks (a cascade)\n")
+    assert result.stdout.endswith("architecture: olmo_hybrid, 3 layers, for 2 blocks (a cascade)\n")
     result = invoke("decide", "--regex", "b(aaa)*", "--json")
     assert result.exit_code == 1
     witness = json.loads(result.stdout)
