@@ -33,6 +33,7 @@ SECTIONS = {
     "acceptor": "timings.acceptor",
     "certify": "experiments.certificates",
     "checker": "timings.checker",
+    "scale": "timings.scale",
     "mutation": "experiments.mutation",
     "attack": "experiments.attack",
     "suite": "experiments.suite",
