@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.metadata import version
 from typing import Any
 
@@ -87,3 +88,28 @@ def readout_json(readout: Readout) -> dict[str, Any]:
         "threshold": readout.threshold,
         **({"classes": dict(readout.classes)} if readout.classes else {}),
     }
+
+
+READOUT_KEYS = frozenset({"tokens", "bos", "accept", "next_symbol", "threshold", "classes", "contract"})
+
+
+def readout_from_json(content: Any) -> Readout:
+    """A readout from what :func:`readout_json` gives of one, with its contract; all but ``tokens`` may be left out.
+
+    Without ``bos`` or ``accept`` (or null) there is none; without ``next_symbol`` the scores are those of the tokens.
+
+    Raises:
+        ReadoutError: it is no such thing.
+    """
+    if not isinstance(content, dict) or "tokens" not in content or not set(content) <= READOUT_KEYS:
+        raise ReadoutError(f"a readout is an object with tokens, and of {', '.join(sorted(READOUT_KEYS))} no other key")
+    maps = {key: content[key] for key in ("tokens", "next_symbol", "classes") if content.get(key) is not None}
+    ids = [value for found in maps.values() if isinstance(found, dict) for value in found.values()]
+    ids += [content[key] for key in ("bos", "accept") if content.get(key) is not None]
+    if not all(isinstance(found, dict) for found in maps.values()) or not all(type(i) is int for i in ids):
+        raise ReadoutError("tokens, next_symbol and classes map names to whole numbers, and bos and accept are such")
+    threshold, contract = content.get("threshold", 0.0), content.get("contract", "all-words")
+    if type(threshold) not in (int, float) or not math.isfinite(threshold):
+        raise ReadoutError(f"the threshold {threshold!r} is no number")
+    others = {"bos": content.get("bos"), "accept": content.get("accept")}
+    return Readout(**{"tokens": {}, **maps, **others}, threshold=float(threshold), contract=contract)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from ..compiler.checkpoints import opened
 from ..compiler.language_model import LanguageModel
 from ..models.readout import Readout
 from ..models.run.threads import one_thread
-from .models import resolve
+from .models import has_own_readout, resolve
 from .pumping.counterexample import find_counterexample
 from .refute import REFUTE_BUDGET
 from .results import Counterexample
@@ -42,7 +44,8 @@ def certified_or_wrong(
     """``certify``, and a search for a counterexample where that is undecided, or for the pattern of a long word.
 
     Args:
-        target, language, readout, dtype, note: as ``certify`` takes them.
+        target, language, readout, dtype, note: as ``certify`` takes them; a directory may have ``readout.json`` in the
+            place of a manifest.
         budget: events per stage of the proof's search, seconds of everything. A model that was compiled for the
             language is certified first; of others few states are explored before counterexamples are looked for.
 
@@ -50,6 +53,8 @@ def certified_or_wrong(
         ReadoutError, WeightsError, CheckpointError: as ``certify`` does.
     """
     started, budget = time.perf_counter(), budget.running()
+    if isinstance(target, (str, PathLike)) and has_own_readout(Path(target)):
+        target, language, readout = resolve(target, language, readout, dtype)  # of somebody else
     source = opened(target)
     compiled = isinstance(source, LanguageModel) and language is None and source.manifest.kind != "trained"
     share = budget if compiled else replace(budget.half(), items=min(FIRST, budget.items))

@@ -12,11 +12,11 @@ import torch
 from ..automata.alphabet import BOS, EOS, PAD
 from ..automata.errors import ScancraftError
 from ..automata.languages import Language, as_language, language_from_json
-from ..certify.binding import check_finite, check_ids, check_readout
+from ..certify.binding import check_finite, check_ids, check_readout, readout_from_json
 from ..certify.binding import resolve as bind
 from ..compiler.checkpoints import default_readout, load
 from ..models.build import model_classes
-from ..models.checkpoints.closed import CONFIG, MANIFEST, TRAINING, check_directory
+from ..models.checkpoints.closed import CONFIG, MANIFEST, READOUT, TRAINING, check_directory
 from ..models.checkpoints.files import read_json
 from ..models.errors import CheckpointError, ReadoutError
 from ..models.mamba import model_type_of
@@ -48,7 +48,7 @@ def _open_foreign(
     place: Path, language: Any, readout: Readout | None, dtype: torch.dtype | None
 ) -> tuple[Any, Language, Readout]:
     """A directory that ``transformers`` can load, without our manifest."""
-    own_language, own_readout = _trained(place)
+    own_language, own_readout = own_binding(place)
     if language is None and own_language is None:
         raise ReadoutError(
             f"{place} holds no {MANIFEST} and no {TRAINING}, so it names no language; "
@@ -57,6 +57,11 @@ def _open_foreign(
     wanted = own_language if language is None else as_language(language)
     assert wanted is not None
     return load_any(place, dtype), wanted, readout or own_readout or default_readout(wanted)
+
+
+def has_own_readout(place: Path) -> bool:
+    """Whether a directory is somebody else's and says in ``readout.json`` how it is read."""
+    return (place / READOUT).is_file() and not (place / MANIFEST).is_file()
 
 
 def own_binding(place: Path) -> tuple[Language | None, Readout | None]:
@@ -68,7 +73,18 @@ def own_binding(place: Path) -> tuple[Language | None, Readout | None]:
     if (place / MANIFEST).is_file():
         checkpoint = load(place)
         return checkpoint.language, checkpoint.readout
-    return _trained(place)
+    language, readout = _trained(place)
+    return language, _told(place) or readout
+
+
+def _told(place: Path) -> Readout | None:
+    """What ``readout.json`` says, if there is one and no manifest; docs/refutation.md describes it."""
+    if not has_own_readout(place):
+        return None
+    try:
+        return readout_from_json(read_json(place / READOUT))
+    except ReadoutError as error:
+        raise CheckpointError(f"{place / READOUT}: {error}") from None
 
 
 def _trained(place: Path) -> tuple[Language | None, Readout | None]:

@@ -31,6 +31,7 @@ TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 CERTIFICATE, CERTIFICATE_EVIDENCE = "certificate.json", "certificate.safetensors"
 ORIGINAL, ORIGINAL_FILES = "mamba_ssm", ("config.json", "pytorch_model.bin")
 TRAINING = "training.json"
+READOUT = "readout.json"
 
 MODEL_FILES = frozenset({CONFIG, WEIGHTS, GENERATION, TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json"})
 """What ``save_pretrained`` of a model and a tokenizer writes; transformers reads them."""
@@ -44,6 +45,7 @@ NOT_READ = frozenset({"README.md", "LICENSE", ".gitattributes", ".gitignore", ".
 FOREIGN_FILES = frozenset(
     {
         *("vocab.json", "merges.txt", "added_tokens.json", "tokenizer.model", "chat_template.jinja"),  # of tokenizers
+        READOUT,  # which tokens a language is spoken in, for scancraft
         *("trainer_state.json", "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth"),  # of a Trainer
     }
 )

@@ -62,7 +62,8 @@ def certify(
 ) -> None:
     """Prove that a checkpoint is right on every word of every length, or find a word on which it is wrong.
 
-    A proof for the checkpoint's own language is saved beside the weights. Where there is none, counterexamples are
+    A proof for the checkpoint's own language is saved beside the weights. A Mamba from elsewhere needs a readout.json
+    beside its weights and a language. Where there is none, counterexamples are
     looked for as `scancraft refute` does. Exit code 0: certified; 1: a counterexample; 3: undecided. With --check: 0 if
     the saved certificate is valid, 1 if not. --budget (events) holds for each stage of the search, --seconds for all of
     them together.
@@ -83,10 +84,19 @@ def certify(
             checked = check_certificate(directory)
         show(checked, as_json=json)
         raise typer.Exit(0 if checked.accepted else 1)
-    other = language.read_if_given(load(directory).language.alphabet)
+    other = language.read_if_given(_alphabet(directory))
     verdict = prove(directory, other, dtype, budget_of(budget, seconds, CERTIFY_BUDGET))
     show(verdict, as_json=json)
     raise typer.Exit(EXIT_CODES[verdict.verdict])
+
+
+def _alphabet(directory: Path) -> tuple[str, ...]:
+    """The symbols of a checkpoint, or of another model that says in ``readout.json`` how it is read."""
+    from ..compiler.checkpoints import load
+    from ..refute.models import has_own_readout, own_binding
+
+    _, readout = own_binding(directory) if has_own_readout(directory) else (None, None)
+    return load(directory).language.alphabet if readout is None else tuple(readout.tokens)
 
 
 def prove(
