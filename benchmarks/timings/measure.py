@@ -50,13 +50,15 @@ def spread(values: Iterable[float]) -> Json:
     return {"median": median(known), "most": max(known)}
 
 
-def best_of(repeats: int, work: Callable[[], Value]) -> tuple[float, Value]:
-    """The shortest of several wall-clock times of ``work()``, and what its last run returned."""
+def best_of(
+    repeats: int, work: Callable[[], Value], clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, Value]:
+    """The shortest of several times of ``work()`` by a clock, that on the wall by default, and what came of the last."""
     best = float("inf")
     for _ in range(repeats):
-        started = time.perf_counter()
+        started = clock()
         value = work()
-        best = min(best, time.perf_counter() - started)
+        best = min(best, clock() - started)
     return best, value
 
 
