@@ -53,7 +53,7 @@ def spread(values: Iterable[float]) -> Json:
 def best_of(
     repeats: int, work: Callable[[], Value], clock: Callable[[], float] = time.perf_counter
 ) -> tuple[float, Value]:
-    """The shortest of several times of ``work()`` by a clock, that on the wall by default, and what came of the last."""
+    """The shortest of several times of ``work()``, by the wall clock as a rule, and what its last run returned."""
     best = float("inf")
     for _ in range(repeats):
         started = clock()
