@@ -66,10 +66,11 @@ def generate(
             "this model only says whether a word may end (the contract recognise), not what may come next: nothing can "
             "be generated; compile the language with the contract all-words"
         )
-    processor = LanguageLogitsProcessor(
-        eos=readout.accept, pad=readout.pad, bos=readout.bos, model=model, outputs=[*readout.classes.values()]
-    )
     symbol = {token: s for s, token in readout.tokens.items()}
+    others = set(range(model.config.vocab_size)) - {*symbol, readout.accept}
+    processor = LanguageLogitsProcessor(
+        eos=readout.accept, pad=readout.pad, bos=readout.bos, model=model, outputs=sorted(others)
+    )
     samples = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

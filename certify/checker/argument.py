@@ -25,6 +25,15 @@ SAMPLED = 512
 """Rows at which the model's own steps are compared."""
 
 
+NEVER = -1
+"""Stands for a token that the language does not have."""
+
+
+def and_never(allowed: Bools) -> Bools:
+    """Which tokens are allowed, and one more that never is."""
+    return np.pad(allowed, ((0, 0), (0, 1)))
+
+
 def sample(rows: int) -> Ints:
     """Some row numbers, evenly spread: at most SAMPLED, and all if there are no more."""
     return np.unique(np.linspace(0, rows - 1, min(rows, SAMPLED)).astype(np.int64))
@@ -193,7 +202,7 @@ class Readouts:
         o: verifies.
         machine: the model.
         columns: the scores that matter.
-        shown: the token of each, as a number: letters, then the end of the word.
+        shown: the token of each, as a number: letters, then the end of the word; NEVER for one that is none of these.
     """
 
     def __init__(self, o: Obligations, machine: Machine, columns: list[int], shown: list[int]) -> None:
@@ -209,7 +218,7 @@ class Readouts:
     def check(self, scores: Floats, truth: Bools, vectors: Floats, where: Callable[[int], str]) -> None:
         """Compare signs with the truth, and the scores with those that the model gives for the vectors."""
         chosen = scores[:, self.columns]
-        wrong = ((chosen > 0) != truth[:, self.shown]).any(axis=1)
+        wrong = ((chosen > 0) != and_never(truth)[:, self.shown]).any(axis=1)
         if wrong.any():
             n = first(wrong)
             need(False, f"read-out {where(n)}: the model's scores are {chosen[n].tolist()}")

@@ -122,6 +122,7 @@ def regressed(o: Obligations, step: Range, key: Range, where: str) -> tuple[Rang
     beta = step.lo >= IDENTITY
     square = times(key, key)
     size = square.lo.sum(axis=1)
+    o.need("functions", size <= LARGEST, f"{where}: |k|^2 may overflow")  # beta, even 0, is divided by it
     single = (key.lo == key.hi).all(axis=1) & ((key.lo != 0).sum(axis=1) == 1)
     exponent = np.frexp(np.maximum(size, 1.0))[1] - 1
     alone = single & (size == np.ldexp(1.0, exponent)) & (size >= 2.0**54) & (size <= LARGEST)

@@ -34,6 +34,8 @@ LENGTH_EPSILON = 1e-6
 LARGEST_CHUNK = 1 << 12
 MOST_VECTORS = 1 << 13
 """That a head's keys or columns can become, before the argument gives up."""
+MOST_NUMBERS = 1 << 25
+"""In one array."""
 
 
 class Heads(NamedTuple):
@@ -261,8 +263,13 @@ def _check_head(o: Obligations, steps: Heads, where: str) -> None:
     a, b, k = moves[:, 0], moves[:, 1], moves[:, 2:]
     does = b != 0
     b, k, keeps = b[does], k[does], a[does] == 1
-    turns = np.eye(k.shape[1]) - b[keeps, None, None] * k[keeps, :, None] * k[keeps, None, :]
-    become = _closed(k, lambda w: np.einsum("wk,tkl->wtl", w, turns).reshape(-1, k.shape[1]), where)
+    b_kept, k_kept = b[keeps], k[keeps]
+    need(len(k) ** 2 <= MOST_NUMBERS, f"{where}: a head with {len(k):,} keys")
+
+    def turned(w: Floats) -> Floats:
+        return np.asarray(w[:, None] - (b_kept * (w @ k_kept.T))[:, :, None] * k_kept[None]).reshape(-1, k.shape[1])
+
+    become = _closed(k, turned, len(k_kept), where)
     key, row = _Size.of(k), _Size.of(become)
     row = _Size(2 * row.most, row.unit)  # with beta, at most 2
     system = _Size.of(b[:, None] * (k @ k.T))
@@ -274,6 +281,7 @@ def _check_head(o: Obligations, steps: Heads, where: str) -> None:
     _exact(o, inverse.times(system), LARGEST_CHUNK, where)
     _exact(o, inverse.times(twice), LARGEST_CHUNK, where)
     q = np.unique(steps.query, axis=0)
+    need(len(q) * len(k) <= MOST_NUMBERS, f"{where}: a head with {len(q):,} queries")
     looks = _Size.of(q @ k.T)
     _exact(o, _Size.of(q).times(key), width, where)
     done: set[bytes] = set()
@@ -290,7 +298,8 @@ def _check_head(o: Obligations, steps: Heads, where: str) -> None:
         def after(s: Floats, keep: Floats = keep, at: Floats = at, change: Any = change) -> Floats:
             return np.asarray(keep[None, :, None] * s[:, None, :] + change(s)[:, :, None] * at[None]).reshape(-1, width)
 
-        states = _closed(np.zeros((1, width)), after, where)
+        states = _closed(np.zeros((1, width)), after, len(writes), where)
+        need(len(states) * len(writes) <= MOST_NUMBERS, f"{where}: a head with {len(writes):,} steps")
         state, new, written = _Size.of(states), _Size.of(change(states)), _Size.of(rate * v)
         _exact(o, system.times(new), LARGEST_CHUNK, where, written)
         _exact(o, inverse.times(written), LARGEST_CHUNK, where)
@@ -301,13 +310,15 @@ def _check_head(o: Obligations, steps: Heads, where: str) -> None:
         _exact(o, key.times(new), LARGEST_CHUNK, where, state)
 
 
-def _closed(start: Floats, moves: Any, where: str) -> Floats:
-    """All that vectors become, shape (vectors, width)."""
+def _closed(start: Floats, moves: Any, ways: int, where: str) -> Floats:
+    """All that vectors become by so many ways, shape (vectors, width)."""
+    need(ways * start.shape[1] <= MOST_NUMBERS, f"{where}: a head that moves in {ways:,} ways")
+    some = max(1, MOST_NUMBERS // max(1, ways * start.shape[1]))
     found = {row.tobytes(): row for row in start + 0.0}
     todo = list(found.values())
     while todo:
-        new = {row.tobytes(): row for row in np.unique(moves(np.array(todo)) + 0.0, axis=0)}
-        todo = [row for name, row in new.items() if name not in found]
+        new = {row.tobytes(): row for row in np.unique(moves(np.array(todo[:some])) + 0.0, axis=0)}
+        todo = todo[some:] + [row for name, row in new.items() if name not in found]
         found |= new
         need(len(found) <= MOST_VECTORS, f"{where}: a head's vectors become more than {MOST_VECTORS:,} others")
     return np.array(list(found.values())).reshape(-1, start.shape[1])

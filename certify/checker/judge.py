@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from .after_death import MOST_AFTER_DEATH, check_after_death
-from .argument import Layer, Readouts
+from .argument import NEVER, Layer, Readouts, and_never
 from .arithmetic import Obligations, exactly
 from .boxes import check_boxes, read_boxes
 from .closure import Closed, agree, check_shapes, check_stages, first_graph
@@ -81,7 +81,8 @@ class _Case(NamedTuple):
     """A claim about a model, read: which scores stand for which tokens, and the evidence as arrays.
 
     Of letters that are alike (:func:`_alike`) only the first is among the symbols, tokens and columns; ``same`` has the
-    scores of the others, each with that of the first.
+    scores of the others, each with that of the first. ``strays`` are tokens that the language does not have, where all
+    others are said to be allowed or not; one of each kind is among the columns, too, and never allowed (-1 in shown).
     """
 
     content: Mapping[str, Any]
@@ -94,6 +95,7 @@ class _Case(NamedTuple):
     columns: list[int]
     shown: list[int]
     same: dict[int, int]
+    strays: list[int]
     classes: int = 0
 
     @property
@@ -173,6 +175,12 @@ def judge(
     symbols, tokens, shown = language.symbols, [*tokens, special[0]], list(range(len(columns)))
     if readout["accept"] is not None:
         columns, shown = [*columns, readout["accept"]], [*shown, len(symbols)]
+    strays: list[int] = []
+    if readout["next_symbol"] and readout["accept"] is not None and method != BOXES:
+        named = {*readout["next_symbol"].values(), readout["accept"], *readout.get("classes", {}).values()}
+        strays = [token for token in range(vocabulary) if token not in named]
+        kept = _first_of_each(machine.model, strays)
+        columns, shown = [*columns, *kept], [*shown, *[NEVER] * len(kept)]
     classes = language.classes if kinds is None else ()
     scored = readout.get("classes", {})
     need(set(scored) == set(classes), "readout: scores of other classes")
@@ -188,7 +196,7 @@ def judge(
     o = Obligations(content["dtype"]) if obligations else None
     arrays = check_shapes(tensors, stages) if method not in (SUBFORMULAS, BOXES) else {}
     need(method != SUBFORMULAS or not tensors, "evidence: this method has none")
-    case = _Case(content, machine, o, arrays, stages, symbols, tokens, columns, shown, same)
+    case = _Case(content, machine, o, arrays, stages, symbols, tokens, columns, shown, same, strays)
     case = case._replace(classes=len(classes))
     if method == BOXES:
         return _judge_boxes(case, language, tensors)
@@ -213,6 +221,15 @@ def _alike(model: Any, language: Language, tokens: list[int], columns: list[int]
     return found
 
 
+def _first_of_each(model: Any, rows: list[int]) -> list[int]:
+    """Some scores, one of each kind: in exact arithmetic those of equal rows of the head are equal."""
+    head = array(model.lm_head.weight)
+    seen: dict[bytes, int] = {}
+    for row in rows:
+        seen.setdefault(head[row].tobytes(), row)
+    return list(seen.values())
+
+
 def _check_weights(o: Obligations, model: Any) -> None:
     """No weight is a subnormal number, which some implementations take for 0."""
     for name, tensor in model.state_dict().items():
@@ -231,9 +248,9 @@ def _judge_regular(case: _Case, language: Language) -> Findings:
     else:
         need(case.stages == end, "a stage has several blocks: not the method")
     vectors = graph.vectors[graph.nodes[:, 2]]
-    scores = machine.scores(vectors, case.columns, case.same).astype(np.float64)
     threshold = float(case.content["readout"]["threshold"])
-    truth = language.allowed()[graph.nodes[:, 1]][:, case.shown]
+    scores = machine.scores(vectors, case.columns, case.same, case.strays, threshold).astype(np.float64)
+    truth = and_never(language.allowed())[graph.nodes[:, 1]][:, case.shown]
     tokens = len(case.columns) - case.classes
     bad = ((scores[:, :tokens] > threshold) != truth[:, :tokens]).any(axis=1)
     margin = float(np.abs(scores[:, :tokens] - threshold).min(initial=np.inf))

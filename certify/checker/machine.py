@@ -158,17 +158,21 @@ class Machine:
         """The scores after the last block, shape (rows, vocabulary), float32."""
         return _finite(np.concatenate(list(self._scored(vectors))), "a score")
 
-    def scores(self, vectors: Any, columns: list[int], same: Mapping[int, int]) -> Any:
+    def scores(
+        self, vectors: Any, columns: list[int], same: Mapping[int, int], never: list[int], threshold: float
+    ) -> Any:
         """Some of them, shape (rows, columns).
 
         Args:
             vectors: after the last block.
             columns: which ones.
             same: from other scores to those that they must equal.
+            never: scores that must not be above the threshold.
         """
         out = []
         for scores in self._scored(vectors):
             need(np.array_equal(scores[:, list(same)], scores[:, list(same.values())]), "read-out: equal rows differ")
+            need((scores[:, never] <= threshold).all(), "read-out: a token that the language does not have is allowed")
             out.append(scores[:, columns])
         return _finite(np.concatenate(out), "a score")
 

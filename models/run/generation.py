@@ -128,7 +128,7 @@ class LanguageLogitsProcessor(LogitsProcessor):
         if (scores.isnan() | (scores == torch.inf)).any():
             raise ReadoutError("the model's scores contain NaN or infinity; look at its weights")
         masked = scores.masked_fill(scores <= 0, -torch.inf)
-        masked[:, self.outputs] = -torch.inf
+        masked[:, [*self.outputs, *({self.pad, self.bos} - {self.eos, None})]] = -torch.inf
         last = input_ids[:, -1]
         ended = (last == self.eos) | ((last == self.pad) & (input_ids == self.eos).any(dim=1))
         stuck = torch.isinf(masked).all(dim=1) & ~ended

@@ -21,6 +21,7 @@ import scancraft
 from scancraft.automata.counters.families import equal_blocks
 from scancraft.certify.certify import Certificate, Open
 from scancraft.certify.checker.certificate import check_certificate
+from scancraft.generating import generate
 from scancraft.models.errors import CheckpointError, CounterRangeError
 
 Forge = Callable[[str], Path]
@@ -285,6 +286,32 @@ def test_padding_that_is_a_letter(forge: Forge) -> None:
     rejected(place, "tokens are not distinct")
     with pytest.raises(CheckpointError, match="one id"):
         scancraft.load(place)
+
+
+@pytest.mark.parametrize("row", [0, 1, -1])
+@pytest.mark.parametrize("which", ["regular", "all", "slots", "copies", "walk"])
+def test_a_token_that_the_language_does_not_have(which: str, row: int, forge: Forge) -> None:
+    """It is allowed where the word may not go on so: what is sampled from allowed tokens is no word."""
+    place = forge(which)
+
+    def edit(weights: Any) -> None:
+        weights["lm_head.weight"][row] *= -1
+
+    edit_weights(place, edit)
+    rejected(place, "read-out")
+    assert not isinstance(scancraft.certify(place, budget=scancraft.Budget(2_000, 2.0)), Certificate)
+
+
+def test_generation_says_symbols_only(forge: Forge) -> None:
+    place = forge("regular")
+
+    def edit(weights: Any) -> None:
+        weights["lm_head.weight"][[0, 1, -1]] *= -1
+
+    edit_weights(place, edit)
+    checkpoint = scancraft.load(place)
+    drawn = generate(checkpoint.model(), checkpoint.readout, count=4, max_length=8)
+    assert all(set(sample.word) <= set(checkpoint.language.alphabet) for sample in drawn)
 
 
 @pytest.mark.parametrize("name", ["config.json", "scancraft.json", "certificate.json", "generation_config.json"])
