@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,10 @@ class Case:
         modes: the modes it is tried in; None: all.
         splits: lengths of the prefill; None: the usual ones.
         d_conv: taps.
+        answers: what the numbers owed are called.
     """
+
+    answers: ClassVar[str] = "logits"
 
     name: str
     exercises: str

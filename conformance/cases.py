@@ -11,20 +11,24 @@ from functools import cache
 
 from .case import Case, ConformanceError
 from .languages import language_cases
+from .operations import OPERATIONS
 from .probes.kinds import KINDS
 from .probes.sets import longer_probes, simple_probes
 
 
 def cases(kind: str = "mamba", *, quick: bool = False) -> tuple[Case, ...]:
-    """The set for one kind of block, from the simple to the composed.
+    """The set for one kind of block or operation, from the simple to the composed.
 
     Args:
-        kind: a target of ``scancraft.compile``; those that nobody wrote probes for have compiled languages only.
+        kind: a target of ``scancraft.compile``; those that nobody wrote probes for have compiled languages only. Or an
+            operation (``operations.OPERATIONS``).
         quick: a subset that takes seconds.
 
     Raises:
         ConformanceError: this scancraft has no such target.
     """
+    if kind in OPERATIONS:
+        return OPERATIONS[kind].cases(quick)
     found = language_cases(kind, quick)
     if not found:
         raise ConformanceError(f"this scancraft cannot compile to {kind!r}; use a target that it has")

@@ -17,6 +17,7 @@ from .cases import cases
 from .implementations import KNOWN, check_modes, resolve
 from .implementations.base import Implementation, Load
 from .locate import Difference, difference, smallest
+from .operations import OPERATIONS, OperationCase
 from .sessions import ModelSession, Session, is_session, session_of
 from .trials import MEANING, MODES, NEEDS, trials
 
@@ -94,7 +95,8 @@ class Report:
         }
 
     def __str__(self) -> str:
-        lines = [f"{self.implementation}: {'pass' if self.passed else 'DIFFERS'} ({len(self.cases)} checkpoints)"]
+        things = "cases" if self.kind in OPERATIONS else "checkpoints"
+        lines = [f"{self.implementation}: {'pass' if self.passed else 'DIFFERS'} ({len(self.cases)} {things})"]
         if self.note:
             lines.append(f"  note: {self.note}")
         for m in self.modes:
@@ -120,9 +122,11 @@ def run(
     """Try an implementation on the whole set, and say where it first differs in each mode.
 
     Args:
-        target: a known implementation's name, ``module:function``, or a function from a directory to a model.
+        target: a known implementation's name, ``module:function``, or a function from a directory to a model; of an
+            operation the function itself.
         modes: those to try; by default those that the implementation documents, or that its methods allow.
-        kind: the kind of block (a target of ``scancraft.compile``), for implementations that are not known by name.
+        kind: the kind of block (a target of ``scancraft.compile``) or the operation (``operations.OPERATIONS``), for
+            implementations that are not known by name.
         quick: a subset that takes seconds.
         only: names of cases, to try no others.
         progress: called with (checkpoints done, in all).
@@ -184,6 +188,8 @@ def _load(implementation: Implementation, case: Case, directory: Path) -> Sessio
             f"{implementation.name} cannot load the checkpoint of case {case.name} ({type(error).__name__}: {error}); "
             "it must take a checkpoint directory and give a callable or a session"
         ) from error
+    if isinstance(case, OperationCase):
+        return session_of(OPERATIONS[implementation.kind].model(model, case.given))
     if not callable(model) and not is_session(model):
         raise ConformanceError(
             f"{implementation.name} gave {type(model).__name__} for a checkpoint, which is not callable; it must give "
@@ -197,6 +203,7 @@ def _tried(result: ModeResult, case: Case, session: Session) -> ModeResult:
     missing = [name for name in NEEDS[result.mode] if name not in session.offers]
     if missing:
         lacks = "the model has" if isinstance(session, ModelSession) else "the session offers"
+        lacks = "the function's parameters allow" if isinstance(case, OperationCase) else lacks
         return ModeResult(result.mode, skipped=f"{lacks} no {' and no '.join(missing)}; {MEANING[result.mode]}")
     tried, tokens = result.trials, result.tokens
     for trial in trials(case, result.mode):

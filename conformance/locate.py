@@ -43,7 +43,7 @@ class Difference:
         source: block, channel and meaning of the first number that differs.
         others: further channels that differ at the same token.
         found_by: "residual stream" (compared after every block), "logits" (a probe reads every channel out, so a wrong
-            logit names it), or "exception".
+            logit names it; of an operation "outputs"), or "exception".
         columns: the logits that differ at that token.
         error: what the model raised, if it did.
     """
@@ -109,7 +109,8 @@ class Difference:
             lines.append(f"raised: {self.error}")
         if self.columns:
             shown = ", ".join(f"{c.name}: {c.got:g} for {c.expected:g}" for c in self.columns[:SHOWN_COLUMNS])
-            lines.append(f"logits: {shown}" + (", ..." if len(self.columns) > SHOWN_COLUMNS else ""))
+            answers = "outputs" if self.found_by == "outputs" else "logits"
+            lines.append(f"{answers}: {shown}" + (", ..." if len(self.columns) > SHOWN_COLUMNS else ""))
         if self.others:
             also = "; ".join(f"{s.block}.{s.channel} {s.meaning}" for s in self.others[:4])
             lines.append(f"also: {also}" + ("; ..." if len(self.others) > 4 else ""))
@@ -156,11 +157,11 @@ def difference(case: Case, trial: Trial, session: Session) -> Difference | None:
         found = _by_streams(case, trial, session, number, position) if trial.mode == "full" else None
     except Exception:  # ``hidden`` is the implementation's own, and only says more closely where
         found = None
-    by = "residual stream" if found else "logits"
+    by = "residual stream" if found else case.answers
     if found is None:
         found = _by_columns(case, where)
         if np.isnan(now).all() and case.n_blocks == 1:
-            found = (Source(0, None, "all logits, which are not a number", NOT_A_NUMBER), *found)
+            found = (Source(0, None, f"all {case.answers}, which are not a number", NOT_A_NUMBER), *found)
     return replace(_at(case, trial, number, position, found), found_by=by, columns=columns)
 
 

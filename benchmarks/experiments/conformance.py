@@ -206,7 +206,7 @@ def _fault(mutant: mutants.Mutant) -> Json:
     torch.set_num_threads(1)
     facts = {"name": mutant.name, "kind": mutant.kind, "base": mutant.base, "mode": mutant.mode, "after": mutant.after}
     for quick in (True, False):
-        found = conformance.run(mutant.load, modes=[mutant.mode], quick=quick, kind=mutant.kind).first
+        found = conformance.run(mutant.target, modes=[mutant.mode], quick=quick, kind=mutant.kind).first
         if found is not None:
             told = " | ".join((found.case, found.symbol, found.source.exercises, found.source.meaning))
             return facts | {"found": True, "located": re.search(mutant.where, told) is not None, "told": told}

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from difflib import get_close_matches
 
 from ..case import ConformanceError
+from ..operations import OPERATIONS
 from ..trials import MODES
-from . import llama_cpp, mamba_ssm, mambapy, mlx, onnxruntime, ours, transformers
+from . import llama_cpp, mamba_ssm, mambapy, mlx, onnxruntime, operations, ours, transformers
 from .base import Implementation, Load
 
 KNOWN: dict[str, Implementation] = {
     i.name: i
-    for module in (transformers, ours, mamba_ssm, llama_cpp, mlx, onnxruntime, mambapy)
+    for module in (transformers, ours, mamba_ssm, llama_cpp, mlx, onnxruntime, mambapy, operations)
     for i in module.IMPLEMENTATIONS
 }
 
@@ -28,7 +30,8 @@ def resolve(target: str | Load, kind: str | None = None) -> Implementation:
     Args:
         target: a name in :data:`KNOWN`, ``module:function``, or the function itself. A function may have an attribute
             ``note``, text for the report.
-        kind: of the checkpoints; default "mamba". With a known name, the implementation with the kind behind it.
+        kind: of the checkpoints, or the operation that the function is; default "mamba". With a known name, the
+            implementation with the kind behind it.
 
     Raises:
         ConformanceError: nothing has this name, or it cannot be imported.
@@ -61,7 +64,10 @@ def resolve(target: str | Load, kind: str | None = None) -> Implementation:
 
 
 def _of_function(name: str, load: Load, kind: str | None) -> Implementation:
-    return Implementation(name, load, kind or "mamba", note=str(getattr(load, "note", "")))
+    found = Implementation(name, load, kind or "mamba", note=str(getattr(load, "note", "")))
+    if found.kind in OPERATIONS:
+        return replace(found, load=lambda _: load, modes=OPERATIONS[found.kind].modes)
+    return found
 
 
 def check_modes(modes: tuple[str, ...]) -> None:

@@ -16,8 +16,9 @@ class Implementation:
 
     Attributes:
         name: for people.
-        load: from a checkpoint directory to a model or a session (``conformance.sessions``).
-        kind: of the checkpoints: a target of ``scancraft.compile``.
+        load: from a checkpoint directory to a model or a session (``conformance.sessions``); of an operation, whatever
+            it is called with, the function.
+        kind: of the checkpoints, a target of ``scancraft.compile``, or the operation (``conformance.operations``).
         modes: those that it documents as supported; None: all that the model's methods allow.
         cases: names of those that are tried unless others are asked for; None: all.
         longest: words are cut to so many tokens; None: they are not.

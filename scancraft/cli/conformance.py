@@ -17,7 +17,8 @@ def conformance(
         str | None,
         typer.Argument(
             metavar="TARGET",
-            help="A known implementation, or module:function from a checkpoint directory to a callable.",
+            help="A known implementation, or module:function from a checkpoint directory to a callable "
+            "(with --op the operation itself).",
         ),
     ] = None,
     mode: Annotated[
@@ -26,6 +27,10 @@ def conformance(
     ] = None,
     kind: Annotated[
         str | None, typer.Option("--kind", metavar="K", help="The kind of block of module:function; default: mamba.")
+    ] = None,
+    op: Annotated[
+        str | None,
+        typer.Option("--op", metavar="OP", help="module:function is this operation, such as selective_scan, itself."),
     ] = None,
     case: Annotated[
         list[str] | None, typer.Option("--case", metavar="NAME", help="Only this checkpoint (repeat for several).")
@@ -45,12 +50,20 @@ def conformance(
     TARGET is run on a set of compiled checkpoints in every mode that it supports. Exit code 0: no difference; 1: a
     difference, with the first token, block and channel, what the channel means, and a shortest reproduction; 2: bad
     input. A module:function takes a checkpoint directory and gives a callable from token ids of shape (batch, time) to
-    logits; docs/conformance.md tells which further methods open which modes.
+    logits; docs/conformance.md tells which further methods open which modes. With --op it is an operation itself, with
+    the signature of mamba_ssm's or causal_conv1d's function.
     """
     quiet_transformers()
     from ..conformance.case import ConformanceError
     from ..conformance.driver import run as run_conformance
+    from ..conformance.operations import OPERATIONS
 
+    if op is not None:
+        if kind is not None:
+            raise ArgumentError("--op and --kind exclude each other; drop one")
+        if op not in OPERATIONS:
+            raise ArgumentError(f"there is no operation {op}; choose from {', '.join(OPERATIONS)}")
+        kind = op
     if show_list:
         _list(kind or "mamba", as_json=json)
         return
@@ -77,18 +90,21 @@ def conformance(
 def _list(kind: str, *, as_json: bool) -> None:
     from ..conformance.cases import cases
     from ..conformance.implementations import KNOWN
+    from ..conformance.operations import OPERATIONS
     from ..conformance.trials import MEANING
 
     checkpoints = {case.name: case.exercises for case in cases(kind)}
     if as_json:
         kinds = {name: implementation.kind for name, implementation in KNOWN.items()}
         known = {"implementations": list(KNOWN), "kinds": kinds, "modes": MEANING}
+        known["operations"] = {name: operation.signature for name, operation in OPERATIONS.items()}
         show_json({**known, "kind": kind, "checkpoints": checkpoints})
         return
     tables = {
         "implementations": {name: f"runs {i.kind}" + f"; {i.note}" * bool(i.note) for name, i in KNOWN.items()},
         "modes": MEANING,
-        f"checkpoints of {kind} (--kind for others)": checkpoints,
+        "operations (--op)": {name: operation.signature for name, operation in OPERATIONS.items()},
+        f"{'cases' if kind in OPERATIONS else 'checkpoints'} of {kind} (--kind, --op for others)": checkpoints,
     }
     for title, rows in tables.items():
         width = max(map(len, rows))

@@ -71,7 +71,7 @@ def sample() -> list[mutants.Mutant]:
     Of the engine one for each mode, of either kind in turns.
     """
     engine = [m for m in mutants.MUTANTS if m.base == "engine"]
-    plain = [m for m in mutants.MUTANTS if m.base != "engine"]
+    plain = [m for m in mutants.MUTANTS if m.base not in ("engine", mutants.ALONE)]
     first = {(m.base, m.kind, m.mode): m for m in reversed(mutants.MUTANTS)}
     modes = dict.fromkeys(m.mode for m in engine)
     some = [first["engine", ("mamba", "mamba2")[i % 2], mode] for i, mode in enumerate(modes)]
@@ -83,7 +83,7 @@ def test_faults_are_found_and_located(mutant: mutants.Mutant, monkeypatch: pytes
     monkeypatch.setattr(driver, "smallest", lambda case, found, model: found)  # it keeps the place
     large = LARGE.get(mutant.name)
     only = None if large is None else [large]
-    report = conformance.run(mutant.load, kind=mutant.kind, modes=[mutant.mode], quick=large is None, only=only)
+    report = conformance.run(mutant.target, kind=mutant.kind, modes=[mutant.mode], quick=large is None, only=only)
     found = report.first
     assert found is not None, "survived"
     told = " | ".join((found.case, found.symbol, found.source.exercises, found.source.meaning))
@@ -99,9 +99,11 @@ def test_there_are_enough_faults_and_the_real_ones_are_among_them() -> None:
     both = set("22034 23279 56196 31833 33450 500 641 997 35154".split())
     assert real["mamba"] >= both | {"716"}
     assert real["mamba2"] >= both
-    counts = {kind: sum(m.kind == kind for m in mutants.MUTANTS) for _, kind in mutants.BASES}
+    models = [kind for base, kind in mutants.BASES if base != mutants.ALONE]
+    counts = {kind: sum(m.kind == kind for m in mutants.MUTANTS) for kind in models}
     assert counts == {"mamba": 139, "mamba2": 182, "signed_mamba": 13, "falcon_mamba": 14}
     assert sum(m.base == "engine" for m in mutants.MUTANTS) == 102
+    assert sum(m.base == mutants.ALONE for m in mutants.MUTANTS) == 53
     served = {m.mode for m in mutants.MUTANTS if m.base == "engine"}
     assert served >= set(conformance.MODES) - {"full", "step", "cached", "interleaved", "continued"}
 
@@ -111,7 +113,7 @@ def test_every_edit_has_its_place_in_the_source() -> None:
         assert mutants.edited(mutant.base, mutant.old, mutant.new) != mutants.edited(mutant.base)
 
 
-@pytest.mark.parametrize(("base", "kind"), mutants.BASES)
+@pytest.mark.parametrize(("base", "kind"), [found for found in mutants.BASES if found[0] != mutants.ALONE])
 def test_plain_implementations_pass(base: str, kind: str) -> None:
     most = ["taps-4", "memory", "registers", "epsilon", "decay", "dt-epsilon", "flips", "recall", "stack"]
     names = {case.name for case in all_cases(kind, quick=True)}
@@ -127,7 +129,7 @@ def test_plain_implementations_pass(base: str, kind: str) -> None:
 )
 def test_reproductions_are_short(name: str, most: int, tmp_path: Path) -> None:
     fault = [m for m in mutants.MUTANTS if m.name == name][-1]
-    found = conformance.run(fault.load, kind=fault.kind, modes=[fault.mode], quick=True).first
+    found = conformance.run(fault.target, kind=fault.kind, modes=[fault.mode], quick=True).first
     assert found is not None
     assert len(found.trial.words) == 1
     assert found.trial.tokens <= most

@@ -25,13 +25,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scancraft.conformance.operations import OPERATIONS
+
 HERE = Path(__file__).parent
 DRIVERS = {"sequential": "batch", "chunked": "batch", "packed": "packed", "cached": "cached", "engine": "engine"}
 """The plain implementations, and the files with what each does not share with the others."""
+ALONE = "operations"
+"""The file with plain operations."""
 BASES = (
     *((driver, kind) for kind in ("mamba", "mamba2") for driver in DRIVERS),
     ("sequential", "signed_mamba"),
     ("sequential", "falcon_mamba"),
+    *((ALONE, operation) for operation in OPERATIONS),
 )
 """Implementations, and the kinds of block that they run."""
 NAMED = re.compile(r"# (?P<name>.+?)(?: @(?P<mode>[\w-]+))?(?: \(after (?P<after>.+)\))?$", re.MULTILINE)
@@ -62,20 +67,29 @@ class Mutant:
 
     def load(self, directory: Path) -> Any:
         """The implementation with the fault, of a checkpoint."""
-        return build(self.base, self.kind, self.old, self.new)(directory)
+        return self.target(directory)
+
+    @property
+    def target(self) -> Callable[..., Any]:
+        """What ``conformance.run`` takes: ``load``, or the operation itself."""
+        return build(self.base, self.kind, self.old, self.new)
 
 
-def build(base: str, kind: str = "mamba", old: str = "", new: str = "") -> Callable[[Path], Any]:
-    """``load`` of an implementation, with an edit of its source."""
+def build(base: str, kind: str = "mamba", old: str = "", new: str = "") -> Callable[..., Any]:
+    """``load`` of an implementation, or an operation, with an edit of its source."""
     module = types.ModuleType(f"plain_{base}")
     exec(compile(edited(base, old, new), f"plain_{base}.py", "exec"), module.__dict__)
+    if base == ALONE:
+        operation: Callable[..., Any] = module.__dict__[kind]
+        return operation
     way = f"{base} mamba2" if kind == "mamba2" and base in ("chunked", "packed") else base
     return partial(module.__dict__["Model"], way=way)
 
 
 def edited(base: str, old: str = "", new: str = "") -> str:
     """Blocks, scans and the driver as one module, with an edit."""
-    texts = [(HERE / "plain" / f"{name}.py").read_text(encoding="utf-8") for name in ("blocks", "scans", DRIVERS[base])]
+    names = (ALONE,) if base == ALONE else ("blocks", "scans", DRIVERS[base])
+    texts = [(HERE / "plain" / f"{name}.py").read_text(encoding="utf-8") for name in names]
     source = re.sub(r"^from (__future__|plain\.\w+) import .*$", "", "".join(texts), flags=re.MULTILINE)
     if old:
         assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {base}"
