@@ -65,7 +65,7 @@ def run(task: Task) -> Row:
         with _alarm(task.seconds):
             outcome, error = _worked(task, found)
     except _OutOfTime:
-        outcome, error = _out_of_time(task)
+        outcome, error = _out_of_time(task, found)
     except NotStarFreeError as why:  # and GateClassError, which is one
         outcome, error = "excluded", why.as_json()
     except BudgetExceededError as why:
@@ -172,8 +172,14 @@ def _language(task: Task, limits: Budget) -> Language:
     return found.told("file", task.path.name)
 
 
-def _out_of_time(task: Task) -> tuple[Outcome, dict[str, Any]]:
-    return "out of time", {"error": "out of time", "message": f"{task.seconds:g} s are over; raise --seconds"}
+def _out_of_time(task: Task, found: _Found) -> tuple[Outcome, dict[str, Any]]:
+    """Which stage took most of the time, and how much there was to do."""
+    longest = max(found.seconds, key=lambda stage: found.seconds[stage], default=found.stage)
+    sizes = [f"{found.facts[what]:,} {what}" for what in ("states", "letters", "blocks") if found.facts.get(what)]
+    spent = f", {found.seconds.get(longest, 0.0):.1f} of them for the stage {longest}" + (
+        f" ({', '.join(sizes)})" if sizes else ""
+    )
+    return "out of time", {"error": "out of time", "message": f"{task.seconds:g} s are over{spent}; raise --seconds"}
 
 
 @contextmanager

@@ -106,6 +106,15 @@ def test_certificates_and_their_check(run: Any, sections: dict[str, Any]) -> Non
     assert all(row["accepted"] for row in sections["checker"][0]["result"]["rows"])
 
 
+def test_a_large_language_that_is_not_finished(run: Any, sections: dict[str, Any]) -> None:
+    section = copy.deepcopy(sections["scale"][0])
+    (row,) = section["result"]["rows"]
+    assert (row["letters"], row["verdict"], targets(run, "scale", section)) == (60, "certified", [True] * 3)
+    section["result"]["rows"] = [module(run, "scale").unfinished(row["language"], "too many image sets")]
+    assert targets(run, "scale", section) == [False]
+    assert "too many image sets" in rendered(run, "scale", section)
+
+
 def test_mutants(run: Any, sections: dict[str, Any]) -> None:
     section, raw = sections["mutation"]
     total = section["result"]["total"]

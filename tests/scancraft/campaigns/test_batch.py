@@ -20,7 +20,7 @@ from scancraft.automata.languages import language_to_json
 from scancraft.campaigns import work
 from scancraft.campaigns.batch import ExecutorBrokenError, Report
 from scancraft.campaigns.results import CampaignError
-from scancraft.campaigns.task import CODES, MEANINGS, Row
+from scancraft.campaigns.task import CODES, MEANINGS, Choices, Row, Task
 from scancraft.campaigns.workers import ClusterError, Processes, cluster
 from scancraft.certify.checker.certificate import check_certificate
 
@@ -119,6 +119,13 @@ def test_what_ended_is_not_done_again(tmp_path: Path, thread: Any) -> None:
     assert [Path(row["file"]).name for row in lines(out)[5:]] == ["even.att", "more.att", "once.att"]
     assert ran(files, out, thread, gates="nonnegative").fresh == 6  # other choices
     assert (out / "results.jsonl").read_bytes().startswith(first)
+
+
+def test_what_is_out_of_time_says_where_the_time_went(tmp_path: Path) -> None:
+    task = Task("a.att", tmp_path / "a.att", "", tmp_path, Choices(), 60.0)
+    found = work._Found({"states": 291, "letters": 16}, "compile", {"read": 0.1, "compile": 59.9})
+    message = "60 s are over, 59.9 of them for the stage compile (291 states, 16 letters); raise --seconds"
+    assert work._out_of_time(task, found) == ("out of time", {"error": "out of time", "message": message})
 
 
 def test_only_what_failed_is_tried_again_and_only_if_asked(tmp_path: Path, thread: Any) -> None:
