@@ -342,10 +342,11 @@ def _ways(
                 walks = list(by_walk(dfa, choice.budget, lower, widest))
             except BudgetExceededError as error:
                 past_budget = error
-    found = [*walks, *levels]
+    registers: list[Alternative] = []
     if not star_free and target.gates == "reflections" and choice.construction in (None, "plan"):
-        found += by_registers(dfa, choice.budget, lower)
-    at_once = any(way.circuit.n_blocks == 1 for way in found)  # nothing has fewer
+        registers = list(by_registers(dfa, choice.budget, lower))
+    found = [*walks, *levels, *registers]
+    at_once = any(way.circuit.n_blocks == 1 for way in registers)  # nothing has fewer
     if choice.construction in (None, "cascade") and not levels and not at_once:
         try:
             groups: Groups = "bits" if target.gates in ("nonnegative", "signed") else "any"
