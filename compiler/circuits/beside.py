@@ -75,7 +75,7 @@ class Held:
         exchanged = (act for act in self.acts if not self._writes(act) and moved(act))
         return (
             len(self.labels) > 1
-            and all(len(pair := moved(act)) == 2 and act[pair[0]] == pair[1] for act in exchanged)
+            and all(len(pair := moved(act)) == 2 and [act[i] for i in pair] == pair[::-1] for act in exchanged)
             and signs(self.labels, self.swaps) is not None
         )
 

@@ -93,7 +93,21 @@ def test_registers_that_letters_write() -> None:
         right_on(circuit, dfa, 6, 50)
 
 
+def test_random_automata_are_right_where_there_are_registers() -> None:
+    rng, found = random.Random(0), 0
+    for _ in range(1_500):
+        n = rng.randint(3, 6)
+        table = [[rng.randrange(n) for _ in "ab"] for _ in range(n)]
+        dfa = Dfa.from_table("ab", table, 0, [q for q in range(n) if rng.random() < 0.5])
+        if (circuit := beside_circuit(dfa, Budget())) is not None:
+            found += 1
+            right_on(circuit, dfa, 5, 30)
+    assert found > 10
+
+
 def test_what_no_register_holds() -> None:
+    ending = Dfa.from_table("ab", [[1, 1], [2, 2], [3, 3], [2, 2]], 0, [1, 2])  # 0 to 1 and 1 to 2 is no exchange
+    assert beside_circuit(ending, Budget()) is None
     rotation = Dfa.from_table("a", [[(q + 1) % 5] for q in range(5)], 0, [0])
     assert registers(rotation, Budget()) == ()
     assert beside_circuit(word_problem(3, [(0, 1), (0, 2), (1, 2)]), Budget()) is None
