@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..case import Floats, Ints
 from ..probes.kinds.kind import T
+from ..probes.posed import Posed
 from ..probes.probe import Channel, Probe, summed
 from ..probes.sets import simple_probes
 from .operation import Called, Operation, OperationCase, case_of, filled
@@ -143,16 +144,21 @@ class _ConvolutionUpdate(_Convolving):
         return state.clone()
 
 
+def _given(posed: Posed, activation: str | None = "silu", bias: bool = True) -> Convolved:
+    assert isinstance(posed.probe, Probe)
+    return Convolved(posed.probe, activation, bias)
+
+
 def _cases(quick: bool) -> tuple[OperationCase, ...]:
     del quick
     posed = {p.name: p for p in simple_probes()}
     some = [p for name, p in posed.items() if name.startswith(("taps", "entries", "gates", "registers"))]
     odd = [
-        case_of(posed[name], Convolved(posed[name].probe, activation, bias), f"{name}, {what}")
+        case_of(posed[name], _given(posed[name], activation, bias), f"{name}, {what}")
         for what, activation, bias in (("without silu", None, True), ("without a bias", "silu", False))
         for name in ("taps-2", "taps-4")
     ]
-    return (*(case_of(p, Convolved(p.probe)) for p in some), *odd)
+    return (*(case_of(p, _given(p)) for p in some), *odd)
 
 
 CONVOLUTION = Operation(

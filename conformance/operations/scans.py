@@ -334,6 +334,7 @@ def _cases(
     posed = {p.name: p for p in (*simple_probes(), *longer_probes(of, quick))}
 
     def given(p: Posed, called: Way) -> Scan:
+        assert isinstance(p.probe, Probe)
         return Scan(p.probe, called, p.probe.head_dim if heads else 0)
 
     plain = [case_of(p, given(p, way)) for name in names for n, p in posed.items() if n.startswith(name)]
