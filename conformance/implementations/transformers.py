@@ -150,6 +150,7 @@ def _with_mambapy(directory: Path) -> _Transformers:
     return _Transformers(directory, use_mambapy=True)
 
 
+HYBRIDS = ("olmo_hybrid", "qwen3_next", "qwen3_5")
 NO_SETTINGS: dict[str, Any] = {}
 SUPPORTED = (*("full", "step", "cached", "interleaved", "continued", "padded", "padded-continued", "forked", "prefix"),)
 _FORCED = f"the associative scan uncompiled: {ASKS_WHETHER_COMPILING}() is made to be true"
@@ -179,7 +180,7 @@ IMPLEMENTATIONS = (
     Implementation("transformers-falcon-mamba-mambapy", _with_mambapy, "falcon_mamba", SUPPORTED),
     *(
         Implementation(f"transformers-{kind.replace('_', '-')}{name}", partial(_Hybrid, **settings), kind, SUPPORTED)
-        for kind in ("olmo_hybrid", "qwen3_next", "qwen3_5")
+        for kind in HYBRIDS
         for name, settings in (("", NO_SETTINGS), *((f"-chunk-{n}", {"chunk_size": n}) for n in (1, 3, 16)))
     ),
 )

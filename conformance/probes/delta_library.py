@@ -15,12 +15,11 @@ from .probe import ALWAYS, BOS, ONE, Form, Line, Program
 
 COMMANDS = library.registers(3).tokens
 """hold, add, and r:=v for three registers."""
-CONSTANT = "a constant key, replaced at every step"
 
 
-def _passing(*columns: Column, forgets: bool = True) -> Head:
+def _passing(*columns: Column) -> Head:
     """A head that puts out at once what it is given."""
-    return Head(columns, forgets=ALWAYS if forgets else {})
+    return Head(columns, forgets=ALWAYS)
 
 
 def _of(name: str, reads: Form, meaning: str, exercises: str, gate: Form = ALWAYS) -> Column:
@@ -37,19 +36,20 @@ def embedding() -> Program:
 
 
 def paths() -> Program:
-    """Constants, then features, on the way through a head that every number takes."""
+    """Constants, then features, on the way through a head that every number takes; for words of one token."""
     way = "the way through a head: projections of q, k, v and gate, conv1d, lengths, o_norm, o_proj"
-    first = _passing(
+    first = (
         _of("five", {ONE: 5}, "the constant 5", f"{way}: on constants"),
         _of("six", {ONE: 2}, "the constant 6", f"{way}: on constants", {ONE: 3}),
         _of("x", {"a": 3}, "three times the letter a", f"{way}: norm.weight, the projection of v"),
     )
-    second = _passing(
+    second = (
         _of("z", {ONE: 3}, "three times the letter b", f"{way}: the projection of the gate", {"b": 1}),
-        _of("y", {"c": 7}, "seven times the letter c", f"{way}: the second head", {ONE: 1}),
-        forgets=False,
+        _of("y", {"c": 7}, "seven times the letter c", f"{way}: the second head"),
     )
-    return Program(LETTERS, (DeltaBlock((first, second)),))
+    told = _of("only a", {ONE: 4}, "four where the letter is a", f"{way}: a key that may be 0")
+    heads = (Head(first), Head(second), Head((told,), (Line({"a": 1}),)))
+    return Program(LETTERS, (DeltaBlock(heads),))
 
 
 def units() -> Program:
@@ -63,6 +63,23 @@ def units() -> Program:
         Unit("unless a", "-3 unless the letter is a", f"{exercises}: silu", {ONE: 1, "a": -2}, {ONE: -3}),
     )
     return Program(LETTERS, (DeltaBlock((head,), found),))
+
+
+def memory() -> Program:
+    """The simplest memories: replaced at every step, held, and forgotten at every step."""
+    way = "the way through a memory"
+    now = Column("now", "the size", f"{way}: the delta rule takes back what stood there", SIZE)
+    held = Column("held", "the size of the last letter b or c", f"{way}: held where beta is 0 and alpha 1", SIZE)
+    fresh = Column("fresh", "the size, where it is not 0", f"{way}: forgotten where alpha is 0, before a write", SIZE)
+    lost = Column("lost", "the size of the last letter b or c, until a", f"{way}: forgotten where alpha is 0", SIZE)
+    replaced: Form = {"b": 1, "c": 1}
+    heads = (
+        Head((now,)),
+        Head((held,), replaces=replaced),
+        Head((fresh,), replaces=replaced, forgets=ALWAYS),
+        Head((lost,), replaces=replaced, forgets={"a": 1}),
+    )
+    return Program(LETTERS, (DeltaBlock(heads),))
 
 
 def taps(d_conv: int) -> Program:
@@ -86,6 +103,13 @@ def taps(d_conv: int) -> Program:
         when = f"the size, {j} steps after an a"
         told = Column(f"query {name}", when, f"conv1d.weight, query: the tap {j} steps back", SIZE)
         heads.append(Head((told,), query=(back("a", j),)))
+    unless = Line({ONE: 1, "a": -2})
+    told = Column(
+        "unless a", "the size of the last letter that was not a", "silu after the convolution of the key", SIZE
+    )
+    heads.append(Head((told,), keys=(unless,)))
+    told = Column("read unless a", "1 unless the letter is a", "silu after the convolution of the query", CARRIED)
+    heads.append(Head((told,), query=(unless,)))
     return Program(LETTERS, (DeltaBlock(tuple(heads)),), d_conv)
 
 

@@ -49,6 +49,14 @@ def test_registers(word: list[str]) -> None:
     assert {name: found[name] for name in right} == right
 
 
+def test_memories() -> None:
+    found = features(library.memory(), ["-", "c", "a", "b", "-", "c", "-", "a", BOS])
+    sizes = [0, 5, 0, 2, 0, 5, 0, 0, 0]
+    assert found["now"] == found["fresh"] == sizes
+    assert found["held"] == [0, 5, 5, 2, 2, 5, 5, 5, 5]
+    assert found["lost"] == [0, 5, 0, 2, 2, 5, 5, 0, 0]
+
+
 @given(words_of(library.recall(4)))
 @settings(max_examples=40, deadline=None)
 def test_recall(word: list[str]) -> None:
@@ -82,6 +90,11 @@ def test_taps_of_values_keys_and_queries(word: list[str]) -> None:
         for size, b in zip(sizes, back, strict=True):
             last.append(size if b else last[-1])
         assert found[f"key {j} after a"] == last[1:]
+    assert found["read unless a"] == found["not a"]
+    last = [0]
+    for token, size in zip(word, sizes, strict=True):
+        last.append(last[-1] if token == "a" else size)
+    assert found["unless a"] == last[1:]
     assert found["not a"] == [int(token != "a") for token in word]
 
 

@@ -71,11 +71,36 @@ def sample() -> list[mutants.Mutant]:
     Of the engine one for each mode, of either kind in turns.
     """
     engine = [m for m in mutants.MUTANTS if m.base == "engine"]
-    plain = [m for m in mutants.MUTANTS if m.base not in ("engine", mutants.ALONE)]
+    apart = ("engine", mutants.ALONE)
+    plain = [m for m in mutants.MUTANTS if m.base not in apart and m.kind not in mutants.DELTA]
     first = {(m.base, m.kind, m.mode): m for m in reversed(mutants.MUTANTS)}
     modes = dict.fromkeys(m.mode for m in engine)
     some = [first["engine", ("mamba", "mamba2")[i % 2], mode] for i, mode in enumerate(modes)]
     return some + [m for i, m in enumerate(plain) if first[m.base, m.kind, m.mode] is m or m.after or i % 20 == 0]
+
+
+TELLING = (
+    *("paths", "memory", "units", "taps-4", "gates", "registers", "recall-4", "digits", "epsilon"),
+    *("reflections", "halves", "grouped", "decay", "epsilons"),
+)
+"""Cases of Gated DeltaNet, in one of which every fault shows."""
+
+
+def of_delta() -> list[mutants.Mutant]:
+    """All faults of Gated DeltaNet but those of engines, each in one kind of block."""
+    found = [m for m in mutants.MUTANTS if m.kind in mutants.DELTA and m.base != "engine"]
+    return list({(m.base, m.name): m for m in reversed(found)}.values())
+
+
+@pytest.mark.parametrize("mutant", of_delta(), ids=lambda m: f"{m.kind} {m.base}: {m.name}")
+def test_faults_of_gated_delta_nets(mutant: mutants.Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "smallest", lambda case, found, model: found)
+    only = {case.name for case in all_cases(mutant.kind, quick=True)} & {*TELLING}
+    found = conformance.run(mutant.load, kind=mutant.kind, modes=[mutant.mode], quick=True, only=only).first
+    assert found is not None, "survived"
+    told = " | ".join((found.case, found.symbol, found.source.exercises, found.source.meaning))
+    assert re.search(mutant.where, told), told
+    assert found.error is None
 
 
 @pytest.mark.parametrize("mutant", sample(), ids=lambda m: f"{m.kind} {m.base}: {m.name}")
@@ -101,8 +126,12 @@ def test_there_are_enough_faults_and_the_real_ones_are_among_them() -> None:
     assert real["mamba2"] >= both
     models = [kind for base, kind in mutants.BASES if base != mutants.ALONE]
     counts = {kind: sum(m.kind == kind for m in mutants.MUTANTS) for kind in models}
-    assert counts == {"mamba": 139, "mamba2": 182, "signed_mamba": 13, "falcon_mamba": 14}
-    assert sum(m.base == "engine" for m in mutants.MUTANTS) == 102
+    assert counts == {"mamba": 139, "mamba2": 182, "signed_mamba": 13, "falcon_mamba": 14} | {
+        "olmo_hybrid": 140,
+        "qwen3_next": 33,
+        "qwen3_5": 48,
+    }
+    assert sum(m.base == "engine" for m in mutants.MUTANTS) == 151
     assert sum(m.base == mutants.ALONE for m in mutants.MUTANTS) == 53
     served = {m.mode for m in mutants.MUTANTS if m.base == "engine"}
     assert served >= set(conformance.MODES) - {"full", "step", "cached", "interleaved", "continued"}
@@ -110,12 +139,25 @@ def test_there_are_enough_faults_and_the_real_ones_are_among_them() -> None:
 
 def test_every_edit_has_its_place_in_the_source() -> None:
     for mutant in mutants.MUTANTS:
-        assert mutants.edited(mutant.base, mutant.old, mutant.new) != mutants.edited(mutant.base)
+        before, after = mutants.edited(mutant.base, mutant.kind), (mutant.old, mutant.new)
+        assert mutants.edited(mutant.base, mutant.kind, *after) != before
 
 
 @pytest.mark.parametrize(("base", "kind"), [found for found in mutants.BASES if found[0] != mutants.ALONE])
 def test_plain_implementations_pass(base: str, kind: str) -> None:
-    most = ["taps-4", "memory", "registers", "epsilon", "decay", "dt-epsilon", "flips", "recall", "stack"]
+    most = [
+        "S_5",
+        "grouped",
+        "taps-4",
+        "memory",
+        "registers",
+        "epsilon",
+        "decay",
+        "dt-epsilon",
+        "flips",
+        "recall",
+        "stack",
+    ]
     names = {case.name for case in all_cases(kind, quick=True)}
     only = [name for name in most if name in names][: 3 if base == "engine" else None]
     report = conformance.run(mutants.build(base, kind), kind=kind, modes=OWN_MODES[base], quick=True, only=only)

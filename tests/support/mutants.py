@@ -37,8 +37,14 @@ BASES = (
     ("sequential", "signed_mamba"),
     ("sequential", "falcon_mamba"),
     *((ALONE, operation) for operation in OPERATIONS),
+    *((driver, "olmo_hybrid") for driver in DRIVERS),
+    ("sequential", "qwen3_next"),
+    ("chunked", "qwen3_next"),
+    ("sequential", "qwen3_5"),
 )
 """Implementations, and the kinds of block that they run."""
+DELTA = ("olmo_hybrid", "qwen3_next", "qwen3_5")
+"""Kinds whose blocks and scans are those of ``plain/delta.py``."""
 NAMED = re.compile(r"# (?P<name>.+?)(?: @(?P<mode>[\w-]+))?(?: \(after (?P<after>.+)\))?$", re.MULTILINE)
 
 
@@ -78,7 +84,7 @@ class Mutant:
 def build(base: str, kind: str = "mamba", old: str = "", new: str = "") -> Callable[..., Any]:
     """``load`` of an implementation, or an operation, with an edit of its source."""
     module = types.ModuleType(f"plain_{base}")
-    exec(compile(edited(base, old, new), f"plain_{base}.py", "exec"), module.__dict__)
+    exec(compile(edited(base, kind, old, new), f"plain_{base}.py", "exec"), module.__dict__)
     if base == ALONE:
         operation: Callable[..., Any] = module.__dict__[kind]
         return operation
@@ -86,9 +92,9 @@ def build(base: str, kind: str = "mamba", old: str = "", new: str = "") -> Calla
     return partial(module.__dict__["Model"], way=way)
 
 
-def edited(base: str, old: str = "", new: str = "") -> str:
+def edited(base: str, kind: str, old: str = "", new: str = "") -> str:
     """Blocks, scans and the driver as one module, with an edit."""
-    names = (ALONE,) if base == ALONE else ("blocks", "scans", DRIVERS[base])
+    names = (ALONE,) if base == ALONE else ("blocks", "delta" if kind in DELTA else "scans", DRIVERS[base])
     texts = [(HERE / "plain" / f"{name}.py").read_text(encoding="utf-8") for name in names]
     source = re.sub(r"^from (__future__|plain\.\w+) import .*$", "", "".join(texts), flags=re.MULTILINE)
     if old:

@@ -21,14 +21,15 @@ def common(quick: bool) -> list[Posed]:
     size = 0 if quick else 1
     return [
         random_posed("embedding", "embedding, norms, head", library.embedding(), 4, 12),
-        random_posed("paths", "the way through a head, on constants and features", library.paths(), 2, 8),
+        _paths(),
+        _memory(),
         random_posed("units", "the SwiGLU", library.units(), 3, 12),
         *(
             _beginning(f"taps-{k}", f"conv1d, {k} taps, of q, k and v", library.taps(k), 24)
             for k in ((2, 4) if quick else (2, 3, 4))
         ),
         random_posed("gates", "the norm behind a head, gate, o_proj", library.gates(), 3, 16),
-        random_posed("registers", "alpha and beta: forget, replace, hold", library.registers(), 4, 40),
+        random_posed("registers", "alpha and beta: forget, replace, hold", library.registers(), 4, 40, {"hold": 8}),
         *(_recall(4**k) for k in ((1,) if quick else (0, 1, 2, 3))),
         _interference(),
         random_posed("digits", "precision of the state (17 digits)", library.digits(), 3, 24, {"-": 4}),
@@ -45,6 +46,23 @@ def random_posed(
 ) -> Posed:
     """Random words."""
     return Posed(name, exercises, probe, random_words(probe, rows, length, len(name), weights))
+
+
+def _paths() -> Posed:
+    """Words of one token, on which no memory has anything to hold or to forget."""
+    probe = library.paths()
+    words = probe.encoded([[token] for token in ("-", "a", "b", "c", BOS)])
+    return Posed("paths", "the way through a head, without a past", probe, words, ("full",))
+
+
+def _memory() -> Posed:
+    """Long enough for small chunks, and written at their ends; one word begins with nothing, and must find nothing."""
+    probe = library.memory()
+    words = random_words(probe, 4, 40, 5, {"a": 1, "-": 5})
+    words[:, 0] = probe.ids["c"]
+    words[1, :3] = probe.ids["-"]
+    words[2, 3::8], words[2, 7::8], words[2, 4::4] = probe.ids["b"], probe.ids["c"], probe.ids["-"]
+    return Posed("memory", "replace, hold, forget", probe, words)
 
 
 def _beginning(name: str, exercises: str, probe: Program, length: int) -> Posed:

@@ -15,6 +15,7 @@ from .. import delta_library as library
 from ..probe import Program
 from . import delta_net
 from .delta_cases import common, halved, random_posed
+from .delta_levels import levels
 from .kind import Kind, Lowered
 
 LIMIT = 1
@@ -33,7 +34,10 @@ def kind_of(shape: type[Qwen3Shape]) -> Kind:
 
 def _lower(probe: Program, shape: type[Qwen3Shape]) -> Lowered:
     """The probe as weights of such a model."""
-    lowered = delta_net.lower(probe, LIMIT)
+    return _dressed(delta_net.lower(probe, LIMIT), shape)
+
+
+def _dressed(lowered: Lowered, shape: type[Qwen3Shape]) -> Lowered:
     return replace(lowered, weights=dressed(lowered.weights, shape))
 
 
@@ -44,7 +48,8 @@ def _cases(quick: bool, shape: type[Qwen3Shape]) -> tuple[Case, ...]:
         halved(),
         random_posed("grouped", "heads of values that share keys and queries", library.grouped(), 4, 40),
     ]
-    return tuple(one.case(partial(_lower, shape=shape)) for one in posed)
+    found = (one.case(partial(_lower, shape=shape)) for one in posed)
+    return (*found, *levels(LIMIT, partial(_dressed, shape=shape)))
 
 
 def _dressed_language(weights: ModelWeights, shape: type[Qwen3Shape]) -> ModelWeights:

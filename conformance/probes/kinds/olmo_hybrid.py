@@ -8,6 +8,7 @@ from ...case import Case
 from .. import delta_library as library
 from . import delta_net
 from .delta_cases import common, permuted, random_posed
+from .delta_levels import levels
 from .kind import Kind
 
 LIMIT = 2
@@ -21,7 +22,7 @@ def cases(quick: bool) -> tuple[Case, ...]:
         random_posed("reflections", "beta = 2: memories turned over", library.reflections(), 4, 40),
     ]
     posed += permuted(quick)
-    return tuple(one.case(lower) for one in posed)
+    return (*(one.case(lower) for one in posed), *levels(LIMIT, lambda lowered: lowered))
 
 
 KIND = Kind(lower, own=cases, shared=False)

@@ -26,7 +26,8 @@ class Model:
         return self.prefill(ids)[0]
 
     def hidden(self, ids: Tensor) -> list[Tensor]:
-        return self.run(ids, self.empty(len(ids)))[0]
+        streams = self.run(ids, self.empty(len(ids)))[0]
+        return streams + streams[-1:] * self.w.behind
 
     def prefill(self, ids: Tensor) -> tuple[Tensor, Cache]:
         return self.extend(ids, self.empty(len(ids)))

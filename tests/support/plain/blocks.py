@@ -172,6 +172,9 @@ KINDS: dict[str, Any] = {
 class Weights:
     """Embedding, blocks, final norm and head of a checkpoint."""
 
+    behind = 0
+    """Layers behind the blocks that add nothing."""
+
     def __init__(self, directory: Path) -> None:
         config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
         w = load_file(directory / "model.safetensors")
