@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...models.exports.extra import extra
+from ...models.exports.mlx import HYBRIDS, write_mlx
+from ...models.exports.source import source_of
 from ..case import Floats
 from ..sessions import Layout, Rows, Session
 from .base import Implementation
@@ -53,31 +55,29 @@ class Mlx(Session):
 
     def _run(self, rows: Rows, layout: Layout) -> list[Floats]:
         """One batch; the caches are joined, padded and split by their own methods."""
-        joined = rows[0][0].cache
+        alone = [sequence.cache for sequence, _ in rows]
+        joined = alone[0]
         if len(rows) > 1:
-            joined = deepcopy(joined)
-            for sequence, _ in rows[1:]:
-                for layer, other in zip(joined, sequence.cache, strict=True):
-                    layer.extend(other)
+            joined = [layers[0].merge(list(layers)) for layers in zip(*alone, strict=True)]
         lengths = [len(word) for _, word in rows]
         longest = max(lengths)
         room = [longest - length for length in lengths]
         before = room if layout == "left" else [0] * len(rows)
         ids = [[0] * b + list(word) + [0] * (r - b) for (_, word), b, r in zip(rows, before, room, strict=True)]
         for layer in joined if max(room) else ():
-            if layout == "left":
-                layer.left_padding = self.mx.array(room)
-            else:
+            if layout == "right":
                 layer.prepare(lengths=lengths, right_padding=room)
+            elif isinstance(layer, self.caches.ArraysCache):
+                layer.left_padding = self.mx.array(room)
+            else:  # of attention
+                layer.prepare(left_padding=room)
         logits = self.model(self.mx.array(ids), cache=joined)
         for layer in joined if max(room) else ():
             layer.finalize()
-        self.mx.eval(logits, [layer.state[0] for layer in joined])
         if len(rows) > 1:
             for number, (sequence, _) in enumerate(rows):
-                sequence.cache = deepcopy(joined)
-                for layer in sequence.cache:
-                    layer.filter(self.mx.array([number]))
+                sequence.cache = [layer.extract(number) for layer in joined]
+        self.mx.eval(logits, [layer.state for sequence, _ in rows for layer in sequence.cache])
         told = np.array(logits.astype(self.mx.float32)).astype(np.float64)
         return [row[b : b + length] for row, b, length in zip(told, before, lengths, strict=True)]
 
@@ -96,8 +96,18 @@ class Mlx(Session):
         return _Sequence(self.caches.load_prompt_cache(str(saved)))
 
 
+def _hybrid(directory: Path) -> Mlx:
+    """A model with layers of Gated DeltaNet, written as mlx-lm has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_mlx(source_of(directory, HYBRIDS), Path(folder))
+        return Mlx(Path(folder))  # which reads all the weights
+
+
 IMPLEMENTATIONS = (
     Implementation("mlx", Mlx),
     Implementation("mlx-mamba2", Mlx, "mamba2"),
     Implementation("mlx-falcon-mamba", Mlx, "falcon_mamba"),
+    Implementation("mlx-olmo-hybrid", _hybrid, "olmo_hybrid"),
+    Implementation("mlx-qwen3-next", _hybrid, "qwen3_next"),
+    Implementation("mlx-qwen3-5", _hybrid, "qwen3_5"),
 )

@@ -17,13 +17,17 @@ class ExportError(ScancraftError):
     """A checkpoint cannot be written in the format or the sizes asked for."""
 
 
-def source_of(directory: Path) -> Source:
+def source_of(directory: Path, kinds: tuple[str, ...] = KINDS) -> Source:
     """The checkpoint in a directory, whose files were checked (``checkpoints.closed``).
 
+    Args:
+        directory: with ``config.json`` and ``model.safetensors``.
+        kinds: the ``model_type`` must be one of these.
+
     Raises:
-        ExportError: it is of a kind that has no export.
+        ExportError: it is not.
     """
     config = read_json(directory / "config.json")
-    if config.get("model_type") not in KINDS:
-        raise ExportError(f"{directory} holds a {config.get('model_type')!r}; there are exports of {', '.join(KINDS)}")
+    if config.get("model_type") not in kinds:
+        raise ExportError(f"{directory} holds a {config.get('model_type')!r}; there are exports of {', '.join(kinds)}")
     return Source(config, load_file(directory / "model.safetensors"))

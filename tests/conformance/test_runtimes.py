@@ -41,3 +41,18 @@ def test_padded_prompts_in_mlx() -> None:
     report = report_of("mlx", ["taps-3"], ["padded-continued"])
     assert report.first is not None
     assert "conv1d" in report.first.source.exercises
+
+
+@pytest.mark.parametrize("kind", ["olmo_hybrid", "qwen3_next", "qwen3_5"])
+def test_gated_delta_nets_in_mlx(kind: str) -> None:
+    modes = [m for m in conformance.MODES if not (kind == "olmo_hybrid" and "padded" in m)]
+    report = report_of(f"mlx-{kind.replace('_', '-')}", ["taps-2"], modes)
+    assert report.passed, report
+    tried = {mode.mode for mode in report.modes if mode.trials}
+    assert tried >= {"full", "step", "cached", "continued", "forked", "restored", "batched", "mixed"}
+
+
+def test_padded_prompts_of_olmo_hybrid_in_mlx() -> None:
+    report = report_of("mlx-olmo-hybrid", ["taps-2"], ["padded-continued"])
+    assert report.first is not None
+    assert "conv1d" in report.first.source.exercises

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from scancraft.conformance.cases import cases
 from scancraft.models.exports.gguf import write_gguf
-from scancraft.models.exports.mlx import write_mlx
+from scancraft.models.exports.mlx import HYBRIDS, write_mlx
 from scancraft.models.exports.onnx import Step
 from scancraft.models.exports.source import KINDS, ExportError, source_of
 from scancraft.models.padding import STANDARD, Shape, Source, padded
@@ -84,6 +84,27 @@ def test_mlx_finds_the_keys_that_it_needs(of: str, tmp_path: Path) -> None:
     assert config["time_step_limit"] == [0.0, 2.0**127]
     assert "time_step_rank" in config
     assert load_file(tmp_path / "model.safetensors").keys() == source.tensors.keys()
+
+
+@pytest.mark.parametrize("kind", ["olmo_hybrid", "qwen3_next", "qwen3_5"])
+def test_gated_delta_nets_under_the_names_of_mlx(kind: str, tmp_path: Path) -> None:
+    (case,) = (c for c in cases(kind, quick=True) if c.name == "taps-2")
+    case.write(tmp_path / "a")
+    source = source_of(tmp_path / "a", HYBRIDS)
+    write_mlx(source, tmp_path)
+    found, linear = load_file(tmp_path / "model.safetensors"), "model.layers.0.linear_attn."
+    taps, norm = source.tensors[f"{linear}conv1d.weight"], source.tensors["model.norm.weight"]
+    assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["model_type"] == kind
+    if kind == "olmo_hybrid":
+        parts = [found[f"{linear}{part}_conv1d.weight"] for part in "qkv"]
+        assert np.array_equal(np.concatenate(parts), taps)
+        assert len(parts[0]) == len(found[f"{linear}q_proj.weight"])
+        assert len(parts[2]) == len(found[f"{linear}v_proj.weight"])
+    else:
+        turned = kind == "qwen3_next"
+        assert np.array_equal(found[f"{linear}conv1d.weight"], taps.swapaxes(1, 2) if turned else taps)
+        assert np.array_equal(found["model.norm.weight"], norm + turned)
+        assert np.array_equal(found[f"{linear}norm.weight"], source.tensors[f"{linear}norm.weight"])
 
 
 def test_gguf_holds_the_weights(tmp_path: Path) -> None:
