@@ -105,7 +105,7 @@ QUICK = Size(
         Subject("not there", "no_such_module:load"),
     ),
     modes=("full", "continued"),
-    mutants=2,
+    mutants=1,
     sound=False,
     jobs=1,
 )

@@ -114,7 +114,7 @@ def test_the_difference_names_channel_token_and_both_numbers() -> None:
 
 def test_the_command(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    source = mutants.edited(mutants.ALONE)
+    source = mutants.edited(mutants.ALONE, "selective_scan")
     (tmp_path / "my_ops_20.py").write_text(source)
     (tmp_path / "their_ops_20.py").write_text(source.replace("return y if z is None else y * silu(z)", "return y"))
     asked = ("conformance", "--op", "selective_scan", "--quick", "--case", "memory", "--mode", "full")

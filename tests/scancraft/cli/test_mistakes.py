@@ -180,7 +180,7 @@ OWN = {
         "no such mode": ("transformers --mode fast", "choose from full, step"),
         "no such case": ("transformers --case none", "scancraft conformance --list"),
         "two": ("transformers scancraft", "--help"),
-        "a kind of its own": ("transformers --kind mamba2", "leave the kind out"),
+        "a kind of its own": ("transformers --kind signed_mamba", "leave the kind out"),
     },
     "bench": {
         "no such method": ("D-2 --method magic", "known are probe, patching, attribution"),
