@@ -60,6 +60,8 @@ def _incoming(graph: BoxGraph) -> Ints:
 def _greatest(source: Ints, ways: Ints, gates: list[Numbers], aim: Numbers) -> Numbers:
     """The greatest value at each node, shape (nodes, entries)."""
     nodes, entries = len(ways), aim.shape[1]
+    endless = ~np.isfinite(aim + gates[0] + gates[1]).all(axis=0)  # what adds up has no bound
+    aim, gates = np.where(endless, 0.0, aim), [np.where(endless, 0.0, gate) for gate in gates]
     columns = np.arange(entries)
     value = np.zeros((nodes + 1, entries))  # the last one: what there is before the first token
     before = np.where(source < 0, nodes, source)
@@ -74,7 +76,7 @@ def _greatest(source: Ints, ways: Ints, gates: list[Numbers], aim: Numbers) -> N
         if (new[:nodes] <= value[:nodes] + 2.0**-44 * np.abs(value[:nodes]).max(initial=0.0)).all() and _:
             break
         value = new
-    return value[:nodes]
+    return np.where(endless, np.inf, value[:nodes])
 
 
 def _solved(previous: Ints, factor: Numbers, add: Numbers) -> Numbers:

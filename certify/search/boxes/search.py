@@ -93,7 +93,8 @@ class Invariant:
         source = int(graph.source[edge])
         past = graph.pasts[max(source, 0)] if source < 0 else (*graph.pasts[source], int(graph.letter[edge]))
         boxes = [(b.states.low[node].ravel(), b.states.high[node].ravel(), b.size.ravel()) for b in self.found.blocks]
-        widths = [(most - least) / np.maximum(size, TINY) for least, most, size in boxes]
+        with np.errstate(all="ignore"):  # of what has no bound the width is not a number
+            widths = [np.nan_to_num((most - least) / np.maximum(size, TINY), nan=np.inf) for least, most, size in boxes]
         block = int(np.argmax([w.max() for w in widths]))
         entry = int(widths[block].argmax())
         least, most, _ = boxes[block]
