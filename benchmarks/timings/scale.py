@@ -134,7 +134,7 @@ CASES: dict[str, Callable[[], Json]] = {
 ASKED = {
     "256 letters, 40 distinct": "a DFA over 256 letters, 40 of them distinct",
     "50,000 letters, 40 distinct": "the same over 50,000 letters",
-    "9 flip-flops, each after those before it": "a cascade of 9 flip-flops, 480 states",
+    "9 flip-flops, each after those before it": "a cascade of 9 flip-flops, 471 states",
     "1,000 keywords": "1,000 keywords over 26 letters",
     "30 responses": "30 independent responses, in past LTL",
 }
