@@ -69,7 +69,7 @@ def test_events_of_two_symbols() -> None:
     assert any(event.before for memory in level_memories(language) for event in memory.writes)
     for all_words in (False, True):
         circuit = nested_circuit(language, all_words=all_words)
-        for word in product(language.alphabet, repeat=6):
+        for word in product(language.alphabet, repeat=5):
             for stack, (_, allowed) in zip(language.run(word), circuit.run(word), strict=True):
                 assert allowed == language.allowed(stack)
     assert scancraft.compile(language).check(words=300).agrees
