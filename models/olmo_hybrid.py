@@ -98,8 +98,10 @@ class OlmoHybridShape(ModelShape):
 
     def layer_tensors(self, layer: int) -> dict[str, tuple[int, ...]]:
         """See the base class; the last layer is the one of attention."""
-        if layer < self.n_layers - 1:
-            return self.block_tensors()
+        return self.block_tensors() if layer < self.n_layers - 1 else self.attention_tensors()
+
+    def attention_tensors(self) -> dict[str, tuple[int, ...]]:
+        """Names (inside the layer of attention) and shapes of its parameters."""
         d = self.d_model
         one = d // self.attention_heads
         return {

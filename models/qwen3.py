@@ -51,10 +51,8 @@ class Qwen3Shape(OlmoHybridShape):
             **dict.fromkeys(NORMS, (d,)),
         }
 
-    def layer_tensors(self, layer: int) -> dict[str, tuple[int, ...]]:
-        """See the base class; the last layer is the one of attention."""
-        if layer < self.n_layers - 1:
-            return self.block_tensors()
+    def attention_tensors(self) -> dict[str, tuple[int, ...]]:
+        """See the base class."""
         d = self.d_model
         one = d // self.attention_heads
         return {
