@@ -56,6 +56,16 @@ def class_token(name: str) -> str:
     return f"<class:{name}>"
 
 
+def verdict_of(token: str) -> str:
+    """What is said of a token, or a class, in words.
+
+    >>> verdict_of("a"), verdict_of(class_token("even"))
+    ('a may come next', 'the class is even')
+    """
+    prefix = class_token("")[:-1]
+    return f"the class is {token[len(prefix) : -1]}" if token.startswith(prefix) else f"{token} may come next"
+
+
 def read_tokens(alphabet: Iterable[str], *, follow: bool, end: bool, classes: Iterable[str] = ()) -> tuple[str, ...]:
     """What scores are about, in the order in which readouts have them (``models.readout``).
 

@@ -24,6 +24,10 @@ FILE = re.compile(r"/|\w\.(json|jff|dot|gv|hoa|mata|vtf|tmb|timbuk|fsm|att|fst|t
 SELDOM = re.compile(r"[-_,;:=<>#@%!]")
 TWO_NAMES = re.compile(r"(?<!\w)(\w)(?!\1+\b)\w{2,}\s+(\w)(?!\2+\b)\w{2,}")
 """Two words of three letters or more, not all the same, with a space between them."""
+QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+OPERATORS = frozenset("[]()*+?|")
+
+SPACES = "spaces mean nothing in"
 
 
 def bare(text: str, alphabet: Sequence[str] | None = None, budget: Budget = DEFAULT_BUDGET) -> Dfa | Combination:
@@ -45,8 +49,24 @@ def bare(text: str, alphabet: Sequence[str] | None = None, budget: Budget = DEFA
     elif found := SELDOM.search(plain):
         _refuse(text, f"{text} has {found[0]!r}, which is seldom in expressions, and is no language of the suite")
     elif TWO_NAMES.search(plain):
-        _refuse(text, f"spaces mean nothing in {text}; symbols of several characters stand in quotes: 'push' 'pop'")
+        _refuse(text, f"{SPACES} {text}; symbols of several characters stand in quotes: 'push' 'pop'")
     return regex(text, alphabet, budget)
+
+
+def misread(text: str) -> str | None:
+    """What an expression of ours means that somebody may not have meant who knows those of Python's ``re``, if any.
+
+    >>> misread("the cat"), misread("a b")
+    ('spaces mean nothing in the cat', None)
+    """
+    plain = SET_APART.sub("", text)
+    if TWO_NAMES.search(plain):
+        return f"{SPACES} {text}"
+    if plain.startswith("~/"):
+        return f"~ is the complement in {text}"
+    if QUOTED.fullmatch(text) and OPERATORS & set(text):
+        return f"{text} is one symbol, in quotes"
+    return None
 
 
 def _means(text: str, name: str) -> bool:

@@ -6,6 +6,7 @@ from os import PathLike
 from typing import Any
 
 from .compiler.compile import compile
+from .compiler.language_model import LanguageModel
 from .models.errors import ReadoutError
 from .models.run.generation import BesideLogitsProcessor
 from .models.run.generation import LanguageLogitsProcessor as _OfModel
@@ -34,6 +35,8 @@ class LanguageLogitsProcessor(_OfModel):
             ScancraftError: the language cannot be compiled for the tokenizer.
         """
         model = language if tokenizer is None else compile(language, tokenizer=tokenizer, **options)
+        if not isinstance(model, LanguageModel):
+            raise ReadoutError("this was not compiled for any tokenizer; give the other model's tokenizer, too")
         readout, runner = model.readout, model.runner()
         if not isinstance(runner, Runner) or readout.bos is None or readout.accept is None or not readout.next_index:
             raise ReadoutError("such a model does not say, token by token, what may come next; compile another one")

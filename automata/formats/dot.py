@@ -8,7 +8,7 @@ empty word.
 
 Labels ``a / 1`` are, if no state accepts, those of a Mealy machine, and ``q|1`` in a record that of a state of a Moore
 machine; which outputs accept has to be said (``Options.accepting_outputs``). The attribute ``symbol`` of an edge, which
-we write where a label would be read otherwise, is a symbol with Python's escapes.
+we write where a label would be read otherwise, is a symbol with Python's escapes; so is ``output`` of a node a class.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _NO_STATE = frozenset({"none", "point", "plaintext", "plain"})
 _LOOKS = re.compile(r"(\s|//[^\n]*\n|/\*.*?\*/|#[^\n]*\n)*+(strict\s+)?(di)?graph\b", re.IGNORECASE | re.DOTALL)
 _LISTED = re.compile(r"\w+(\s*,\s*\w+)+")
 """A label that may be a list of symbols."""
+_IN_RECORDS = re.compile(r"[|{}<>]")
+"""What means something in the label of a record, unless a backslash stands before it."""
 _PLAIN = re.compile(r"[^\s\"\\/,|<>{}]+\Z")
 
 
@@ -158,18 +160,25 @@ def _accepts(data: dict[str, str]) -> bool:
 
 
 def _record_output(data: dict[str, str]) -> str | None:
-    """The output in the label of a state of a Moore machine, ``q|1``, or None."""
+    """The output of a state of a Moore machine, an attribute of this name or in the label, ``q|1``; or None."""
+    if "output" in data:
+        return _unescaped("output", data)
     _, bar, output = data.get("label", "").strip("{} ").partition("|")
     return output.strip() if bar and data.get("shape", "").lower() in ("record", "mrecord") else None
+
+
+def _unescaped(key: str, data: dict[str, str]) -> str:
+    """An attribute of ours, in which Python's escapes are read."""
+    try:
+        return data[key].encode("ascii", "backslashreplace").decode("unicode_escape")
+    except UnicodeDecodeError:
+        raise LanguageFormatError(f"the {key} {data[key]!r} has a broken escape") from None
 
 
 def _symbols(source: str, target: str, data: dict[str, str], commas: bool) -> Iterator[tuple[str | None, bool]]:
     """What an edge reads, and whether it is to be taken as it is."""
     if "symbol" in data:
-        try:
-            yield data["symbol"].encode("ascii", "backslashreplace").decode("unicode_escape"), True
-        except UnicodeDecodeError:
-            raise LanguageFormatError(f"the symbol {data['symbol']!r} of an edge has a broken escape") from None
+        yield _unescaped("symbol", data), True
         return
     found = [
         part.strip() for line in data.get("label", "").split("\n") for part in (line.split(",") if commas else [line])
@@ -296,15 +305,16 @@ def write_dot_machine(machine: Moore) -> str:
     """A machine with outputs, as AALpy draws one of Moore's.
 
     Raises:
-        LanguageFormatError: it says what may come next, or has names that records cannot hold.
+        LanguageFormatError: it says what may come next.
     """
     if machine.predicts:
         raise LanguageFormatError("the machine says what may come next, which such a drawing does not; write JSON")
     lines = ["digraph g {"]
     for q, (name, output) in enumerate(zip(machine.names, machine.outputs, strict=True)):
-        if "|" in name or not output.isprintable() or set(output) & set("|{}<>\\") or output != output.strip():
-            raise LanguageFormatError(f"state {name!r} with the class {output!r} cannot be a record; rename it")
-        lines.append(f"  s{q} [shape=record label={_quoted(f'{name}|{output}')}];")
+        plain = output.isprintable() and output == output.strip() and not set(name + output) & set("|{}<>\\")
+        exact = "" if plain else f" output={_escaped(output)}"
+        label = "|".join(_IN_RECORDS.sub(r"\\\g<0>", _quoted(part)[1:-1]) for part in (name, output))
+        lines.append(f'  s{q} [shape=record label="{label}"{exact}];')
     return "\n".join([*lines, *_edges(machine), '  __start0 [label="" shape=none];', "  __start0 -> s0;", "}", ""])
 
 

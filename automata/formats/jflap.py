@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers.expat import ExpatError, ParserCreate
 from xml.sax.saxutils import escape, quoteattr
 
+from ..alphabet import shown_text
 from ..dfa import Dfa
 from ..errors import LanguageFormatError
 from ..moore import Moore
@@ -125,7 +126,9 @@ def _parsed(text: str) -> _Parsed:
 def _end(transition: Element, tag: str, names: dict[str, str]) -> str:
     key = (transition.findtext(tag) or "").strip()
     if key not in names:
-        raise LanguageFormatError(f"a transition has <{tag}>{key[:40]}</{tag}>, which is the id of no state")
+        raise LanguageFormatError(
+            f"a transition has <{tag}>{shown_text(key[:40])}</{tag}>, which is the id of no state"
+        )
     return names[key]
 
 

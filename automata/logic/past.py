@@ -250,7 +250,7 @@ class PastLtl(Told):
     def _text(self, node: Node, texts: Sequence[str]) -> str:
         def inner(number: int) -> str:
             text = texts[number]
-            return f"({text})" if " " in text and not text.startswith("{") else text
+            return f"({text})" if " " in text else text
 
         match node:
             case Letters(symbols):

@@ -57,6 +57,10 @@ counterexamples, and for models of few states."""
 LEVEL_BLOCKS = 3
 """Of a compiled nested language on live prefixes: the depth, the levels, and what may come next. Others come first."""
 
+NO_DEATH = (
+    "of a depth without a bound, as dead prefixes have, the argument about slots proves nothing: live prefixes only"
+)
+
 Note = Callable[[str], None]
 
 
@@ -295,8 +299,11 @@ def _control(
             "for Mamba-2, where a state never forgets and what it was at <bos> is subtracted (docs/mamba2.md)"
         )
         return Open(reason, 0.0)
+    live_only = readout.contract == "live-prefixes"
+    if not live_only and not isinstance(language, CounterMachine):
+        return Open(f"{NO_DEATH}; compile its automaton, scancraft.as_dfa(...), which is certified on all words", 0.0)
     stepper = Stepper(model, batch_of(model))
-    vectors, live_only = _embedded(stepper, language.alphabet, readout), readout.contract == "live-prefixes"
+    vectors = _embedded(stepper, language.alphabet, readout)
     if isinstance(language, Copying):
         table = language.lengths.tolist()
         inputs = word_graph(table, frozenset({len(table) - 1}), vectors)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from ...automata.alphabet import BOS, Word, check_word
+from ...automata.alphabet import BOS, Word, check_word, verdict_of
 from ...automata.cards import brief, card, channels, picture
 from ...automata.pictures.layers import Node, flow_svg
 from ...automata.pictures.svg import Pictured
@@ -270,7 +270,7 @@ class Circuit(Pictured):
         for number, block in enumerate(self.blocks):
             lines.append(f"block {number} ({block.title}): {len(block.channels)} channels")
             lines += [f"    {n:>3} {c.role}: {c.meaning}" for n, c in enumerate(block.channels)]
-        lines += [f"{token} may come next iff {show(form)} <= 0" for token, form in self.verdicts.items()]
+        lines += [f"{verdict_of(token)} iff {show(form)} <= 0" for token, form in self.verdicts.items()]
         return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from ...automata.alphabet import BOS, Word, check_word
+from ...automata.alphabet import BOS, Word, check_word, verdict_of
 from ...automata.cards import brief, card, folded, picture, table
 from ...automata.pictures.layers import Node, flow_svg
 from ...automata.pictures.svg import Pictured
@@ -198,7 +198,7 @@ class Plan(Pictured):
                     lines.append(f"    := {label} ({memory.meaning[label]}) when {show_events(events)}")
         for token, form in self.verdicts.items():
             terms = [f"{weight:+d} [{show_event(event)}]" for event, weight in form.items()]
-            lines.append(f"{token} may come next iff {' '.join(terms) or '0'} <= 0")
+            lines.append(f"{verdict_of(token)} iff {' '.join(terms) or '0'} <= 0")
         return "\n".join(lines)
 
 

@@ -97,8 +97,13 @@ class LanguageLogitsProcessor(LogitsProcessor):
         """With the special tokens of the model's configuration; prompts are looked at symbol by symbol.
 
         Of a machine with outputs, ``outputs`` are the indices of its classes, as the manifest has them.
+
+        Raises:
+            ReadoutError: it has no configuration, so it is none of transformers'.
         """
-        config = model.config
+        config = getattr(model, "config", None)
+        if config is None:
+            raise ReadoutError(f"{type(model).__name__} is no model of transformers; give what from_pretrained returns")
         ids = {name: int(getattr(config, f"{name}_token_id")) for name in ("eos", "pad", "bos")}
         return cls(**ids, model=model, outputs=outputs)
 

@@ -15,6 +15,7 @@ from ..automata.alphabet import parse_word
 from ..automata.languages import as_automaton
 from ..automata.letters import quotient
 from ..automata.logic.past import PastLtl
+from ..automata.moore import Moore
 from ..compiler.compile import compile
 from ..compiler.compiled import CompiledModel
 from ..compiler.constructions import flip_flop
@@ -152,7 +153,8 @@ def _stage(checkpoint: Checkpoint, name: str) -> Any:
         ArgumentError: this way of compiling has no such stage.
     """
     compiled = _recompiled(checkpoint)
-    found = getattr(compiled, name, None)
+    machine = name == Stage.dfa and isinstance(checkpoint.language, Moore)
+    found = checkpoint.language if machine else getattr(compiled, name, None)
     if name == "plan" and checkpoint.manifest.kind == "cascade" and found is None:
         raise ArgumentError("this checkpoint was compiled by its cascade, not by a plan; compile --construction plan")
     if found is None:

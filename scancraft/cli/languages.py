@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from ..automata.alphabet import parse_alphabet, parse_word
+from ..automata.bare import misread
 from ..automata.bounded_dyck import BoundedDyck
 from ..automata.budget import DEFAULT_BUDGET, Budget
 from ..automata.copying.language import copying
@@ -57,7 +58,7 @@ class LanguageOptions:
         named: a name of the suite.
         dyck: the kinds of brackets and the depth, as in ``8,10``.
         copying: how many letters, and how many of them a word may have, as in ``2,16``.
-        alphabet: symbols of an expression or of a file, separated by spaces.
+        alphabet: symbols of an expression or of a file, or brackets in pairs, separated by spaces.
         dialect: whose expression it is; ours by default.
         format: the format of the file; by default it is recognised.
         propositions: of a formula: atoms are these, separated by commas; ``formula`` takes those that it names.
@@ -110,6 +111,8 @@ class LanguageOptions:
         if self.ltl is None and (self.propositions, self.at) != (None, None):
             raise ArgumentError("--propositions and --at go with --ltl")
         if self.regex is not None:
+            if self.dialect is None and (doubt := misread(self.regex)) is not None:
+                note(f"scancraft: warning: {doubt}; --dialect python reads expressions as Python does")
             return regex(self.regex, symbols or alphabet, budget, self.dialect or Dialect.scancraft)
         own = self.place is not None and is_file(self.place)
         if self.ltl is not None and self.dialect is None and self.format is None:
@@ -118,14 +121,16 @@ class LanguageOptions:
             raise ArgumentError("--dialect goes with --regex")
         if self.format is not None and not own:
             raise ArgumentError("--format goes with a file")
-        if symbols is not None and not own:
-            raise ArgumentError("--alphabet goes with --regex, --ltl or a file; other languages bring their own")
+        if symbols is not None and not own and self.dyck is None:
+            raise ArgumentError("--alphabet goes with --regex, --ltl, --dyck or a file; others bring their own")
         if self.named is not None:
             return named(self.named)
         if self.dyck is not None:
-            return BoundedDyck(
-                *_two_numbers(self.dyck, "dyck", "K,h; give the kinds of brackets and the depth, as in 8,10")
-            )
+            sizes = _two_numbers(self.dyck, "dyck", "K,h; give the kinds of brackets and the depth, as in 8,10")
+            if len(symbols or ()) % 2:
+                raise ArgumentError("--alphabet lists brackets in pairs, each opening one before its closing one")
+            named_so = tuple(zip((symbols or ())[::2], (symbols or ())[1::2], strict=True))
+            return BoundedDyck(*sizes, named_so)
         if self.copying is not None:
             about = "K,n; give how many letters there are, and how many a word may have, as in 2,16"
             return copying(*_two_numbers(self.copying, "copying", about))
@@ -231,7 +236,8 @@ SHARED: dict[str, Any] = {
         typer.Option(
             "--alphabet",
             metavar="SYMBOLS",
-            help="The symbols of an expression, a formula or a file, separated by spaces; a blank is written \\x20.",
+            help="The symbols of an expression, a formula or a file, or brackets in pairs, separated by spaces; a "
+            "blank is written \\x20.",
             rich_help_panel=PANEL,
         ),
     ],

@@ -179,7 +179,7 @@ def tables(facts: Mapping[str, Any], *, blocks_only: bool = False) -> Iterator[R
         yield _circuit_block(block) if "title" in block else _block_tables(block)
     if "verdicts" in facts:
         if not blocks_only:
-            yield _titled("read-out", _pairs("token", "allowed iff at most 0", facts["verdicts"].items()))
+            yield _titled("read-out", _pairs("token", "true iff at most 0", facts["verdicts"].items()))
         return
     if not blocks_only:
         if not facts["blocks"]:

@@ -10,9 +10,10 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
+from command_line import answer, invoke
 
 import scancraft
-from scancraft.automata.bare import bare
+from scancraft.automata.bare import bare, misread
 from scancraft.automata.errors import (
     AlphabetError,
     AmbiguousLanguageError,
@@ -168,6 +169,27 @@ def test_strings_that_may_mean_two_things_are_refused(text: str, said: str) -> N
 )
 def test_other_strings_are_expressions(text: str) -> None:
     assert bare(text) == regex(text)
+
+
+@pytest.mark.parametrize("text", ["the cat", "~/[a-z]+", "'[a-z]'", '"a|b"'])
+def test_expressions_that_somebody_may_have_meant_otherwise(text: str) -> None:
+    result = invoke("decide", "--regex", text)
+    assert (result.exit_code, result.stderr) == (
+        0,
+        f"scancraft: warning: {misread(text)}; --dialect python reads expressions as Python does\n",
+    )
+
+
+@pytest.mark.parametrize("text", ["a b", "aaa bbb", "~(ab)", "'push' 'pop'", "'push'", "'a'|'b'", "[a-z]"])
+def test_expressions_that_mean_one_thing(text: str) -> None:
+    assert misread(text) is None
+    assert invoke("decide", "--regex", text).stderr == ""
+
+
+def test_brackets_named_on_the_command_line() -> None:
+    found = answer(invoke("decide", "--dyck", "2,3", "--alphabet", "< > [ ]", "--json"))
+    assert found["states"] == 16
+    assert invoke("decide", "--dyck", "2,3", "--alphabet", "< >").exit_code == 2
 
 
 def test_names() -> None:

@@ -266,6 +266,18 @@ def test_formulas_are_values_that_print() -> None:
     assert Atom("a") != Constant("true")
 
 
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("p S q", "{{p},{p,q}} S {{q},{p,q}}"),
+        ("p U q", "O ({{q},{p,q}} & (!(Y (O {{},{q}}))))"),
+        ("!(!p S q)", "!({{},{q}} S {{q},{p,q}})"),
+    ],
+)
+def test_sets_of_letters_stand_in_parentheses_with_what_follows(text: str, printed: str) -> None:
+    assert str(ltl(text, propositions=["p", "q"])) == printed
+
+
 @pytest.mark.parametrize("text", ["X " * 199 + "a", "a U " * 150 + "b", "(" * 60 + "F a" + " <-> X b)" * 60])
 def test_long_formulas_take_few_steps(text: str) -> None:
     """What is asked twice of a part is worked out once: with two questions for each part there would be 2^199."""

@@ -25,6 +25,7 @@ LANGUAGE = {
     "alphabet of a name": ("--named D-2 --alphabet abc", "drop it|bring their own"),
     "one number": ("--dyck 8", "as in 8,10"),
     "no kinds": ("--dyck 0,3", "at least 1"),
+    "half a pair": ("--dyck 1,3 --alphabet (", "in pairs"),
     "option misspelt": ("--regx a", "--regex"),
     "name misspelt": ("--name D-2", "--named"),
     "no value": ("--regex", "requires an argument"),
