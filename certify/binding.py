@@ -8,13 +8,17 @@ from typing import Any
 
 import torch
 
+from ..automata.dfa import Dfa
 from ..automata.languages import Language, as_language, classes_of, predicts
 from ..compiler.checkpoints import Checkpoint, opened
 from ..compiler.language_model import LanguageModel
 from ..compiler.manifest import Manifest
 from ..models.errors import ReadoutError, WeightsError
-from ..models.readout import Readout
+from ..models.mamba import model_type_of
+from ..models.readout import Readout, logits_of
+from ..models.run.hybrid import backbone_of
 from ..models.run.stepper import STEPPED
+from .checker.blocks_mamba2 import LONGEST_CHUNK
 
 
 def resolve(
@@ -40,6 +44,32 @@ def resolve(
 def check_readout(readout: Readout, language: Language) -> None:
     """Raise :class:`ReadoutError` unless the readout names just the symbols, and the classes, of the language."""
     readout.check_alphabet(language.alphabet, classes_of(language), predicts=predicts(language))
+
+
+def check_provable(model: Any, language: Language, readout: Readout, consequence: str) -> None:
+    """Raise unless the readout fits the model and the language as a proof needs it, and the weights are finite.
+
+    Raises:
+        ReadoutError: it does not.
+        WeightsError: a weight is NaN or infinite; the consequence is told.
+    """
+    check_readout(readout, language)
+    if readout.bos is None:
+        raise ReadoutError("a certificate needs a readout with a bos token: every word starts from the same state")
+    if readout.head is not logits_of:
+        raise ReadoutError("a certificate is about the model's own logits; give a readout without a head of its own")
+    if readout.contract == "live-prefixes" and isinstance(language, Dfa) and language.is_empty():
+        raise ReadoutError(
+            "the language is empty, so under live-prefixes nothing is promised and nothing can be certified"
+        )
+    if model_type_of(model) in STEPPED:  # of others the stepper says what is wrong with them
+        chunk = next((getattr(layer.mixer, "chunk_size", 1) for layer in backbone_of(model).layers), 1)
+        if not 1 <= chunk <= LONGEST_CHUNK:
+            raise ReadoutError(
+                f"chunk_size is {chunk:,}; certificates are about chunks of at most {LONGEST_CHUNK:,} tokens"
+            )
+        check_ids(model, language, readout)
+    check_finite(model, consequence)
 
 
 def check_finite(model: Any, consequence: str) -> None:

@@ -31,13 +31,11 @@ from ..models.checkpoints.closed import CONFIG
 from ..models.checkpoints.files import read_json
 from ..models.errors import CheckpointError, ReadoutError
 from ..models.mamba import model_type_of
-from ..models.readout import Readout, logits_of
-from ..models.run.hybrid import backbone_of
+from ..models.readout import Readout
 from ..models.run.runner import Runner
 from ..models.run.stepper import STEPPED
-from .binding import check_finite, check_ids, check_readout, dtype_name, implementation_of, readout_json, resolve
+from .binding import check_provable, dtype_name, implementation_of, readout_json, resolve
 from .check import compare
-from .checker.blocks_mamba2 import LONGEST_CHUNK
 from .checker.certificate import claim
 from .checker.configuration import why_not_loaded
 from .checker.counters import check_watched
@@ -103,8 +101,7 @@ def certify(
         if isinstance(product, Open):
             return product
         wanted = product
-    _check_readout(model, wanted, readout)
-    check_finite(model, "nothing can be certified")
+    check_provable(model, wanted, readout, "nothing can be certified")
     training = model.training
     model.eval()
     try:
@@ -167,27 +164,6 @@ def _limits(model: Any, language: Language) -> list[int]:
     if name not in exact:
         raise ReadoutError(f"these counters are not exact in {name}; run the model in {' or '.join(exact)}")
     return [by_dtype[name] for by_dtype in limits]
-
-
-def _check_readout(model: Any, language: Language, readout: Readout) -> None:
-    """Raise :class:`ReadoutError` unless the readout fits the model and the language, as a certificate needs it."""
-    check_readout(readout, language)
-    if readout.bos is None:
-        raise ReadoutError("a certificate needs a readout with a bos token: every word starts from the same state")
-    if readout.head is not logits_of:
-        raise ReadoutError("a certificate is about the model's own logits; give a readout without a head of its own")
-    if readout.contract == "live-prefixes" and isinstance(language, Dfa) and language.is_empty():
-        raise ReadoutError(
-            "the language is empty, so under live-prefixes nothing is promised and nothing can be certified"
-        )
-    if model_type_of(model) not in STEPPED:
-        return  # the stepper says what is wrong with it
-    chunk = next((getattr(layer.mixer, "chunk_size", 1) for layer in backbone_of(model).layers), 1)
-    if not 1 <= chunk <= LONGEST_CHUNK:
-        raise ReadoutError(
-            f"chunk_size is {chunk:,}; certificates are about chunks of at most {LONGEST_CHUNK:,} tokens"
-        )
-    check_ids(model, language, readout)
 
 
 def _sampled(model: Any, language: Language, readout: Readout) -> Refuted | None:

@@ -12,7 +12,7 @@ from ..automata.languages import Recognised
 from ..models.errors import ReadoutError
 from ..models.readout import Readout
 from ..models.run.threads import one_thread
-from .binding import check_finite, check_ids, check_readout, resolve
+from .binding import check_provable, resolve
 from .search.boxes.search import invariant, not_in_boxes
 from .search.results import ScoreRange
 
@@ -45,11 +45,8 @@ def score_ranges(
     wanted = wanted.dfa(budget) if isinstance(wanted, Recognised) else wanted
     if not isinstance(wanted, Dfa) or wanted.is_empty():
         raise ReadoutError("ranges of scores are about regular languages that are not empty")
-    check_readout(bound, wanted)
-    check_ids(model, wanted, bound)
-    check_finite(model, "nothing can be said")
-    why = "the readout has no bos" if bound.bos is None else not_in_boxes(model, bound)
-    if why:
+    check_provable(model, wanted, bound, "nothing can be said")
+    if why := not_in_boxes(model, bound):
         raise ReadoutError(f"there are no ranges of scores here: {why}")
     with one_thread():
         return invariant(model, wanted, bound, budget).ranges(wanted, bound)

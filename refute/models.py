@@ -48,7 +48,7 @@ def _open_foreign(
     place: Path, language: Any, readout: Readout | None, dtype: torch.dtype | None
 ) -> tuple[Any, Language, Readout]:
     """A directory that ``transformers`` can load, without our manifest."""
-    own_language, own_readout = own_binding(place)
+    own_language, own_readout = own_binding(place) if language is None or readout is None else (None, None)
     if language is None and own_language is None:
         raise ReadoutError(
             f"{place} holds no {MANIFEST} and no {TRAINING}, so it names no language; "

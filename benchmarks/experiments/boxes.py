@@ -70,10 +70,12 @@ def batches(words: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Random words, and for every 2,000 of them a long one: a loop, with something before it and after it."""
     for at in range(0, words, 1000):
         yield rng.integers(0, 2, (min(1000, words - at), LENGTH)).astype(np.uint16)
+    long = []
     for _ in range(max(1, words // 2000)):
         loop = np.tile(rng.integers(0, 2, int(rng.integers(1, 5))), LOOP)[:LOOP]
         x, y = rng.integers(0, 2, (2, 8))
-        yield np.concatenate([x, loop, y])[None].astype(np.uint16)
+        long.append(np.concatenate([x, loop, y]).astype(np.uint16))
+    yield np.stack(long)
 
 
 def rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..automata.budget import Budget
     from ..automata.languages import Language
     from ..certify.certify import Certificate, Open, Refuted
+    from ..models.readout import Readout
     from ..refute.results import Counterexample
 
 EXIT_CODES = {"certified": 0, "counterexample": 1, "undecided": 3}
@@ -33,19 +34,24 @@ def check(
 ) -> None:
     """Compare a checkpoint with its language, at every prefix of sampled and of all short words.
 
-    Exit code 1 if they disagree. Agreement is evidence on the words tried, not a proof.
+    A Mamba from elsewhere needs a readout.json beside its weights and a language. Exit code 1 if they disagree.
+    Agreement is evidence on the words tried, not a proof.
     """
     if words == 0 and short == 0:
         raise ArgumentError("--words 0 and --short 0 leave nothing to try; raise one of them")
-    from ..certify.check import check as compare
-    from ..compiler.checkpoints import load
+    import torch
 
-    other = language.read_if_given(load(directory).language.alphabet)
+    from ..certify.check import check as compare
+    from ..refute.models import resolve
+
+    other, readout = _asked(directory, language)
     quiet_transformers()
+    target: Any = directory
+    if readout is not None:
+        target, other, _ = resolve(directory, other, readout, torch.float32)
+    options = {"words": words, "max_length": max_length, "short": short, "seed": seed}
     with progress_bar("checking words") as progress:
-        report = compare(
-            directory, other, words=words, max_length=max_length, short=short, seed=seed, progress=progress
-        )
+        report = compare(target, other, readout=readout, progress=progress, **options)
     show(report, as_json=json)
     raise typer.Exit(0 if report.agrees else 1)
 
@@ -84,23 +90,31 @@ def certify(
             checked = check_certificate(directory)
         show(checked, as_json=json)
         raise typer.Exit(0 if checked.accepted else 1)
-    other = language.read_if_given(_alphabet(directory))
-    verdict = prove(directory, other, dtype, budget_of(budget, seconds, CERTIFY_BUDGET))
+    other, readout = _asked(directory, language)
+    verdict = prove(directory, other, dtype, budget_of(budget, seconds, CERTIFY_BUDGET), readout)
     show(verdict, as_json=json)
     raise typer.Exit(EXIT_CODES[verdict.verdict])
 
 
-def _alphabet(directory: Path) -> tuple[str, ...]:
-    """The symbols of a checkpoint, or of another model that says in ``readout.json`` how it is read."""
+def _asked(directory: Path, language: LanguageOptions) -> tuple[Language | None, Readout | None]:
+    """The language that the options give, and how a model is read that says so in ``readout.json``, with its own."""
     from ..compiler.checkpoints import load
     from ..refute.models import has_own_readout, own_binding
 
-    _, readout = own_binding(directory) if has_own_readout(directory) else (None, None)
-    return load(directory).language.alphabet if readout is None else tuple(readout.tokens)
+    if not has_own_readout(directory):
+        return language.read_if_given(load(directory).language.alphabet), None
+    own, readout = own_binding(directory)
+    assert readout is not None
+    given = language.read_if_given(tuple(readout.tokens))
+    return own if given is None else given, readout
 
 
 def prove(
-    directory: Path, language: Language | None = None, dtype: str = "float32", budget: Budget | None = None
+    directory: Path,
+    language: Language | None = None,
+    dtype: str = "float32",
+    budget: Budget | None = None,
+    readout: Readout | None = None,
 ) -> Certificate | Counterexample | Refuted | Open:
     """Certify a checkpoint; a certificate for its own language is saved beside the weights."""
     import torch
@@ -111,7 +125,7 @@ def prove(
     quiet_transformers()
     with status("certifying") as note:
         chosen = getattr(torch, dtype)
-        verdict = search(directory, language, budget=budget or CERTIFY_BUDGET, dtype=chosen, note=note)
+        verdict = search(directory, language, readout=readout, budget=budget or CERTIFY_BUDGET, dtype=chosen, note=note)
     if isinstance(verdict, Certificate) and language is None:
         verdict.save(directory)
     return verdict

@@ -22,11 +22,14 @@ def test_a_model_from_elsewhere_says_how_it_is_read(tmp_path: Path) -> None:
     right = invoke("certify", place, "--regex", "(ab)*", "--json")
     assert (right.exit_code, json.loads(right.stdout)["readout"]["tokens"]) == (0, {"a": 3, "b": 4})
     assert not (place / "certificate.json").exists()
+    tried = invoke("check", place, "--regex", "(ab)*", "--words", "5", "--short", "30", "--json")
+    assert (tried.exit_code, json.loads(tried.stdout)["verdict"]) == (0, "agrees")
+    assert invoke("check", place, "--regex", "(ba)*", "--words", "5", "--short", "30").exit_code == 1
     (place / "readout.json").write_text(json.dumps(told | {"tokens": {"a": 4, "b": 3}}))
     wrong = invoke("certify", place, "--regex", "(ab)*", "--json")
     assert (wrong.exit_code, json.loads(wrong.stdout)["word"]) == (1, [])
     assert own_binding(place) == (None, Readout({"a": 4, "b": 3}, bos=1, accept=2))
-    assert "names no language" in invoke("certify", place).output
+    assert all("names no language" in invoke(command, place).output for command in ("certify", "check"))
     # Beside a manifest, which says it already, such a file is refused.
     (tmp_path / "ours" / "readout.json").write_text(json.dumps(told))
     assert "readout.json" in invoke("certify", tmp_path / "ours").output

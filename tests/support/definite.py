@@ -48,7 +48,7 @@ def random_model(kind: str, seed: int, layers: int) -> Any:
 
     sizes: dict[str, Any] = {**SIZES, "num_hidden_layers": layers}
     if kind == "mamba2":
-        sizes |= {"num_heads": 2, "head_dim": 8, "n_groups": 1, "expand": 2}
+        sizes |= {"num_heads": 2, "head_dim": 8, "n_groups": 1, "expand": 2, "chunk_size": 32}
     config_class, model_class = model_classes(kind)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
