@@ -33,6 +33,7 @@ from .plan.search.chains import WINDOWS, descents
 from .plan.search.choose import EFFORT, FEW_BLOCKS, MOST_BLOCKS, plans
 from .plan.search.congruences import by_congruences
 from .plan.search.cost import blocks_under
+from .plan.search.pieces import by_pieces
 from .plan.separate import separated
 from .plan.wellformed import PlanError
 from .targets import Lowered
@@ -94,12 +95,14 @@ class Alternative:
         found: its weights.
         plan: of a plan: the plan.
         decomposed: of a cascade: its stages.
+        proved: of a plan: whether it is proved already.
     """
 
     circuit: Circuit
     found: Lowered
     plan: Plan | None = None
     decomposed: Decomposed | None = None
+    proved: bool = False
 
     @property
     def least(self) -> bool:
@@ -290,7 +293,7 @@ def by_registers(dfa: Deterministic, budget: Budget, lower: Lower) -> Iterator[A
 
 
 def by_levels(dfa: Deterministic, budget: Budget, lower: Lower, widest: int) -> Iterator[Alternative]:
-    """A language of many states by a plan down a chain of congruences, if there is one (``plan.search.congruences``).
+    """A language of many states by a plan of pieces (``plan.search.pieces``), or down a chain of congruences.
 
     Args:
         dfa: a star-free language.
@@ -300,9 +303,12 @@ def by_levels(dfa: Deterministic, budget: Budget, lower: Lower, widest: int) -> 
     """
     if not (MANY_STATES_OF_LOOPS if _only_loops(dfa) else MANY_STATES) <= dfa.n_states <= isqrt(2 * MOST_PAIRS):
         return
-    for plan, circuit in _circuits(by_congruences(dfa, budget), budget, widest):
-        if _right(plan, dfa, budget):
-            yield Alternative(*lower(circuit), plan=plan)
+    found = False
+    for search in (by_pieces, by_congruences) if _only_loops(dfa) else (by_congruences,):
+        for plan, circuit in _circuits(() if found else search(dfa, budget), budget, widest):
+            if _right(plan, dfa, budget):
+                found = True
+                yield Alternative(*lower(circuit), plan=plan, proved=True)
 
 
 def _only_loops(dfa: Deterministic) -> bool:
@@ -375,7 +381,7 @@ def proved(
         return after, *rank(way.found.weights, optimise), 2 if walk else int(way.plan is not None)
 
     left = sorted(ways, key=cost)
-    while left and (plan := left[0].plan) is not None and not _right(plan, dfa, budget):
+    while left and (plan := left[0].plan) is not None and not (left[0].proved or _right(plan, dfa, budget)):
         del left[0]
     return tuple(left)
 

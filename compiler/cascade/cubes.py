@@ -86,14 +86,14 @@ class _Table:
 
     def mask(self, wanted: Iterable[Triple]) -> int:
         chosen = set(wanted)
-        return sum(1 << i for i, t in enumerate(self.demands.triples) if t in chosen)
+        return masked([i for i, t in enumerate(self.demands.triples) if t in chosen])
 
 
 def _masks(keys: Iterable[int]) -> dict[int, int]:
-    masks: dict[int, int] = {}
+    places: dict[int, list[int]] = {}
     for i, key in enumerate(keys):
-        masks[key] = masks.get(key, 0) | 1 << i
-    return dict(sorted(masks.items()))
+        places.setdefault(key, []).append(i)
+    return {key: masked(places[key]) for key in sorted(places)}
 
 
 EFFORTS: Sequence[tuple[int, float]] = ((6, 1.0), (12, 1.0), (6, 0.5), (40, 1.0), (12, 0.0), (40, 0.5))
@@ -153,6 +153,13 @@ def ones(mask: int) -> list[int]:
         return [i for i, bit in enumerate(reversed(f"{mask:b}")) if bit == "1"]
     data = np.frombuffer(mask.to_bytes(-(-mask.bit_length() // 8), "little"), dtype=np.uint8)
     return np.flatnonzero(np.unpackbits(data, bitorder="little")).tolist()
+
+
+def masked(positions: Sequence[int]) -> int:
+    """A mask with ones at some positions, ascending: the inverse of :func:`ones`. O(length)."""
+    if not positions or positions[-1] < FEW_BITS:
+        return sum(1 << i for i in positions)
+    return int.from_bytes(np.packbits(among(positions, positions[-1] + 1), bitorder="little").tobytes(), "little")
 
 
 def fired(cubes: Sequence[Cube], triples: Sequence[Triple]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
