@@ -76,7 +76,7 @@ def test_they_show_themselves(name: str) -> None:
     assert "class" in machine._repr_html_()
     assert "/ " in (machine.svg() or "")
     assert "Moore machine" in str(model)
-    assert "<class:" in str(model.circuit)
+    assert "the class is " in str(model.circuit)
     assert str(machine).count("\n") == machine.n_states
 
 
