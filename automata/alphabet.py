@@ -56,14 +56,14 @@ def class_token(name: str) -> str:
     return f"<class:{name}>"
 
 
-def verdict_of(token: str) -> str:
-    """What is said of a token, or a class, in words.
+def verdict_of(token: str, classes: Iterable[str]) -> str:
+    """What is said of a token, or of one of some classes, in words.
 
-    >>> verdict_of("a"), verdict_of(class_token("even"))
+    >>> verdict_of("a", ["even"]), verdict_of(class_token("even"), ["even"])
     ('a may come next', 'the class is even')
     """
-    prefix = class_token("")[:-1]
-    return f"the class is {token[len(prefix) : -1]}" if token.startswith(prefix) else f"{token} may come next"
+    named = {class_token(name): name for name in classes}
+    return f"the class is {named[token]}" if token in named else f"{token} may come next"
 
 
 def read_tokens(alphabet: Iterable[str], *, follow: bool, end: bool, classes: Iterable[str] = ()) -> tuple[str, ...]:

@@ -303,12 +303,14 @@ def by_levels(dfa: Deterministic, budget: Budget, lower: Lower, widest: int) -> 
     """
     if not (MANY_STATES_OF_LOOPS if _only_loops(dfa) else MANY_STATES) <= dfa.n_states <= isqrt(2 * MOST_PAIRS):
         return
-    found = False
     for search in (by_pieces, by_congruences) if _only_loops(dfa) else (by_congruences,):
-        for plan, circuit in _circuits(() if found else search(dfa, budget), budget, widest):
+        found = False
+        for plan, circuit in _circuits(search(dfa, budget), budget, widest):
             if _right(plan, dfa, budget):
                 found = True
                 yield Alternative(*lower(circuit), plan=plan, proved=True)
+        if found:
+            return
 
 
 def _only_loops(dfa: Deterministic) -> bool:

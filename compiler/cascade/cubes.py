@@ -73,9 +73,9 @@ class _Table:
         self.demands = demands
         triples = demands.triples
         self.full = (1 << len(triples)) - 1
-        self.by_before = _masks(t[0] for t in triples)
-        self.by_letter = _masks(t[1] for t in triples)
-        self.by_after = _masks(t[2] for t in triples)
+        self.by_before = masks(t[0] for t in triples)
+        self.by_letter = masks(t[1] for t in triples)
+        self.by_after = masks(t[2] for t in triples)
         self.by_before.pop(START, None)
         self.proper = [entry for entry in self.by_letter.items() if entry[0] != demands.bos]
         self.needed = self.mask(demands.resets)
@@ -87,13 +87,6 @@ class _Table:
     def mask(self, wanted: Iterable[Triple]) -> int:
         chosen = set(wanted)
         return masked([i for i, t in enumerate(self.demands.triples) if t in chosen])
-
-
-def _masks(keys: Iterable[int]) -> dict[int, int]:
-    places: dict[int, list[int]] = {}
-    for i, key in enumerate(keys):
-        places.setdefault(key, []).append(i)
-    return {key: masked(places[key]) for key in sorted(places)}
 
 
 EFFORTS: Sequence[tuple[int, float]] = ((6, 1.0), (12, 1.0), (6, 0.5), (40, 1.0), (12, 0.0), (40, 0.5))
@@ -160,6 +153,14 @@ def masked(positions: Sequence[int]) -> int:
     if not positions or positions[-1] < FEW_BITS:
         return sum(1 << i for i in positions)
     return int.from_bytes(np.packbits(among(positions, positions[-1] + 1), bitorder="little").tobytes(), "little")
+
+
+def masks(keys: Iterable[int]) -> dict[int, int]:
+    """For each key, ascending, a mask of the positions where it stands. O(length * keys)."""
+    places: dict[int, list[int]] = {}
+    for i, key in enumerate(keys):
+        places.setdefault(key, []).append(i)
+    return {key: masked(places[key]) for key in sorted(places)}
 
 
 def fired(cubes: Sequence[Cube], triples: Sequence[Triple]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -270,7 +270,7 @@ class Circuit(Pictured):
         for number, block in enumerate(self.blocks):
             lines.append(f"block {number} ({block.title}): {len(block.channels)} channels")
             lines += [f"    {n:>3} {c.role}: {c.meaning}" for n, c in enumerate(block.channels)]
-        lines += [f"{verdict_of(token)} iff {show(form)} <= 0" for token, form in self.verdicts.items()]
+        lines += [f"{verdict_of(token, self.classes)} iff {show(form)} <= 0" for token, form in self.verdicts.items()]
         return "\n".join(lines)
 
 

@@ -198,7 +198,7 @@ class Plan(Pictured):
                     lines.append(f"    := {label} ({memory.meaning[label]}) when {show_events(events)}")
         for token, form in self.verdicts.items():
             terms = [f"{weight:+d} [{show_event(event)}]" for event, weight in form.items()]
-            lines.append(f"{verdict_of(token)} iff {' '.join(terms) or '0'} <= 0")
+            lines.append(f"{verdict_of(token, self.classes)} iff {' '.join(terms) or '0'} <= 0")
         return "\n".join(lines)
 
 

@@ -158,11 +158,14 @@ def _conflicts(dfa: Deterministic, pieces: Sequence[Piece], meter: Meter) -> lis
 
 def _tells(piece: Piece, pair: Pair) -> bool:
     """Whether just one of two words has a piece."""
-    came = [0, 0]
-    for n, word in enumerate(pair):
-        for letter in word:
-            came[n] += came[n] < len(piece) and letter in piece[came[n]]
-    return (came[0] == len(piece)) != (came[1] == len(piece))
+    one, other = pair
+    return _has(one, piece) != _has(other, piece)
+
+
+def _has(word: Letters, piece: Piece) -> bool:
+    """Whether letters of the piece's sets stand in the word in this order. O(length)."""
+    left = iter(word)
+    return all(any(letter in letters for letter in left) for letters in piece)
 
 
 def _apart(dfa: Deterministic, one: Letters, other: Letters) -> Piece | None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ....automata.budget import Meter
-from ...cascade.cubes import masked, ones
+from ...cascade.cubes import masks, ones
 from .knowledge import NOTHING, Sides, Vector
 
 SEEDS = 6
@@ -53,11 +53,7 @@ class _Table:
         self.demands = demands
         self.full = (1 << len(demands.vectors)) - 1
         self.width = len(demands.vectors[0])
-        columns: list[dict[int, list[int]]] = [{} for _ in range(self.width)]
-        for number, vector in enumerate(demands.vectors):
-            for column, value in zip(columns, vector, strict=True):
-                column.setdefault(value, []).append(number)
-        self.columns = [{value: masked(column[value]) for value in sorted(column)} for column in columns]
+        self.columns = [masks(values) for values in zip(*demands.vectors, strict=True)]
         self.values = [[entry for entry in column.items() if entry[0] != NOTHING] for column in self.columns]
         self.orders = _orders(self.width, demands.window)
         self.shapes = 2 if demands.first and demands.window > 1 else 0
