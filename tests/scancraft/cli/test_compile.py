@@ -196,7 +196,7 @@ BAD: dict[str, tuple[tuple[Any, ...], str]] = {
     "regex and name": (("--regex", "a", "--named", "D-2"), "exactly one"),
     "none": ((), "exactly one"),
     "alphabet of a name": (("--named", "D-2", "--alphabet", "a b c"), "bring their own"),
-    "alphabet of dyck": (("--dyck", "2,2", "--alphabet", "( )"), "bring their own"),
+    "alphabet of dyck": (("--dyck", "2,2", "--alphabet", "( )"), "give one pair per kind"),
     "alphabet of counters": ((TWO_FOR_ONE, "--alphabet", "a b x"), "--alphabet goes with a DFA"),
     "general counters": ((TWO_FOR_ONE, "--general"), "counters have one construction only"),
     "general Dyck-1": (("--named", "Dyck-1", "--general"), "counters have one construction only"),
