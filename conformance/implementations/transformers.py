@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM
 
 from ...automata.errors import MissingExtraError
 from ...models.checkpoints.checkpoint import load_model
+from ...models.checkpoints.kernels import CHUNKED, RECURRENT
 from ...models.run.caching import continued
 from ..case import ConformanceError
 from .base import Implementation
@@ -95,9 +96,6 @@ class _Hybrid(_Transformers):
                 setattr(self.module, name, function)
             return super().run(ids, **arguments)
 
-
-CHUNKED, RECURRENT = "torch_chunk_gated_delta_rule", "torch_recurrent_gated_delta_rule"
-"""What the modules of such models call."""
 
 ASKS_WHETHER_COMPILING = "is_torchdynamo_compiling"
 """The function by which transformers decides between its loop and its associative scan."""

@@ -34,6 +34,7 @@ from .closed import (
     check_directory,
 )
 from .files import read_json, replace_directory, replace_file, write_json
+from .kernels import without_gpu_kernels
 from .tokenizer import build_tokenizer, tokenizer_config
 
 WRITTEN = frozenset(
@@ -175,4 +176,4 @@ def load_model(directory: Path, dtype: torch.dtype = torch.float32) -> Any:
         model.load_state_dict(state, strict=True)
     except Exception as error:  # what transformers raises on a configuration that it does not like is not documented
         raise CheckpointError(f"{path} describes no model with these weights ({error})") from error
-    return model.to(dtype=dtype).eval()
+    return without_gpu_kernels(model.to(dtype=dtype).eval())

@@ -78,9 +78,9 @@ def export(
     from ..conformance.exported import round_trip
     from ..models.exports.gguf import write_gguf
     from ..models.exports.mamba_ssm import write_mamba_ssm
-    from ..models.exports.mlx import write_mlx
+    from ..models.exports.mlx import HYBRIDS, write_mlx
     from ..models.exports.onnx import write_onnx
-    from ..models.exports.source import source_of
+    from ..models.exports.source import KINDS, source_of
 
     if dtype is not MatrixType.float32 and to is not Format.gguf:
         raise ArgumentError("--dtype goes with --to gguf; the others are float32")
@@ -89,8 +89,10 @@ def export(
     if width.bit_count() != 1:
         raise ArgumentError(f"--width {width} is no power of two, and widths grow by powers of four")
     check_directory(directory)
-    source = wanted = source_of(directory)
+    source = wanted = source_of(directory, KINDS + HYBRIDS if to is Format.mlx else KINDS)
     if shape is ModelShape.standard:
+        if source.kind not in STANDARD:
+            raise ArgumentError(f"--shape standard is of {', '.join(STANDARD)}, not of {source.kind}")
         wanted = padded(source, replace(STANDARD[source.kind], vocabulary=vocabulary, width=width))
     trip = None
     try:

@@ -60,3 +60,13 @@ def test_other_runtimes(to: str, small: Path, tmp_path: Path) -> None:
     if "cannot be imported" in done.stdout + done.stderr:
         pytest.skip("the runtime is not installed")
     assert "equal, bit for bit" in done.stdout
+
+
+def test_an_olmo_hybrid_goes_to_mlx_alone(tmp_path: Path) -> None:
+    scancraft.compile("(aa)*", tmp_path / "even", target="olmo_hybrid")
+    done = invoke("export", tmp_path / "even", "--to", "mlx", "-o", tmp_path / "x")
+    assert "equal, bit for bit" in done.stdout or "cannot be imported" in done.stdout
+    assert (tmp_path / "x" / "model.safetensors").exists()
+    assert "of mamba, falcon_mamba, mamba2" in refused(
+        invoke("export", tmp_path / "even", "--to", "gguf", "-o", tmp_path / "y")
+    )
