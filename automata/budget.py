@@ -20,11 +20,13 @@ class Budget:
         items: how many things (image sets, subset states, monoid elements) may be created.
         seconds: wall-clock limit, checked about every thousand items; ``None`` for no limit.
         started: when the time began (``time.monotonic``); ``None``: when a search begins.
+        parameters: how many a compiled model may have.
     """
 
     items: int = 200_000
     seconds: float | None = 120.0
     started: float | None = None
+    parameters: int = 1 << 28
 
     def meter(self, what: str) -> Meter:
         """A counter for one search over ``what``."""

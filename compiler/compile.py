@@ -50,7 +50,7 @@ from .combining import PRODUCT_ITEMS, ForesightError, combination
 from .compiled import Compiled, CompiledModel, allowed_target, lowered, manifest_of
 from .constructions import bounded_dyck, check_contract, copies, counters, nested
 from .past import past_formula
-from .targets import Lowered, Options, Target, TargetError
+from .targets import Lowered, ModelSizeError, Options, Target, TargetError
 from .targets import target as target_named
 from .targets.gates import GateClassError, Gates, check_gates
 from .tokenized import renumbered, tokenized
@@ -139,7 +139,7 @@ def compile(
         ForesightError: of a combination side by side, whose parts do not know what may come next, "all-words".
         TargetError: the target has no such sizes or no such construction, or its gates are stronger than ``gates``.
         PrecisionError: the model is not exact in ``dtype``.
-        BudgetExceededError: undecided within the budget.
+        BudgetExceededError: undecided within the budget; a ModelSizeError if the model had too many parameters.
         ReadoutError: an unknown contract.
         ScancraftError: the language cannot be read, or ``out`` cannot be written.
 
@@ -227,7 +227,11 @@ def _regular(dfa: Dfa | Moore, choice: Choice) -> Compiled:
     star_free = needed.gates is GateClass.NONNEGATIVE
     chosen = target_named(target or _weakest(star_free, choice.gates))
     letters = quotient(dfa)
-    found = _ways(letters, choice, chosen, star_free=star_free)
+    try:
+        found = _ways(letters, choice, chosen, star_free=star_free)
+    except ModelSizeError as error:
+        error.group = "" if needed.group is None else needed.group.title
+        raise
     best = found[0]
     kind = KINDS.get(needed.gates, "not star-free")
     manifest = manifest_of(
@@ -319,7 +323,7 @@ def _ways(
     their certificates have a limit; but one counter that never decreases is looked for where the cascade takes several
     blocks, and is the best if nothing else does with one.
     """
-    options = Options(d_state=choice.d_state, d_conv=choice.d_conv or FEWEST_TAPS)
+    options = Options(choice.d_state, choice.d_conv or FEWEST_TAPS, choice.budget.parameters)
     widest, dfa = choice.d_conv or max(target.d_conv), letters.dfa
 
     def lower(circuit: Circuit) -> tuple[Circuit, Lowered]:

@@ -29,9 +29,6 @@ from .targets import Options
 if TYPE_CHECKING:
     from ..models.readout import Contract
 
-LARGEST = 1 << 28
-"""Parameters of a bounded Dyck model that is still built: a gigabyte."""
-
 
 def check_contract(contract: str, *, recognised: bool = False) -> None:
     """Raise :class:`ReadoutError` for a contract that is unknown, or that such a language cannot have."""
@@ -95,7 +92,7 @@ def dyck(
 
     Raises:
         BracketLanguageError: K or h below 1.
-        BudgetExceededError: the model would have more than about 2^28 parameters.
+        BudgetExceededError: the model would have more than 2^28 parameters.
 
     >>> dyck(8, 10).circuit.n_blocks, dyck(8, 10).circuit.memories
     (2, 41)
@@ -118,8 +115,8 @@ def bounded_dyck(
     check_contract(contract)
     # Two or three blocks of about 3 h ceil(log2(K + 1)) channels, each with h rows of Delta and tens of dimensions.
     size = 2 * 3 * language.depth * language.code_bits * (2 * language.depth + 100)
-    if size > LARGEST:
-        raise BudgetExceededError("parameters (estimated)", size, LARGEST)
+    if size > DEFAULT_BUDGET.parameters:
+        raise BudgetExceededError("parameters (estimated)", size, DEFAULT_BUDGET.parameters)
     circuit = bounded_dyck_circuit(language, all_words=contract == "all-words")
     if not any("float32" in limits for limits in circuit.limits.values()):
         raise BracketLanguageError(f"{language.name} is too deep for float32 to count exactly; give a smaller depth")
@@ -151,7 +148,7 @@ def nested(
 
     Raises:
         LevelMemoryError: the control of a level needs more than one block.
-        BudgetExceededError: the search takes too long, or the model would have more than about 2^28 parameters.
+        BudgetExceededError: the search takes too long, or the model would have more than 2^28 parameters.
 
     >>> from scancraft.automata.nested.documents import json_documents
     >>> nested(json_documents(10)).circuit.n_blocks
@@ -159,9 +156,6 @@ def nested(
     """
     check_contract(contract)
     circuit = nested_circuit(language, all_words=contract == "all-words", budget=budget)
-    widest = max(len(block.channels) for block in circuit.blocks)
-    if (size := 3 * widest * (2 * language.depth + 100)) > LARGEST:
-        raise BudgetExceededError("parameters (estimated)", size, LARGEST)
     if not any("float32" in limits for limits in circuit.limits.values()):
         raise BracketLanguageError(f"a depth of {language.depth} is too much for float32 to count exactly; give less")
     return constructed(language, "star-free", circuit, d_conv, out, target, dtype)
@@ -188,7 +182,7 @@ def copies(
 
     Raises:
         CopyingLanguageError: all words are to be right, or words are too long for float32 to count exactly.
-        BudgetExceededError: the model would have more than about 2^28 parameters.
+        BudgetExceededError: the model would have more than 2^28 parameters.
 
     >>> from scancraft.automata.copying.language import copying
     >>> copies(copying(26, 10)).circuit.n_blocks, copies(copying(26, 10)).circuit.memories
@@ -200,9 +194,6 @@ def copies(
             "a model that copies is built for live prefixes only; leave the contract out, or compile the DFA (`.dfa()`)"
         )
     circuit = copying_circuit(language)
-    widest = max(len(block.channels) for block in circuit.blocks)
-    if (size := 2 * widest * (2 * language.longest + 100)) > LARGEST:
-        raise BudgetExceededError("parameters (estimated)", size, LARGEST)
     if not any("float32" in limits for limits in circuit.limits.values()):
         raise CopyingLanguageError(f"{language.longest} letters are too many for float32 to count; give fewer")
     return constructed(language, "star-free", circuit, d_conv, out, target, dtype)

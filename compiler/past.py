@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..automata.budget import DEFAULT_BUDGET, Budget
-from ..automata.errors import BudgetExceededError
 from ..automata.logic.nodes import Nodes
 from ..automata.logic.past import PastLtl
 from .circuits.letters import over_letters
 from .compiled import Constructed
-from .constructions import LARGEST, constructed
+from .constructions import constructed
 from .plan.circuits import plan_circuit
 from .plan.past import past_plan
 
@@ -36,7 +35,7 @@ def past_formula(
         dtype: a format in which the model must be exact (``scancraft.compile``).
 
     Raises:
-        BudgetExceededError: they look at more, or the model would have more than about 2^28 parameters.
+        BudgetExceededError: they look at more, or the model would have more than 2^28 parameters.
         TargetError: the target has no such sizes.
         PrecisionError: the model is not exact in ``dtype``.
     """
@@ -44,8 +43,4 @@ def past_formula(
     normal = nodes.language(nodes.copied(language))
     plan = past_plan(normal.quotient.dfa, budget)
     circuit = over_letters(plan_circuit(plan), normal.quotient)
-    size = 3 * len(circuit.features) * sum(len(block.channels) for block in circuit.blocks)
-    size += 2 * len(circuit.features) * len(circuit.alphabet)
-    if size > LARGEST:
-        raise BudgetExceededError("parameters (estimated)", size, LARGEST)
     return replace(constructed(normal, "star-free", circuit, d_conv, None, target, dtype), plan=plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -88,6 +88,11 @@ class ModelShape(ABC):
         shapes["lm_head.weight"] = (self.vocab_size, self.d_model)
         return shapes
 
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers the parameters have."""
+        return sum(map(prod, self.tensors().values()))
+
     def transformers_config(self, *, pad: int, bos: int, eos: int) -> dict[str, Any]:
         """The ``config.json`` of the model's class, with the ids of the special tokens."""
         return {
@@ -139,10 +144,10 @@ class ModelWeights:
         """The ``model_type`` of ``config.json``."""
         return self.shape.model_type
 
-    @cached_property
+    @property
     def n_parameters(self) -> int:
         """How many numbers there are."""
-        return sum(t.size for t in self.tensors.values())
+        return self.shape.n_parameters
 
     @property
     def n_nonzero(self) -> int:

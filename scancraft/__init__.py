@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from .compiler.circuits.nested.memories import LevelMemoryError as LevelMemoryError
     from .compiler.combining import ForesightError as ForesightError
     from .compiler.manifest import ManifestError as ManifestError
+    from .compiler.targets.base import ModelSizeError as ModelSizeError
     from .compiler.targets.base import TargetError as TargetError
     from .compiler.targets.base import UnknownTargetError as UnknownTargetError
     from .compiler.targets.gates import GateClassError as GateClassError

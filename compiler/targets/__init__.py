@@ -22,9 +22,19 @@ from types import MappingProxyType
 
 from ...models.classes import ARCHITECTURES
 from ...models.classes import register as register_architecture
-from .base import Lowered, Options, Target, TargetError, UnknownTargetError
+from .base import Lowered, ModelSizeError, Options, Target, TargetError, UnknownTargetError
 
-__all__ = ["TARGETS", "Lowered", "Options", "Target", "TargetError", "UnknownTargetError", "register", "target"]
+__all__ = [
+    "TARGETS",
+    "Lowered",
+    "ModelSizeError",
+    "Options",
+    "Target",
+    "TargetError",
+    "UnknownTargetError",
+    "register",
+    "target",
+]
 
 GROUP = "scancraft.targets"
 """The entry points of other packages' targets."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from math import prod
+from typing import Any, TypeVar
 
-from ...automata.errors import ScancraftError
+from ...automata.budget import DEFAULT_BUDGET
+from ...automata.errors import BudgetExceededError, ScancraftError
 from ...models.classes import Architecture
-from ...models.weights import ModelWeights
+from ...models.weights import ModelShape, ModelWeights
 from ..circuits.circuit import Circuit
 from ..manifest import BlockLabel, CounterLabel, Dimension
 from .gates import Gates
@@ -22,6 +24,47 @@ class TargetError(ScancraftError):
     """A target cannot have what was asked of it: a size, or a construction."""
 
 
+class ModelSizeError(BudgetExceededError):
+    """A model would have more parameters than the budget allows; none of them was made.
+
+    Attributes:
+        grew: the largest of its parameters.
+        group: of a language with one: the group that its gates are for.
+    """
+
+    def __init__(self, what: str, reached: float, limit: float, grew: str = "", group: str = "") -> None:
+        super().__init__(what, reached, limit)
+        self.grew, self.group = grew, group
+
+    def __str__(self) -> str:
+        whose = f"; the language has the group {self.group}" if self.group else ""
+        return (
+            f"undecided: the model would have {self.reached:,} {self.what}, past its budget of {self.limit:,}: "
+            f"{self.grew}{whose}; raise the budget of parameters, or simplify the language"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what, self.reached, self.limit, self.grew, self.group)
+
+
+Shape = TypeVar("Shape", bound=ModelShape)
+
+
+def within(shape: Shape, most: int) -> Shape:
+    """A shape whose parameters are not more than so many.
+
+    Raises:
+        ModelSizeError: they are.
+    """
+    if (found := shape.n_parameters) > most:
+        layers = [shape.layer_tensors(layer) for layer in range(shape.n_layers)]
+        name = max(layers[0], key=lambda name: prod(layers[0][name]))
+        size = " x ".join(f"{n:,}" for n in layers[0][name] if n > 1)
+        grew = f"{name} is {size} in {sum(name in each for each in layers):,} of {len(layers):,} layers"
+        raise ModelSizeError("parameters", found, most, grew)
+    return shape
+
+
 @dataclass(frozen=True)
 class Options:
     """Sizes that a person may choose; no target needs more than the defaults.
@@ -29,10 +72,12 @@ class Options:
     Attributes:
         d_state: states per channel, where nothing counts (counters decide themselves).
         d_conv: taps of the convolution at least; cascades use the last two, plans may need more, and then get them.
+        parameters: how many a model may have.
     """
 
     d_state: int = 1
     d_conv: int = 2
+    parameters: int = DEFAULT_BUDGET.parameters
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from ...models.classes import model_classes
 from ...models.mamba import FALCON_MAMBA, FalconMambaShape, MambaShape
 from ...models.weights import ModelWeights, Tensor
 from ..circuits.circuit import Circuit, CircuitBlock
-from .base import Lowered, Options, Target, TargetError
+from .base import Lowered, Options, Target, TargetError, within
 from .layout import Stream, block_labels, counter_labels, dimensions, narrowest_stream
 from .lower import A_LOG, BlockTensors, T, assembled
 from .mamba import dt_rows, empty_block, latches_of, mamba_block, mamba_shape, set_channels
@@ -103,7 +103,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
         )
     stream = narrowest_stream(circuit.features)
     plain = mamba_shape(circuit, stream, options)
-    shape = _shape(plain, narrowest(plain.dt_rank), counts=circuit.counts)
+    shape = within(_shape(plain, narrowest(plain.dt_rank), counts=circuit.counts), options.parameters)
     blocks = [_block(block, stream, shape) for block in circuit.blocks or (CircuitBlock("nothing to do"),)]
     weights = ModelWeights(shape, assembled(circuit, stream, blocks))
     return Lowered(weights, dimensions(circuit, stream), block_labels(circuit), counter_labels(circuit))

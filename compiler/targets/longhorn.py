@@ -24,7 +24,7 @@ from ...models.mamba import LONGHORN, LonghornShape
 from ...models.weights import ModelWeights
 from ..circuits.circuit import Channels, Circuit, CircuitBlock, CircuitChannel, Shown
 from ..circuits.forms import times
-from .base import Lowered, Options, Target, TargetError
+from .base import Lowered, Options, Target, TargetError, within
 from .layout import Stream, narrowest_stream
 from .lower import BlockTensors, T, assembled
 from .mamba import empty_block, labelled, mamba_shape, set_channels
@@ -36,7 +36,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
     """Write the circuit, a cascade or a plan, as weights. O(number of weights)."""
     circuit = replace(circuit, blocks=tuple(map(_spread, circuit.blocks or (CircuitBlock("nothing to do"),))))
     stream = narrowest_stream(circuit.features)
-    shape = LonghornShape(**vars(mamba_shape(circuit, stream, options)))
+    shape = within(LonghornShape(**vars(mamba_shape(circuit, stream, options))), options.parameters)
     blocks = [_block(block, stream, shape) for block in circuit.blocks]
     return labelled(circuit, stream, ModelWeights(shape, assembled(circuit, stream, blocks)))
 

@@ -35,7 +35,7 @@ from ...models.mamba import MAMBA, MambaShape, MambaWeights
 from ...models.weights import ModelWeights
 from ..circuits.circuit import Channels, Circuit, CircuitBlock, Latch, Shown
 from . import float16
-from .base import Lowered, Options, Target
+from .base import Lowered, Options, Target, within
 from .layout import Stream, block_labels, counter_labels, dimensions, narrowest_stream
 from .lower import A_LOG, BlockTensors, T, add_forms, assembled
 from .tokens import vocabulary_size
@@ -50,7 +50,7 @@ Row = tuple[tuple[int, int], ...]
 def lower(circuit: Circuit, options: Options) -> Lowered:
     """Write the circuit as weights. O(number of weights)."""
     stream = narrowest_stream(circuit.features)
-    shape = mamba_shape(circuit, stream, options)
+    shape = within(mamba_shape(circuit, stream, options), options.parameters)
     blocks = [mamba_block(block, stream, shape) for block in circuit.blocks or (CircuitBlock("nothing to do"),)]
     return labelled(circuit, stream, MambaWeights(shape, assembled(circuit, stream, blocks)))
 

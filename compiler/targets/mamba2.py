@@ -31,7 +31,7 @@ from ..manifest import BlockLabel, ChannelLabel, CounterLabel, Holder, MemoryLab
 from ._mamba2_blocks import WIDE, Part, frame_of, parts_of
 from ._mamba2_layers import D_STATE_MULTIPLE, Channel, layer_block, narrowest, placed
 from ._mamba2_limits import longest
-from .base import Lowered, Options, Target, TargetError
+from .base import Lowered, Options, Target, TargetError, within
 from .layout import Indicators, dimensions, level_label
 from .lower import T, assembled
 from .tokens import vocabulary_size
@@ -45,6 +45,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
         options: ``d_state`` is rounded up to a multiple of 4; the first state is used.
 
     Raises:
+        ModelSizeError: it would have too many parameters.
         TargetError: it counts more at once than can be counted exactly, or has a channel with no counterpart.
     """
     frame = frame_of(circuit)
@@ -57,7 +58,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
         )
     layers = tuple(layer for part in parts for layer in part.layers) or (frame.layer([], [], "nothing to do"),)
     d_inner, n_heads = narrowest(layers, frame.stream.d_model)
-    shape = Mamba2Shape(
+    sizes = Mamba2Shape(
         d_model=frame.stream.d_model,
         n_layers=len(layers),
         vocab_size=vocabulary_size(circuit.alphabet, circuit.classes),
@@ -66,6 +67,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
         d_state=-(-options.d_state // D_STATE_MULTIPLE) * D_STATE_MULTIPLE,
         d_conv=max(options.d_conv, circuit.window),
     )
+    shape = within(sizes, options.parameters)
     tensors = assembled(circuit, frame.stream, [layer_block(layer, shape) for layer in layers])
     return Lowered(
         weights=ModelWeights(shape, tensors),

@@ -42,7 +42,7 @@ from ..circuits.forms import ALWAYS, ONE, Form, plus, times
 from ..circuits.memories import Pair, signs
 from ..manifest import BlockLabel, ChannelLabel, Holder, MemoryLabel
 from ._olmo_layers import PASSED, STORED, Column, Head, Layer, Unit, layer_block, passing
-from .base import Lowered, Options, Target, TargetError
+from .base import Lowered, Options, Target, TargetError, within
 from .layout import constants_of, dimensions, level_label, narrowest_stream, remembered
 from .lower import BlockTensors, T, embedding, head_weight, norm_weight
 from .tokens import vocabulary_size
@@ -61,6 +61,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
         options: ``d_state`` is not looked at: keys have the dimension that the registers need.
 
     Raises:
+        ModelSizeError: it would have too many parameters.
         TargetError: a memory is no register, or its labels change places round a circle of odd length.
     """
     drafts = _drafted(circuit)
@@ -68,7 +69,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
     size = min(WIDTHS, key=lambda size: drafts.cost(size, keys))
     layers = [draft.layer(size) for draft in drafts.drafts]
     stream = narrowest_stream((*circuit.features, *drafts.told))
-    shape = OlmoHybridShape(
+    sizes = OlmoHybridShape(
         d_model=stream.d_model,
         n_layers=len(layers) + 1,
         vocab_size=vocabulary_size(circuit.alphabet, circuit.classes),
@@ -78,6 +79,7 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
         value_dim=size,
         units=max(1, *(len(layer.units) for layer in layers)),
     )
+    shape = within(sizes, options.parameters)
     blocks = [layer_block(layer, stream, shape) for layer in layers]
     tensors = _assembled(shape, blocks, norm_weight(stream, circuit.constant))
     tensors[shape.embedding] = embedding(circuit, stream)

@@ -17,7 +17,7 @@ from functools import partial
 from ...models.classes import model_classes
 from ...models.mamba import SIGNED_MAMBA, MambaShape, MambaWeights
 from ..circuits.circuit import Circuit, CircuitBlock, Register
-from .base import Lowered, Options, Target, TargetError
+from .base import Lowered, Options, Target, TargetError, within
 from .layout import Stream, narrowest_stream
 from .lower import A_LOG, BlockTensors, T, assembled
 from .mamba import empty_block, labelled, mamba_block, mamba_shape, set_channels
@@ -30,7 +30,8 @@ def lower(circuit: Circuit, options: Options) -> Lowered:
     """Write the circuit, a cascade or a plan, as weights. O(number of weights)."""
     stream = narrowest_stream(circuit.features)
     plain = mamba_shape(circuit, stream, options)
-    shape = replace(plain, dt_rank=max(plain.dt_rank, 2 if circuit.swaps else 1), signed=True)
+    signed = replace(plain, dt_rank=max(plain.dt_rank, 2 if circuit.swaps else 1), signed=True)
+    shape = within(signed, options.parameters)
     blocks = [_block(block, stream, shape) for block in circuit.blocks or (CircuitBlock("nothing to do"),)]
     return labelled(circuit, stream, MambaWeights(shape, assembled(circuit, stream, blocks)))
 

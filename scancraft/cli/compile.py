@@ -28,7 +28,7 @@ from ..models.olmo_hybrid import OLMO_HYBRID
 from .check import EXIT_CODES, prove
 from .io import ArgumentError, console, say, show_json, status
 from .languages import LanguageOptions, about, budget_of
-from .options import ContractName, Items, Json, ModelDtype, ModelShape, PadVocabulary, PadWidth, Seconds
+from .options import ContractName, Items, Json, ModelDtype, ModelShape, PadVocabulary, PadWidth, Parameters, Seconds
 
 
 class GatesName(StrEnum):
@@ -73,6 +73,7 @@ def compile(
     ] = False,
     budget: Items = None,
     seconds: Seconds = None,
+    parameters: Parameters = None,
     d_state: Annotated[int, typer.Option(metavar="N", min=1, max=4096, help="States per channel; one is enough.")] = 1,
     d_conv: Annotated[
         int | None, typer.Option(metavar="N", min=2, max=4, help="Convolution taps; by default as few as it takes.")
@@ -121,6 +122,8 @@ def compile(
     only 2-groups, --target signed_mamba makes a Mamba with signed gates of it, which scancraft itself loads.
     """
     limits = budget_of(budget, seconds)
+    if parameters is not None:
+        limits = replace(limits, parameters=parameters)
     with status("compiling"):
         wanted = language.read(limits)
         chosen, own_flip_flop = _way(wanted, language.name is not None, general, limits, d_state)

@@ -67,6 +67,10 @@ Items = Annotated[
     int | None, typer.Option("--budget", metavar="N", min=1, help="Give up after N image sets or the like.")
 ]
 Seconds = Annotated[float | None, typer.Option("--seconds", metavar="S", min=0, help="Give up after S seconds.")]
+Parameters = Annotated[
+    int | None,
+    typer.Option("--parameters", metavar="N", min=1, help="Give up if the model had more than N; by default 2^28."),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Of the random numbers.")]
 Json = Annotated[
     bool, typer.Option("--json", callback=_remember_json, is_eager=True, help="Print JSON, errors included.")
