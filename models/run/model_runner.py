@@ -20,8 +20,11 @@ from .runner import Watch
 
 CHUNKS = {OLMO_HYBRID: 64}
 """Kinds of model that ``transformers`` runs in whole chunks of so many tokens, however few there are."""
-CALL = 32
-"""What one more call of a model costs beside its tokens, in tokens of a chunk; measured."""
+CALL, STEP = 100, 3
+"""What one more call of a model costs, and each of its tokens, in tokens of a chunk; measured."""
+PIECE = 1 << 21
+"""So many numbers at most go through a convolution of such a model at once, if there are several rows: more leave the
+processor's caches, and a pass takes three times as long."""
 
 
 class ModelRunner:
@@ -69,8 +72,13 @@ class ModelRunner:
                 rows, length = ids.shape
                 prefixes = list(self._prefixes(ids))
                 different = sum(len(tokens) for tokens, *_ in prefixes)
-                if different + CALL * length <= rows * -(-length // chunk) * chunk:
+                padded = -(-length // chunk) * chunk
+                if STEP * different + CALL * length <= rows * padded:
                     return self._each_prefix_once(prefixes)
+                mixers = (getattr(layer, "linear_attn", None) for layer in self.model.base_model.layers)
+                channels = max((mixer.conv_dim for mixer in mixers if mixer is not None), default=1)
+                pieces = ids.split(max(1, PIECE // (padded * channels)))
+                return torch.cat([self.model(piece, use_cache=False).logits.float() for piece in pieces])
             logits: Tensor = self.model(ids, use_cache=False).logits.float()
             return logits
         cache, parts = None, []
