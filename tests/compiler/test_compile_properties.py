@@ -38,7 +38,7 @@ def examples(count: int) -> settings:
     return settings(max_examples=count, deadline=None, derandomize=True, database=None)
 
 
-@examples(25)
+@examples(12)
 @given(star_free_dfas(7), st.sampled_from([(16, 4), (2, 3), (4, 2)]), st.data())
 def test_the_model_models_the_language(dfa: Dfa, sizes: tuple[int, int], data: st.DataObject) -> None:
     compiled = by_cascade(dfa)

@@ -146,7 +146,7 @@ def test_the_commands(tmp_path: Path) -> None:
 
 
 def test_training_by_name(tmp_path: Path) -> None:
-    told = invoke("train", "--named", "last letter", "--budget", "1s", "-o", tmp_path / "t")
+    told = invoke("train", "--named", "last letter", "--steps", "3", "-o", tmp_path / "t")
     assert told.exit_code == 0, told.output
     record = json.loads((tmp_path / "t" / "training.json").read_text())
     assert set(record["language"]) == {"moore_machine"}

@@ -233,7 +233,6 @@ def test_the_runner_trusts_no_limit_past_what_a_format_holds(which: str, dtype: 
     [
         ("mamba", {"channel": 0}, "it says that counter 'b due' is at"),
         ("mamba", {"block": 0}, "it says that counter 'b due' is at"),
-        ("falcon_mamba", {"channel": 0}, "it says that counter 'b due' is at"),
         ("falcon_mamba", {"unit": 1000}, "not counted in units of 1"),
     ],
 )

@@ -79,7 +79,7 @@ def test_events_of_two_symbols() -> None:
 @pytest.mark.parametrize("contract", ["live-prefixes", "all-words"])
 def test_models_of_json(target: str, contract: str) -> None:
     model = scancraft.compile(json_documents(3), target=target, contract=contract)
-    assert model.check(words=200, seed=1).agrees
+    assert model.check(words=60, max_length=100, short=2_000, seed=1).agrees
     word = ["{", "string", ":", "[", "number"]
     assert model.allowed(word) == {",", "]"}
 
