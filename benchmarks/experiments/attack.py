@@ -62,7 +62,7 @@ from scancraft.automata.families import d_n, tomita
 from scancraft.certify.certify import Certificate
 from scancraft.certify.checker.certificate import check_certificate
 
-KINDS = ("mamba", "signed_mamba", "mamba2", "falcon_mamba")
+KINDS = ("mamba", "signed_mamba", "mamba2", "falcon_mamba", "longhorn", "olmo_hybrid")
 WANTED = 10_000
 """Attacks per kind."""
 
@@ -148,8 +148,11 @@ def languages(kind: str) -> dict[str, Any]:
     """Small languages of every method of certification that the kind has."""
     if kind == "signed_mamba":
         return {"Parity": "(0*10*1)*0*", "(abab)*": "(abab)*", "a*b": "a*b"}
+    if kind == "olmo_hybrid":
+        groups = {"Parity": "(0*10*1)*0*", "(aaa)*": "(aaa)*", "sum mod 4": scancraft.named("sum mod 4")}
+        return groups | {"a*b": "a*b", "(a(ab)*b)*": "(a(ab)*b)*"}
     regular = {"a*b": "a*b", "(ab)*": "(ab)*", "D-2": d_n(2), "Tomita-4": tomita(4)}
-    if kind == "mamba2":
+    if kind in ("mamba2", "longhorn"):
         return regular
     regular |= {
         "Dyck-1": dyck_1(),

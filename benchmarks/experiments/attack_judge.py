@@ -191,13 +191,22 @@ def _padded(model: Any, ids: Tensor, pad: int) -> Tensor:
     return torch.where(before[:, None, None], logits[:, PADDING:], logits[:, :-PADDING])
 
 
+READERS = (
+    *("embeddings", "embed_tokens", "in_proj", "lm_head"),
+    *(f"{name}_proj" for name in ("q", "k", "v", "g", "a", "b", "gate", "up")),
+)
+"""Parameters whose columns are the dimensions of the residual stream; of :data:`WRITERS` the rows are."""
+
+WRITERS = ("out_proj", "o_proj", "down_proj", "norm_f", ".norm", "layernorm")
+
+
 def permuted(model: Any) -> dict[str, Tensor]:
     """The weights with the dimensions of the residual stream in another order, and with it the orders of summation."""
     order = torch.randperm(model.config.hidden_size, generator=torch.Generator().manual_seed(1))
     changed = {}
     for name, tensor in model.state_dict().items():
-        columns = name.endswith(("embeddings.weight", "in_proj.weight", "lm_head.weight"))
-        rows = name.endswith(("out_proj.weight", "norm_f.weight")) or name.endswith(".norm.weight")
+        columns = name.endswith(tuple(f"{reader}.weight" for reader in READERS))
+        rows = name.endswith(tuple(f"{writer}.weight" for writer in WRITERS))
         if columns:
             tensor = tensor[:, order]
         elif rows and ".mixer.norm" not in name:

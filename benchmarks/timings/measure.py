@@ -21,6 +21,7 @@ import scancraft
 from scancraft.automata.dfa import Dfa
 from scancraft.automata.families import SUITE, order_preserving
 from scancraft.compiler.compiled import CompiledModel
+from scancraft.models.run.caching import continued
 from scancraft.suite.languages import LANGUAGES
 
 Value = TypeVar("Value")
@@ -104,13 +105,12 @@ def stepped(model: Any, ids: torch.Tensor) -> torch.Tensor:
     """The logits of a ``transformers`` model, token by token through its cache.
 
     Args:
-        model: whose cache is passed as ``cache_params``.
+        model: any of ``transformers``.
         ids: of shape (batch, tokens).
     """
     cache, columns = None, []
     for token in ids.split(1, dim=1):
-        output = model(token, cache_params=cache, use_cache=True)
-        cache = output.cache_params
+        output, cache = continued(model, token, cache)
         columns.append(output.logits)
     return torch.cat(columns, dim=1)
 

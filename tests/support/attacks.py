@@ -32,6 +32,9 @@ CONFIG, MANIFEST = "config.json", "scancraft.json"
 UNREAD = frozenset({CERTIFICATE, EVIDENCE, WEIGHTS, MANIFEST, "training.json"})
 """What does not change which class transformers builds, nor how."""
 
+EMBEDDINGS = ("backbone.embeddings.weight", "model.embed_tokens.weight")
+"""What the embedding is called."""
+
 BUDGET = scancraft.Budget(5_000, 5.0)
 """Of the search for new evidence."""
 
@@ -158,7 +161,9 @@ def repeated_embeddings(files: Files) -> Files:
     tensors = load(files[EVIDENCE])
     if not tensors:
         return files
-    tensors["inputs"] = load(files[WEIGHTS])["backbone.embeddings.weight"][rows].to(dtype_of(content)).float()
+    weights = load(files[WEIGHTS])
+    embedding = next(weights[name] for name in EMBEDDINGS if name in weights)
+    tensors["inputs"] = embedding[rows].to(dtype_of(content)).float()
     return {**files, EVIDENCE: save_tensors(tensors)}
 
 
@@ -197,7 +202,7 @@ def loaded(folder: Path, dtype: torch.dtype | str = "auto") -> Any:
     """The model as ``transformers`` loads it."""
     from transformers import AutoModelForCausalLM
 
-    scancraft.SignedMambaForCausalLM  # noqa: B018  # registers our own class
+    scancraft.SignedMambaForCausalLM, scancraft.LonghornForCausalLM  # noqa: B018  # registers our own classes
     return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
 
 
