@@ -77,7 +77,7 @@ class ModelRunner:
                     return self._each_prefix_once(prefixes)
                 mixers = (getattr(layer, "linear_attn", None) for layer in self.model.base_model.layers)
                 channels = max((mixer.conv_dim for mixer in mixers if mixer is not None), default=1)
-                pieces = ids.split(max(1, PIECE // (padded * channels)))
+                pieces = torch.split(ids, max(1, PIECE // (padded * channels)))
                 return torch.cat([self.model(piece, use_cache=False).logits.float() for piece in pieces])
             logits: Tensor = self.model(ids, use_cache=False).logits.float()
             return logits
