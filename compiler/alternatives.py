@@ -75,7 +75,13 @@ class UnknownChoiceError(ScancraftError):
 
 
 class NoPlanError(ScancraftError):
-    """A plan was asked for, and none was found."""
+    """A plan, or a construction of a pattern, was asked for of a language that has none."""
+
+
+class PlanNotFoundError(NoPlanError):
+    """A plan was asked for, and none was found within the budget; there may be one."""
+
+    exit_code = 3
 
 
 @dataclass(frozen=True)

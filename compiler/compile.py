@@ -28,6 +28,7 @@ from .alternatives import (
     Construction,
     NoPlanError,
     Optimise,
+    PlanNotFoundError,
     UnknownChoiceError,
     by_cascade,
     by_last_letters,
@@ -134,7 +135,7 @@ def compile(
         UnknownGatesError: ``gates`` is neither.
         UnknownTargetError: there is no such target.
         UnknownChoiceError: ``optimise`` or ``construction`` is neither.
-        NoPlanError: a plan was asked for, and none was found.
+        NoPlanError: a plan was asked for, and there is none, or (a PlanNotFoundError) none was found within the budget.
         NoWalkError: a walk was asked for, and the language is none.
         ForesightError: of a combination side by side, whose parts do not know what may come next, "all-words".
         TargetError: the target has no such sizes or no such construction, or its gates are stronger than ``gates``.
@@ -386,7 +387,9 @@ def _ways(
     if choice.construction == "walk":
         witness = walk_of(as_dfa(dfa))
         raise NoWalkError(witness if isinstance(witness, NoWalk) else None)
-    raise NoPlanError("no plan was found within the budget; leave the construction open, or ask for a cascade")
+    if not star_free:
+        raise NoPlanError("there are plans of star-free languages only, and this is none; ask for a cascade")
+    raise PlanNotFoundError("no plan was found within the budget; leave the construction open, or ask for a cascade")
 
 
 def _decided(dfa: Dfa | Moore, budget: Budget, gates: Gates, target: Target | None) -> Classification:

@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoint as Checkpoint
     from .checkpoint import load as load
     from .compiler.alternatives import NoPlanError as NoPlanError
+    from .compiler.alternatives import PlanNotFoundError as PlanNotFoundError
     from .compiler.alternatives import UnknownChoiceError as UnknownChoiceError
     from .compiler.circuits.nested.memories import LevelMemoryError as LevelMemoryError
     from .compiler.combining import ForesightError as ForesightError

@@ -121,8 +121,11 @@ def test_what_cannot_be_asked_for() -> None:
         scancraft.compile("ab", optimise="speed")  # type: ignore[arg-type]
     with pytest.raises(UnknownChoiceError, match="no construction 'magic'"):
         scancraft.compile("ab", construction="magic")  # type: ignore[arg-type]
-    with pytest.raises(NoPlanError, match="no plan was found"):
+    with pytest.raises(NoPlanError, match="of star-free languages only") as never:
         scancraft.compile("(aa)*", construction="plan")
+    with pytest.raises(NoPlanError, match="no plan was found within the budget") as undecided:
+        scancraft.compile(dfas()["aa*bb*cc*dd*ee*"], construction="plan", budget=Budget(40))
+    assert (never.value.exit_code, undecided.value.exit_code) == (2, 3)
 
 
 def test_float16_holds_a_plan() -> None:
