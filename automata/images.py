@@ -10,15 +10,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import or_
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .budget import DEFAULT_BUDGET, Budget, Meter
 from .semiautomaton import Semiautomaton
 
-MAX_REMEMBERED = 1 << 27
-"""Images of bytes are remembered up to this value of n^2 k, n states and k letters; they take about 4 n^2 k bytes."""
+MANY_STATES = 256
+"""From so many states on sets are worked on as arrays, whose cost does not grow with their squares."""
 
 
 def members(mask: int) -> tuple[int, ...]:
-    """The states in a mask, ascending. O(their number)."""
+    """The states in a mask, ascending. O(n) for n states."""
+    if mask.bit_length() > MANY_STATES:
+        return tuple(np.flatnonzero(_bits(mask, mask.bit_length())).tolist())
     out = []
     while mask:
         low = mask & -mask
@@ -27,12 +32,17 @@ def members(mask: int) -> tuple[int, ...]:
     return tuple(out)
 
 
+def _bits(mask: int, n_states: int) -> NDArray[np.uint8]:
+    read = np.frombuffer(mask.to_bytes(-(-n_states // 8), "little"), dtype=np.uint8)
+    return np.unpackbits(read, count=n_states, bitorder="little")
+
+
 class SetAction:
     """Letters, possibly partial, acting on masks; an undefined transition contributes nothing to an image.
 
     A mask is read byte by byte. For each position and value of a byte the images under all letters are kept, from
-    their first use on, so an image costs one lookup per non-zero byte and one OR per byte and letter. For automata so
-    large that these rows would fill the memory they are worked out each time instead.
+    their first use on, so an image costs one lookup per non-zero byte and one OR per byte and letter; of many states
+    the targets are marked in an array instead.
 
     Args:
         columns: one sequence of targets per letter, -1 for undefined; all of one length.
@@ -43,12 +53,18 @@ class SetAction:
         self._single = [tuple(1 << c[q] if c[q] >= 0 else 0 for c in columns) for q in range(n_states)]
         self._rows: list[list[tuple[int, ...] | None]] = [[None] * 256 for _ in range(0, n_states, 8)]
         self._nothing = (0,) * len(columns)
-        self._remember = n_states**2 * len(columns) <= MAX_REMEMBERED
+        self._columns = np.array(columns, dtype=np.intp) if n_states > MANY_STATES else None
 
     def images(self, mask: int) -> tuple[int, ...]:
         """The image of ``mask`` under each letter. O(k * n / 8) for n states and k letters."""
         if not self._nothing:
             return ()
+        if self._columns is not None:
+            k, n = self._columns.shape
+            marked = np.zeros((k, n + 1), dtype=bool)  # the last place, -1, is of undefined transitions
+            np.put_along_axis(marked, self._columns[:, _bits(mask, n).astype(bool)], True, axis=1)
+            packed = np.packbits(marked[:, :n], axis=1, bitorder="little")
+            return tuple(int.from_bytes(row.tobytes(), "little") for row in packed)
         images = self._nothing
         for position, byte in enumerate(mask.to_bytes(len(self._rows), "little")):
             if byte:
@@ -64,8 +80,7 @@ class SetAction:
             row = self._single[8 * position + low.bit_length() - 1]
             if byte != low:
                 row = tuple(map(or_, row, self._row(position, byte ^ low)))
-            if self._remember:
-                self._rows[position][byte] = row
+            self._rows[position][byte] = row
         return row
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+import random
 from collections.abc import Sequence
 
 import networkx as nx
@@ -462,9 +463,19 @@ def test_explore_with_partial_letters(n: int, data: st.DataObject) -> None:
             assert (set(members(graph.sets[j])) == image) if j >= 0 else (len(image) < smallest)
 
 
-def test_images_of_automata_too_large_to_remember(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_many_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As arrays: the closure of few states, and of many, is what it is by definition."""
+    draw, n = random.Random(1), images.MANY_STATES + 5
+    columns = [[draw.randrange(-1, n) for _ in range(n)] for _ in "abc"]
+    large = [frozenset(draw.sample(range(n), size)) for size in (1, 9, n - 1, n)]
+    action = images.SetAction(columns)
+    for states in large:
+        mask = sum(1 << q for q in states)
+        assert members(mask) == tuple(sorted(states))
+        found = [set(members(image)) for image in action.images(mask)]
+        assert found == [{column[q] for q in states} - {-1} for column in columns]
     before = image_sets(order_preserving(9))
-    monkeypatch.setattr(images, "MAX_REMEMBERED", 0)
+    monkeypatch.setattr(images, "MANY_STATES", 0)
     assert image_sets(order_preserving(9)) == before
 
 
