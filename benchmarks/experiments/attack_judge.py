@@ -23,7 +23,8 @@ from safetensors.torch import load
 from timings.measure import stepped
 from torch import Tensor
 
-from scancraft.automata.languages import truth_of
+from scancraft.automata.alphabet import read_tokens
+from scancraft.automata.languages import columns_of, truth_of
 from scancraft.certify.check import all_codes, exhaustive_depth
 from scancraft.models.readout import Readout
 from scancraft.models.run.batches import Model
@@ -67,11 +68,14 @@ def questions(content: Mapping[str, Any], words: int, length: int, rng: random.R
     codes = np.array([_continued(row.tolist(), len(alphabet), length, rng) for row in starts], dtype=np.uint16)
     lengths = np.full(len(codes), length)
     masks = truth_of(language).next_masks(codes, lengths)
-    shown = [*(range(len(alphabet)) if readout.next_index else ())]
-    shown += [] if readout.accept is None else [len(alphabet)]
+    columns = columns_of(truth_of(language))
+    read = read_tokens(
+        alphabet, follow=bool(readout.next_index), end=readout.accept is not None, classes=readout.classes
+    )
+    shown = [columns[token] for token in read]
     tokens = np.array([readout.tokens[s] for s in alphabet])
     ids = np.concatenate([np.full((len(codes), 1), readout.bos), tokens[codes]], axis=1)
-    asked = masks.any(axis=-1) | (readout.contract == "all-words")
+    asked = masks[..., : len(alphabet) + 1].any(axis=-1) | (readout.contract == "all-words")
     right = torch.from_numpy(np.ascontiguousarray(masks[..., shown]))
     return Questions(torch.from_numpy(ids), readout.columns(alphabet), right, torch.from_numpy(asked))
 
@@ -146,13 +150,13 @@ class Judge:
         for name, way in self.ways(files, content, readout):
             scores = way(about.ids)[..., about.columns].float()
             words += len(about.ids)
-            off = scores - readout.threshold
-            wrong = (((off > 0) != about.right) | ~off.isfinite()).any(dim=-1) & about.asked
-            margin = min(margin, float(off[about.asked].abs().nan_to_num(0.0).min()))
+            off = _distances(scores, readout)
+            wrong = ((readout.says(scores) != about.right) | ~scores.isfinite()).any(dim=-1) & about.asked
+            margin = min(margin, float(off[about.asked].nan_to_num(0.0).min()))
             if wrong.any():
                 row, at = wrong.nonzero()[0].tolist()
                 ids = about.ids[row, : at + 1].tolist()
-                return Verdict(f"{name}, after tokens {ids}: scores {off[row, at].tolist()}", margin, words)
+                return Verdict(f"{name}, after tokens {ids}: scores {scores[row, at].tolist()}", margin, words)
         return Verdict("", margin, words)
 
     def ways(self, files: Files, content: Mapping[str, Any], readout: Readout) -> Iterator[tuple[str, Model]]:
@@ -170,6 +174,13 @@ class Judge:
         other = self.model(files, stated, " permuted")
         other.load_state_dict(permuted(other))
         yield "other order of summation", lambda ids: other(ids).logits
+
+
+def _distances(scores: Tensor, readout: Readout) -> Tensor:
+    """|score - threshold| of each token, and by how much the greatest score of a class is ahead of the next."""
+    tokens, classes = scores.split([scores.shape[-1] - len(readout.classes), len(readout.classes)], dim=-1)
+    lead = -classes.sort(dim=-1, descending=True).values[..., :2].diff(dim=-1)
+    return torch.cat([(tokens - readout.threshold).abs(), lead], dim=-1)
 
 
 def _outside(files: Files) -> str:

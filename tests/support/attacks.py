@@ -22,7 +22,7 @@ from torch import Tensor
 import scancraft
 from scancraft.automata.languages import Language, as_language
 from scancraft.certify.checker.certificate import claim
-from scancraft.certify.checker.judge import Findings, judge
+from scancraft.certify.checker.judge import BOXES, Findings, judge
 from scancraft.certify.search.evidence import evidence
 from scancraft.certify.search.prove import Candidate, search
 from scancraft.models.readout import Readout
@@ -147,19 +147,18 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
-        floating = tensor.is_floating_point()
-        numbers = (tensor.float() if floating else tensor.to(torch.int64)).contiguous().numpy()
-        digest.update(f"{name}{list(tensor.shape)}".encode())
-        digest.update(numbers.astype("<f4" if floating else "<i8").tobytes())
+        kind = "<f8" if tensor.dtype == torch.float64 else "<f4" if tensor.is_floating_point() else "<i8"
+        numbers = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+        digest.update(f"{name}{list(tensor.shape)}".encode() + numbers.contiguous().numpy().astype(kind).tobytes())
     return digest.hexdigest()
 
 
 def repeated_embeddings(files: Files) -> Files:
-    """The evidence begins with the embeddings of the tokens, if there is any: as they are now."""
+    """The evidence begins with the embeddings of the tokens, if it has stages: as they are now."""
     content = json.loads(files[CERTIFICATE])
     rows = [*content["readout"]["tokens"].values(), content["readout"]["bos"]]
     tensors = load(files[EVIDENCE])
-    if not tensors:
+    if "inputs" not in tensors:
         return files
     weights = load(files[WEIGHTS])
     embedding = next(weights[name] for name in EMBEDDINGS if name in weights)
@@ -179,22 +178,23 @@ def searched(files: Files, model: Any) -> Files | None:
     """With evidence that an honest search makes for the model; None if it finds none."""
     content = json.loads(files[CERTIFICATE])
     language, readout = bound(content)
-    found = search(model, language, readout, BUDGET, compiled=True)
+    found = search(model, language, readout, BUDGET, compiled=content["method"] != BOXES)
     if not isinstance(found, Candidate):
         return None
     content |= {"method": found.method, "claim": claim(content["contract"], found.method, content["readout"])}
-    tensors = evidence(found.stages, found.inputs)
+    tensors = evidence(found.stages, found.inputs) | dict(found.boxes)
     return {**files, CERTIFICATE: json.dumps(content).encode(), EVIDENCE: save_tensors(tensors)}
 
 
 def believed(files: Files, model: Any) -> tuple[Files, Findings]:
-    """With all that the judge finds, and the widest scope; what the judge raises if the evidence proves too little."""
+    """With all that the judge finds, and its method's widest scope; what the judge raises if that proves too little."""
     content = json.loads(files[CERTIFICATE])
     found = judge(content, model, load(files[EVIDENCE]))
     entries = [{**entry, "holds": True} for entry in found.obligations]
     if "memories" in content:
         content["memories"] = found.memories
-    content |= {"margin": found.margin, "counts": found.counts, "obligations": entries, "scope": "every-implementation"}
+    scope = found.scope if content["method"] == BOXES else "every-implementation"
+    content |= {"margin": found.margin, "counts": found.counts, "obligations": entries, "scope": scope}
     return {**files, CERTIFICATE: json.dumps(content).encode()}, found
 
 
