@@ -12,6 +12,7 @@ import typer
 from msgspec.structs import replace
 
 from ..automata.alphabet import parse_word
+from ..automata.dfa import Dfa
 from ..automata.languages import as_automaton
 from ..automata.letters import quotient
 from ..automata.logic.past import PastLtl
@@ -22,6 +23,7 @@ from ..compiler.constructions import flip_flop
 from ..compiler.plan.plan import Plan
 from ..compiler.tokenized import renumbered
 from ..explain.cascade_picture import draw_cascade
+from ..explain.count_text import counting_argument
 from ..explain.plan_text import argument, past_argument
 from ..models.checkpoints.quiet import quiet_transformers
 from ..models.errors import CheckpointError
@@ -91,12 +93,7 @@ def explain(
     shown: dict[str, object] = {}
     if stage is not None:
         with status("compiling again"):
-            found = _stage(checkpoint, stage.value)
-            text = str(found)
-            if isinstance(found, Plan) and isinstance(checkpoint.language, PastLtl):
-                text = past_argument(found, checkpoint.language.quotient.dfa)
-            elif isinstance(found, Plan):
-                text = argument(found, quotient(as_automaton(checkpoint.language)).dfa)
+            text = _said(checkpoint, _stage(checkpoint, stage.value), stage is Stage.plan)
         shown |= {"stage": stage.value, "text": text}
     if picture is not None:
         from ..certify.scores import score_ranges
@@ -146,6 +143,18 @@ def _block(blocks: Sequence[Any], number: int) -> Any:
     return blocks[number]
 
 
+def _said(checkpoint: Checkpoint, found: Any, is_plan: bool) -> str:
+    """A stage as text; a plan, and what counts in the place of one, as an argument."""
+    language = checkpoint.language
+    if isinstance(found, Plan) and isinstance(language, PastLtl):
+        return past_argument(found, language.quotient.dfa)
+    if isinstance(found, Plan):
+        return argument(found, quotient(as_automaton(language)).dfa)
+    if is_plan and isinstance(language, Dfa):
+        return counting_argument(found, language)
+    return str(found)
+
+
 def _stage(checkpoint: Checkpoint, name: str) -> Any:
     """A stage by its name, from the checkpoint's language compiled again: a checkpoint does not keep them.
 
@@ -155,7 +164,9 @@ def _stage(checkpoint: Checkpoint, name: str) -> Any:
     compiled = _recompiled(checkpoint)
     machine = name == Stage.dfa and isinstance(checkpoint.language, Moore)
     found = checkpoint.language if machine else getattr(compiled, name, None)
-    if name == "plan" and checkpoint.manifest.kind == "cascade" and found is None:
+    if name == Stage.plan and checkpoint.manifest.kind == "walk":
+        return compiled.circuit
+    if name == Stage.plan and checkpoint.manifest.kind == "cascade" and found is None:
         raise ArgumentError("this checkpoint was compiled by its cascade, not by a plan; compile --construction plan")
     if found is None:
         known = ", ".join(stage for stage in Stage if getattr(compiled, stage, None) is not None)

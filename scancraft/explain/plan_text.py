@@ -52,7 +52,7 @@ def _claim(plan: Plan, dfa: Deterministic) -> Iterator[str]:
     what = "machine with outputs" if plan.classes else "language"
     told = "what may come next" if EOS in plan.verdicts else "the class"
     told += " and the class" if plan.classes and EOS in plan.verdicts else ""
-    yield f"A {what} of {_count(dfa.n_states, 'state')} over {{{' '.join(plan.alphabet)}}}."
+    yield f"A {what} of {counted(dfa.n_states, 'state')} over {{{' '.join(plan.alphabet)}}}."
     yield f"Claim: after every prefix of {several}, {letters}{_and_memories(plan)} tell {told}."
 
 
@@ -60,7 +60,7 @@ def _and_memories(plan: Plan) -> str:
     if not plan.memories:
         return " alone"
     there = sum(bool(block.memories) for block in plan.blocks)
-    return f" and {_count(len(plan.memories), 'memory')} in {_count(there, 'block')}"
+    return f" and {counted(len(plan.memories), 'memory')} in {counted(there, 'block')}"
 
 
 def _blocks(plan: Plan) -> Iterator[str]:
@@ -96,9 +96,9 @@ def _readout(plan: Plan) -> Iterator[str]:
             yield f"  The class is {' or '.join(tokens)}{'' if rest else f' {first}.'}"
         elif not rest:
             only = f"{first} come next" if first in ("always", "never") else f"come next {first}"
-            yield f"  {_listed(tokens)} may {only}."
+            yield f"  {listed(tokens)} may {only}."
         else:
-            yield f"  {_listed(tokens)} may come next"
+            yield f"  {listed(tokens)} may come next"
         if not rest:
             continue
         yield from (f"    {text}{';' if text != rest[-1] else '.'}" for text in (first, *rest))
@@ -164,7 +164,7 @@ def _cases(plan: Plan, dfa: Deterministic, nodes: list[Node]) -> Iterator[str]:
         together.setdefault(labels, set()).add(state)
     yield ""
     yield (
-        f"Why that is right: from {BOS} on, letter by letter, {_count(len(nodes), 'case')} can occur (a state of the "
+        f"Why that is right: from {BOS} on, letter by letter, {counted(len(nodes), 'case')} can occur (a state of the "
         "automaton, the last letters, and what is remembered). In each of them the read-out was compared with the "
         "automaton."
     )
@@ -185,7 +185,7 @@ def _right(plan: Plan, allowed: frozenset[str]) -> str:
     """What is right in a state."""
     classes = [f"the class is {name}" for name in plan.classes if class_token(name) in allowed]
     following = sorted(allowed - set(map(class_token, plan.classes)))
-    told = [f"next may come {_listed(following) or 'nothing'}"] if EOS in plan.verdicts else []
+    told = [f"next may come {listed(following) or 'nothing'}"] if EOS in plan.verdicts else []
     return ", ".join([*told, *classes])
 
 
@@ -216,11 +216,17 @@ def _which(back: int) -> str:
     return {0: "the letter", 1: "the letter before"}.get(back, f"the letter {back} before")
 
 
-def _listed(tokens: Iterable[str]) -> str:
+def listed(tokens: Iterable[str]) -> str:
+    """Some things with commas and an "and"."""
     *most, last = [*tokens] or [""]
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _count(number: int, thing: str) -> str:
+def counted(number: int, thing: str) -> str:
+    """So many things.
+
+    >>> counted(2, "memory")
+    '2 memories'
+    """
     plural = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
     return f"{number:,} {thing if number == 1 else plural}"
