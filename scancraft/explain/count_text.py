@@ -138,8 +138,8 @@ def _blocks(circuit: Circuit, window: int, steps: Mapping[Letters, Counts]) -> I
         for letters, step in sorted(steps.items()):
             if step[n]:
                 by_step.setdefault(step[n], []).append(" then ".join(letters[-window:]))
-        for step, when in sorted(by_step.items(), reverse=True):
-            yield f"  {name} {step:+d} after {' or '.join(when)}."
+        for amount, when in sorted(by_step.items(), reverse=True):
+            yield f"  {name} {amount:+d} after {' or '.join(when)}."
     for number, block in enumerate(circuit.blocks[1:], start=2):
         yield ""
         yield f"Block {number}: {block.title}."
