@@ -14,12 +14,12 @@ from difflib import get_close_matches
 from ..case import ConformanceError
 from ..operations import OPERATIONS
 from ..trials import MODES
-from . import fla, llama_cpp, mamba_ssm, mambapy, mlx, onnxruntime, operations, ours, transformers
+from . import fla, llama_cpp, mamba_ssm, mambapy, mlx, onnxruntime, operations, ours, transformers, vllm
 from .base import Implementation, Load
 
 KNOWN: dict[str, Implementation] = {
     i.name: i
-    for module in (transformers, ours, mamba_ssm, llama_cpp, mlx, onnxruntime, mambapy, fla, operations)
+    for module in (transformers, ours, mamba_ssm, llama_cpp, mlx, onnxruntime, mambapy, fla, operations, vllm)
     for i in module.IMPLEMENTATIONS
 }
 

@@ -39,7 +39,11 @@ def test_those_of_transformers_pass(name: str) -> None:
     assert report.passed, report
 
 
-@pytest.mark.parametrize("name", ["mambapy.selective_scan", "mamba_ssm.selective_scan", "causal_conv1d.causal_conv1d"])
+PACKAGES = ("mambapy.selective_scan", "mamba_ssm.selective_scan", "causal_conv1d.causal_conv1d")
+VLLM = ("vllm.selective_state_update_of_heads", "vllm.mamba_chunk_scan_combined", "vllm.causal_conv1d_update")
+
+
+@pytest.mark.parametrize("name", PACKAGES + VLLM)
 def test_packages_are_found_or_named(name: str) -> None:
     try:
         report = conformance.run(name, quick=True, only=some(name.partition(".")[2])[:1])
