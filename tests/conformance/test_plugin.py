@@ -41,9 +41,6 @@ def test_a_test_for_each_checkpoint_and_mode(name: str, failed: int, tmp_path: P
         assert "conv1d.weight, the tap 2 steps back" in (told.text or "")
 
 
-def test_an_unknown_target_is_a_mistake_of_use(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "pytest_scancraft", "--scancraft-impl", "nothing", str(tmp_path)]
-    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 4
-    assert "no implementation is called 'nothing'" in done.stderr
+def test_an_unknown_target_is_a_mistake_of_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pytest.main(["-p", "pytest_scancraft", "--scancraft-impl", "nothing", str(tmp_path)]) == 4
+    assert "no implementation is called 'nothing'" in capsys.readouterr().err
