@@ -80,7 +80,7 @@ def _scan(
     none = x.new_zeros(len(lengths), heads, size, B.shape[3])
     states = none if initial_states is None else initial_states.clone()
     row = [v if v is None else v.flatten(0, 1).contiguous() for v in (x, delta, B, C, z)]
-    out = torch.empty_like(row[0])
+    out = x.new_empty(batch * time, heads, size)
     call(out, states, row[0], row[1], A, row[2], row[3], D, row[4], starts)
     y = out.view_as(x)
     return (y, states) if return_final_states else y
