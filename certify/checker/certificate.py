@@ -235,7 +235,8 @@ def claim(contract: str, method: str, readout: Mapping[str, Any] = PREDICTS) -> 
     extent = "as long as no counter exceeds its limit" if method == "counters" else "of any length"
     if method == UNTIL_DEATH:
         extent += " (once it has died, as long as no state that adds up exceeds the limit)"
-    said = "each token is allowed by the model iff the language allows it"
+    whose = " of the language" if method == BOXES else ""  # what others score is not looked at there
+    said = f"each token{whose} is allowed by the model iff the language allows it"
     if not readout["next_symbol"]:
         said = "the model says that the word may end iff it is in the language"
     if readout.get("classes"):
