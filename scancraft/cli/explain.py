@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from ..compiler.checkpoints import Checkpoint
 
 
+INSISTED = ("cascade", "walk", "pattern", "finite")
+"""Constructions that are asked for again when a checkpoint's language is compiled again."""
+
+
 class Stage(StrEnum):
     """A stage of the compiler: an attribute of what it returns."""
 
@@ -164,10 +168,10 @@ def _stage(checkpoint: Checkpoint, name: str) -> Any:
     compiled = _recompiled(checkpoint)
     machine = name == Stage.dfa and isinstance(checkpoint.language, Moore)
     found = checkpoint.language if machine else getattr(compiled, name, None)
-    if name == Stage.plan and checkpoint.manifest.kind == "walk":
+    if name == Stage.plan and compiled.manifest.kind == "walk":
         return compiled.circuit
     if name == Stage.plan and checkpoint.manifest.kind == "cascade" and found is None:
-        raise ArgumentError("this checkpoint was compiled by its cascade, not by a plan; compile --construction plan")
+        raise ArgumentError("this checkpoint was compiled by its cascade; compile --construction plan, or walk")
     if found is None:
         known = ", ".join(stage for stage in Stage if getattr(compiled, stage, None) is not None)
         raise ArgumentError(f"this construction has no stage {name}; it has {known}")
@@ -206,7 +210,7 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
                 contract=contract,
                 target=manifest.target,
                 optimise=manifest.optimise,
-                construction=kind if kind == "cascade" or (kind == "plan" and contract != "recognise") else None,
+                construction=kind if kind in INSISTED or (kind == "plan" and contract != "recognise") else None,
             )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not the configuration that scancraft writes ({error})") from None

@@ -200,6 +200,12 @@ def _reason(circuit: Circuit, cases: Cases) -> Iterator[str]:
     if circuit.contract != "all-words":
         yield "Nothing is promised of words that have died."
     elif latches:
-        yield f"A word that has died stays dead: nothing takes back {listed(f'“{name}”' for name in latches)}."
+        yield (
+            f"A word that has died stays dead because nothing takes back {listed(f'“{name}”' for name in latches)}: "
+            "so the circuit is built, and the certificate proves it of the weights, as far as the counters may run."
+        )
     else:
-        yield "A word that has died stays dead: nothing is ever taken away from what was counted."
+        yield (
+            "A word that has died stays dead because nothing is ever taken away from what was counted: so the circuit "
+            "is built, and the certificate proves it of the weights, as far as the counter may run."
+        )

@@ -50,7 +50,7 @@ def test_every_case_is_met_and_right(name: str, contract: str) -> None:
     assert all(case.allowed == dfa.allowed(case.state) for case in cases.live)
     text = counting_argument(circuit, dfa)
     assert f"words in {len(dfa.live)} of them can still be completed" in text
-    assert ("stays dead" in text) is (contract == "all-words")
+    assert ("A word that has died stays dead because nothing" in text) is (contract == "all-words")
 
 
 def test_what_is_said_of_a_corridor_and_of_a_grid() -> None:
@@ -78,5 +78,10 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     circuit = counted(d_n(3))
     assert circuit is not None
     assert invoke("explain", tmp_path / "d3", "--stage", "plan").stdout == f"{counting_argument(circuit, d_n(3))}\n"
+    # One whose walk is not what it is compiled to by default.
+    scancraft.compile("(a(a(ab)*b)*b)*", tmp_path / "asked", construction="walk")
+    done = invoke("explain", tmp_path / "asked", "--stage", "plan")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "a may come where count is 0 to 2." in done.stdout
     scancraft.compile(d_n(3), tmp_path / "cascade", construction="cascade")
     assert "compiled by its cascade" in refused(invoke("explain", tmp_path / "cascade", "--stage", "plan"))
