@@ -6,7 +6,7 @@ import json as json_module
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from ..automata.moore import Moore
 from ..compiler.compile import compile
 from ..compiler.compiled import CompiledModel
 from ..compiler.constructions import flip_flop
+from ..compiler.manifest import Regular
 from ..compiler.plan.plan import Plan
 from ..compiler.tokenized import renumbered
 from ..explain.cascade_picture import draw_cascade
@@ -32,10 +33,6 @@ from .options import Directory, Json
 
 if TYPE_CHECKING:
     from ..compiler.checkpoints import Checkpoint
-
-
-INSISTED = ("cascade", "walk", "pattern", "finite")
-"""Constructions that are asked for again when a checkpoint's language is compiled again."""
 
 
 class Stage(StrEnum):
@@ -203,6 +200,7 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
                 raise CheckpointError(f"{checkpoint.directory} is of no language that has a construction of its own")
         else:
             kind = manifest.kind
+            again = kind in get_args(Regular) and (kind != "plan" or contract != "recognise")
             compiled = compile(
                 language,
                 d_state=d_state,
@@ -210,7 +208,7 @@ def _recompiled(checkpoint: Checkpoint) -> CompiledModel:
                 contract=contract,
                 target=manifest.target,
                 optimise=manifest.optimise,
-                construction=kind if kind in INSISTED or (kind == "plan" and contract != "recognise") else None,
+                construction=cast(Regular, kind) if again else None,
             )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not the configuration that scancraft writes ({error})") from None
