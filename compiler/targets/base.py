@@ -54,7 +54,7 @@ def within(shape: Shape, most: int) -> Shape:
     """A shape whose parameters are not more than so many.
 
     Raises:
-        ModelSizeError: they are.
+        ModelSizeError: they are more.
     """
     if (found := shape.n_parameters) > most:
         layers = [shape.layer_tensors(layer) for layer in range(shape.n_layers)]

@@ -29,5 +29,5 @@ def source_of(directory: Path, kinds: tuple[str, ...] = KINDS) -> Source:
     """
     config = read_json(directory / "config.json")
     if config.get("model_type") not in kinds:
-        raise ExportError(f"{directory} holds a {config.get('model_type')!r}; it can be exported of {', '.join(kinds)}")
+        raise ExportError(f"{directory} holds a {config.get('model_type')!r}; this export takes {', '.join(kinds)}")
     return Source(config, load_file(directory / "model.safetensors"))
