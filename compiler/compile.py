@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from os import PathLike
@@ -175,7 +176,12 @@ dt_rank 2, 3,200 parameters, 218 not zero
         compiled = _past(wanted, choice, contract)
     elif isinstance(wanted, BoundedDyck):
         compiled = bounded_dyck(
-            wanted, contract=promise or "live-prefixes", d_conv=d_conv or FEWEST_TAPS, target=target, dtype=dtype
+            wanted,
+            contract=promise or "live-prefixes",
+            budget=budget,
+            d_conv=d_conv or FEWEST_TAPS,
+            target=target,
+            dtype=dtype,
         )
     elif isinstance(wanted, NestedLanguage):
         compiled = nested(
@@ -188,7 +194,12 @@ dt_rank 2, 3,200 parameters, 218 not zero
         )
     elif isinstance(wanted, Copying):
         compiled = copies(
-            wanted, contract=promise or "live-prefixes", d_conv=d_conv or FEWEST_TAPS, target=target, dtype=dtype
+            wanted,
+            contract=promise or "live-prefixes",
+            budget=budget,
+            d_conv=d_conv or FEWEST_TAPS,
+            target=target,
+            dtype=dtype,
         )
     else:
         compiled = counters(
@@ -333,14 +344,25 @@ def _ways(
 
     walks: list[Alternative] = []
     past_budget: BudgetExceededError | None = None
+
+    def fitting(ways: Iterable[Alternative]) -> list[Alternative]:
+        """Those before the first that has too many parameters."""
+        nonlocal past_budget
+        found: list[Alternative] = []
+        try:
+            found.extend(ways)
+        except ModelSizeError as error:
+            past_budget = error
+        return found
+
     asked = choice.construction in ("pattern", "finite")
     large = choice.construction is None and dfa.n_states >= MANY_STATES
     if star_free and target.name == "mamba" and isinstance(dfa, Dfa) and widest > STEP and (asked or large):
-        if local := list(by_last_letters(dfa, choice.budget, lower, choice.construction)):
+        if local := fitting(by_last_letters(dfa, choice.budget, lower, choice.construction)):
             return proved(local, choice.optimise, dfa, choice.budget)
     levels: list[Alternative] = []  # where there are some, a cascade has many more sets, and is larger
     if star_free and choice.construction in (None, "plan") and choice.optimise is None:
-        levels = list(by_levels(dfa, choice.budget, lower, widest))
+        levels = fitting(by_levels(dfa, choice.budget, lower, widest))
     if star_free and target.name == "mamba" and isinstance(dfa, Dfa):
         if choice.construction == "walk" or (choice.construction is None and choice.optimise is not None):
             try:
@@ -349,7 +371,7 @@ def _ways(
                 past_budget = error
     registers: list[Alternative] = []
     if not star_free and target.gates == "reflections" and choice.construction in (None, "plan"):
-        registers = list(by_registers(dfa, choice.budget, lower))
+        registers = fitting(by_registers(dfa, choice.budget, lower))
     found = [*walks, *levels, *registers]
     at_once = any(way.circuit.n_blocks == 1 for way in registers)  # nothing has fewer
     if choice.construction in (None, "cascade") and not levels and not at_once:
@@ -363,13 +385,13 @@ def _ways(
     @cache
     def tallies() -> tuple[Alternative, ...]:
         wanted = several and choice.optimise is None and star_free and target.name == "mamba"
-        return tuple(by_tally(dfa, choice.budget, lower)) if wanted and isinstance(dfa, Dfa) else ()
+        return tuple(fitting(by_tally(dfa, choice.budget, lower))) if wanted and isinstance(dfa, Dfa) else ()
 
     if several and star_free and target.name == "mamba" and isinstance(dfa, Dfa):
         if all(way.size.parameters >= LARGE for way in found):
             found += tallies()
         if all(way.size.parameters >= LARGE for way in found):
-            found += by_pairs(dfa, lower)
+            found += fitting(by_pairs(dfa, lower))
     if star_free and choice.construction in (None, "plan") and not levels and not any(way.least for way in found):
         longer = choice.optimise == "depth" and not walks
         beside = tuple(found) if target.name == "mamba" else None  # whose models' sizes can be told beforehand

@@ -107,6 +107,7 @@ def bounded_dyck(
     out: str | PathLike[str] | None = None,
     *,
     contract: Contract = "live-prefixes",
+    budget: Budget = DEFAULT_BUDGET,
     d_conv: int = 2,
     target: str | None = None,
     dtype: str = "float32",
@@ -115,12 +116,12 @@ def bounded_dyck(
     check_contract(contract)
     # Two or three blocks of about 3 h ceil(log2(K + 1)) channels, each with h rows of Delta and tens of dimensions.
     size = 2 * 3 * language.depth * language.code_bits * (2 * language.depth + 100)
-    if size > DEFAULT_BUDGET.parameters:
-        raise BudgetExceededError("parameters (estimated)", size, DEFAULT_BUDGET.parameters)
+    if size > max(budget.parameters, DEFAULT_BUDGET.parameters):
+        raise BudgetExceededError("parameters (estimated)", size, budget.parameters)
     circuit = bounded_dyck_circuit(language, all_words=contract == "all-words")
     if not any("float32" in limits for limits in circuit.limits.values()):
         raise BracketLanguageError(f"{language.name} is too deep for float32 to count exactly; give a smaller depth")
-    return constructed(language, "star-free", circuit, d_conv, out, target, dtype)
+    return constructed(language, "star-free", circuit, d_conv, out, target, dtype, budget)
 
 
 def nested(
@@ -158,7 +159,7 @@ def nested(
     circuit = nested_circuit(language, all_words=contract == "all-words", budget=budget)
     if not any("float32" in limits for limits in circuit.limits.values()):
         raise BracketLanguageError(f"a depth of {language.depth} is too much for float32 to count exactly; give less")
-    return constructed(language, "star-free", circuit, d_conv, out, target, dtype)
+    return constructed(language, "star-free", circuit, d_conv, out, target, dtype, budget)
 
 
 def copies(
@@ -166,6 +167,7 @@ def copies(
     out: str | PathLike[str] | None = None,
     *,
     contract: Contract = "live-prefixes",
+    budget: Budget = DEFAULT_BUDGET,
     d_conv: int = 2,
     target: str | None = None,
     dtype: str = "float32",
@@ -176,6 +178,7 @@ def copies(
         language: which letters, and how many.
         out: a directory to write the checkpoint to; None to keep it in memory.
         contract: "live-prefixes"; nothing is promised of words that have died.
+        budget: how many parameters the model may have.
         d_conv: taps of the convolution, 2 to 4.
         target: the kind of model (``scancraft.compile``); by default the target mamba.
         dtype: a format in which the model must be exact (``scancraft.compile``).
@@ -196,7 +199,7 @@ def copies(
     circuit = copying_circuit(language)
     if not any("float32" in limits for limits in circuit.limits.values()):
         raise CopyingLanguageError(f"{language.longest} letters are too many for float32 to count; give fewer")
-    return constructed(language, "star-free", circuit, d_conv, out, target, dtype)
+    return constructed(language, "star-free", circuit, d_conv, out, target, dtype, budget)
 
 
 def counters(
@@ -232,7 +235,7 @@ def counters(
                 f"others (2^24 in all, half of it for signed counters); give smaller amounts"
             )
     circuit = counter_circuit(machine, all_words=contract == "all-words", budget=budget)
-    return constructed(machine, "counter", circuit, d_conv, out, target, dtype)
+    return constructed(machine, "counter", circuit, d_conv, out, target, dtype, budget)
 
 
 def walk(
@@ -279,10 +282,11 @@ def constructed(
     out: str | PathLike[str] | None,
     target: str | None,
     dtype: str,
+    budget: Budget = DEFAULT_BUDGET,
 ) -> Constructed:
     """A language's circuit in a target, by default mamba; written to ``out`` unless that is None."""
     chosen = allowed_target(target or "mamba")
-    found = lowered(circuit, chosen, Options(d_conv=d_conv), dtype)
+    found = lowered(circuit, chosen, Options(d_conv=d_conv, parameters=budget.parameters), dtype)
     states = {"states": language.n_states} if isinstance(language, Dfa) else {}
     about = language_to_json(language) | states | {"class": kind}
     model = Constructed(found.weights, manifest_of(circuit, found, chosen, about), language, circuit)

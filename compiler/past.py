@@ -43,4 +43,4 @@ def past_formula(
     normal = nodes.language(nodes.copied(language))
     plan = past_plan(normal.quotient.dfa, budget)
     circuit = over_letters(plan_circuit(plan), normal.quotient)
-    return replace(constructed(normal, "star-free", circuit, d_conv, None, target, dtype), plan=plan)
+    return replace(constructed(normal, "star-free", circuit, d_conv, None, target, dtype, budget), plan=plan)

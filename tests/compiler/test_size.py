@@ -27,6 +27,24 @@ def test_the_budget_of_parameters_is_exact(target: str) -> None:
     assert (told.value.reached, told.value.limit) == (size, size - 1)
 
 
+@pytest.mark.parametrize(
+    "language",
+    [
+        scancraft.BoundedDyck(2, 3),
+        scancraft.copying(3, 4),
+        scancraft.json_documents(2),
+        scancraft.named("a^n b^n"),
+        scancraft.parse_ltl("H(b -> O a)", "ab"),
+    ],
+    ids=str,
+)
+def test_every_construction_has_it(language: object) -> None:
+    size = scancraft.compile(language).weights.n_parameters
+    scancraft.compile(language, budget=replace(DEFAULT_BUDGET, parameters=size))
+    with pytest.raises(ModelSizeError):
+        scancraft.compile(language, budget=replace(DEFAULT_BUDGET, parameters=16))
+
+
 def test_the_group_is_named() -> None:
     five = [(q + 1) % 5 for q in range(5)]
     dfa = scancraft.Dfa.from_table("rt", [[five[q], (1, 0, 2, 3, 4)[q]] for q in range(5)], 0, [0])
